@@ -1,0 +1,183 @@
+"""Rank correlation of predicted with true scores: tau-b, rho, and tau-b at equal cost.
+
+All arrays have shape ``[n]``, one entry per architecture, in the same order.
+
+Sources: tau-b is M. G. Kendall, "The treatment of ties in ranking problems", Biometrika 33, 1945;
+rho is C. Spearman, American Journal of Psychology 15, 1904. The iso-cost figure is ours: many
+predictors, and plain FLOPs with them, rank well only because bigger networks are better, so it
+asks what is left of the ranking between architectures of equal cost.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from fewshot_core.errors import DataError
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class IsoCost:
+    """Rank correlation between architectures of equal cost.
+
+    Attributes:
+        tau: Mean tau-b inside the groups, weighted by their sizes; nan without a group.
+        groups: Number of groups counted.
+        architectures: Number of architectures in them.
+    """
+
+    tau: float
+    groups: int
+    architectures: int
+
+
+def kendall(scores: ArrayLike, truth: ArrayLike) -> float:
+    """Kendall's tau-b (Kendall 1945) of two arrays [n].
+
+    Returns:
+        A value in [-1, 1]. Zero when either input is constant, where tau-b is 0/0: a predictor
+        that cannot tell two architectures apart has no rank information. nan below two items.
+
+    Raises:
+        DataError: A value is not finite, or the lengths differ.
+    """
+    return _kendall(*checked_pair(scores, truth))
+
+
+def spearman(scores: ArrayLike, truth: ArrayLike) -> float:
+    """Spearman's rho (Spearman 1904) of two arrays [n]; conventions of :func:`kendall`."""
+    return _spearman(*checked_pair(scores, truth))
+
+
+def iso_cost_tau(
+    scores: ArrayLike,
+    truth: ArrayLike,
+    costs: ArrayLike,
+    connected: ArrayLike,
+    minimum: int = 30,
+) -> IsoCost:
+    """Tau-b inside groups of exactly equal cost, averaged with the group sizes as weights.
+
+    Args:
+        scores, truth, costs: Arrays [n].
+        connected: Booleans [n]; architectures whose output does not see the input are left out,
+            because telling those from working networks is no merit among equals.
+        minimum: Groups with fewer architectures are left out; below 2 no tau exists, so 2 is the
+            least that counts.
+    """
+    scores, truth = checked_pair(scores, truth)
+    costs = checked_vector(costs, "costs", scores.size)
+    kept = np.flatnonzero(_booleans(connected, scores.size))
+    _, group, sizes = np.unique(costs[kept], return_inverse=True, return_counts=True)
+    by_group = kept[np.argsort(group, kind="stable")]
+    members = [
+        indices
+        for indices in np.split(by_group, np.cumsum(sizes)[:-1])
+        if indices.size >= max(minimum, 2)
+    ]
+    total = sum(indices.size for indices in members)
+    if not total:
+        return IsoCost(math.nan, 0, 0)
+    weighted = sum(indices.size * _kendall(scores[indices], truth[indices]) for indices in members)
+    return IsoCost(weighted / total, len(members), total)
+
+
+def bootstrap_tau(
+    scores: ArrayLike,
+    truth: ArrayLike,
+    *,
+    samples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of tau-b over architectures (Efron 1979).
+
+    Args:
+        scores, truth: Arrays [n].
+        samples: Number of resamples; each costs one tau of n items (some milliseconds for 15,625).
+        seed: Seed of the resampling.
+        level: Coverage of the interval, between 0 and 1.
+
+    Returns:
+        (low, high); both nan below two items.
+    """
+    scores, truth = checked_pair(scores, truth)
+    if samples < 1 or not 0 < level < 1:
+        raise DataError(
+            "a bootstrap interval cannot be made",
+            found=f"samples={samples}, level={level}",
+            allowed="samples of 1 or more, a level between 0 and 1",
+        )
+    if scores.size < 2:
+        return math.nan, math.nan
+    generator = np.random.default_rng(seed)
+    taus = np.empty(samples)
+    for sample in range(samples):
+        drawn = generator.integers(scores.size, size=scores.size)
+        taus[sample] = _kendall(scores[drawn], truth[drawn])
+    low, high = np.quantile(taus, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _kendall(scores: Vector, truth: Vector) -> float:
+    if scores.size < 2:
+        return math.nan
+    if _constant(scores) or _constant(truth):
+        return 0.0
+    # "asymptotic" concerns the p-value only; the exact one is slow and we do not read it.
+    return float(stats.kendalltau(scores, truth, variant="b", method="asymptotic").statistic)
+
+
+def _spearman(scores: Vector, truth: Vector) -> float:
+    if scores.size < 2:
+        return math.nan
+    if _constant(scores) or _constant(truth):
+        return 0.0
+    return float(stats.spearmanr(scores, truth).statistic)
+
+
+def _constant(values: Vector) -> bool:
+    return bool((values == values[0]).all())
+
+
+def checked_pair(scores: ArrayLike, truth: ArrayLike) -> tuple[Vector, Vector]:
+    checked = checked_vector(scores, "scores")
+    return checked, checked_vector(truth, "truth", checked.size)
+
+
+def checked_vector(values: ArrayLike, name: str, size: int | None = None) -> Vector:
+    try:
+        vector = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} are not numbers", found=error) from None
+    _check_shape(vector, name, size)
+    wrong = np.flatnonzero(~np.isfinite(vector))
+    if wrong.size:
+        raise DataError(
+            f"{name} hold {wrong.size} values that are not finite",
+            found=f"{vector[wrong[0]]} at position {wrong[0]}",
+            fix="score these architectures again, or leave them out",
+        )
+    return vector
+
+
+def _booleans(values: ArrayLike, size: int) -> NDArray[np.bool_]:
+    vector = np.asarray(values, dtype=np.bool_)
+    _check_shape(vector, "connected", size)
+    return vector
+
+
+def _check_shape(vector: NDArray[Any], name: str, size: int | None) -> None:
+    if vector.ndim != 1 or (size is not None and vector.size != size):
+        raise DataError(
+            f"{name} do not fit the ranking",
+            found=f"shape {list(vector.shape)}",
+            allowed="one dimension" if size is None else f"shape [{size}]",
+        )

@@ -1,0 +1,153 @@
+"""From files to uint8 arrays: every image is decoded once, by PIL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from fewshot_core.errors import DataError
+
+Progress = Callable[[int, int], None]
+
+_GRAY = ("1", "L")
+_DEEP = ("I", "F")  # and "I;16", "I;16B", ...: more than eight bits, which PIL would clip
+_REPORT_EVERY = 100  # images between two progress calls
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Images that are known by label and name, and not decoded.
+
+    Args:
+        where: The folder, file or data set, for messages.
+        classes: Class names.
+        labels: int64 ``[N]``, indices into ``classes``.
+        open: Opens image i from a buffer of its own: nothing needs closing.
+        name: What messages call image i.
+    """
+
+    where: str
+    classes: tuple[str, ...]
+    labels: Tensor
+    open: Callable[[int], Image.Image]
+    name: Callable[[int], str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def machine_memory() -> int | None:
+    """Bytes of memory of this machine; none where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def check_memory(count: int, channels: int, size: int) -> None:
+    """Refuse what would not comfortably fit.
+
+    Raises:
+        DataError: ``count`` images take more than half of the machine's memory.
+    """
+    needed, present = count * channels * size * size, machine_memory()
+    if present is not None and needed > present / 2:
+        raise DataError(
+            f"{count} images of {channels}x{size}x{size} take more than half of the memory",
+            found=f"{needed / 2**30:.2f} GiB of {present / 2**30:.2f} GiB",
+            fix="set data.image_size= to fewer pixels or data.limit= to fewer images",
+        )
+
+
+def first_image(listing: Listing, index: int) -> tuple[int, int]:
+    """``(channels, side)`` of one image; the side is its shorter one, in pixels."""
+    image = _load(listing, index)
+    return (1 if image.mode in _GRAY else 3), min(image.size)
+
+
+def decode(
+    listing: Listing,
+    indices: Tensor,
+    size: int,
+    channels: int | None = None,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Decode the images at ``indices``, in that order.
+
+    An image of another size is scaled (shorter side, bicubic) and cropped in the centre.
+
+    Args:
+        listing: The images.
+        indices: int64 ``[n]``.
+        size: Side in pixels.
+        channels: 1 or 3; none: 1 if every image is grayscale, else 3.
+        progress: Called now and then with images done and images in all.
+
+    Returns:
+        uint8 ``[n, C, size, size]``.
+
+    Raises:
+        DataError: An image cannot be read, or the memory does not suffice.
+    """
+    total = len(indices)
+    pixels: NDArray[np.uint8] = np.empty((total, channels or 1, size, size), dtype=np.uint8)
+    for done, index in enumerate(indices.tolist()):
+        image = _squared(_load(listing, index), size)
+        if channels is None and image.mode == "RGB" and pixels.shape[1] == 1:
+            check_memory(total, 3, size)
+            # All images so far were gray: they become RGB with three equal channels.
+            pixels = _widened(pixels, done)
+        wanted = "L" if pixels.shape[1] == 1 else "RGB"
+        values = np.asarray(image if image.mode == wanted else image.convert(wanted))
+        pixels[done] = values if wanted == "L" else values.transpose(2, 0, 1)
+        if progress and (done + 1) % _REPORT_EVERY == 0 and done + 1 < total:
+            progress(done + 1, total)
+    if progress:
+        progress(total, total)
+    return torch.from_numpy(pixels)
+
+
+def _load(listing: Listing, index: int) -> Image.Image:
+    """Image ``index``, read in full, in its own mode.
+
+    PIL's decoders raise many types on damaged files (OSError, SyntaxError, struct.error,
+    DecompressionBombError, ...); whichever it is, what the user needs is the name of the file.
+    """
+    try:
+        image = listing.open(index)
+        image.load()
+    except Exception as error:
+        unknown = isinstance(error, UnidentifiedImageError)
+        raise DataError(
+            f"the image {listing.name(index)} cannot be read",
+            found="no image format that PIL knows" if unknown else f"{error}",
+            fix="replace or remove the file",
+        ) from error
+    if image.mode.split(";")[0] in _DEEP:
+        raise DataError(
+            f"the image {listing.name(index)} has more than 8 bits per channel",
+            found=f"PIL mode {image.mode}",
+            fix="convert it to 8 bits",
+        )
+    return image
+
+
+def _squared(image: Image.Image, size: int) -> Image.Image:
+    image = image.convert("L" if image.mode in _GRAY else "RGB")
+    if image.size == (size, size):
+        return image
+    return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+
+
+def _widened(gray: NDArray[np.uint8], filled: int) -> NDArray[np.uint8]:
+    total, _, height, width = gray.shape
+    wide: NDArray[np.uint8] = np.empty((total, 3, height, width), dtype=np.uint8)
+    wide[:filled] = gray[:filled]
+    return wide

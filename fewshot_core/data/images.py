@@ -1,0 +1,175 @@
+"""Images in memory, and how they are divided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fewshot_core.errors import DataError
+from fewshot_core.seeds import derive_seed
+
+_CHUNK = 1024  # images whose statistics are counted at once; bounds the memory used
+
+
+@dataclass(frozen=True, eq=False)
+class ImageArray:
+    """Decoded images with their labels.
+
+    Args:
+        images: uint8 ``[N, C, H, W]``.
+        labels: int64 ``[N]``, indices into ``classes``.
+        classes: Class names.
+
+    Raises:
+        DataError: Types or shapes do not fit together.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            found = f"{self.images.dtype} {tuple(self.images.shape)}"
+            raise DataError("images must be uint8 [N, C, H, W]", found=found)
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            found = f"{self.labels.dtype} {tuple(self.labels.shape)}"
+            raise DataError(f"labels must be int64 [{len(self.images)}]", found=found)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: Tensor | Sequence[int]) -> ImageArray:
+        """A copy of the images at ``indices``, in that order."""
+        index = torch.as_tensor(indices, dtype=torch.int64)
+        return ImageArray(self.images[index], self.labels[index], self.classes)
+
+    def concat(self, other: ImageArray) -> ImageArray:
+        """These images followed by those of ``other``, as a copy.
+
+        Raises:
+            DataError: The classes, channels or sizes differ.
+        """
+        if self.classes != other.classes or self.images.shape[1:] != other.images.shape[1:]:
+            raise DataError(
+                "images of different classes or shapes cannot be joined",
+                found=f"{tuple(self.images.shape[1:])} and {tuple(other.images.shape[1:])}, "
+                f"{len(self.classes)} and {len(other.classes)} classes",
+            )
+        images = torch.cat([self.images, other.images])
+        return ImageArray(images, torch.cat([self.labels, other.labels]), self.classes)
+
+
+def class_balanced_split(
+    labels: Tensor, share: float, seed: int, classes: Sequence[str] = ()
+) -> tuple[Tensor, Tensor]:
+    """Hold out the same share of every class.
+
+    Args:
+        labels: int64 ``[N]``.
+        share: Share that is held out, between 0 and 1, both excluded. A class keeps at least one
+            image and gives up at least one, whatever the share.
+        seed: Decides which images; the same seed always chooses the same ones.
+        classes: Names for error messages.
+
+    Returns:
+        Ascending int64 indices ``(kept, held_out)``; together every index once.
+
+    Raises:
+        DataError: The share is out of range, or a class has fewer than two images.
+    """
+    if not 0 < share < 1:
+        raise DataError(
+            "the share to hold out is out of range", found=share, allowed="between 0 and 1"
+        )
+    generator = torch.Generator().manual_seed(derive_seed(seed, "split"))
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for label, members in _members(labels):
+        if len(members) < 2:
+            name = repr(classes[label]) if classes else label
+            raise DataError(
+                f"class {name} has too few images to hold some out",
+                found=len(members),
+                allowed="2 or more",
+                fix="add images of that class, or remove its folder",
+            )
+        count = min(max(round(len(members) * share), 1), len(members) - 1)
+        held[members[torch.randperm(len(members), generator=generator)[:count]]] = True
+    return (~held).nonzero().flatten(), held.nonzero().flatten()
+
+
+def class_balanced_subset(labels: Tensor, count: int, seed: int, minimum: int = 1) -> Tensor:
+    """Choose ``count`` images so that every class keeps its share.
+
+    Args:
+        labels: int64 ``[N]``.
+        count: Images to choose; all of them when there are not more.
+        seed: Decides which images.
+        minimum: Images that every class gets at least, as far as it has them.
+
+    Returns:
+        Ascending int64 indices. When ``count`` cannot give every class its minimum, they are
+        drawn without regard to class.
+    """
+    if count >= len(labels):
+        return torch.arange(len(labels))
+    generator = torch.Generator().manual_seed(derive_seed(seed, "subset"))
+    groups = [members for _, members in _members(labels)]
+    quotas = _quotas([len(members) for members in groups], count, minimum)
+    if quotas is None:
+        return torch.randperm(len(labels), generator=generator)[:count].sort().values
+    chosen = [
+        members[torch.randperm(len(members), generator=generator)[:quota]]
+        for members, quota in zip(groups, quotas, strict=True)
+    ]
+    return torch.cat(chosen).sort().values
+
+
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of every channel, in units where white is 1.
+
+    Exact: pixel values are counted, 256 counts for each channel.
+
+    Args:
+        images: uint8 ``[N, C, H, W]``, not empty.
+
+    Returns:
+        ``(mean, std)``, each of length C. A constant channel has a deviation of 0.
+    """
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    means, deviations = [], []
+    for channel in range(images.shape[1]):
+        counts = torch.zeros(256, dtype=torch.int64)
+        for chunk in images[:, channel].split(_CHUNK):
+            counts += torch.bincount(chunk.flatten(), minlength=256)
+        weights = counts / counts.sum(dtype=torch.float64)
+        mean = (weights * levels).sum()
+        means.append(mean.item())
+        deviations.append((weights * (levels - mean) ** 2).sum().sqrt().item())
+    return tuple(means), tuple(deviations)
+
+
+def _members(labels: Tensor) -> list[tuple[int, Tensor]]:
+    """Each label that occurs, ascending, with the indices of its images."""
+    return [
+        (int(label), (labels == label).nonzero().flatten()) for label in labels.unique(sorted=True)
+    ]
+
+
+def _quotas(sizes: list[int], count: int, minimum: int) -> list[int] | None:
+    """``count`` divided in proportion to ``sizes`` by largest remainder; none if too small."""
+    base = [min(size, minimum) for size in sizes]
+    rest = count - sum(base)
+    if rest < 0:
+        return None
+    room = [size - least for size, least in zip(sizes, base, strict=True)]
+    total = sum(room)
+    whole = [rest * free // total for free in room]
+    remainders = [rest * free % total for free in room]
+    by_remainder = sorted(range(len(sizes)), key=lambda i: -remainders[i])
+    for i in by_remainder[: rest - sum(whole)]:
+        whole[i] += 1
+    return [least + extra for least, extra in zip(base, whole, strict=True)]

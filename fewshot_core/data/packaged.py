@@ -1,0 +1,115 @@
+"""Image sets that scikit-learn and torchvision bring along or download."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+from timm.data import create_dataset
+
+from fewshot_core.data.decode import Listing
+from fewshot_core.errors import DataError, nearest
+from fewshot_core.recipe.schema import DataSettings
+
+# For suggestions; timm decides which names there are.
+KNOWN_TORCH = (
+    "torch/cifar10",
+    "torch/cifar100",
+    "torch/mnist",
+    "torch/kmnist",
+    "torch/fashion_mnist",
+    "torch/qmnist",
+    "torch/imagenet",
+    "torch/places365",
+)
+
+
+def list_digits() -> Listing:
+    """scikit-learn's 1797 handwritten digits: 8x8, gray, its levels 0..16 stretched to 0..255."""
+    digits = load_digits()
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    return Listing(
+        where="digits",
+        classes=tuple(str(name) for name in digits.target_names),
+        labels=torch.from_numpy(digits.target.astype(np.int64)),
+        open=lambda i: Image.fromarray(pixels[i]),
+        name=lambda i: f"number {i} of digits",
+    )
+
+
+def default_folder() -> Path:
+    """Where downloads are kept when ``data.root`` is not set."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "fewshot-nas" / "data"
+
+
+def list_torch(settings: DataSettings, train: bool) -> Listing:
+    """One part of a torchvision data set, through timm's factory; downloaded if allowed.
+
+    Args:
+        settings: ``source`` is ``torch/NAME``; ``root`` is where the files are or will be kept.
+        train: The training part, else the test part (timm's split ``validation``).
+
+    Raises:
+        DataError: The name is unknown, or the data set neither there nor to be had.
+    """
+    root = Path(settings.root).expanduser() if settings.root else default_folder()
+    dataset = _torch_dataset(settings, root, "train" if train else "validation")
+    labels = getattr(dataset, "targets", None)
+    classes = getattr(dataset, "classes", None)
+    if labels is None or classes is None:
+        raise DataError(
+            f"{settings.source} does not list its labels and classes",
+            fix="use data.source=images with a folder of class folders",
+        )
+    targets = torch.as_tensor(labels, dtype=torch.int64)
+    where = f"{settings.source} ({'train' if train else 'test'})"
+    return Listing(
+        where=where,
+        classes=tuple(_class_name(name) for name in classes),
+        labels=targets[:, 0] if targets.ndim == 2 else targets,  # QMNIST: the class comes first
+        open=_opener(dataset),
+        name=lambda i: f"number {i} of {where}",
+    )
+
+
+def _torch_dataset(settings: DataSettings, root: Path, split: str) -> Any:
+    source = settings.source
+    try:
+        if settings.download:
+            root.mkdir(parents=True, exist_ok=True)
+        return create_dataset(source, root=str(root), split=split, download=settings.download)
+    except AssertionError as error:  # how timm says that it does not know the name
+        raise DataError(
+            "data.source is unknown",
+            found=source,
+            allowed=", ".join(KNOWN_TORCH),
+            fix=nearest(source, KNOWN_TORCH) or None,
+        ) from error
+    except (OSError, RuntimeError, ValueError) as error:
+        fix = (
+            "connect this machine to the network, or copy the files there"
+            if settings.download
+            else "set data.download=true, or copy the files there"
+        )
+        fix += f"; data.root= names another folder (now {root})"
+        raise DataError(f"{source} is not in {root}", found=error, fix=fix) from error
+
+
+def _opener(dataset: Any) -> Callable[[int], Image.Image]:
+    def open_image(i: int) -> Image.Image:
+        image: Image.Image = dataset[i][0]
+        return image
+
+    return open_image
+
+
+def _class_name(name: Any) -> str:
+    # torchvision's ImageNet gives every class a tuple of synonyms.
+    return ", ".join(name) if isinstance(name, tuple) else str(name)

@@ -1,0 +1,236 @@
+"""Where images come from: ``load_images`` and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fewshot_core.data.decode import Listing, Progress, check_memory, decode, first_image
+from fewshot_core.data.folders import check_same_classes, list_images, train_and_test_folders
+from fewshot_core.data.images import (
+    ImageArray,
+    channel_statistics,
+    class_balanced_split,
+    class_balanced_subset,
+)
+from fewshot_core.data.packaged import KNOWN_TORCH, list_digits, list_torch
+from fewshot_core.errors import DataError, nearest
+from fewshot_core.recipe.schema import DataSettings
+from fewshot_core.seeds import derive_seed
+
+# The held-out test part is the same for every seed of a run: otherwise a network that one run
+# found on some images would be tested on them by a run with another seed.
+_TEST_SEED = derive_seed("held-out test part")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """The images of a run, in three parts.
+
+    Args:
+        source: The source's name.
+        train: Images to train on.
+        validation: Images to score architectures on.
+        mean: Per channel, over the training part only, in units where white is 1.
+        std: The same for the standard deviation.
+        test_count: Test images; none while they are not known without loading them.
+        load_test: Loads them; use :meth:`test`.
+    """
+
+    source: str
+    train: ImageArray
+    validation: ImageArray
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    test_count: int | None
+    load_test: Callable[[], ImageArray] = field(repr=False)
+
+    def test(self) -> ImageArray:
+        """The test images, read on the first call: a search that never asks never sees them.
+
+        They have the size and channels of the training images.
+
+        Raises:
+            DataError: They cannot be read, or have other classes than the training images.
+        """
+        return self._test
+
+    @cached_property
+    def _test(self) -> ImageArray:
+        return self.load_test()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the labels."""
+        return self.train.classes
+
+    @property
+    def channels(self) -> int:
+        """1 or 3."""
+        return self.train.images.shape[1]
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels."""
+        return self.train.images.shape[2]
+
+    def describe(self) -> dict[str, Any]:
+        """What a run records about its data, as JSON values."""
+        return {
+            "source": self.source,
+            "train": len(self.train),
+            "validation": len(self.validation),
+            "test": self.test_count,
+            "channels": self.channels,
+            "image_size": self.image_size,
+            "classes": len(self.classes),
+        }
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A source's own division, before anything is decoded; ``test`` none: held out of ``train``."""
+
+    train: Listing
+    test: Callable[[], Listing] | None
+    test_count: int | None
+
+
+def load_images(settings: DataSettings, seed: int, progress: Progress | None = None) -> ImageData:
+    """Decode the training and validation images of a source into memory.
+
+    First the test part is set aside: the source's own, else ``settings.test`` of every class,
+    the same images for every seed. Then ``settings.limit`` chooses among the rest, and
+    ``settings.validation`` of what it leaves is held out, both per class and by ``seed``.
+    Test images are not decoded; see :meth:`ImageData.test`.
+
+    With many processes, call it on the main process first: a download must happen once.
+
+    Args:
+        settings: The section ``data`` of the recipe.
+        seed: The run's seed.
+        progress: Called now and then with images done and images in all.
+
+    Raises:
+        DataError: In one line, whatever is wrong with the source, a file or a setting.
+    """
+    parts = _parts(settings)
+    train, validation, test = _divide(parts, settings, seed)
+    channels, size = _first_shape(parts.train, test, settings)
+    known = len(test) if parts.test is None else parts.test_count or 0
+    check_memory(len(train) + len(validation) + known, channels, size)
+    # Decoded together, because one coloured image makes every image RGB; the parts are views.
+    wanted = torch.cat([train, validation])
+    pixels = decode(parts.train, wanted, size, progress=progress)
+    labels, classes = parts.train.labels[wanted], parts.train.classes
+    cut = len(train)
+    mean, std = channel_statistics(pixels[:cut])
+    return ImageData(
+        source=settings.source,
+        train=ImageArray(pixels[:cut], labels[:cut], classes),
+        validation=ImageArray(pixels[cut:], labels[cut:], classes),
+        mean=mean,
+        std=std,
+        test_count=len(test) if parts.test is None else parts.test_count,
+        load_test=lambda: _load_test(parts, test, size, pixels.shape[1]),
+    )
+
+
+def _parts(settings: DataSettings) -> _Parts:
+    if settings.source == "digits":
+        return _Parts(list_digits(), None, None)
+    if settings.source == "images":
+        return _folder_parts(settings)
+    if settings.source.startswith("torch/"):
+        return _torch_parts(settings)
+    known = ("digits", "images", *KNOWN_TORCH)
+    raise DataError(
+        "data.source is unknown",
+        found=settings.source,
+        allowed=", ".join(known),
+        fix=nearest(settings.source, known) or None,
+    )
+
+
+def _folder_parts(settings: DataSettings) -> _Parts:
+    if not settings.root:
+        raise DataError("data.source=images needs data.root=, the folder or .tar file of images")
+    root, test_root = train_and_test_folders(settings.root)
+    train = list_images(root)
+    if settings.test_root:
+        test = list_images(settings.test_root, "data.test_root")
+    elif test_root:
+        test = list_images(test_root)
+    else:
+        return _Parts(train, None, None)
+    check_same_classes(train, test)
+    return _Parts(train, lambda: test, len(test))
+
+
+def _torch_parts(settings: DataSettings) -> _Parts:
+    train = list_torch(settings, train=True)
+
+    def test() -> Listing:
+        listing = list_torch(settings, train=False)
+        check_same_classes(train, listing)
+        return listing
+
+    return _Parts(train, test, None)
+
+
+def _divide(parts: _Parts, settings: DataSettings, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Indices into ``parts.train``: training, validation and held-out test images."""
+    labels, classes = parts.train.labels, parts.train.classes
+    rest, test = torch.arange(len(labels)), torch.empty(0, dtype=torch.int64)
+    if parts.test is None:
+        _check_share("data.test", settings.test)
+        rest, test = class_balanced_split(labels, settings.test, _TEST_SEED, classes)
+    _check_share("data.validation", settings.validation)
+    if settings.limit is not None:
+        least = 2 * len(classes)
+        if settings.limit < least:
+            raise DataError(
+                "data.limit is too small to train on and to score with every class",
+                found=settings.limit,
+                allowed=f"{least} or more for {len(classes)} classes",
+            )
+        chosen = class_balanced_subset(labels[rest], settings.limit, seed, minimum=2)
+        rest = rest[chosen]
+    kept, held = class_balanced_split(labels[rest], settings.validation, seed, classes)
+    return rest[kept], rest[held], test
+
+
+def _check_share(setting: str, share: float) -> None:
+    if not 0 < share < 1:
+        raise DataError(f"{setting} is out of range", found=share, allowed="between 0 and 1")
+
+
+def _first_shape(listing: Listing, test: Tensor, settings: DataSettings) -> tuple[int, int]:
+    """Channels and side, from the first image that is not a test image.
+
+    That image is the same for every seed, so two seeds never train at two sizes.
+    """
+    if settings.image_size is not None and settings.image_size < 1:
+        raise DataError(
+            "data.image_size is out of range", found=settings.image_size, allowed="1 or more"
+        )
+    held = set(test.tolist())
+    first = next(i for i in range(len(listing)) if i not in held)
+    channels, side = first_image(listing, first)
+    return channels, settings.image_size or side
+
+
+def _load_test(parts: _Parts, held: Tensor, size: int, channels: int) -> ImageArray:
+    if parts.test is None:
+        listing, indices = parts.train, held
+    else:
+        listing = parts.test()
+        indices = torch.arange(len(listing))
+    check_memory(len(indices), channels, size)
+    pixels = decode(listing, indices, size, channels)
+    return ImageArray(pixels, listing.labels[indices], listing.classes)

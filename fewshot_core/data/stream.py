@@ -1,0 +1,238 @@
+"""Batches as a pure function of seed and step.
+
+A training that stops can go on from its step number alone: no state of a loader or a random
+number generator has to be saved, and any number of processes sees the same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fewshot_core.data.images import ImageArray, class_balanced_subset
+from fewshot_core.errors import DataError, RecipeError
+from fewshot_core.seeds import derive_seed
+
+Batch = tuple[Tensor, Tensor]
+
+
+class BatchStream:
+    """Endless training batches.
+
+    Every epoch is a new permutation of the images, and batches run on across its end: each is
+    full, even where the array is smaller than a batch.
+
+    Args:
+        array: The images.
+        batch_size: Images per step over all processes.
+        seed: Decides order and augmentation.
+        mean: Per channel, in units where white is 1.
+        std: The same for the standard deviation.
+        flip: Mirror half of the images.
+        pad: Shift by up to this many pixels in each direction; black moves in.
+        cutout: Side in pixels of a square that is blackened; its centre lies in the image, so
+            part of the square may not. 0: none.
+        rank: This process.
+        world: Number of processes; each gets its contiguous slice of the batch of all.
+
+    Raises:
+        DataError: There are no images.
+        RecipeError: A number is out of range, or ``batch_size`` cannot be divided by ``world``.
+    """
+
+    def __init__(
+        self,
+        array: ImageArray,
+        *,
+        batch_size: int,
+        seed: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        flip: bool = False,
+        pad: int = 0,
+        cutout: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if len(array) == 0:
+            raise DataError("there are no images to train on")
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("data.pad", pad, 0),
+            ("data.cutout", cutout, 0),
+        ):
+            if value < least:
+                raise RecipeError(f"{name} is out of range", found=value, allowed=f"{least}, ...")
+        if batch_size % world:
+            raise RecipeError(
+                f"batch_size cannot be divided among {world} processes",
+                found=batch_size,
+                allowed=f"a multiple of {world}",
+            )
+        self.array = array
+        self.batch_size = batch_size
+        self.seed = seed
+        self.flip, self.pad, self.cutout = flip, pad, cutout
+        self._share = batch_size // world
+        self._first = rank * self._share
+        self._scale, self._offset = _normalisation(mean, std)
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def batch(self, step: int) -> Batch:
+        """This process's part of batch ``step``, counted from 0.
+
+        Returns:
+            float32 ``[b, C, H, W]``, augmented and normalised, and int64 ``[b]``, with b =
+            ``batch_size / world``.
+        """
+        index = self.indices(step)
+        images = self.array.images.index_select(0, index)
+        images = self._augmented(images, step)
+        return _normalised(images, self._scale, self._offset), self.array.labels[index]
+
+    def indices(self, step: int) -> Tensor:
+        """Which images batch ``step`` of this process shows: int64 ``[b]``."""
+        position = step * self.batch_size + self._first
+        missing = self._share
+        pieces = []
+        while missing:
+            epoch, start = divmod(position, len(self.array))
+            piece = self._permutation(epoch)[start : start + missing]
+            pieces.append(piece)
+            position, missing = position + len(piece), missing - len(piece)
+        return torch.cat(pieces)
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
+            self._order = torch.randperm(len(self.array), generator=generator)
+            self._epoch = epoch
+        return self._order
+
+    def _augmented(self, images: Tensor, step: int) -> Tensor:
+        """uint8 in, uint8 out. Draws for the whole batch, so that ranks agree with one process."""
+        if not (self.flip or self.pad or self.cutout):
+            return images
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", step))
+        part = slice(self._first, self._first + self._share)
+
+        def draw(end: int) -> Tensor:
+            return torch.randint(end, (self.batch_size,), generator=generator)[part]
+
+        height, width = images.shape[2:]
+        shift = 2 * self.pad + 1
+        down, right, mirror = draw(shift), draw(shift), draw(2).bool() & self.flip
+        if self.flip or self.pad:
+            images = _moved(images, self.pad, down, right, mirror)
+        if self.cutout:
+            _blacken(images, self.cutout, draw(height), draw(width))
+        return images
+
+
+def eval_batches(
+    array: ImageArray,
+    batch_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    limit: int | None = None,
+) -> Iterator[Batch]:
+    """Every image once, in order and unaugmented; the last batch may be smaller.
+
+    Args:
+        array: The images.
+        batch_size: Images per batch.
+        mean: Per channel, in units where white is 1.
+        std: The same for the standard deviation.
+        limit: At most this many images, evenly spaced over the array: folders are read class by
+            class, and the first images would all be of one class.
+
+    Yields:
+        float32 ``[b, C, H, W]``, normalised, and int64 ``[b]``.
+    """
+    count = len(array) if limit is None else min(limit, len(array))
+    index = torch.arange(count) * len(array) // max(count, 1)
+    yield from _batches(array, index.split(batch_size), mean, std)
+
+
+def calibration_batches(
+    array: ImageArray,
+    count: int,
+    batch_size: int,
+    seed: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Iterator[Batch]:
+    """Unaugmented images to set batch-norm statistics with: the same ones for one seed.
+
+    They are balanced over the classes (at random when ``count`` is smaller than the number of
+    classes) and mixed. Batches differ by one image at most: a last batch of one image would
+    give no variance.
+
+    Args:
+        array: The training images.
+        count: Images in all; every image where there are not more.
+        batch_size: Images per batch, at most.
+        seed: Decides which images.
+        mean: Per channel, in units where white is 1.
+        std: The same for the standard deviation.
+
+    Yields:
+        float32 ``[b, C, H, W]``, normalised, and int64 ``[b]``.
+    """
+    chosen = class_balanced_subset(array.labels, count, derive_seed(seed, "calibration"))
+    generator = torch.Generator().manual_seed(derive_seed(seed, "calibration order"))
+    chosen = chosen[torch.randperm(len(chosen), generator=generator)]
+    pieces = max(-(-len(chosen) // batch_size), 1)
+    yield from _batches(array, chosen.tensor_split(pieces), mean, std)
+
+
+def _batches(
+    array: ImageArray, pieces: Sequence[Tensor], mean: Sequence[float], std: Sequence[float]
+) -> Iterator[Batch]:
+    scale, offset = _normalisation(mean, std)
+    for index in pieces:
+        if len(index):
+            images = array.images.index_select(0, index)
+            yield _normalised(images, scale, offset), array.labels[index]
+
+
+def _normalisation(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Factor and summand, ``[C, 1, 1]``, that take 0..255 to mean 0 and deviation 1."""
+    means = torch.tensor(mean, dtype=torch.float64)
+    # A channel of one single value has no deviation; a whole level keeps it finite.
+    deviations = torch.tensor(std, dtype=torch.float64).clamp(min=1 / 255)
+    scale, offset = 1 / (255 * deviations), -means / deviations
+    return scale.float()[:, None, None], offset.float()[:, None, None]
+
+
+def _normalised(images: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+    return images.float().mul_(scale).add_(offset)
+
+
+def _moved(images: Tensor, pad: int, down: Tensor, right: Tensor, mirror: Tensor) -> Tensor:
+    """Per image, the window of its size at (``down``, ``right``) of its padded self, mirrored.
+
+    One gather over flattened pixels: four times faster than indexing rows and columns.
+    """
+    count, channels, height, width = images.shape
+    padded = functional.pad(images, (pad, pad, pad, pad))
+    rows = down[:, None] + torch.arange(height)
+    columns = torch.arange(width).expand(count, width)
+    columns = torch.where(mirror[:, None], columns.flip(1), columns) + right[:, None]
+    pixel = rows[:, :, None] * (width + 2 * pad) + columns[:, None, :]
+    pixel = pixel.view(count, 1, height * width).expand(count, channels, height * width)
+    return padded.view(count, channels, -1).gather(2, pixel).view_as(images)
+
+
+def _blacken(images: Tensor, side: int, row: Tensor, column: Tensor) -> None:
+    """Zero, in place, the square of ``side`` pixels around each image's (``row``, ``column``)."""
+    height, width = images.shape[2:]
+    top, left = (row - side // 2)[:, None], (column - side // 2)[:, None]
+    rows, columns = torch.arange(height), torch.arange(width)
+    in_rows = (rows >= top) & (rows < top + side)
+    in_columns = (columns >= left) & (columns < left + side)
+    hole = in_rows[:, None, :, None] & in_columns[:, None, None, :]
+    images.masked_fill_(hole, 0)

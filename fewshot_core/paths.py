@@ -1,0 +1,121 @@
+"""Path policies: which architectures a training step uses.
+
+A policy is a pure function of its random generator. The training loop seeds one per step, alike on
+every process, so that a resumed or distributed run takes the same paths.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+from fewshot_core.errors import RegionError
+from fewshot_core.recipe.schema import PathSettings
+from fewshot_core.region import ENUMERABLE, Region
+from fewshot_core.space import Architecture, Option
+
+POOL = 20_000
+"""Random architectures that stand for a region too large to enumerate."""
+
+
+class PathPolicy(Protocol):
+    """Picks the architectures of a training step."""
+
+    @property
+    def paths_per_step(self) -> int:
+        """Number of architectures of a step; their gradients are accumulated."""
+
+    def draw(self, rng: random.Random) -> list[Architecture]:
+        """The architectures of one step, ``paths_per_step`` of them."""
+
+
+@dataclass(frozen=True)
+class UniformPaths:
+    """One architecture a step, uniformly at random (single path one-shot, Guo et al. 2020)."""
+
+    region: Region
+    paths_per_step: int = 1
+
+    def draw(self, rng: random.Random) -> list[Architecture]:
+        return [self.region.sample(rng)]
+
+
+@dataclass(frozen=True)
+class FairPaths:
+    """Every option of every decision in each step (strict fairness, FairNAS, Chu et al. 2021).
+
+    Each decision runs through a random permutation of its options; a decision with fewer options
+    than the largest starts over, so that its options are used equally often give or take one.
+
+    Raises:
+        RegionError: The region has bands, which permutations cannot respect.
+    """
+
+    region: Region
+
+    def __post_init__(self) -> None:
+        if self.region.bands:
+            raise RegionError(
+                f"fair paths need a region without bands, not {self.region.id!r}",
+                fix="use regions.paths=uniform or regions.paths=balanced",
+            )
+
+    @property
+    def paths_per_step(self) -> int:
+        return max(len(options) for options in self.region.allowed)
+
+    def draw(self, rng: random.Random) -> list[Architecture]:
+        columns = [self._column(options, rng) for options in self.region.allowed]
+        return [
+            Architecture(self.region.space.name, choices)
+            for choices in zip(*columns, strict=True)
+        ]
+
+    def _column(self, options: Sequence[Option], rng: random.Random) -> list[Option]:
+        column: list[Option] = []
+        while len(column) < self.paths_per_step:
+            column += rng.sample(list(options), len(options))
+        return column[: self.paths_per_step]
+
+
+@dataclass(frozen=True)
+class BalancedPaths:
+    """Every value of a feature equally often, then uniform among the architectures that have it.
+
+    Uniform paths meet mostly middling architectures; the extremes, where the best ones often are,
+    train seldom. (The idea of balanced sampling in EFS-NAS, AAAI 2025.)
+    """
+
+    region: Region
+    feature: str
+    paths_per_step: int = field(default=1)
+
+    @cached_property
+    def _by_value(self) -> list[list[Architecture]]:
+        if self.region.box_size() <= ENUMERABLE:
+            members = list(self.region.enumerate())
+        else:
+            rng = random.Random(0)
+            members = [self.region.sample(rng) for _ in range(POOL)]
+        groups: dict[float, list[Architecture]] = {}
+        for architecture in members:
+            value = self.region.space.feature(self.feature, architecture)
+            groups.setdefault(value, []).append(architecture)
+        return [groups[value] for value in sorted(groups)]
+
+    def draw(self, rng: random.Random) -> list[Architecture]:
+        return [rng.choice(rng.choice(self._by_value))]
+
+
+def make_paths(settings: PathSettings, region: Region) -> PathPolicy:
+    """The policy that a recipe's section describes, over a region."""
+    if settings.policy == "uniform":
+        return UniformPaths(region)
+    if settings.policy == "fair":
+        return FairPaths(region)
+    if settings.policy == "balanced":
+        return BalancedPaths(region, settings.feature)
+    raise RegionError(f"unknown paths {settings.policy!r}", allowed="uniform, fair, balanced")

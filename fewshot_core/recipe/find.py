@@ -1,0 +1,114 @@
+"""Recipe files: where they are, and the chain of files that ``extends`` makes of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fewshot_core.errors import RecipeError, nearest
+from fewshot_core.recipe.words import plain_path
+from fewshot_core.recipe.yamltext import read_mapping
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """One file of a chain and what it says."""
+
+    path: Path
+    content: dict[str, Any]
+
+
+def recipe_folders(recipes_dir: Path | None = None) -> list[Path]:
+    """The folders that are searched: the given one, or ``recipes`` here and in the checkout."""
+    if recipes_dir is not None:
+        return [recipes_dir]
+    folders = [Path.cwd() / "recipes", Path(__file__).resolve().parents[2] / "recipes"]
+    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+def recipe_files(recipes_dir: Path | None = None) -> dict[str, Path]:
+    """The known recipes by name; of two with one name the one in the current folder counts."""
+    found: dict[str, Path] = {}
+    for folder in recipe_folders(recipes_dir):
+        for path in sorted(folder.glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def find_recipe(name: str, recipes_dir: Path | None = None) -> Path:
+    """The file of ``recipe=name``.
+
+    Raises:
+        RecipeError: There is none; the line lists the known ones and the nearest.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = plain_path("recipe", name)
+        if not path.is_file():
+            raise RecipeError(f"recipe={name}: there is no such file")
+        return path
+    known = recipe_files(recipes_dir)
+    if name not in known:
+        raise RecipeError(
+            f"unknown recipe {name!r}", allowed=names(known), fix=nearest(name, known) or None
+        )
+    return known[name]
+
+
+def read_chain(path: Path, recipes_dir: Path | None = None) -> list[RecipeFile]:
+    """The file and what it extends, the parent first.
+
+    Raises:
+        RecipeError: A file is missing or damaged, or extends itself in the end.
+    """
+    chain: list[RecipeFile] = []
+    seen: list[Path] = []
+    current: Path | None = path
+    while current is not None:
+        if current.resolve() in seen:
+            circle = " -> ".join(file.path.name for file in chain)
+            raise RecipeError(f"{path}: `extends` runs in a circle: {circle} -> {current.name}")
+        seen.append(current.resolve())
+        content = read_mapping(current)
+        parent = content.pop("extends", None)
+        chain.insert(0, RecipeFile(current, content))
+        current = _parent(current, parent, recipes_dir) if parent is not None else None
+    # The circle above is told in the order of reading, so the list is kept in the order of merging.
+    return chain
+
+
+def list_recipes(recipes_dir: Path | None = None) -> list[tuple[str, str]]:
+    """Name and first line of the description of every known recipe."""
+    return [(name, _summary(path)) for name, path in recipe_files(recipes_dir).items()]
+
+
+def names(known: dict[str, Path] | Sequence[str]) -> str:
+    """The names in one line."""
+    return ", ".join(known) or "none were found (no folder `recipes` here or in the checkout)"
+
+
+def _parent(child: Path, parent: object, recipes_dir: Path | None) -> Path:
+    if not isinstance(parent, str):
+        raise RecipeError(f"{child}: `extends` takes one name or path", found=parent)
+    is_path = parent.endswith((".yaml", ".yml"))
+    beside = child.parent / (parent if is_path else f"{parent}.yaml")
+    if beside.is_file():
+        return beside
+    known = recipe_files(recipes_dir)
+    if not is_path and parent in known:
+        return known[parent]
+    raise RecipeError(
+        f"{child}: extends {parent!r}, which does not exist",
+        allowed=names(known),
+        fix=nearest(parent, known) or None,
+    )
+
+
+def _summary(path: Path) -> str:
+    # A damaged file must not hide the others from the list.
+    try:
+        text = str(read_mapping(path).get("description") or "")
+    except RecipeError as error:
+        return f"(cannot be read: {error})"
+    return next(iter(text.strip().splitlines()), "")

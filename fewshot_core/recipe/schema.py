@@ -1,0 +1,176 @@
+"""The settings of a run, as plain dataclasses.
+
+A recipe file and the ``key=value`` overrides are merged into these and checked; after loading, the
+rest of the program sees nothing but these objects. The section ``network`` is the task's own
+dataclass (channels, depth, ...): see :class:`fewshot_core.task.Task`.
+
+A class attribute ``shorthand`` names the field that a bare value means: ``strategy=tpe`` is
+``strategy.name=tpe`` and ``split=none`` is ``split.by=none``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+@dataclass
+class DataSettings:
+    """Where the images come from and how they are prepared."""
+
+    shorthand: ClassVar[str] = "source"
+    source: str = "digits"  # digits | images (folder or tar of class folders) | torch/NAME
+    root: str | None = None  # the folder or tar file; for torch/NAME where the download is kept
+    test_root: str | None = None  # test images of their own; else `test` is held out of root
+    download: bool = True
+    image_size: int | None = None  # pixels; none: the size of the first image
+    validation: float = 0.2  # share of the training images held out for scoring
+    test: float = 0.2  # share held out as test images where the source has no test part
+    limit: int | None = None  # use at most this many training images, the same share per class
+    flip: bool = False  # random horizontal flips
+    pad: int = 0  # pixels of random shift
+    cutout: int = 0  # side in pixels of the square that is blanked; 0: none
+
+
+@dataclass
+class PathSettings:
+    """How training picks an architecture for a step."""
+
+    shorthand: ClassVar[str] = "policy"
+    policy: str = "uniform"  # uniform | fair | balanced
+    feature: str = "nonlinear"  # what `balanced` balances over
+
+
+@dataclass
+class TrainingSettings:
+    """Budget and optimiser of one training."""
+
+    # Passes over the training images; every path of a step counts, so that policies with several
+    # paths per step see the same number of images.
+    epochs: float = 10.0
+    batch_size: int = 64
+    optimizer: str = "sgd"  # any optimiser name of timm; sgd is Nesterov
+    lr: float = 0.1
+    min_lr: float = 0.0
+    warmup_epochs: float = 0.0
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    grad_clip: float | None = 5.0  # largest norm of the gradient
+    label_smoothing: float = 0.0
+
+
+@dataclass
+class SupernetSettings(TrainingSettings):
+    """Training of the parent supernet."""
+
+    paths: PathSettings = field(default_factory=PathSettings)
+
+
+@dataclass
+class RegionSettings(SupernetSettings):
+    """Training of the sub-supernets, one per region of the partition."""
+
+    inherit: bool = True  # start from the parent's weights
+
+
+@dataclass
+class SplitLevel:
+    """One cut of a region into several."""
+
+    shorthand: ClassVar[str] = "by"
+    by: str = "none"  # none | decision | groups | bands | random
+    decision: str | None = None  # for decision, groups
+    groups: list[list[Any]] = field(default_factory=list)  # for groups: the options of each region
+    feature: str | None = None  # for bands
+    cuts: list[float] = field(default_factory=list)  # for bands: each is the start of a new band
+    count: int = 2  # for random
+
+
+@dataclass
+class SplitSettings(SplitLevel):
+    """The partition; ``then`` cuts every region again, level by level."""
+
+    then: list[SplitLevel] = field(default_factory=list)
+
+
+@dataclass
+class EvaluatorSettings:
+    """How an architecture gets its score during search."""
+
+    shorthand: ClassVar[str] = "name"
+    name: str = "inherited"  # inherited | standalone | table
+    score: str = "accuracy"  # accuracy | loss
+    recalibrate: int = 256  # training images for batch-norm recalibration; 0: running statistics
+    images: int | None = None  # validation images used; none: all
+    batch_size: int = 256
+    share_equal: bool = True  # architectures with one canonical form share one score
+    epochs: float = 5.0  # standalone: passes over the training images, other settings of `retrain`
+    table: str | None = None  # table: a CSV with a column `architecture` (or `arch`)
+    column: str = "score"
+
+
+@dataclass
+class StrategySettings:
+    """Who asks next."""
+
+    shorthand: ClassVar[str] = "name"
+    name: str = "evolution"  # random | evolution | tpe
+    population: int = 30  # evolution: architectures alive
+    sample: int = 10  # evolution: tournament size
+
+
+@dataclass
+class SearchSettings:
+    """Length of the search and where its study is kept."""
+
+    trials: int = 200
+    storage: str | None = None  # any database URL of Optuna; none: study.db in the run folder
+
+
+@dataclass
+class ConstraintSettings:
+    """Upper limits that every scored architecture satisfies."""
+
+    flops: float | None = None  # multiply-adds of convolutions and linear layers for one image
+    params: float | None = None
+
+
+@dataclass
+class RetrainSettings(TrainingSettings):
+    """Training from scratch of what the search found, and of what stands beside it."""
+
+    seeds: int = 1
+    compare: list[str] = field(default_factory=lambda: ["random", "largest"])
+    use_validation: bool = True  # train on the training and validation images together
+
+
+@dataclass
+class AuditSettings:
+    """Standalone trainings that show whether the supernet's scores can be trusted."""
+
+    networks: int = 0
+    epochs: float = 5.0
+
+
+@dataclass
+class Recipe:
+    """Everything that determines a run."""
+
+    recipe: str = ""
+    description: str = ""
+    task: str = "cifar10"
+    seed: int = 0
+    precision: str | None = None  # no | bf16 | fp16; none: what `accelerate launch` says
+    threads: int | None = None  # CPU threads of a process; none: the cores shared out
+    checkpoint_steps: int = 200
+    data: DataSettings = field(default_factory=DataSettings)
+    network: Any = None  # the task's own settings
+    supernet: SupernetSettings = field(default_factory=SupernetSettings)
+    split: SplitSettings = field(default_factory=SplitSettings)
+    regions: RegionSettings = field(default_factory=RegionSettings)
+    evaluator: EvaluatorSettings = field(default_factory=EvaluatorSettings)
+    strategy: StrategySettings = field(default_factory=StrategySettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    constraint: ConstraintSettings = field(default_factory=ConstraintSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    retrain: RetrainSettings = field(default_factory=RetrainSettings)

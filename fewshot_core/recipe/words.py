@@ -1,0 +1,146 @@
+"""The words of a command line: every setting is written ``key=value``."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fewshot_core.errors import RecipeError, nearest
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def split_words(words: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """The ``(key, value)`` pairs of the words, and what is wrong with the others."""
+    pairs: list[tuple[str, str]] = []
+    problems: list[str] = []
+    remaining = list(words)
+    while remaining:
+        word = remaining.pop(0)
+        key, equals, value = word.partition("=")
+        if word.startswith("-"):
+            # `--lr 0.1`: the next word is the value and not a fault of its own.
+            if not equals and remaining and _is_bare(remaining[0]):
+                value = remaining.pop(0)
+                word = f"{word} {value}"
+            hint = f"{key.lstrip('-').replace('-', '_')}={value or 'VALUE'}"
+            problems.append(f"settings are written key=value: write {hint} instead of {word}")
+        elif not equals or not key:
+            problems.append(f"settings are written key=value: {word!r} is not of that form")
+        else:
+            pairs.append((key, value))
+    return pairs, problems
+
+
+def parse_words(words: Sequence[str], allowed: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that a tool takes, by key.
+
+    Args:
+        words: ``key=value`` words.
+        allowed: For each key its default, whose type the value gets; or a type (``Path``): the
+            key is required; or ``Path | None``: it may be left out and is then None.
+
+    Returns:
+        A value for every key of ``allowed``.
+
+    Raises:
+        RecipeError: One line with everything that is wrong.
+    """
+    pairs, problems = split_words(words)
+    values: dict[str, Any] = {}
+    for key, text in pairs:
+        if key not in allowed:
+            problems.append(_unknown_key(key, allowed))
+        elif key in values:
+            problems.append(f"{key}= is given twice")
+        else:
+            values[key] = _convert(key, text, _value_type(allowed[key]), problems)
+    for key, default in allowed.items():
+        if key not in values:
+            if isinstance(default, type):
+                problems.append(f"{key}= is missing")
+            values[key] = None if _is_optional(default) else default
+    raise_problems(problems)
+    return values
+
+
+def plain_path(key: str, text: str) -> Path:
+    """The path that ``key=text`` names.
+
+    Raises:
+        RecipeError: It is empty or begins with a ``~`` that the shell left standing; a folder of
+            that name is never what was meant.
+    """
+    problem = path_problem(key, text)
+    if problem is not None:
+        raise RecipeError(problem)
+    return Path(text)
+
+
+def path_problem(key: str, text: str) -> str | None:
+    """What is wrong with the path ``text``, if anything."""
+    if not text:
+        return f"{key}= is empty, a path is needed"
+    if text.startswith("~"):
+        return f"{key}={text}: the shell did not replace ~, write the whole path"
+    return None
+
+
+def raise_problems(problems: Sequence[str]) -> None:
+    """Raise one error that holds every problem, if there is any."""
+    if problems:
+        raise RecipeError("; ".join(dict.fromkeys(problems)))
+
+
+def is_required(default: object) -> bool:
+    """Whether an entry of ``allowed`` stands for a key that must be given."""
+    return isinstance(default, type)
+
+
+def _is_bare(word: str) -> bool:
+    return "=" not in word and (not word.startswith("-") or _is_number(word))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _unknown_key(key: str, allowed: Mapping[str, Any]) -> str:
+    hint = nearest(key, allowed) or f"known: {', '.join(allowed)}"
+    return f"unknown setting {key!r} ({hint})"
+
+
+def _is_optional(default: object) -> bool:
+    return isinstance(default, types.UnionType)
+
+
+def _value_type(default: object) -> type:
+    if isinstance(default, type):
+        return default
+    if _is_optional(default):
+        return next(arg for arg in typing.get_args(default) if arg is not type(None))
+    if isinstance(default, Path):
+        return Path
+    return str if default is None else type(default)
+
+
+def _convert(key: str, text: str, kind: type, problems: list[str]) -> Any:
+    try:
+        if kind is bool:
+            return _TRUTH[text.lower()]
+        if kind is Path:
+            return plain_path(key, text)
+        return kind(text)
+    except RecipeError as error:
+        problems.append(str(error))
+    except (ValueError, KeyError):
+        problems.append(f"{key}={text} is not {_TYPE_NAMES.get(kind, kind.__name__)}")
+    return None

@@ -1,0 +1,77 @@
+"""Parts that are found by name: the tasks.
+
+The core never imports a task. A name in the recipe is looked up here, when it is needed and not
+before, because importing a task may import torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from fewshot_core.errors import RecipeError, nearest
+
+
+def load_task(name: str) -> Any:
+    """The task of that name.
+
+    Args:
+        name: ``NAME`` for ``tasks/NAME/task.py``, or ``package.module:ATTRIBUTE`` for a task of
+            the user's own. Naming a task runs its code.
+
+    Raises:
+        RecipeError: There is no such task, or it is not one.
+    """
+    dotted = ":" in name
+    module_name, _, attribute = name.partition(":") if dotted else (f"tasks.{name}.task", "", "TASK")
+    if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
+        raise _unknown(name)
+    module = _import(module_name, name)
+    if not hasattr(module, attribute):
+        raise RecipeError(
+            f"task={name}: {module_name} has no attribute {attribute!r}",
+            fix=nearest(attribute, vars(module)) or None,
+        )
+    task = getattr(module, attribute)
+    if not _is_settings(getattr(task, "settings", None)):
+        raise RecipeError(
+            f"task={name} is not a task",
+            allowed="an object whose attribute `settings` is a dataclass type",
+        )
+    return task
+
+
+def task_names() -> list[str]:
+    """The tasks that come with the project: the folders of ``tasks`` that hold a ``task.py``."""
+    spec = importlib.util.find_spec("tasks")
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    return sorted({file.parent.name for folder in folders for file in Path(folder).glob("*/task.py")})
+
+
+def _import(module: str, name: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if module == missing or module.startswith(f"{missing}."):
+            raise _unknown(name) from error
+        raise RecipeError(
+            f"task={name} needs the module {missing!r}, which is not installed"
+        ) from error
+
+
+def _unknown(name: str) -> RecipeError:
+    known = task_names()
+    own = "package.module:ATTRIBUTE for a task of your own, in a module that Python can import"
+    return RecipeError(
+        f"unknown task {name!r}",
+        allowed=", ".join([*known, own]),
+        fix=nearest(name, known) or None,
+    )
+
+
+def _is_settings(value: object) -> bool:
+    return isinstance(value, type) and dataclasses.is_dataclass(value)

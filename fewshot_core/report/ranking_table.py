@@ -1,0 +1,92 @@
+"""Rank figures as a table for the terminal and for Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from rich.markup import escape
+from rich.table import Table
+
+from fewshot_core.ranking import RankFigures
+
+_COLUMNS = (
+    "predictor",
+    "tau",
+    "tau distinct",
+    "iso-cost tau",
+    "rho",
+    "tau top 10 %",
+    "tau top 1 %",
+    "true score of predicted best",
+    "ties",
+)
+
+
+def ranking_table(rows: Mapping[str, RankFigures]) -> Table:
+    """One row per predictor (name -> figures), in the given order."""
+    table = Table(caption=_caption(rows) or None)
+    for index, column in enumerate(_COLUMNS):
+        table.add_column(column, justify="right" if index else "left")
+    for name, figures in rows.items():
+        table.add_row(escape(name), *_cells(figures))
+    return table
+
+
+def ranking_markdown(rows: Mapping[str, RankFigures]) -> str:
+    """The table of :func:`ranking_table` as Markdown text that ends with a line break."""
+    lines = [
+        _markdown_row(_COLUMNS),
+        _markdown_row(["---", *["---:"] * (len(_COLUMNS) - 1)]),
+        *(
+            _markdown_row([name.replace("|", r"\|"), *_cells(figures)])
+            for name, figures in rows.items()
+        ),
+    ]
+    caption = _caption(rows)
+    if caption:
+        lines += ["", caption]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(figures: RankFigures) -> list[str]:
+    correlations = (
+        figures.tau,
+        figures.tau_distinct,
+        figures.iso_cost_tau,
+        figures.spearman,
+        figures.tau_top10,
+        figures.tau_top1,
+    )
+    return [*map(_correlation, correlations), _best(figures), str(figures.best_ties)]
+
+
+def _correlation(value: float) -> str:
+    if math.isnan(value):
+        return "n/a"
+    return f"{value:z.3f}"  # z: a tiny negative number is not "-0.000"
+
+
+def _score(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _best(figures: RankFigures) -> str:
+    """The mean over ties, with their range, because the mean alone hides a lottery."""
+    text = _score(figures.best_true)
+    if figures.best_true_low != figures.best_true_high:
+        text += f" ({_score(figures.best_true_low)} to {_score(figures.best_true_high)})"
+    return text
+
+
+def _caption(rows: Mapping[str, RankFigures]) -> str:
+    """What the rows were measured on, when it is the same for all; else nothing."""
+    shared = {(row.count, row.distinct_count, row.best_possible) for row in rows.values()}
+    if len(shared) != 1:
+        return ""
+    count, distinct, best = shared.pop()
+    return f"{count} architectures, {distinct} distinct networks; best true score {_score(best)}."
+
+
+def _markdown_row(cells: tuple[str, ...] | list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

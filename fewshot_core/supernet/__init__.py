@@ -1,0 +1,6 @@
+"""Supernets over regions."""
+
+from fewshot_core.supernet.base import InheritanceReport, Supernet, copy_into
+from fewshot_core.supernet.calibrate import recalibrated
+
+__all__ = ["InheritanceReport", "Supernet", "copy_into", "recalibrated"]

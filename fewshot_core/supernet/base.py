@@ -1,0 +1,106 @@
+"""The supernet: one module that holds every architecture of a region with shared weights."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fewshot_core.errors import RegionError
+from fewshot_core.region import Region
+from fewshot_core.space import Architecture
+
+
+@dataclass(frozen=True)
+class InheritanceReport:
+    """What became of each tensor of a supernet when it inherited from its parent."""
+
+    copied: tuple[str, ...]
+    sliced: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts, and the names of the tensors that were not simply copied."""
+        return {
+            "copied": len(self.copied),
+            "sliced": list(self.sliced),
+            "fresh": list(self.fresh),
+        }
+
+    def __str__(self) -> str:
+        return f"{len(self.copied)} copied, {len(self.sliced)} sliced, {len(self.fresh)} fresh"
+
+
+class Supernet(nn.Module, ABC):
+    """A network over a region: it holds that region's operations and no others.
+
+    A subclass implements :meth:`forward` and :meth:`extract`. It names its parameters so that the
+    same operation has the same name in the supernet of any region; :meth:`inherit_from` relies on
+    that.
+    """
+
+    def __init__(self, region: Region) -> None:
+        super().__init__()
+        self.region = region
+
+    @abstractmethod
+    def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
+        """Run one architecture of the region on a batch.
+
+        Operations that cannot reach the output are not computed.
+
+        Raises:
+            RegionError: The architecture is not in the region.
+        """
+
+    @abstractmethod
+    def extract(self, architecture: Architecture) -> nn.Module:
+        """A standalone network with copies of the weights and identical outputs.
+
+        Raises:
+            RegionError: The architecture is not in the region.
+        """
+
+    def slice_parent(self, name: str, parent: Tensor, shape: torch.Size) -> Tensor | None:
+        """The part of a larger tensor of the parent that this supernet takes over.
+
+        The default takes nothing; supernets with elastic widths or kernels override it.
+        """
+        return None
+
+    @torch.no_grad()
+    def inherit_from(self, parent: Supernet) -> InheritanceReport:
+        """Take over the parent's weights and buffers where the two hold the same operations.
+
+        Raises:
+            RegionError: The parent belongs to another space.
+        """
+        if parent.region.space != self.region.space:
+            raise RegionError("a supernet inherits only from one of the same space")
+        theirs: Mapping[str, Tensor] = parent.state_dict()
+        copied, sliced, fresh = [], [], []
+        for name, mine in self.state_dict().items():
+            source = theirs.get(name)
+            if source is not None and source.shape == mine.shape:
+                mine.copy_(source)
+                copied.append(name)
+                continue
+            part = None if source is None else self.slice_parent(name, source, mine.shape)
+            if part is not None:
+                mine.copy_(part)
+                sliced.append(name)
+            else:
+                fresh.append(name)
+        return InheritanceReport(tuple(copied), tuple(sliced), tuple(fresh))
+
+
+@torch.no_grad()
+def copy_into(network: nn.Module, supernet: nn.Module, rename: Callable[[str], str]) -> None:
+    """Fill every tensor of a standalone network from the supernet's ``rename(name)``."""
+    weights = supernet.state_dict()
+    for name, tensor in network.state_dict().items():
+        tensor.copy_(weights[rename(name)])
