@@ -101,7 +101,7 @@ def bootstrap_tau(
 
     Args:
         scores, truth: Arrays [n].
-        samples: Number of resamples; each costs one tau of n items (some milliseconds for 15,625).
+        samples: Number of resamples; each costs one tau of n items (2 ms for 15,625).
         seed: Seed of the resampling.
         level: Coverage of the interval, between 0 and 1.
 
@@ -131,8 +131,7 @@ def _kendall(scores: Vector, truth: Vector) -> float:
         return math.nan
     if _constant(scores) or _constant(truth):
         return 0.0
-    # "asymptotic" concerns the p-value only; the exact one is slow and we do not read it.
-    return float(stats.kendalltau(scores, truth, variant="b", method="asymptotic").statistic)
+    return float(stats.kendalltau(scores, truth, variant="b").statistic)
 
 
 def _spearman(scores: Vector, truth: Vector) -> float:
@@ -148,11 +147,13 @@ def _constant(values: Vector) -> bool:
 
 
 def checked_pair(scores: ArrayLike, truth: ArrayLike) -> tuple[Vector, Vector]:
+    """Both as finite float arrays of one length, or a :class:`DataError`."""
     checked = checked_vector(scores, "scores")
     return checked, checked_vector(truth, "truth", checked.size)
 
 
 def checked_vector(values: ArrayLike, name: str, size: int | None = None) -> Vector:
+    """``values`` as a finite float array [size], or a :class:`DataError` that calls it ``name``."""
     try:
         vector = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -15,6 +15,7 @@ SHOWN_CHARACTERS = 40
 
 
 def content_of(path: Path) -> bytes:
+    """The bytes of the file."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -26,6 +27,7 @@ def content_of(path: Path) -> bytes:
 
 
 def decoded(path: Path, content: bytes) -> str:
+    """The content as text; binary data is refused."""
     try:
         text = content.decode("utf-8-sig")  # spreadsheets put a byte-order mark in front
     except UnicodeDecodeError as error:
@@ -54,12 +56,14 @@ def records_of(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def listing(header: Sequence[str]) -> str:
+    """The column names for an error line, kept short."""
     shown = [name[:SHOWN_CHARACTERS] for name in header[:SHOWN_COLUMNS]]
     more = len(header) - len(shown)
     return "columns " + ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def check_width(path: Path, line: int, record: Sequence[str], header: Sequence[str]) -> None:
+    """Refuse a record with more or fewer values than the header."""
     if len(record) != len(header):
         raise DataError(
             f"line {line} of score table {path} does not fit the header",
@@ -70,6 +74,7 @@ def check_width(path: Path, line: int, record: Sequence[str], header: Sequence[s
 
 
 def cells_of(path: Path, row: Mapping[str, object], columns: Sequence[str]) -> list[object]:
+    """The values of a row in column order; other keys are refused."""
     if row.keys() != set(columns):
         raise DataError(
             f"a row for {path} does not fit its columns",
@@ -80,6 +85,7 @@ def cells_of(path: Path, row: Mapping[str, object], columns: Sequence[str]) -> l
 
 
 def csv_text(records: Iterable[Iterable[object]]) -> str:
+    """Records as CSV lines; floats keep every digit."""
     buffer = io.StringIO(newline="")
     csv.writer(buffer, lineterminator="\n").writerows(records)
     return buffer.getvalue()
@@ -87,6 +93,7 @@ def csv_text(records: Iterable[Iterable[object]]) -> str:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write ``path`` into a :class:`DataError`."""
     try:
         yield
     except OSError as error:

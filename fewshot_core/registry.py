@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot_core.errors import RecipeError, nearest
+from fewshot_core.recipe.words import with_hint
 
 
 def load_task(name: str) -> Any:
@@ -25,15 +26,17 @@ def load_task(name: str) -> Any:
     Raises:
         RecipeError: There is no such task, or it is not one.
     """
-    dotted = ":" in name
-    module_name, _, attribute = name.partition(":") if dotted else (f"tasks.{name}.task", "", "TASK")
+    own = ":" in name
+    module_name, _, attribute = (name if own else f"tasks.{name}.task:TASK").partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
         raise _unknown(name)
     module = _import(module_name, name)
     if not hasattr(module, attribute):
         raise RecipeError(
-            f"task={name}: {module_name} has no attribute {attribute!r}",
-            fix=nearest(attribute, vars(module)) or None,
+            with_hint(
+                f"task={name}: {module_name} has no attribute {attribute!r}",
+                nearest(attribute, vars(module)),
+            )
         )
     task = getattr(module, attribute)
     if not _is_settings(getattr(task, "settings", None)):
@@ -48,7 +51,9 @@ def task_names() -> list[str]:
     """The tasks that come with the project: the folders of ``tasks`` that hold a ``task.py``."""
     spec = importlib.util.find_spec("tasks")
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
-    return sorted({file.parent.name for folder in folders for file in Path(folder).glob("*/task.py")})
+    return sorted(
+        {file.parent.name for folder in folders for file in Path(folder).glob("*/task.py")}
+    )
 
 
 def _import(module: str, name: str) -> Any:
@@ -67,9 +72,7 @@ def _unknown(name: str) -> RecipeError:
     known = task_names()
     own = "package.module:ATTRIBUTE for a task of your own, in a module that Python can import"
     return RecipeError(
-        f"unknown task {name!r}",
-        allowed=", ".join([*known, own]),
-        fix=nearest(name, known) or None,
+        with_hint(f"unknown task {name!r}", nearest(name, known)), allowed=", ".join([*known, own])
     )
 
 

@@ -148,11 +148,11 @@ class ScoreLog:
         records = [cells_of(self.path, row, self.columns) for row in rows]
         for record in records:
             for column, cell in zip(self.columns, record, strict=True):
-                if isinstance(cell, str) and ("\n" in cell or "\r" in cell):
+                if "\n" in (text := str(cell)) or "\r" in text:
                     # A line must be a row, or a truncated row could not be told from a whole one.
                     raise DataError(
                         f"a value for column {column!r} of score log {self.path} has a line break",
-                        found=repr(cell),
+                        found=repr(text[:SHOWN_CHARACTERS]),
                     )
         self._write(csv_text(records).encode())
 
@@ -211,9 +211,8 @@ def _position(path: Path, header: Sequence[str], names: Sequence[str]) -> int:
             )
         if name in header:
             return header.index(name)
-    hint = nearest(names[0], header)
-    if not hint and len(header) == 1:
-        hint = "separate the columns by commas"
+    # A single column can never do; it is most often a semicolon or tab file.
+    hint = "separate the columns by commas" if len(header) == 1 else nearest(names[0], header)
     raise DataError(
         f"score table {path} has no column {' or '.join(repr(name) for name in names)}",
         found=listing(header),

@@ -31,6 +31,7 @@ class Listing:
         labels: int64 ``[N]``, indices into ``classes``.
         open: Opens image i from a buffer of its own: nothing needs closing.
         name: What messages call image i.
+        close: Closes what reading left open; reading may go on afterwards.
     """
 
     where: str
@@ -38,6 +39,7 @@ class Listing:
     labels: Tensor
     open: Callable[[int], Image.Image]
     name: Callable[[int], str]
+    close: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -96,6 +98,19 @@ def decode(
     Raises:
         DataError: An image cannot be read, or the memory does not suffice.
     """
+    try:
+        return torch.from_numpy(_decoded(listing, indices, size, channels, progress))
+    finally:
+        listing.close()
+
+
+def _decoded(
+    listing: Listing,
+    indices: Tensor,
+    size: int,
+    channels: int | None,
+    progress: Progress | None,
+) -> NDArray[np.uint8]:
     total = len(indices)
     pixels: NDArray[np.uint8] = np.empty((total, channels or 1, size, size), dtype=np.uint8)
     for done, index in enumerate(indices.tolist()):
@@ -111,7 +126,7 @@ def decode(
             progress(done + 1, total)
     if progress:
         progress(total, total)
-    return torch.from_numpy(pixels)
+    return pixels
 
 
 def _load(listing: Listing, index: int) -> Image.Image:

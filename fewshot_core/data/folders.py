@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from PIL import Image
 from timm.data.readers import create_reader
+from timm.data.readers.img_extensions import get_img_extensions
 
 from fewshot_core.data.decode import Listing
 from fewshot_core.errors import DataError
@@ -75,23 +76,28 @@ def train_and_test_folders(root: str) -> tuple[Path, Path | None]:
     return path, None
 
 
-def check_same_classes(train: Listing, test: Listing) -> None:
-    """Require that labels mean the same in both parts.
+def check_same_classes(where: str, classes: tuple[str, ...], test: Listing) -> None:
+    """Require that labels mean the same in the test part as in the training part.
+
+    Args:
+        where: Where the training images are, for the message.
+        classes: Their classes.
+        test: The test images.
 
     Raises:
         DataError: The class names differ.
     """
-    if train.classes == test.classes:
+    if classes == test.classes:
         return
-    missing = sorted(set(train.classes) - set(test.classes))
-    extra = sorted(set(test.classes) - set(train.classes))
+    missing = sorted(set(classes) - set(test.classes))
+    extra = sorted(set(test.classes) - set(classes))
     parts = [
         f"{what} {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
         for what, names in (("missing:", missing), ("only there:", extra))
         if names
     ]
     raise DataError(
-        f"the test classes of {test.where} differ from the training classes of {train.where}",
+        f"the test classes of {test.where} differ from the training classes of {where}",
         found="; ".join(parts) or "another order",
     )
 
@@ -106,7 +112,7 @@ def _reader(path: Path, setting: str) -> Any:
     except PermissionError as error:
         raise DataError(f"{setting}: {path} may not be read", found=error) from error
     except (RuntimeError, ValueError) as error:  # how timm says that it found no image
-        raise DataError(f"{setting}: {path} has no images in it", allowed=_LAYOUT) from error
+        raise DataError(f"{setting}: {path} has no images in it", allowed=_extensions()) from error
 
 
 def _listing(path: Path, reader: Any, names: list[str], used: list[int]) -> Listing:
@@ -130,7 +136,21 @@ def _listing(path: Path, reader: Any, names: list[str], used: list[int]) -> List
         labels=torch.tensor([renumbered[targets[i]] for i in used], dtype=torch.int64),
         open=open_image,
         name=lambda i: f"{path}/{names[used[i]]}",
+        close=lambda: None if path.is_dir() else _close_tar(reader.tar_state),
     )
+
+
+def _close_tar(state: Any) -> None:
+    """Close the tar file that timm's reader keeps open; its next read opens it again."""
+    for inner in state.children.values():  # tar files within the tar, read through it
+        inner.reset()
+    if state.tf is not None:
+        state.tf.close()
+        state.reset()
+
+
+def _extensions() -> str:
+    return f"files ending in {', '.join(get_img_extensions())}"
 
 
 def _is_class_folder(entry: Path) -> bool:
@@ -161,6 +181,7 @@ def _check_folder(
     if empty:
         raise DataError(
             f"{setting}: the class folder {empty[0]} has no image in it",
+            allowed=_extensions(),
             fix="add images or remove the folder",
         )
 

@@ -160,16 +160,20 @@ def _members(labels: Tensor) -> list[tuple[int, Tensor]]:
 
 
 def _quotas(sizes: list[int], count: int, minimum: int) -> list[int] | None:
-    """``count`` divided in proportion to ``sizes`` by largest remainder; none if too small."""
-    base = [min(size, minimum) for size in sizes]
-    rest = count - sum(base)
-    if rest < 0:
+    """``count`` divided in proportion to ``sizes`` by largest remainder; none if too small.
+
+    What a small class lacks for its minimum comes from those that are furthest above theirs.
+    """
+    least = [min(size, minimum) for size in sizes]
+    if count < sum(least):
         return None
-    room = [size - least for size, least in zip(sizes, base, strict=True)]
-    total = sum(room)
-    whole = [rest * free // total for free in room]
-    remainders = [rest * free % total for free in room]
-    by_remainder = sorted(range(len(sizes)), key=lambda i: -remainders[i])
-    for i in by_remainder[: rest - sum(whole)]:
-        whole[i] += 1
-    return [least + extra for least, extra in zip(base, whole, strict=True)]
+    total, every = sum(sizes), range(len(sizes))
+    quotas = [count * size // total for size in sizes]
+    by_remainder = sorted(every, key=lambda i: -(count * sizes[i] % total))
+    for i in by_remainder[: count - sum(quotas)]:
+        quotas[i] += 1
+    for i in every:
+        while quotas[i] < least[i]:
+            quotas[max(every, key=lambda j: quotas[j] - least[j])] -= 1
+            quotas[i] += 1
+    return quotas

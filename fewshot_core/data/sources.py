@@ -137,7 +137,7 @@ def load_images(settings: DataSettings, seed: int, progress: Progress | None = N
         mean=mean,
         std=std,
         test_count=len(test) if parts.test is None else parts.test_count,
-        load_test=lambda: _load_test(parts, test, size, pixels.shape[1]),
+        load_test=_test_loader(parts, test, size, pixels.shape[1]),
     )
 
 
@@ -168,16 +168,17 @@ def _folder_parts(settings: DataSettings) -> _Parts:
         test = list_images(test_root)
     else:
         return _Parts(train, None, None)
-    check_same_classes(train, test)
+    check_same_classes(train.where, train.classes, test)
     return _Parts(train, lambda: test, len(test))
 
 
 def _torch_parts(settings: DataSettings) -> _Parts:
     train = list_torch(settings, train=True)
+    where, classes = train.where, train.classes  # not `train` itself, which holds its images
 
     def test() -> Listing:
         listing = list_torch(settings, train=False)
-        check_same_classes(train, listing)
+        check_same_classes(where, classes, listing)
         return listing
 
     return _Parts(train, test, None)
@@ -225,12 +226,21 @@ def _first_shape(listing: Listing, test: Tensor, settings: DataSettings) -> tupl
     return channels, settings.image_size or side
 
 
-def _load_test(parts: _Parts, held: Tensor, size: int, channels: int) -> ImageArray:
+def _test_loader(parts: _Parts, held: Tensor, size: int, channels: int) -> Callable[[], ImageArray]:
+    """A function that decodes the test part, and holds on to no more than it needs for that."""
     if parts.test is None:
-        listing, indices = parts.train, held
-    else:
-        listing = parts.test()
-        indices = torch.arange(len(listing))
+        train = parts.train
+        return lambda: _load_test(train, held, size, channels)
+    own = parts.test
+
+    def load() -> ImageArray:
+        listing = own()
+        return _load_test(listing, torch.arange(len(listing)), size, channels)
+
+    return load
+
+
+def _load_test(listing: Listing, indices: Tensor, size: int, channels: int) -> ImageArray:
     check_memory(len(indices), channels, size)
     pixels = decode(listing, indices, size, channels)
     return ImageArray(pixels, listing.labels[indices], listing.classes)

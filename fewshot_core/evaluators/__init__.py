@@ -1,0 +1,7 @@
+"""Evaluators: they give architectures scores."""
+
+from fewshot_core.evaluators.base import Evaluator
+from fewshot_core.evaluators.inherited import InheritedEvaluator
+from fewshot_core.evaluators.tabular import TabularEvaluator
+
+__all__ = ["Evaluator", "InheritedEvaluator", "TabularEvaluator"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot_core.errors import RecipeError, nearest
-from fewshot_core.recipe.words import plain_path
+from fewshot_core.recipe.words import plain_path, with_hint
 from fewshot_core.recipe.yamltext import read_mapping
 
 
@@ -51,7 +51,7 @@ def find_recipe(name: str, recipes_dir: Path | None = None) -> Path:
     known = recipe_files(recipes_dir)
     if name not in known:
         raise RecipeError(
-            f"unknown recipe {name!r}", allowed=names(known), fix=nearest(name, known) or None
+            with_hint(f"unknown recipe {name!r}", nearest(name, known)), allowed=names(known)
         )
     return known[name]
 
@@ -67,14 +67,13 @@ def read_chain(path: Path, recipes_dir: Path | None = None) -> list[RecipeFile]:
     current: Path | None = path
     while current is not None:
         if current.resolve() in seen:
-            circle = " -> ".join(file.path.name for file in chain)
+            circle = " -> ".join(file.path.name for file in reversed(chain))
             raise RecipeError(f"{path}: `extends` runs in a circle: {circle} -> {current.name}")
         seen.append(current.resolve())
         content = read_mapping(current)
         parent = content.pop("extends", None)
         chain.insert(0, RecipeFile(current, content))
         current = _parent(current, parent, recipes_dir) if parent is not None else None
-    # The circle above is told in the order of reading, so the list is kept in the order of merging.
     return chain
 
 
@@ -99,9 +98,8 @@ def _parent(child: Path, parent: object, recipes_dir: Path | None) -> Path:
     if not is_path and parent in known:
         return known[parent]
     raise RecipeError(
-        f"{child}: extends {parent!r}, which does not exist",
+        with_hint(f"{child}: extends {parent!r}, which does not exist", nearest(parent, known)),
         allowed=names(known),
-        fix=nearest(parent, known) or None,
     )
 
 

@@ -10,7 +10,7 @@ import textwrap
 import tokenize
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,18 +32,18 @@ class Layout:
             found["network"] = self.network
         return found
 
-    def keys(self, section: type = Recipe, prefix: str = "") -> Iterator[str]:
+    def setting_keys(self, section: type = Recipe, prefix: str = "") -> Iterator[str]:
         """Every key that takes a value, in the order of the dataclasses."""
         for name, kind in self.children(section).items():
             inner = section_type(kind)
             if inner is None:
                 yield prefix + name
             else:
-                yield from self.keys(inner, f"{prefix}{name}.")
+                yield from self.setting_keys(inner, f"{prefix}{name}.")
 
     def suggest(self, key: str) -> str:
         """A clause that names the keys that ``key`` may have been meant for; may be empty."""
-        known = list(self.keys())
+        known = list(self.setting_keys())
         parent, _, last = key.rpartition(".")
         same_name = [item for item in known if item.rpartition(".")[2] == last]
         if same_name:
@@ -129,6 +129,17 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def is_scalar(value: object) -> bool:
+    """Whether a value may stand for a whole section by its shorthand."""
+    return isinstance(value, str | int | float)
+
+
+def takes_mapping(kind: Any) -> bool:
+    """Whether a value of the type may be a mapping of its own."""
+    inner = without_none(kind)
+    return inner is Any or inner is dict or typing.get_origin(inner) is dict
+
+
 def _plural(kind: Any) -> str:
     names: dict[Any, str] = {int: "whole numbers", float: "numbers", str: "texts", Any: "values"}
     if typing.get_origin(kind) is list:
@@ -165,8 +176,3 @@ def _comment_of(first: int, last: int, beside: dict[int, str], above: dict[int, 
         line -= 1
     lines += [beside[number] for number in range(first, last + 1) if number in beside]
     return " ".join(lines)
-
-
-def is_scalar(value: object) -> bool:
-    """Whether a value may stand for a whole section by its shorthand."""
-    return value is not None and not isinstance(value, Mapping | Sequence) or isinstance(value, str)

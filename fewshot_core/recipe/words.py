@@ -96,6 +96,11 @@ def raise_problems(problems: Sequence[str]) -> None:
         raise RecipeError("; ".join(dict.fromkeys(problems)))
 
 
+def with_hint(text: str, hint: str) -> str:
+    """The text, and the clause of ``nearest`` in brackets where it found something."""
+    return f"{text} ({hint})" if hint else text
+
+
 def is_required(default: object) -> bool:
     """Whether an entry of ``allowed`` stands for a key that must be given."""
     return isinstance(default, type)

@@ -26,7 +26,7 @@ _BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
@@ -52,7 +52,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:null", _NULL, ["~", "n", "N", "
 _Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
 
 
-class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
+class _Dumper(yaml.SafeDumper):
     """Quotes what YAML 1.1 or this module would read as something other than text."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -69,7 +69,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         RecipeError: The file cannot be read; the line names the file and the place.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
+        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except yaml.YAMLError as error:
         raise RecipeError(_place(path, error)) from error
     except UnicodeDecodeError as error:
@@ -88,16 +88,14 @@ def read_mapping(path: Path) -> dict[str, Any]:
 def parse_value(text: str) -> Any:
     """The value of one ``key=value`` word; what is not YAML is plain text (``|conv~0|``)."""
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+        return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError):
         return text
 
 
 def dump(data: Any) -> str:
     """YAML text that :func:`read_mapping` reads back as the same data."""
-    return str(
-        yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
-    )
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000))
 
 
 def inline(value: Any) -> str:

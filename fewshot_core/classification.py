@@ -1,0 +1,111 @@
+"""The objective and the scorer of image classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from timm.optim import create_optimizer_v2
+from torch import Tensor, nn
+
+from fewshot_core.data import Batch
+from fewshot_core.objective import learning_rate
+from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.space import Architecture
+from fewshot_core.supernet import recalibrated
+
+
+class ClassificationObjective:
+    """Cross-entropy with one optimiser."""
+
+    def __init__(
+        self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
+    ) -> None:
+        """Args:
+        model: As prepared by the accelerator.
+        steps: Length of the training, for the schedule.
+        """
+        self.settings = settings
+        self.steps = steps
+        self.warmup = round(steps * settings.warmup_epochs / settings.epochs)
+        self.accelerator = accelerator
+        self.model = model
+        # Fused and foreach kernels of torch do not help here: a step touches a few small tensors.
+        optimizer = create_optimizer_v2(
+            accelerator.unwrap_model(model),
+            opt=settings.optimizer,
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            momentum=settings.momentum,
+        )
+        self.optimizer = accelerator.prepare_optimizer(optimizer)
+
+    def step(
+        self, batch: Batch, architectures: Sequence[Architecture | None], step: int
+    ) -> dict[str, Tensor]:
+        images, targets = batch
+        rate = learning_rate(self.settings, step, self.steps, self.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        total = images.new_zeros(())
+        for index, architecture in enumerate(architectures):
+            last = index == len(architectures) - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                with self.accelerator.autocast():
+                    logits = call(self.model, images, architecture)
+                    loss = F.cross_entropy(
+                        logits.float(), targets, label_smoothing=self.settings.label_smoothing
+                    )
+                self.accelerator.backward(loss / len(architectures))
+            total += loss.detach() / len(architectures)
+        if self.settings.grad_clip:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
+        self.optimizer.step()
+        return {"loss": total}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+class ClassificationScorer:
+    """Accuracy in percent and mean cross-entropy on held-out images.
+
+    A supernet's batch-norm statistics are measured again for each architecture; a standalone model
+    is scored as it is.
+    """
+
+    def __init__(
+        self, batches: Sequence[Batch], calibration: Sequence[Tensor], accelerator: Accelerator
+    ) -> None:
+        self.batches = batches
+        self.calibration = calibration
+        self.accelerator = accelerator
+
+    @torch.no_grad()
+    def score(self, model: nn.Module, architecture: Architecture | None) -> dict[str, float]:
+        def forward(images: Tensor) -> Tensor:
+            with self.accelerator.autocast():
+                return call(model, images, architecture)
+
+        correct, loss, count = 0.0, 0.0, 0
+        calibration = [] if architecture is None else self.calibration
+        with recalibrated(model, calibration, forward):
+            for images, targets in self.batches:
+                logits = forward(images).float()
+                correct += float((logits.argmax(1) == targets).sum())
+                loss += float(F.cross_entropy(logits, targets, reduction="sum"))
+                count += len(targets)
+        return {"accuracy": 100.0 * correct / count, "loss": loss / count}
+
+
+def call(model: nn.Module, images: Tensor, architecture: Architecture | None) -> Tensor:
+    """Run a supernet on an architecture, or a standalone model where there is none."""
+    return model(images) if architecture is None else model(images, architecture)

@@ -1,0 +1,58 @@
+"""Scores from the weights that an architecture inherits from its region's supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from fewshot_core.evaluators.base import with_score
+from fewshot_core.objective import Scorer
+from fewshot_core.region import Region, RegionTree
+from fewshot_core.space import Architecture
+from fewshot_core.supernet import Supernet
+
+
+class InheritedEvaluator:
+    """Routes each architecture to the supernet of the leaf region that contains it.
+
+    Args:
+        tree: Its leaves are the regions; a tree without cuts is one-shot NAS.
+        supernet: Gives the trained supernet of a leaf; called once for each.
+        scorer: Measures an architecture on the validation images.
+        score: ``accuracy`` or ``loss``.
+        share_equal: Score the canonical form in place of the architecture, so that equal networks
+            have one score and are computed once.
+    """
+
+    def __init__(
+        self,
+        tree: RegionTree,
+        supernet: Callable[[Region], Supernet],
+        scorer: Scorer,
+        *,
+        score: str = "accuracy",
+        share_equal: bool = True,
+    ) -> None:
+        self.tree = tree
+        self._supernet = supernet
+        self._scorer = scorer
+        self._score = score
+        self._share_equal = share_equal
+        self._supernets: dict[Region, Supernet] = {}
+        self._known: dict[Architecture, Mapping[str, float]] = {}
+
+    def scored_as(self, architecture: Architecture) -> Architecture:
+        """The architecture that is really run for this one."""
+        space = self.tree.region.space
+        canonical = space.canonical(architecture) if self._share_equal else architecture
+        # A root that is only a part of the space may lack the representative.
+        return canonical if self.tree.region.contains(canonical) else architecture
+
+    def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
+        target = self.scored_as(architecture)
+        if target not in self._known:
+            region = self.tree.locate(target)
+            if region not in self._supernets:
+                self._supernets[region] = self._supernet(region)
+            metrics = self._scorer.score(self._supernets[region], target)
+            self._known[target] = with_score(metrics, self._score)
+        return self._known[target]

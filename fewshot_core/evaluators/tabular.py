@@ -1,0 +1,31 @@
+"""Scores from a benchmark table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fewshot_core.errors import DataError
+from fewshot_core.scores import read_table
+from fewshot_core.space import Architecture, SearchSpace
+
+
+class TabularEvaluator:
+    """Looks architectures up in a CSV with an architecture column and a score column.
+
+    Raises:
+        DataError: The table cannot be read, or (on evaluation) lacks an architecture.
+        ArchitectureError: A row is no architecture of the space.
+    """
+
+    def __init__(self, space: SearchSpace, path: Path, column: str) -> None:
+        self.path = path
+        table = read_table(path, column)
+        self._scores = {space.parse(genotype): value for genotype, value in table.items()}
+
+    def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
+        if architecture not in self._scores:
+            raise DataError(
+                f"{self.path} has no row for architecture {list(architecture.choices)}"
+            )
+        return {"score": self._scores[architecture]}

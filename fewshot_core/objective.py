@@ -1,0 +1,54 @@
+"""Objectives: what one training step of a task does, and how a trained model is scored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from fewshot_core.data import Batch
+from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.space import Architecture
+
+
+
+
+class Objective(Protocol):
+    """One training step of a task; it owns the optimisers.
+
+    The training loop calls :meth:`step` and knows nothing of losses; a GAN has two optimisers
+    where a classifier has one.
+    """
+
+    def step(
+        self, batch: Batch, architectures: Sequence[Architecture | None], step: int
+    ) -> dict[str, Tensor]:
+        """Train on one batch and return what to log, as scalar tensors.
+
+        Gradients of all ``architectures`` are accumulated; None stands for the whole model, when
+        it is not a supernet.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything :meth:`step` needs to continue, without the model's weights."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+
+
+class Scorer(Protocol):
+    """Measures a trained model on held-out images."""
+
+    def score(self, model: nn.Module, architecture: Architecture | None) -> Mapping[str, float]:
+        """Metrics; for a supernet of the given architecture."""
+
+
+def learning_rate(settings: TrainingSettings, step: int, steps: int, warmup: int) -> float:
+    """Linear warm-up, then a cosine from ``lr`` to ``min_lr`` (Loshchilov and Hutter 2017)."""
+    if step < warmup:
+        return settings.lr * (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    span = settings.lr - settings.min_lr
+    return settings.min_lr + span * 0.5 * (1 + math.cos(math.pi * progress))

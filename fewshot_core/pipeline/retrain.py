@@ -1,0 +1,188 @@
+"""Retrain: train what was found from scratch, beside what it has to beat, and test once."""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from fewshot_core.data import ImageArray
+from fewshot_core.errors import RunFolderError
+from fewshot_core.pipeline.session import Session
+from fewshot_core.region import ENUMERABLE
+from fewshot_core.runs.files import read_json, write_json
+from fewshot_core.search import sample_feasible
+from fewshot_core.seeds import derive_seed
+from fewshot_core.space import Architecture
+
+LABELS = {
+    "found": "found by the search",
+    "random": "random architecture",
+    "largest": "most parameters",
+    "given": "given by hand",
+}
+
+
+def retrain(options: Mapping[str, Any]) -> None:
+    """Train the candidates of the run ``options['run']``, or continue.
+
+    Raises:
+        FewshotError: There is no finished search, or the architecture is not of the space.
+    """
+    session = Session.attach(Path(options["run"]))
+    chosen = candidates(session, options.get("architecture"))
+    for label, seed, architecture in chosen:
+        train_candidate(session, label, seed, architecture)
+    # Only now that nothing is left to choose are the test images read.
+    results = [test_candidate(session, *candidate) for candidate in chosen]
+    if session.folder.main:
+        write_json(
+            session.folder.file("retrain.json"),
+            {"data": session.data.describe(), "metric": session.task.metric, "results": results},
+        )
+        from fewshot_core.pipeline.report import write_report
+
+        session.console.print(results_table(results, session.task.metric))
+        session.console.print(f"report: {write_report(session)}")
+    session.folder.close()
+
+
+def candidates(session: Session, genotype: str | None) -> list[tuple[str, int, Architecture]]:
+    """Label, seed and architecture of every training; a fresh random architecture per seed."""
+    recipe, space = session.recipe, session.root.space
+    if genotype:
+        wanted = {"given": [space.parse(genotype)] * recipe.retrain.seeds}
+    else:
+        wanted = {"found": [found_architecture(session)] * recipe.retrain.seeds}
+        for label in recipe.retrain.compare:
+            wanted[label] = [_compared(session, label, s) for s in range(recipe.retrain.seeds)]
+    return [(label, seed, a) for label, many in wanted.items() for seed, a in enumerate(many)]
+
+
+def found_architecture(session: Session) -> Architecture:
+    """The architecture that the search of this run found.
+
+    Raises:
+        RunFolderError: The search has not ended.
+    """
+    path = session.folder.file("found.json")
+    if not path.exists():
+        raise RunFolderError(
+            f"{session.folder.path} holds no finished search",
+            fix=f"run tools/search.py recipe={session.recipe.recipe} "
+            f"run={session.folder.path} to its end",
+        )
+    return session.root.space.from_json(read_json(path))
+
+
+def _compared(session: Session, label: str, seed: int) -> Architecture:
+    accepts = session.accepts()
+    rng = random.Random(derive_seed(session.recipe.seed, label, seed))
+    if label == "random":
+        return sample_feasible(session.root, accepts, rng)
+    if session.root.box_size() <= ENUMERABLE:
+        pool = [a for a in session.root.enumerate() if accepts(a)]
+    else:
+        pool = [sample_feasible(session.root, accepts, rng) for _ in range(10_000)]
+    return max(pool, key=lambda a: session.costs.costs(a)["connected_params"])
+
+
+def training_images(session: Session) -> ImageArray:
+    """What networks are retrained on: all that is not test images, if the recipe says so."""
+    if session.recipe.retrain.use_validation:
+        return session.data.train.concat(session.data.validation)
+    return session.data.train
+
+
+def build_candidate(session: Session, seed: int, architecture: Architecture) -> Any:
+    """The untrained network of a candidate."""
+    return session.build(
+        lambda: session.task.network(architecture, session.recipe, session.data),
+        derive_seed(session.recipe.seed, "retrain", architecture.id, seed),
+    )
+
+
+def stage_name(seed: int, architecture: Architecture) -> str:
+    """Folder of a training; one architecture is trained once per seed, whatever its labels."""
+    return f"{architecture.id}-{seed}"
+
+
+def train_candidate(session: Session, label: str, seed: int, architecture: Architecture) -> Any:
+    """The trained network of a candidate, and what its training took."""
+    network = build_candidate(session, seed, architecture)
+    state = session.fit(
+        f"{label} (seed {seed})",
+        network,
+        session.recipe.retrain,
+        training_images(session),
+        session.folder.training("retrain", stage_name(seed, architecture)),
+        derive_seed(session.recipe.seed, "retraining", architecture.id, seed),
+    )
+    return network, state
+
+
+def test_candidate(
+    session: Session, label: str, seed: int, architecture: Architecture
+) -> dict[str, Any]:
+    """Measure a trained candidate on the test images."""
+    network, state = train_candidate(session, label, seed, architecture)
+    scorer = session.task.scorer(session.recipe, session.data, "test", session.accelerator)
+    costs = session.costs.costs(architecture)
+    return {
+        "label": label,
+        "seed": seed,
+        "id": architecture.id,
+        "genotype": session.root.space.genotype(architecture),
+        "test": dict(scorer.score(network, None)),
+        "params": int(costs["connected_params"]),
+        "flops": int(costs["connected_flops"]),
+        "fvcore_flops": int(costs["connected_fvcore_flops"]),
+        "training_seconds": round(state.seconds, 1),
+        "images_seen": state.images,
+    }
+
+
+def results_table(results: list[dict[str, Any]], metric: str) -> Table:
+    """Mean and spread over the seeds, a row per label."""
+    table = Table(title="Retrained from scratch, measured once on the test images")
+    for column in ("architecture", f"test {metric}", "seeds", "parameters", "FLOPs", "genotype"):
+        table.add_column(column, overflow="fold")
+    for row in summarise(results, metric):
+        table.add_row(
+            LABELS.get(row["label"], row["label"]),
+            format_spread(row["values"]),
+            str(len(row["values"])),
+            f"{row['params']:,}",
+            f"{row['flops']:,}",
+            row["genotype"],
+        )
+    return table
+
+
+def summarise(results: list[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
+    """One row per label: test values of all seeds; costs and genotype where they agree."""
+    rows: dict[str, dict[str, Any]] = {}
+    for result in results:
+        row = rows.setdefault(
+            result["label"], {"label": result["label"], "values": [], "ids": set(), **result}
+        )
+        row["values"].append(result["test"][metric])
+        row["ids"].add(result["id"])
+    for row in rows.values():
+        if len(row["ids"]) > 1:
+            row["genotype"] = f"{len(row['ids'])} architectures"
+            same = [r for r in results if r["label"] == row["label"]]
+            row["params"] = round(statistics.mean(r["params"] for r in same))
+            row["flops"] = round(statistics.mean(r["flops"] for r in same))
+    return list(rows.values())
+
+
+def format_spread(values: list[float]) -> str:
+    """``97.50 ± 0.31``, or the value alone."""
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"

@@ -1,0 +1,144 @@
+"""Search: train the supernets, ask the strategy, keep the best."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from fewshot_core.cost import require_feasible
+from fewshot_core.pipeline.audit import audit
+from fewshot_core.pipeline.session import Session, make_accelerator
+from fewshot_core.recipe.load import LoadedRecipe, load_recipe
+from fewshot_core.region import Region
+from fewshot_core.runs.console import Console
+from fewshot_core.runs.files import write_json
+from fewshot_core.runs.folder import RunFolder
+from fewshot_core.scores import write_table
+from fewshot_core.search import Trial, best_trial, open_study, run_search, trials
+from fewshot_core.seeds import derive_seed
+from fewshot_core.strategies import make_sampler_factory
+from fewshot_core.supernet import Supernet
+
+COST_COLUMNS = ("params", "flops", "connected_params", "connected_flops")
+
+
+def search(words: Sequence[str]) -> None:
+    """Run the search that ``recipe=NAME key=value ...`` describes, or continue it.
+
+    Raises:
+        FewshotError: Something is wrong with the recipe, the data or the run folder.
+    """
+    loaded = load_recipe(words)
+    session = start(loaded)
+    began = time.monotonic()
+    require_feasible(session.root, session.costs, session.limits)
+    if session.recipe.evaluator.name == "inherited":
+        train_supernets(session)
+    done = ask_and_tell(session)
+    record(session, done, time.monotonic() - began)
+    if session.recipe.audit.networks:
+        audit(session)
+    if session.folder.main:
+        from fewshot_core.pipeline.report import write_report
+
+        path = write_report(session)
+        session.console.print(f"report: {path}")
+    session.accelerator.end_training()
+    session.folder.close()
+
+
+def start(loaded: LoadedRecipe) -> Session:
+    """Open the run folder and agree on it with all processes."""
+    recipe = loaded.recipe
+    path = loaded.run or Path("runs") / recipe.recipe
+    accelerator = make_accelerator(recipe)
+    console = Console(accelerator.is_main_process)
+    folder = RunFolder.start(path, recipe, loaded.overrides, accelerator.is_main_process)
+    accelerator.wait_for_everyone()
+    console.print(f"run folder: {path}")
+    session = Session(recipe, folder, accelerator, console)
+    if folder.main:
+        write_json(folder.file("regions.json"), session.tree.to_json())
+        write_json(folder.file("data.json"), session.data.describe())
+    described = session.data.describe()
+    console.print(", ".join(f"{key} {value}" for key, value in described.items()))
+    return session
+
+
+def train_supernets(session: Session) -> None:
+    """Train the supernet of every region, each after the one it inherits from."""
+    trained: dict[Region, Supernet] = {}
+    for region, parent in session.tree.walk():
+        trained[region], state = session.train_supernet(
+            region, trained[parent] if parent is not None else None
+        )
+        inherited = state.notes.get("inherited")
+        session.console.print(
+            f"supernet {region.id}: {region.size() or 'many'} architectures, "
+            f"{state.images:,} images seen, {state.seconds:.0f} s"
+            + (f", {inherited['copied']} tensors inherited" if inherited else "")
+        )
+
+
+def ask_and_tell(session: Session) -> list[Trial]:
+    """Run the strategy until the study holds the recipe's number of trials."""
+    recipe = session.recipe
+    accepts = session.accepts()
+    storage = recipe.search.storage or f"sqlite:///{session.folder.file('study.db')}"
+    name = recipe.recipe if recipe.search.storage else "search"
+    study = open_study(storage, name)
+    with session.console.progress("search", recipe.search.trials) as tick:
+        return run_search(
+            study,
+            session.root,
+            make_sampler_factory(recipe.strategy, session.root, accepts),
+            session.evaluator(),
+            accepts,
+            count=recipe.search.trials,
+            seed=derive_seed(recipe.seed, "search"),
+            on_trial=lambda done, best: tick(done, f"best {best:.2f}"),
+        )
+
+
+def record(session: Session, done: list[Trial], seconds: float) -> None:
+    """Write the trials and the architecture found."""
+    if not session.folder.main:
+        return
+    space = session.root.space
+    rows = []
+    for trial in done:
+        costs = session.costs.costs(trial.architecture)
+        rows.append(
+            {
+                "number": trial.number,
+                "architecture": space.genotype(trial.architecture),
+                "id": trial.architecture.id,
+                "region": session.tree.locate(trial.architecture).id,
+                "score": trial.score,
+                **{k: trial.metrics.get(k) for k in ("accuracy", "loss")},
+                **{k: int(costs[k]) for k in COST_COLUMNS},
+            }
+        )
+    write_table(session.folder.file("trials.csv"), rows, list(rows[0]))
+    best = best_trial(done)
+    write_json(
+        session.folder.file("found.json"),
+        space.to_json(best.architecture)
+        | {
+            "score": best.score,
+            "metrics": dict(best.metrics),
+            "trial": best.number,
+            "costs": session.costs.costs(best.architecture),
+            "search_seconds": round(seconds, 1),
+        },
+    )
+    session.console.print(f"best of {len(done)} trials: {space.genotype(best.architecture)}")
+    session.console.print(f"  score {best.score:.3f}, found in trial {best.number}")
+
+
+def study_trials(session: Session) -> list[Trial]:
+    """The trials of a finished search."""
+    storage = session.recipe.search.storage or f"sqlite:///{session.folder.file('study.db')}"
+    name = session.recipe.recipe if session.recipe.search.storage else "search"
+    return trials(open_study(storage, name), session.root)

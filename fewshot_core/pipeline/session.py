@@ -1,0 +1,236 @@
+"""What every tool needs of a run: recipe, task, data, costs, supernets, and where they live."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch import nn
+
+from fewshot_core.cost import CostTable, Limits, feasible
+from fewshot_core.data import BatchStream, ImageArray, ImageData, load_images
+from fewshot_core.evaluators import Evaluator, InheritedEvaluator, TabularEvaluator
+from fewshot_core.evaluators.standalone import StandaloneEvaluator
+from fewshot_core.paths import PathPolicy, make_paths
+from fewshot_core.recipe.schema import Recipe, SupernetSettings, TrainingSettings
+from fewshot_core.region import Region, RegionTree
+from fewshot_core.registry import load_task
+from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
+from fewshot_core.runs.console import Console
+from fewshot_core.runs.files import write_json
+from fewshot_core.runs.folder import RunFolder
+from fewshot_core.seeds import derive_seed
+from fewshot_core.space import Architecture
+from fewshot_core.splitters import grow_tree
+from fewshot_core.supernet import Supernet
+from fewshot_core.task import Task
+from fewshot_core.training import Stage, steps_for, train
+
+
+def make_accelerator(recipe: Recipe) -> Accelerator:
+    """The accelerator of this process, with its CPU threads set."""
+    # Single paths leave most of a supernet without gradients.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(mixed_precision=recipe.precision, kwargs_handlers=[unused])
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    # `accelerate launch` starts processes with one thread unless told otherwise.
+    torch.set_num_threads(recipe.threads or max(1, (os.cpu_count() or 1) // local))
+    return accelerator
+
+
+@dataclass
+class Session:
+    """An opened run."""
+
+    recipe: Recipe
+    folder: RunFolder
+    accelerator: Accelerator
+    console: Console
+
+    @classmethod
+    def attach(cls, run: Path) -> Session:
+        """Open a run that exists.
+
+        Raises:
+            RunFolderError: There is no run at this place, or it is in use.
+        """
+        main = int(os.environ.get("RANK", "0")) == 0
+        folder, recipe = RunFolder.attach(run, main)
+        accelerator = make_accelerator(recipe)
+        return cls(recipe, folder, accelerator, Console(accelerator.is_main_process))
+
+    @cached_property
+    def task(self) -> Task:
+        """The task."""
+        task: Task = load_task(self.recipe.task)
+        return task
+
+    @cached_property
+    def root(self) -> Region:
+        """The whole space."""
+        return Region.root(self.task.space(self.recipe))
+
+    @cached_property
+    def tree(self) -> RegionTree:
+        """The regions of the recipe."""
+        return grow_tree(self.root, self.recipe.split, derive_seed(self.recipe.seed, "split"))
+
+    @cached_property
+    def data(self) -> ImageData:
+        """The images; test images are read when they are asked for."""
+        with self.accelerator.main_process_first(), self.console.progress("images", 1) as tick:
+            data = load_images(self.recipe.data, self.recipe.seed)
+            tick(1)
+        return data
+
+    @cached_property
+    def costs(self) -> CostTable:
+        """The cost table, written to the run folder when it is first measured."""
+        table = self.task.costs(self.recipe, self.data)
+        if self.folder.main:
+            write_json(self.folder.file("costs.json"), table.to_json())
+        return table
+
+    @property
+    def limits(self) -> Limits:
+        """The constraint."""
+        return Limits(self.recipe.constraint.flops, self.recipe.constraint.params)
+
+    def accepts(self) -> Callable[[Architecture], bool]:
+        """Whether an architecture satisfies the constraint."""
+        return feasible(self.costs, self.limits)
+
+    # -- training ----------------------------------------------------------------------------
+
+    def stream(self, images: ImageArray, settings: TrainingSettings, seed: int) -> BatchStream:
+        """Training batches of this process."""
+        data = self.recipe.data
+        return BatchStream(
+            images,
+            batch_size=settings.batch_size,
+            seed=seed,
+            mean=self.data.mean,
+            std=self.data.std,
+            flip=data.flip,
+            pad=data.pad,
+            cutout=data.cutout,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+        )
+
+    def build(self, make: Callable[[], nn.Module], seed: int) -> nn.Module:
+        """Build a module whose initial weights depend on the seed alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return make()
+
+    def fit(
+        self,
+        name: str,
+        model: nn.Module,
+        settings: TrainingSettings,
+        images: ImageArray,
+        checkpoint: StageCheckpoint,
+        seed: int,
+        paths: PathPolicy | None = None,
+    ) -> StageState:
+        """Train a model, or load it where it is already trained."""
+        per_step = paths.paths_per_step if paths else 1
+        steps = steps_for(settings, len(images), per_step)
+        return train(
+            Stage(name, steps, seed, self.recipe.checkpoint_steps),
+            model,
+            lambda prepared: self.task.objective(prepared, settings, steps, self.accelerator),
+            self.stream(images, settings, seed),
+            paths,
+            checkpoint,
+            self.accelerator,
+            self.console,
+        )
+
+    def new_supernet(self, region: Region) -> Supernet:
+        """A supernet of a region with fresh weights."""
+        seed = derive_seed(self.recipe.seed, "supernet", region.id)
+        model = self.build(lambda: self.task.supernet(region, self.recipe, self.data), seed)
+        assert isinstance(model, Supernet)
+        return model
+
+    def train_supernet(self, region: Region, parent: Supernet | None) -> tuple[Supernet, StageState]:
+        """The trained supernet of a region, inheriting from its parent's where the recipe says."""
+        settings: SupernetSettings = self.recipe.regions if parent else self.recipe.supernet
+        supernet = self.new_supernet(region)
+        checkpoint = self.folder.checkpoint(region)
+        notes = {"region": region.id, "size": region.size()}
+        if parent is not None and self.recipe.regions.inherit:
+            notes["inherited"] = supernet.inherit_from(parent).to_json()
+        state = self.fit(
+            f"supernet {region.id}",
+            supernet,
+            settings,
+            self.data.train,
+            checkpoint,
+            derive_seed(self.recipe.seed, "training", region.id),
+            make_paths(settings.paths, region),
+        )
+        if not state.notes:
+            state.notes = notes
+            checkpoint.annotate(notes)
+        return supernet, state
+
+    def load_supernet(self, region: Region) -> Supernet:
+        """The supernet of a region as trained earlier in this run.
+
+        Raises:
+            RunFolderError: It has not been trained, or its checkpoint is damaged.
+        """
+        supernet = self.new_supernet(region)
+        supernet.load_state_dict(self.folder.checkpoint(region).load_finished())
+        return supernet.to(self.accelerator.device).eval()
+
+    # -- scoring -----------------------------------------------------------------------------
+
+    def evaluator(self, tree: RegionTree | None = None) -> Evaluator:
+        """The evaluator of the recipe; ``tree`` replaces the recipe's regions."""
+        settings = self.recipe.evaluator
+        if settings.name == "table":
+            return TabularEvaluator(self.root.space, Path(str(settings.table)), settings.column)
+        if settings.name == "standalone":
+            return StandaloneEvaluator(self.train_standalone, settings.score)
+        return InheritedEvaluator(
+            tree or self.tree,
+            self.load_supernet,
+            self.task.scorer(self.recipe, self.data, "validation", self.accelerator),
+            score=settings.score,
+            share_equal=settings.share_equal,
+        )
+
+    def train_standalone(
+        self, architecture: Architecture, epochs: float | None = None
+    ) -> dict[str, float]:
+        """Train from scratch on the training part and measure on the validation part."""
+        settings = _with_epochs(self.recipe.retrain, epochs or self.recipe.evaluator.epochs)
+        seed = derive_seed(self.recipe.seed, "standalone", architecture.id)
+        model = self.build(
+            lambda: self.task.network(architecture, self.recipe, self.data), seed
+        )
+        name = f"{architecture.id}-{settings.epochs:g}"
+        self.fit(
+            f"network {architecture.id}",
+            model,
+            settings,
+            self.data.train,
+            self.folder.training("standalone", name),
+            seed,
+        )
+        scorer = self.task.scorer(self.recipe, self.data, "validation", self.accelerator)
+        return dict(scorer.score(model, None))
+
+
+def _with_epochs(settings: TrainingSettings, epochs: float) -> TrainingSettings:
+    fields = {name: getattr(settings, name) for name in TrainingSettings.__dataclass_fields__}
+    return TrainingSettings(**(fields | {"epochs": epochs}))

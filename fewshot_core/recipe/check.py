@@ -1,0 +1,224 @@
+"""What the types of the settings cannot say: ranges, choices and combinations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from fewshot_core.errors import nearest
+from fewshot_core.recipe.schema import (
+    ConstraintSettings,
+    DataSettings,
+    EvaluatorSettings,
+    PathSettings,
+    Recipe,
+    RetrainSettings,
+    SplitLevel,
+    StrategySettings,
+    TrainingSettings,
+)
+from fewshot_core.recipe.words import path_problem, with_hint
+
+POLICIES = ("uniform", "fair", "balanced")
+SPLITS = ("none", "decision", "groups", "bands", "random")
+EVALUATORS = ("inherited", "standalone", "table")
+SCORES = ("accuracy", "loss")
+STRATEGIES = ("random", "evolution", "tpe")
+PRECISIONS = ("no", "bf16", "fp16")
+SOURCES = ("digits", "images", "torch/NAME")
+COMPARED = ("random", "largest")
+
+# Splits whose regions are not simply a set of options per decision.
+_NOT_PRODUCTS = ("bands", "random")
+
+Problems = Iterator[str]
+
+
+def check(recipe: Recipe) -> list[str]:
+    """Everything that is wrong with the values of a recipe, one line each; empty when it is fine.
+
+    The section ``network`` is the task's own affair.
+    """
+    return [
+        *_check_run(recipe),
+        *_check_data(recipe.data),
+        *_check_training("supernet", recipe.supernet),
+        *_check_paths("supernet.paths", recipe.supernet.paths),
+        *_check_splits(recipe),
+        *_check_training("regions", recipe.regions),
+        *_check_paths("regions.paths", recipe.regions.paths),
+        *_check_evaluator(recipe.evaluator),
+        *_check_strategy(recipe.strategy),
+        *_check_constraint(recipe.constraint),
+        *_check_training("retrain", recipe.retrain),
+        *_check_retrain(recipe.retrain),
+    ]
+
+
+def _check_run(recipe: Recipe) -> Problems:
+    yield from _at_least("seed", recipe.seed, 0)
+    if recipe.precision is not None:
+        yield from _one_of("precision", recipe.precision, PRECISIONS)
+    yield from _at_least("threads", recipe.threads, 1)
+    yield from _at_least("checkpoint_steps", recipe.checkpoint_steps, 1)
+    yield from _at_least("search.trials", recipe.search.trials, 1)
+    yield from _at_least("audit.networks", recipe.audit.networks, 0)
+    yield from _positive("audit.epochs", recipe.audit.epochs)
+
+
+def _check_data(data: DataSettings) -> Problems:
+    name = data.source.removeprefix("torch/")
+    if name == data.source or not name:
+        yield from _one_of("data.source", data.source, SOURCES)
+    if data.source == "images" and data.root is None:
+        yield "data.source=images needs data.root, the folder or tar file of the images"
+    for key in ("root", "test_root"):
+        yield from _path(f"data.{key}", getattr(data, key))
+    yield from _share("data.validation", data.validation)
+    yield from _share("data.test", data.test)
+    for key in ("image_size", "limit"):
+        yield from _at_least(f"data.{key}", getattr(data, key), 1)
+    for key in ("pad", "cutout"):
+        yield from _at_least(f"data.{key}", getattr(data, key), 0)
+
+
+def _check_training(key: str, training: TrainingSettings) -> Problems:
+    yield from _positive(f"{key}.epochs", training.epochs)
+    yield from _at_least(f"{key}.batch_size", training.batch_size, 1)
+    yield from _positive(f"{key}.lr", training.lr)
+    yield from _positive(f"{key}.grad_clip", training.grad_clip)
+    for name in ("min_lr", "warmup_epochs", "weight_decay"):
+        yield from _at_least(f"{key}.{name}", getattr(training, name), 0)
+    for name in ("momentum", "label_smoothing"):
+        if not 0 <= getattr(training, name) < 1:
+            yield f"{key}.{name}={getattr(training, name)} must be at least 0 and below 1"
+    if training.min_lr > training.lr:
+        yield f"{key}.min_lr={training.min_lr} must not be above {key}.lr={training.lr}"
+    if training.warmup_epochs > training.epochs:
+        yield (
+            f"{key}.warmup_epochs={training.warmup_epochs} must not be above "
+            f"{key}.epochs={training.epochs}"
+        )
+
+
+def _check_paths(key: str, paths: PathSettings) -> Problems:
+    yield from _one_of(f"{key}.policy", paths.policy, POLICIES)
+    if paths.policy == "balanced" and not paths.feature:
+        yield f"{key}.policy=balanced needs {key}.feature"
+
+
+def _check_splits(recipe: Recipe) -> Problems:
+    levels: list[tuple[str, SplitLevel]] = [("split", recipe.split)]
+    levels += [(f"split.then[{index}]", level) for index, level in enumerate(recipe.split.then)]
+    for key, level in levels:
+        yield from _check_level(key, level)
+        if recipe.regions.paths.policy == "fair" and level.by in _NOT_PRODUCTS:
+            yield (
+                f"regions.paths.policy=fair does not go with {key}.by={level.by}: fair paths need "
+                "regions that allow every combination of their options; use uniform or balanced"
+            )
+
+
+def _check_level(key: str, level: SplitLevel) -> Problems:
+    yield from _one_of(f"{key}.by", level.by, SPLITS)
+    checks: dict[str, Callable[[str, SplitLevel], Problems]] = {
+        "decision": _check_decision,
+        "groups": _check_groups,
+        "bands": _check_bands,
+        "random": _check_random,
+    }
+    if level.by in checks:
+        yield from checks[level.by](key, level)
+
+
+def _check_decision(key: str, level: SplitLevel) -> Problems:
+    if not level.decision:
+        yield f"{key}.by={level.by} needs {key}.decision"
+
+
+def _check_groups(key: str, level: SplitLevel) -> Problems:
+    yield from _check_decision(key, level)
+    if len(level.groups) < 2 or not all(level.groups):
+        yield f"{key}.by=groups needs {key}.groups, at least two lists of options: [[a, b], [c]]"
+    # Options may be of any type, also one that has no hash.
+    options = [option for group in level.groups for option in group]
+    twice = [option for index, option in enumerate(options) if option in options[:index]]
+    if twice:
+        yield f"{key}.groups has an option twice: {twice[0]}"
+
+
+def _check_bands(key: str, level: SplitLevel) -> Problems:
+    if not level.feature:
+        yield f"{key}.by=bands needs {key}.feature"
+    if not level.cuts:
+        yield f"{key}.by=bands needs {key}.cuts, the start of each new band: [3, 5]"
+    # The negation also refuses values that are not numbers.
+    pairs = zip(level.cuts, level.cuts[1:], strict=False)
+    if not all(low < high for low, high in pairs) or not all(map(math.isfinite, level.cuts)):
+        yield f"{key}.cuts={level.cuts} must increase from each to the next"
+
+
+def _check_random(key: str, level: SplitLevel) -> Problems:
+    yield from _at_least(f"{key}.count", level.count, 2)
+
+
+def _check_evaluator(evaluator: EvaluatorSettings) -> Problems:
+    yield from _one_of("evaluator.name", evaluator.name, EVALUATORS)
+    yield from _one_of("evaluator.score", evaluator.score, SCORES)
+    if evaluator.name == "table" and not evaluator.table:
+        yield "evaluator.name=table needs evaluator.table, a CSV file"
+    yield from _path("evaluator.table", evaluator.table)
+    yield from _at_least("evaluator.recalibrate", evaluator.recalibrate, 0)
+    yield from _at_least("evaluator.images", evaluator.images, 1)
+    yield from _at_least("evaluator.batch_size", evaluator.batch_size, 1)
+    yield from _positive("evaluator.epochs", evaluator.epochs)
+
+
+def _check_strategy(strategy: StrategySettings) -> Problems:
+    yield from _one_of("strategy.name", strategy.name, STRATEGIES)
+    yield from _at_least("strategy.population", strategy.population, 1)
+    yield from _at_least("strategy.sample", strategy.sample, 1)
+    if strategy.sample > strategy.population:
+        yield (
+            f"strategy.sample={strategy.sample} must not be above "
+            f"strategy.population={strategy.population}"
+        )
+
+
+def _check_constraint(constraint: ConstraintSettings) -> Problems:
+    yield from _positive("constraint.flops", constraint.flops)
+    yield from _positive("constraint.params", constraint.params)
+
+
+def _check_retrain(retrain: RetrainSettings) -> Problems:
+    yield from _at_least("retrain.seeds", retrain.seeds, 1)
+    for name in retrain.compare:
+        yield from _one_of("retrain.compare", name, COMPARED)
+
+
+def _one_of(key: str, value: str, choices: Sequence[str]) -> Problems:
+    if value not in choices:
+        text = f"{key}={value} is none of {', '.join(choices)}"
+        yield with_hint(text, nearest(value, choices))
+
+
+def _positive(key: str, value: float | None) -> Problems:
+    if value is not None and not (value > 0 and math.isfinite(value)):
+        yield f"{key}={value} must be above 0"
+
+
+def _at_least(key: str, value: float | None, low: int) -> Problems:
+    if value is not None and not (value >= low and math.isfinite(value)):
+        yield f"{key}={value} must be at least {low}"
+
+
+def _share(key: str, value: float) -> Problems:
+    if not 0 < value < 1:
+        yield f"{key}={value} must be a share between 0 and 1"
+
+
+def _path(key: str, value: Any) -> Problems:
+    problem = None if value is None else path_problem(key, value)
+    if problem is not None:
+        yield problem

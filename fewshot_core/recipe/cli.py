@@ -1,0 +1,167 @@
+"""The front that all tools share: help, lists, errors and exit codes.
+
+A tool is its docstring and one call::
+
+    if __name__ == "__main__":
+        raise SystemExit(main("search", __doc__, action))
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fewshot_core.errors import FewshotError
+from fewshot_core.recipe.find import list_recipes
+from fewshot_core.recipe.helptext import settings_help, words_help
+from fewshot_core.recipe.load import load_recipe, recipe_yaml
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.words import parse_words
+
+__all__ = ["is_main_process", "main", "parse_words"]
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # 128 + SIGINT
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+Action = Callable[[list[str]], int | None]
+
+
+def main(
+    tool: str,
+    doc: str | None,
+    action: Action,
+    *,
+    keys: Mapping[str, Any] | None = None,
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Run a tool and return its exit code.
+
+    Args:
+        tool: The name of the file in ``tools``, without ``.py``.
+        doc: The tool's docstring; ``--help`` shows it.
+        action: What the tool does with its ``key=value`` words; a number is the exit code.
+        keys: The words of the tool as for :func:`parse_words`; None for a tool that takes a recipe.
+        argv: The words; by default those of the process.
+
+    Returns:
+        0, the action's own code, 2 after bad input, 130 after an interruption, 141 when the reader
+        of the output went away.
+    """
+    try:
+        code = _dispatch(tool, doc, action, keys, sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return code
+    except FewshotError as error:
+        _tell(f"error: {error}")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        _tell("interrupted: the same command resumes where it stopped")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _silence()
+        return BROKEN_PIPE
+
+
+def is_main_process(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether this process may print: rank 0, or a process without a launcher."""
+    variables = os.environ if environ is None else environ
+    # With several machines each has a LOCAL_RANK 0, but only one RANK 0.
+    rank = variables.get("RANK") or variables.get("LOCAL_RANK") or "0"
+    return rank == "0"
+
+
+def _dispatch(
+    tool: str,
+    doc: str | None,
+    action: Action,
+    keys: Mapping[str, Any] | None,
+    argv: Sequence[str],
+) -> int:
+    parser = _parser(tool, doc, takes_recipe=keys is None)
+    flags, words = parser.parse_known_args(list(argv))
+    if flags.help:
+        _show(_help(parser, tool, keys, words))
+    elif keys is None and flags.list_recipes:
+        _show(_recipe_list())
+    elif keys is None and flags.print_recipe:
+        _show(recipe_yaml(load_recipe(words).recipe))
+    else:
+        return action(words) or 0
+    return 0
+
+
+def _parser(tool: str, doc: str | None, *, takes_recipe: bool) -> argparse.ArgumentParser:
+    words = "recipe=NAME [run=DIR] [key=value ...]" if takes_recipe else "key=value ..."
+    parser = argparse.ArgumentParser(
+        prog=f"tools/{tool}.py",
+        usage=f"accelerate launch tools/{tool}.py {words}",
+        description=(doc or "").strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,  # every process of a launch would print it
+        allow_abbrev=False,
+    )
+    parser.add_argument("-h", "--help", action="store_true", help="show this text")
+    if takes_recipe:
+        parser.add_argument("--list-recipes", action="store_true", help="list the recipes")
+        parser.add_argument(
+            "--print-recipe", action="store_true", help="print every setting of a recipe as YAML"
+        )
+    return parser
+
+
+def _help(
+    parser: argparse.ArgumentParser,
+    tool: str,
+    keys: Mapping[str, Any] | None,
+    words: Sequence[str],
+) -> str:
+    head = parser.format_help()
+    if keys is not None:
+        return f"{head}\nsettings (key=value):\n{words_help(keys)}\n"
+    # Loading a recipe imports its task; the plain help must not take that time.
+    recipe = load_recipe(words).recipe if words else Recipe()
+    return f"{head}\n{_examples(tool)}\nsettings (key=value):\n{settings_help(recipe)}\n"
+
+
+def _examples(tool: str) -> str:
+    name = next((name for name, _ in list_recipes()), "NAME")
+    command = f"tools/{tool}.py"
+    lines = [
+        "examples:",
+        f"  python {command} --list-recipes",
+        f"  python {command} --print-recipe recipe={name}",
+        f"  python {command} --help recipe={name}",
+        f"  accelerate launch {command} recipe={name}",
+        f"  accelerate launch {command} recipe={name} supernet.epochs=5 strategy=random",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _recipe_list() -> str:
+    recipes = list_recipes()
+    if not recipes:
+        return "no recipes were found: there is no folder `recipes` here or in the checkout\n"
+    width = max(len(name) for name, _ in recipes)
+    return "".join(f"{name:<{width}}  {summary}".rstrip() + "\n" for name, summary in recipes)
+
+
+def _show(text: str) -> None:
+    if is_main_process():
+        sys.stdout.write(text)
+
+
+def _tell(line: str) -> None:
+    if is_main_process():
+        sys.stderr.write(line + "\n")
+
+
+def _silence() -> None:
+    # The interpreter flushes standard output once more at its end, into the same broken pipe.
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # standard output is not a file, as in a test
+        return

@@ -1,0 +1,152 @@
+"""Taking over the settings of files and overrides, one by one, into the typed recipe.
+
+OmegaConf does the merging and the type checks. It stops at the first fault; here each key is
+handed over by itself, so that one run shows everything that is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fewshot_core.recipe.keys import (
+    Layout,
+    element_section,
+    is_scalar,
+    section_type,
+    shorthand,
+    takes_mapping,
+    takes_none,
+    type_text,
+)
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.words import with_hint
+from fewshot_core.recipe.yamltext import inline
+
+# Limits on costs are large round numbers.
+_SIZES = ("constraint.flops", "constraint.params")
+_SIZE = re.compile(r"^([0-9]*\.?[0-9]+)\s*([kKmMgG])$")
+_FACTOR = {"k": 1e3, "m": 1e6, "g": 1e9}
+
+
+class Merger:
+    """Writes settings into an OmegaConf recipe and gathers what is wrong with them.
+
+    Args:
+        layout: The keys that exist.
+        config: The recipe with its defaults; changed in place.
+    """
+
+    def __init__(self, layout: Layout, config: DictConfig) -> None:
+        self.problems: list[str] = []
+        self._layout = layout
+        self._config = config
+        self._origin = ""
+
+    def add_file(self, path: Path, content: Mapping[str, Any]) -> None:
+        """Take over the content of a recipe file."""
+        self._origin = f"{path}: "
+        self._write(self._config, "", self._leaves("", Recipe, content))
+
+    def add_overrides(self, words: Iterable[tuple[str, Any]]) -> None:
+        """Take over ``key=value`` words. Their order never matters, so none may contradict."""
+        self._origin = ""
+        given: dict[str, Any] = {}
+        for word, value in words:
+            for key, leaf in self._leaves("", Recipe, {word: value}):
+                if key in given and given[key] != leaf:
+                    values = f"{inline(given[key])} and {inline(leaf)}"
+                    self._problem(f"{key} is given two values: {values}")
+                given.setdefault(key, leaf)
+        self._write(self._config, "", given.items())
+
+    def _problem(self, text: str) -> None:
+        self.problems.append(f"{self._origin}{text}")
+
+    def _leaves(self, key: str, kind: Any, value: Any) -> Iterator[tuple[str, Any]]:
+        """The ``(key, value)`` pairs below ``key``, with shorthands and sizes written out."""
+        section = section_type(kind)
+        if section is None:
+            yield from self._leaf(key, kind, value)
+        elif isinstance(value, Mapping):
+            children = self._layout.children(section)
+            for name, item in value.items():
+                head, _, rest = str(name).partition(".")
+                path = f"{key}.{head}" if key else head
+                if head not in children:
+                    self._unknown(f"{path}.{rest}" if rest else path)
+                else:
+                    yield from self._leaves(path, children[head], {rest: item} if rest else item)
+        elif (field := shorthand(section)) is not None and is_scalar(value):
+            yield f"{key}.{field}", value
+        else:
+            example = f"{key}.{next(iter(self._layout.children(section)))}"
+            self._problem(f"{key}={inline(value)}: {key} is a section, set {example} and the like")
+
+    def _leaf(self, key: str, kind: Any, value: Any) -> Iterator[tuple[str, Any]]:
+        if _is_special(value):
+            # OmegaConf would read the environment or another key, or call the setting missing.
+            self._problem(f"{key}={inline(value)}: a recipe holds plain values, no ${{...}} or ???")
+        elif isinstance(value, Mapping) and not takes_mapping(kind):
+            self._wrong_type(key, value)
+        elif (element := element_section(kind)) is not None and isinstance(value, list):
+            yield (
+                key,
+                [
+                    self._element(f"{key}[{index}]", element, item)
+                    for index, item in enumerate(value)
+                ],
+            )
+        elif isinstance(value, str) and value.lower() == "none" and takes_none(kind):
+            yield key, None
+        elif key in _SIZES:
+            yield key, _size(value)
+        else:
+            yield key, value
+
+    def _element(self, key: str, section: type, value: Any) -> DictConfig:
+        config: DictConfig = OmegaConf.structured(section)
+        self._write(config, key, self._leaves(key, section, value))
+        return config
+
+    def _write(self, config: DictConfig, prefix: str, pairs: Iterable[tuple[str, Any]]) -> None:
+        for key, value in pairs:
+            try:
+                OmegaConf.update(config, key.removeprefix(prefix).lstrip("."), value)
+            except OmegaConfBaseException:
+                self._wrong_type(key, value)
+
+    def _wrong_type(self, key: str, value: Any) -> None:
+        self._problem(f"{key}={inline(value)} is not {type_text(self._type_of(key))}")
+
+    def _type_of(self, key: str) -> Any:
+        kind: Any = Recipe
+        for part in re.sub(r"\[[0-9]+\]", ".[]", key).split("."):
+            section = section_type(kind)
+            if part == "[]":
+                kind = element_section(kind)
+            elif section is not None:
+                kind = self._layout.children(section).get(part, Any)
+        return kind
+
+    def _unknown(self, key: str) -> None:
+        self._problem(with_hint(f"unknown setting {key!r}", self._layout.suggest(key)))
+
+
+def _size(value: Any) -> Any:
+    """``300M`` as 300000000.0; anything else is left to the type check."""
+    match = _SIZE.match(value) if isinstance(value, str) else None
+    return float(match[1]) * _FACTOR[match[2].lower()] if match else value
+
+
+def _is_special(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_is_special(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_is_special(item) for item in value)
+    return isinstance(value, str) and ("${" in value or value == "???")

@@ -1,0 +1,64 @@
+"""What a task supplies; everything else is shared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from accelerate import Accelerator
+from torch import nn
+
+from fewshot_core.cost import CostTable
+from fewshot_core.data import ImageData
+from fewshot_core.objective import Objective, Scorer
+from fewshot_core.recipe.schema import Recipe, TrainingSettings
+from fewshot_core.region import Region
+from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.supernet import Supernet
+
+
+class Task(Protocol):
+    """A kind of search: its space, networks, objective and metric.
+
+    A task is found by name (``tasks.NAME.task:TASK``) or by a dotted path ``package.module:TASK``.
+    """
+
+    name: str
+    settings: type
+    """Dataclass of the recipe section ``network``."""
+    metric: str
+    """The metric that retrained models are compared by, higher is better."""
+
+    def space(self, recipe: Recipe) -> SearchSpace:
+        """The search space."""
+
+    def supernet(self, region: Region, recipe: Recipe, data: ImageData) -> Supernet:
+        """A supernet over a region, freshly initialised from torch's generator."""
+
+    def network(self, architecture: Architecture, recipe: Recipe, data: ImageData) -> nn.Module:
+        """The standalone network of an architecture, freshly initialised."""
+
+    def costs(self, recipe: Recipe, data: ImageData) -> CostTable:
+        """The cost table of the recipe's networks."""
+
+    def objective(
+        self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
+    ) -> Objective:
+        """The training step for a supernet or a standalone network."""
+
+    def scorer(self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator) -> Scorer:
+        """Measures models on the part ``validation`` or ``test``."""
+
+    def draw(self, architecture: Architecture) -> str:
+        """A picture of an architecture as SVG text."""
+
+    def export_model(
+        self, architecture: Architecture, recipe: Recipe, data: Mapping[str, Any]
+    ) -> tuple[str, dict[str, Any], Path]:
+        """How plain timm rebuilds the network.
+
+        Returns:
+            The registered model name, its keyword arguments, and the Python file that registers it
+            and depends on nothing of this project.
+        """

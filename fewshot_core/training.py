@@ -1,0 +1,141 @@
+"""The training loop: supernets, sub-supernets and standalone networks all pass through here.
+
+Everything random in a step comes from generators seeded by the stage's seed and the step number.
+A resume therefore needs the weights, the optimiser and the step, and nothing else, and continues
+exactly as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from fewshot_core.data.stream import BatchStream
+from fewshot_core.errors import FewshotError
+from fewshot_core.objective import Objective
+from fewshot_core.paths import PathPolicy
+from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
+from fewshot_core.runs.console import Console
+from fewshot_core.seeds import derive_seed
+
+HISTORY_POINTS = 200
+"""Points kept of a training's loss curve."""
+
+
+class DivergedError(FewshotError):
+    """A loss is not finite; the last good checkpoint is kept."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training: its name for the user, its length and its seed."""
+
+    name: str
+    steps: int
+    seed: int
+    checkpoint_steps: int
+
+
+def steps_for(settings: TrainingSettings, images: int, paths_per_step: int = 1) -> int:
+    """Number of steps that show ``epochs x images`` images, every path of a step counted."""
+    return max(1, math.ceil(settings.epochs * images / (settings.batch_size * paths_per_step)))
+
+
+def train(
+    stage: Stage,
+    model: nn.Module,
+    make_objective: Callable[[nn.Module], Objective],
+    stream: BatchStream,
+    paths: PathPolicy | None,
+    checkpoint: StageCheckpoint,
+    accelerator: Accelerator,
+    console: Console,
+) -> StageState:
+    """Train ``model`` in place, or load the weights if this stage is already done.
+
+    Args:
+        model: On return it holds the trained weights and is in ``eval()`` mode.
+        make_objective: Builds the objective on the model as prepared by the accelerator.
+        stream: The global batch size; every process reads its own share.
+        paths: Picks the architectures of a step; None when the model is no supernet.
+
+    Raises:
+        DivergedError: A loss was not finite.
+        RunFolderError: The checkpoint is damaged or cannot be written.
+    """
+    state = checkpoint.state()
+    if state.done:
+        model.load_state_dict(checkpoint.load(state))
+        model.to(accelerator.device).eval()
+        return state
+    prepared = accelerator.prepare_model(model)
+    objective = make_objective(prepared)
+    if state.file:
+        payload = checkpoint.load(state)
+        model.load_state_dict(payload["model"])
+        objective.load_state_dict(payload["objective"])
+        console.print(f"{stage.name}: continuing from step {state.step} of {stage.steps}")
+    state.steps = stage.steps
+    _run(stage, prepared, objective, stream, paths, checkpoint, accelerator, console, state, model)
+    checkpoint.finish(state, model.state_dict())
+    accelerator.wait_for_everyone()
+    model.eval()
+    return state
+
+
+def _run(
+    stage: Stage,
+    prepared: nn.Module,
+    objective: Objective,
+    stream: BatchStream,
+    paths: PathPolicy | None,
+    checkpoint: StageCheckpoint,
+    accelerator: Accelerator,
+    console: Console,
+    state: StageState,
+    model: nn.Module,
+) -> None:
+    every = max(1, stage.steps // HISTORY_POINTS)
+    per_step = stream.batch_size * (paths.paths_per_step if paths else 1)
+    began, before = time.monotonic(), state.seconds
+    with console.progress(stage.name, stage.steps, state.step) as tick:
+        for step in range(state.step, stage.steps):
+            prepared.train()
+            architectures = paths.draw(_generator(stage, step)) if paths else [None]
+            torch.manual_seed(derive_seed(stage.seed, "step", step))  # dropout and its like
+            images, targets = stream.batch(step)
+            batch = (images.to(accelerator.device), targets.to(accelerator.device))
+            logged = objective.step(batch, architectures, step)
+            state.step = step + 1
+            state.images += per_step
+            if step % every == 0 or state.step == stage.steps:
+                loss = _finite(stage, step, {k: float(v) for k, v in logged.items()})
+                state.history.append([step, round(loss, 5)])
+                tick(state.step, f"loss {loss:.3f}")
+            state.seconds = before + time.monotonic() - began
+            if state.step % stage.checkpoint_steps == 0 and state.step < stage.steps:
+                _finite(stage, step, {k: float(v) for k, v in logged.items()})
+                payload = {"model": model.state_dict(), "objective": objective.state_dict()}
+                checkpoint.save(state, payload)
+
+
+def _generator(stage: Stage, step: int) -> random.Random:
+    return random.Random(derive_seed(stage.seed, "path", step))
+
+
+def _finite(stage: Stage, step: int, logged: dict[str, float]) -> float:
+    for name, value in logged.items():
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"{stage.name}: {name} is {value} at step {step}",
+                fix="lower its lr or set its grad_clip; the last checkpoint is kept",
+            )
+    return next(iter(logged.values()))

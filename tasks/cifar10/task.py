@@ -1,0 +1,140 @@
+"""Cell search on small images, CIFAR-10 above all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from torch import nn
+
+from fewshot_core.classification import ClassificationObjective, ClassificationScorer
+from fewshot_core.cost import CostTable, measure
+from fewshot_core.data import ImageData
+from fewshot_core.data.stream import calibration_batches, eval_batches
+from fewshot_core.errors import RecipeError, nearest
+from fewshot_core.objective import Objective, Scorer
+from fewshot_core.recipe.schema import Recipe, TrainingSettings
+from fewshot_core.region import Region
+from fewshot_core.seeds import derive_seed
+from fewshot_core.space import Architecture, SearchSpace
+from tasks.cifar10 import network
+from tasks.cifar10.draw import cell_svg
+from tasks.cifar10.space import OPERATIONS, CellSpace, nasbench201
+from tasks.cifar10.supernet import CellSupernet
+
+SPACES = {"nasbench201": nasbench201}
+
+
+@dataclass
+class CellSettings:
+    """Section ``network`` of a recipe of this task."""
+
+    space: str = "nasbench201"
+    channels: int = 16  # C: channels of the first stage; the others have 2C and 4C
+    cells_per_stage: int = 5  # N: cells in each of the three stages
+    supernet_affine: bool = False  # whether batch norm in the supernet's cells has weights
+
+
+class CellTask:
+    """Searches the cell that a small image classifier repeats."""
+
+    name = "cifar10"
+    settings = CellSettings
+    metric = "accuracy"
+
+    def space(self, recipe: Recipe) -> SearchSpace:
+        name = recipe.network.space
+        if name not in SPACES:
+            raise RecipeError(
+                f"network.space={name} is unknown",
+                allowed=", ".join(SPACES),
+                fix=nearest(name, SPACES) or None,
+            )
+        return SPACES[name]()
+
+    def supernet(self, region: Region, recipe: Recipe, data: ImageData) -> CellSupernet:
+        affine = recipe.network.supernet_affine
+        return CellSupernet(region, affine=affine, **_shape(recipe, data))
+
+    def network(self, architecture: Architecture, recipe: Recipe, data: ImageData) -> nn.Module:
+        genotype = self.space(recipe).genotype(architecture)
+        return network.CellNetwork(genotype, **_shape(recipe, data))
+
+    def costs(self, recipe: Recipe, data: ImageData) -> CostTable:
+        """Exact, because the cost of an operation depends on nothing but the operation.
+
+        Five small networks are measured: one without operations, and one for each operation.
+        """
+        space = self.space(recipe)
+        assert isinstance(space, CellSpace)
+        size = (data.channels, data.image_size, data.image_size)
+
+        def cost(operation: str) -> dict[str, float]:
+            choices = (operation, *("none" for _ in space.edges[1:]))
+            genotype = space.genotype(Architecture(space.name, choices))
+            net = network.CellNetwork(genotype, prune=False, **_shape(recipe, data))
+            return measure(net, size)
+
+        base = cost("none")
+        added = {
+            operation: {name: value - base[name] for name, value in cost(operation).items()}
+            for operation in OPERATIONS
+        }
+        return CostTable(space, base, {d.name: dict(added) for d in space.decisions})
+
+    def objective(
+        self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
+    ) -> Objective:
+        return ClassificationObjective(model, settings, steps, accelerator)
+
+    def scorer(self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator) -> Scorer:
+        settings = recipe.evaluator
+        validation = part == "validation"
+        images = data.validation if validation else data.test()
+        limit = settings.images if validation else None
+        device = accelerator.device
+        batches = [
+            (x.to(device), y.to(device))
+            for x, y in eval_batches(images, settings.batch_size, data.mean, data.std, limit=limit)
+        ]
+        calibration = [
+            x.to(device)
+            for x, _ in calibration_batches(
+                data.train,
+                settings.recalibrate,
+                settings.batch_size,
+                derive_seed(recipe.seed, "calibration"),
+                data.mean,
+                data.std,
+            )
+        ]
+        return ClassificationScorer(batches, calibration, accelerator)
+
+    def draw(self, architecture: Architecture) -> str:
+        return cell_svg(nasbench201(), architecture)
+
+    def export_model(
+        self, architecture: Architecture, recipe: Recipe, data: Mapping[str, Any]
+    ) -> tuple[str, dict[str, Any], Path]:
+        arguments = {
+            "genotype": self.space(recipe).genotype(architecture),
+            "channels": recipe.network.channels,
+            "cells_per_stage": recipe.network.cells_per_stage,
+            "in_chans": data["channels"],
+        }
+        return "nasbench201_cell", arguments, Path(network.__file__)
+
+
+def _shape(recipe: Recipe, data: ImageData) -> dict[str, int]:
+    return {
+        "channels": recipe.network.channels,
+        "cells_per_stage": recipe.network.cells_per_stage,
+        "num_classes": len(data.classes),
+        "in_chans": data.channels,
+    }
+
+
+TASK = CellTask()

@@ -1,0 +1,18 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of shared data sets: beside the repository, or where the environment says."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    path = Path(os.environ.get("FEWSHOT_SHARED_DATA") or beside)
+    if not path.is_dir():
+        pytest.skip(f"no shared data in {path}; FEWSHOT_SHARED_DATA names another folder")
+    return path

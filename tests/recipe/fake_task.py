@@ -1,0 +1,33 @@
+"""A task of its own for the tests: only what the loader looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Stem:
+    """The first layer."""
+
+    width: int = 8  # channels
+
+
+@dataclass
+class FakeNetwork:
+    """The network of the fake task."""
+
+    channels: int = 16  # channels of the first stage
+    depths: list[int] = field(default_factory=lambda: [1, 2])
+    pair: tuple[int, int] = (3, 5)
+    activation: str | None = None
+    stem: Stem = field(default_factory=Stem)
+
+
+class FakeTask:
+    """Supplies the settings and nothing else."""
+
+    settings = FakeNetwork
+
+
+TASK = FakeTask()
+NOT_A_TASK = 3

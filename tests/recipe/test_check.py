@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import pytest
+
+from fewshot_core.recipe.check import check
+from fewshot_core.recipe.schema import Recipe
+
+from .conftest import Load, Refusal
+
+
+def test_the_defaults_are_fine() -> None:
+    assert check(Recipe()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data.source=torch/CIFAR10"],
+        ["data.source=images", "data.root=photos"],
+        ["split=decision", "split.decision=edge"],
+        ["split=groups", "split.decision=edge", "split.groups=[[a, b], [c]]"],
+        ["split=bands", "split.feature=nonlinear", "split.cuts=[3, 5]"],
+        ["split=random", "split.count=4", "regions.paths=balanced"],
+        # The parent's region is a plain product, whatever it is cut into.
+        ["split=random", "supernet.paths=fair"],
+        ["split=decision", "split.decision=edge", "regions.paths=fair"],
+        ["evaluator=table", "evaluator.table=scores.csv"],
+        ["evaluator=standalone"],
+        ["precision=bf16"],
+        ["strategy.population=10", "strategy.sample=10"],
+        ["constraint.flops=300M", "constraint.params=none"],
+        ["retrain.compare=[]"],
+        ["retrain.label_smoothing=0", "retrain.momentum=0", "retrain.weight_decay=0"],
+    ],
+)
+def test_combinations_that_go_together(load: Load, words: list[str]) -> None:
+    load(*words)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("supernet.paths=fare", "supernet.paths.policy=fare is none of uniform, fair, balanced"),
+        ("regions.paths=x", "regions.paths.policy=x is none of"),
+        ("split=band", "split.by=band is none of none, decision, groups, bands, random"),
+        ("split.then=[bnads]", "split.then[0].by=bnads is none of"),
+        ("evaluator=tables", "evaluator.name=tables is none of inherited, standalone, table"),
+        ("evaluator.score=auc", "evaluator.score=auc is none of accuracy, loss"),
+        ("strategy=evolutoin", "(did you mean 'evolution'?)"),
+        ("data=cifar", "data.source=cifar is none of digits, images, torch/NAME"),
+        ("data=torch/", "data.source=torch/ is none of"),
+        ("precision=fp32", "precision=fp32 is none of no, bf16, fp16"),
+        ("retrain.compare=[best]", "retrain.compare=best is none of random, largest"),
+    ],
+)
+def test_choices(refusal: Refusal, word: str, message: str) -> None:
+    assert message in refusal(word)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "seed=-1",
+        "threads=0",
+        "checkpoint_steps=0",
+        "search.trials=0",
+        "audit.networks=-1",
+        "audit.epochs=0",
+        "data.image_size=0",
+        "data.limit=0",
+        "data.pad=-1",
+        "data.cutout=-1",
+        "data.validation=0",
+        "data.validation=1.0",
+        "data.test=1.5",
+        "supernet.epochs=0",
+        "supernet.epochs=.inf",
+        "regions.epochs=-1",
+        "supernet.batch_size=0",
+        "supernet.lr=0",
+        "supernet.lr=.nan",
+        "supernet.min_lr=-1",
+        "supernet.warmup_epochs=-1",
+        "supernet.momentum=1",
+        "supernet.weight_decay=-1e-4",
+        "supernet.grad_clip=0",
+        "retrain.label_smoothing=1",
+        "retrain.seeds=0",
+        "evaluator.recalibrate=-1",
+        "evaluator.images=0",
+        "evaluator.batch_size=0",
+        "evaluator.epochs=0",
+        "strategy.population=0",
+        "strategy.sample=0",
+        "constraint.flops=0",
+        "constraint.params=-3M",
+        "split.count=1",
+    ],
+)
+def test_ranges(refusal: Refusal, word: str) -> None:
+    words = ["split=random", word] if word.startswith("split") else [word]
+    assert f"{word.partition('=')[0]}=" in refusal(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data=images"], "data.source=images needs data.root"),
+        (["split=decision"], "split.by=decision needs split.decision"),
+        (["split=groups", "split.groups=[[a], [b]]"], "split.by=groups needs split.decision"),
+        (["split=groups", "split.decision=e"], "split.by=groups needs split.groups"),
+        (
+            ["split=groups", "split.decision=e", "split.groups=[[a], []]"],
+            "needs split.groups, at least two lists",
+        ),
+        (
+            ["split=groups", "split.decision=e", "split.groups=[[a, b], [b]]"],
+            "split.groups has an option twice: b",
+        ),
+        (["split=bands", "split.cuts=[1]"], "split.by=bands needs split.feature"),
+        (["split=bands", "split.feature=f"], "split.by=bands needs split.cuts"),
+        (["split=bands", "split.feature=f", "split.cuts=[2, 2]"], "must increase"),
+        (["split=bands", "split.feature=f", "split.cuts=[3, 1]"], "must increase"),
+        (["split=bands", "split.feature=f", "split.cuts=[.nan]"], "must increase"),
+        (["split.then=[bands]"], "split.then[0].by=bands needs split.then[0].feature"),
+        (["split=random", "regions.paths=fair"], "does not go with split.by=random"),
+        (
+            ["split=decision", "split.decision=e", "split.then=[random]", "regions.paths=fair"],
+            "does not go with split.then[0].by=random",
+        ),
+        (["evaluator=table"], "evaluator.name=table needs evaluator.table"),
+        (["supernet.paths={policy: balanced, feature: ''}"], "needs supernet.paths.feature"),
+        (["strategy.sample=31"], "must not be above strategy.population=30"),
+        (["retrain.lr=0.1", "retrain.min_lr=0.2"], "must not be above retrain.lr=0.1"),
+        (["regions.epochs=1", "regions.warmup_epochs=2"], "must not be above regions.epochs=1"),
+        (["data.root=~/photos"], "the shell did not replace ~"),
+        (["evaluator.table=~/x.csv"], "the shell did not replace ~"),
+    ],
+)
+def test_combinations(refusal: Refusal, words: list[str], message: str) -> None:
+    assert message in refusal(*words)

@@ -1,0 +1,17 @@
+"""Search an architecture: train the supernets, ask the strategy, keep the best.
+
+Everything goes to the run folder (run=DIR, by default runs/RECIPE). The same command again
+continues a run that was stopped.
+"""
+
+from fewshot_core.recipe.cli import main
+
+
+def action(words: list[str]) -> None:
+    from fewshot_core.pipeline.search import search
+
+    search(words)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main("search", __doc__, action))
