@@ -13,8 +13,6 @@ from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.space import Architecture
 
 
-
-
 class Objective(Protocol):
     """One training step of a task; it owns the optimisers.
 

@@ -70,8 +70,7 @@ class FairPaths:
     def draw(self, rng: random.Random) -> list[Architecture]:
         columns = [self._column(options, rng) for options in self.region.allowed]
         return [
-            Architecture(self.region.space.name, choices)
-            for choices in zip(*columns, strict=True)
+            Architecture(self.region.space.name, choices) for choices in zip(*columns, strict=True)
         ]
 
     def _column(self, options: Sequence[Option], rng: random.Random) -> list[Option]:

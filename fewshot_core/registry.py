@@ -10,13 +10,16 @@ import dataclasses
 import importlib
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.recipe.words import with_hint
 
+if TYPE_CHECKING:  # the module imports torch, and `--help` must not
+    from fewshot_core.task import Task
 
-def load_task(name: str) -> Any:
+
+def load_task(name: str) -> Task:
     """The task of that name.
 
     Args:
@@ -38,7 +41,7 @@ def load_task(name: str) -> Any:
                 nearest(attribute, vars(module)),
             )
         )
-    task = getattr(module, attribute)
+    task: Task = getattr(module, attribute)
     if not _is_settings(getattr(task, "settings", None)):
         raise RecipeError(
             f"task={name} is not a task",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +9,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from fewshot_core.cost import CostTable
-from fewshot_core.data import ImageData
+from fewshot_core.data import ImageData, ImageShape
 from fewshot_core.objective import Objective, Scorer
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
 from fewshot_core.region import Region
@@ -33,13 +32,13 @@ class Task(Protocol):
     def space(self, recipe: Recipe) -> SearchSpace:
         """The search space."""
 
-    def supernet(self, region: Region, recipe: Recipe, data: ImageData) -> Supernet:
+    def supernet(self, region: Region, recipe: Recipe, shape: ImageShape) -> Supernet:
         """A supernet over a region, freshly initialised from torch's generator."""
 
-    def network(self, architecture: Architecture, recipe: Recipe, data: ImageData) -> nn.Module:
+    def network(self, architecture: Architecture, recipe: Recipe, shape: ImageShape) -> nn.Module:
         """The standalone network of an architecture, freshly initialised."""
 
-    def costs(self, recipe: Recipe, data: ImageData) -> CostTable:
+    def costs(self, recipe: Recipe, shape: ImageShape) -> CostTable:
         """The cost table of the recipe's networks."""
 
     def objective(
@@ -47,14 +46,16 @@ class Task(Protocol):
     ) -> Objective:
         """The training step for a supernet or a standalone network."""
 
-    def scorer(self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator) -> Scorer:
+    def scorer(
+        self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator
+    ) -> Scorer:
         """Measures models on the part ``validation`` or ``test``."""
 
     def draw(self, architecture: Architecture) -> str:
         """A picture of an architecture as SVG text."""
 
     def export_model(
-        self, architecture: Architecture, recipe: Recipe, data: Mapping[str, Any]
+        self, architecture: Architecture, recipe: Recipe, shape: ImageShape
     ) -> tuple[str, dict[str, Any], Path]:
         """How plain timm rebuilds the network.
 

@@ -14,6 +14,20 @@ from fewshot_core.seeds import derive_seed
 _CHUNK = 1024  # images whose statistics are counted at once; bounds the memory used
 
 
+@dataclass(frozen=True)
+class ImageShape:
+    """What a network has to know of its data."""
+
+    channels: int
+    image_size: int  # pixels, square
+    classes: int
+
+    @property
+    def input_size(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        return (self.channels, self.image_size, self.image_size)
+
+
 @dataclass(frozen=True, eq=False)
 class ImageArray:
     """Decoded images with their labels.

@@ -14,6 +14,7 @@ from fewshot_core.data.decode import Listing, Progress, check_memory, decode, fi
 from fewshot_core.data.folders import check_same_classes, list_images, train_and_test_folders
 from fewshot_core.data.images import (
     ImageArray,
+    ImageShape,
     channel_statistics,
     class_balanced_split,
     class_balanced_subset,
@@ -78,6 +79,11 @@ class ImageData:
     def image_size(self) -> int:
         """Side in pixels."""
         return self.train.images.shape[2]
+
+    @property
+    def shape(self) -> ImageShape:
+        """What a network has to know of the images."""
+        return ImageShape(self.channels, self.image_size, len(self.classes))
 
     def describe(self) -> dict[str, Any]:
         """What a run records about its data, as JSON values."""

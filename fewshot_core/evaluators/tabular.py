@@ -25,7 +25,5 @@ class TabularEvaluator:
 
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
         if architecture not in self._scores:
-            raise DataError(
-                f"{self.path} has no row for architecture {list(architecture.choices)}"
-            )
+            raise DataError(f"{self.path} has no row for architecture {list(architecture.choices)}")
         return {"score": self._scores[architecture]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import statistics
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -28,12 +27,12 @@ LABELS = {
 
 
 def retrain(options: Mapping[str, Any]) -> None:
-    """Train the candidates of the run ``options['run']``, or continue.
+    """Train the candidates of the run that ``options`` names, or continue.
 
     Raises:
         FewshotError: There is no finished search, or the architecture is not of the space.
     """
-    session = Session.attach(Path(options["run"]))
+    session = Session.attach(options)
     chosen = candidates(session, options.get("architecture"))
     for label, seed, architecture in chosen:
         train_candidate(session, label, seed, architecture)
@@ -101,7 +100,7 @@ def training_images(session: Session) -> ImageArray:
 def build_candidate(session: Session, seed: int, architecture: Architecture) -> Any:
     """The untrained network of a candidate."""
     return session.build(
-        lambda: session.task.network(architecture, session.recipe, session.data),
+        lambda: session.task.network(architecture, session.recipe, session.data.shape),
         derive_seed(session.recipe.seed, "retrain", architecture.id, seed),
     )
 

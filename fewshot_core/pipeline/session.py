@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import nn
 
 from fewshot_core.cost import CostTable, Limits, feasible
+from fewshot_core.errors import RunFolderError
 from fewshot_core.data import BatchStream, ImageArray, ImageData, load_images
 from fewshot_core.evaluators import Evaluator, InheritedEvaluator, TabularEvaluator
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
@@ -53,12 +55,17 @@ class Session:
     console: Console
 
     @classmethod
-    def attach(cls, run: Path) -> Session:
-        """Open a run that exists.
+    def attach(cls, options: Mapping[str, Any]) -> Session:
+        """Open the run that ``run=DIR`` names, or ``runs/NAME`` for ``recipe=NAME``.
 
         Raises:
             RunFolderError: There is no run at this place, or it is in use.
         """
+        run = options["run"]
+        if run is None:
+            if not options["recipe"]:
+                raise RunFolderError("which run?", allowed="run=DIR, or recipe=NAME for runs/NAME")
+            run = Path("runs") / options["recipe"]
         main = int(os.environ.get("RANK", "0")) == 0
         folder, recipe = RunFolder.attach(run, main)
         accelerator = make_accelerator(recipe)
@@ -91,7 +98,7 @@ class Session:
     @cached_property
     def costs(self) -> CostTable:
         """The cost table, written to the run folder when it is first measured."""
-        table = self.task.costs(self.recipe, self.data)
+        table = self.task.costs(self.recipe, self.data.shape)
         if self.folder.main:
             write_json(self.folder.file("costs.json"), table.to_json())
         return table
@@ -156,11 +163,13 @@ class Session:
     def new_supernet(self, region: Region) -> Supernet:
         """A supernet of a region with fresh weights."""
         seed = derive_seed(self.recipe.seed, "supernet", region.id)
-        model = self.build(lambda: self.task.supernet(region, self.recipe, self.data), seed)
+        model = self.build(lambda: self.task.supernet(region, self.recipe, self.data.shape), seed)
         assert isinstance(model, Supernet)
         return model
 
-    def train_supernet(self, region: Region, parent: Supernet | None) -> tuple[Supernet, StageState]:
+    def train_supernet(
+        self, region: Region, parent: Supernet | None
+    ) -> tuple[Supernet, StageState]:
         """The trained supernet of a region, inheriting from its parent's where the recipe says."""
         settings: SupernetSettings = self.recipe.regions if parent else self.recipe.supernet
         supernet = self.new_supernet(region)
@@ -216,7 +225,7 @@ class Session:
         settings = _with_epochs(self.recipe.retrain, epochs or self.recipe.evaluator.epochs)
         seed = derive_seed(self.recipe.seed, "standalone", architecture.id)
         model = self.build(
-            lambda: self.task.network(architecture, self.recipe, self.data), seed
+            lambda: self.task.network(architecture, self.recipe, self.data.shape), seed
         )
         name = f"{architecture.id}-{settings.epochs:g}"
         self.fit(

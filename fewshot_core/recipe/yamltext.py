@@ -55,10 +55,16 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["
 class _Dumper(yaml.SafeDumper):
     """Quotes what YAML 1.1 or this module would read as something other than text."""
 
+    def represent_str(self, data: str) -> Any:
+        # PyYAML folds these line breaks into blanks unless they are escaped.
+        style = '"' if re.search("[\x85\u2028\u2029]", data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
+_Dumper.add_representer(str, _Dumper.represent_str)
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
 
 

@@ -65,9 +65,7 @@ def make_operation(name: str, channels: int, affine: bool = True) -> nn.Module:
     raise ValueError(f"unknown operation {name!r}")
 
 
-def run_cell(
-    x: Tensor, edges: Iterable[Edge], apply: Callable[[Edge, Tensor], Tensor]
-) -> Tensor:
+def run_cell(x: Tensor, edges: Iterable[Edge], apply: Callable[[Edge, Tensor], Tensor]) -> Tensor:
     """Sum the edges into their nodes and return the last node; zeros if nothing reaches it.
 
     ``edges`` are sorted by target, so that a node is complete before it is read.
@@ -90,23 +88,20 @@ def edge_key(target: int, source: int) -> str:
 class FixedCell(nn.Module):
     """One cell with its operations decided.
 
-    With ``prune=False`` edges that cannot reach the output are built and computed as well, as the
-    benchmark's networks do; the output is the same.
+    With ``prune=False`` operations that cannot reach the output are built as well, though never
+    computed, so that the parameters are those of the benchmark's networks.
     """
 
     def __init__(self, genotype: str, channels: int, affine: bool, prune: bool) -> None:
         super().__init__()
         edges = parse_cell(genotype)
         self.live = live_edges(edges)
-        self.dead = [] if prune else [e for e in edges if e not in self.live and e[2] != "none"]
+        kept = self.live if prune else [edge for edge in edges if edge[2] != "none"]
         self.edges = nn.ModuleDict(
-            {edge_key(t, s): make_operation(op, channels, affine) for t, s, op in edges
-             if (t, s, op) in self.live or (t, s, op) in self.dead}
+            {edge_key(t, s): make_operation(op, channels, affine) for t, s, op in kept}
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        for target, source, _ in self.dead:
-            self.edges[edge_key(target, source)](x)
         return run_cell(x, self.live, lambda edge, v: self.edges[edge_key(edge[0], edge[1])](v))
 
 
@@ -163,7 +158,8 @@ class CellSkeleton(nn.Module):
             nn.ModuleList(make_cell(width) for _ in range(cells_per_stage)) for width in widths
         )
         self.reductions = nn.ModuleList(
-            ReductionBlock(narrow, wide) for narrow, wide in zip(widths[:-1], widths[1:], strict=True)
+            ReductionBlock(narrow, wide)
+            for narrow, wide in zip(widths[:-1], widths[1:], strict=True)
         )
         self.norm = nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU())
         self.global_pool, self.head = create_classifier(

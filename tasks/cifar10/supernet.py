@@ -32,9 +32,9 @@ class SharedCell(nn.Module):
             self.edges[edge_key(target, source)] = nn.ModuleDict(operations)
 
     def forward(self, x: Tensor, edges: list[Edge]) -> Tensor:
-        return run_cell(x, edges, self._apply)
+        return run_cell(x, edges, self._operate)
 
-    def _apply(self, edge: Edge, x: Tensor) -> Tensor:
+    def _operate(self, edge: Edge, x: Tensor) -> Tensor:
         target, source, operation = edge
         return self.edges[edge_key(target, source)][operation](x)  # type: ignore[index]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from torch import nn
 
 from fewshot_core.classification import ClassificationObjective, ClassificationScorer
 from fewshot_core.cost import CostTable, measure
-from fewshot_core.data import ImageData
+from fewshot_core.data import ImageData, ImageShape
 from fewshot_core.data.stream import calibration_batches, eval_batches
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.objective import Objective, Scorer
@@ -55,28 +54,31 @@ class CellTask:
             )
         return SPACES[name]()
 
-    def supernet(self, region: Region, recipe: Recipe, data: ImageData) -> CellSupernet:
+    def supernet(self, region: Region, recipe: Recipe, shape: ImageShape) -> CellSupernet:
         affine = recipe.network.supernet_affine
-        return CellSupernet(region, affine=affine, **_shape(recipe, data))
+        return CellSupernet(region, affine=affine, **_arguments(recipe, shape))
 
-    def network(self, architecture: Architecture, recipe: Recipe, data: ImageData) -> nn.Module:
+    def network(self, architecture: Architecture, recipe: Recipe, shape: ImageShape) -> nn.Module:
         genotype = self.space(recipe).genotype(architecture)
-        return network.CellNetwork(genotype, **_shape(recipe, data))
+        return network.CellNetwork(genotype, **_arguments(recipe, shape))
 
-    def costs(self, recipe: Recipe, data: ImageData) -> CostTable:
+    def costs(self, recipe: Recipe, shape: ImageShape) -> CostTable:
         """Exact, because the cost of an operation depends on nothing but the operation.
 
         Five small networks are measured: one without operations, and one for each operation.
         """
         space = self.space(recipe)
         assert isinstance(space, CellSpace)
-        size = (data.channels, data.image_size, data.image_size)
 
         def cost(operation: str) -> dict[str, float]:
-            choices = (operation, *("none" for _ in space.edges[1:]))
-            genotype = space.genotype(Architecture(space.name, choices))
-            net = network.CellNetwork(genotype, prune=False, **_shape(recipe, data))
-            return measure(net, size)
+            # On the edge from input to output: fvcore does not see what leads nowhere.
+            direct = space.edges.index((space.nodes - 1, 0))
+            choices = ["none"] * len(space.edges)
+            choices[direct] = operation
+            genotype = space.genotype(Architecture(space.name, tuple(choices)))
+            return measure(
+                network.CellNetwork(genotype, **_arguments(recipe, shape)), shape.input_size
+            )
 
         base = cost("none")
         added = {
@@ -90,7 +92,9 @@ class CellTask:
     ) -> Objective:
         return ClassificationObjective(model, settings, steps, accelerator)
 
-    def scorer(self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator) -> Scorer:
+    def scorer(
+        self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator
+    ) -> Scorer:
         settings = recipe.evaluator
         validation = part == "validation"
         images = data.validation if validation else data.test()
@@ -117,23 +121,23 @@ class CellTask:
         return cell_svg(nasbench201(), architecture)
 
     def export_model(
-        self, architecture: Architecture, recipe: Recipe, data: Mapping[str, Any]
+        self, architecture: Architecture, recipe: Recipe, shape: ImageShape
     ) -> tuple[str, dict[str, Any], Path]:
         arguments = {
             "genotype": self.space(recipe).genotype(architecture),
             "channels": recipe.network.channels,
             "cells_per_stage": recipe.network.cells_per_stage,
-            "in_chans": data["channels"],
+            "in_chans": shape.channels,
         }
         return "nasbench201_cell", arguments, Path(network.__file__)
 
 
-def _shape(recipe: Recipe, data: ImageData) -> dict[str, int]:
+def _arguments(recipe: Recipe, shape: ImageShape) -> dict[str, int]:
     return {
         "channels": recipe.network.channels,
         "cells_per_stage": recipe.network.cells_per_stage,
-        "num_classes": len(data.classes),
-        "in_chans": data.channels,
+        "num_classes": shape.classes,
+        "in_chans": shape.channels,
     }
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, ListConfig
 
@@ -394,6 +394,7 @@ def test_a_resolved_recipe_reads_back_the_same(load: Load, tmp_path: Path) -> No
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(text="", option="\x85", lr=1.0, seed=0, limit=None)
 @given(
     text=st.text(st.characters(codec="utf-8", exclude_characters="$?"), max_size=20),
     option=st.text(max_size=8).filter(lambda item: "${" not in item and item != "???"),

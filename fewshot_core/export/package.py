@@ -1,0 +1,102 @@
+"""A folder that plain timm loads."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fewshot_core.errors import FewshotError
+from fewshot_core.runs.files import write_json
+
+
+class ExportError(FewshotError):
+    """What was exported does not compute what was trained."""
+
+
+def write_timm_folder(
+    folder: Path,
+    network: nn.Module,
+    *,
+    model_name: str,
+    arguments: dict[str, Any],
+    source: Path,
+    input_size: tuple[int, int, int],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    classes: tuple[str, ...],
+) -> None:
+    """Write ``config.json``, ``model.safetensors`` and the file that registers the model.
+
+    Args:
+        model_name: The name it is registered under with timm.
+        arguments: Its keyword arguments.
+        source: A Python file that registers it and needs only torch and timm.
+        input_size: (channels, height, width) of the training images.
+        mean, std: Normalisation per channel, for images in [0, 1].
+    """
+    weights = {n: t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    shutil.copyfile(source, folder / f"{model_name}.py")
+    write_json(
+        folder / "config.json",
+        {
+            "architecture": model_name,
+            "num_classes": len(classes),
+            "num_features": network.num_features,
+            "model_args": arguments,
+            "label_names": list(classes),
+            "pretrained_cfg": {
+                "input_size": list(input_size),
+                "fixed_input_size": False,
+                "interpolation": "bicubic",
+                "crop_pct": 1.0,
+                "crop_mode": "center",
+                "mean": list(mean),
+                "std": list(std),
+                "num_classes": len(classes),
+                "first_conv": "stem.0",
+                "classifier": "head",
+            },
+        },
+    )
+
+
+@torch.no_grad()
+def check_timm_folder(folder: Path, network: nn.Module, images: Tensor) -> float:
+    """Load the folder as a user would and return the largest difference of the logits.
+
+    Raises:
+        ExportError: They differ by more than rounding.
+    """
+    if not timm.is_model(_architecture(folder)):
+        _import_file(folder / f"{_architecture(folder)}.py")
+    loaded = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    difference = float((loaded(images) - network.cpu().eval()(images)).abs().max())
+    if difference > 1e-5:
+        raise ExportError("the exported timm folder computes other logits", found=difference)
+    return difference
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of an export; safetensors hold no code."""
+    return load_file(folder / "model.safetensors")
+
+
+def _architecture(folder: Path) -> str:
+    import json
+
+    name: str = json.loads((folder / "config.json").read_text())["architecture"]
+    return name
+
+
+def _import_file(path: Path) -> None:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))

@@ -1,0 +1,135 @@
+"""Export: hand over a retrained network as a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fewshot_core.errors import RunFolderError
+from fewshot_core.export.card import model_card
+from fewshot_core.export.onnx import write_onnx
+from fewshot_core.export.package import check_timm_folder, write_timm_folder
+from fewshot_core.pipeline.retrain import (
+    LABELS,
+    build_candidate,
+    format_spread,
+    stage_name,
+    summarise,
+)
+from fewshot_core.pipeline.session import Session
+from fewshot_core.recipe.load import recipe_yaml
+from fewshot_core.runs.files import read_json, write_json, write_text
+
+
+def export(options: Mapping[str, Any]) -> None:
+    """Export the retrained network ``options['label']``.
+
+    Of several seeds the first is taken: choosing the best by its test result would turn the test
+    images into a choice. The folder appears whole or not at all.
+
+    Raises:
+        RunFolderError: Nothing was retrained, or there is no such label.
+        ExportError: The export computes other logits than the network.
+    """
+    session = Session.attach(options)
+    results = _results(session)
+    result = _choose(results, options["label"])
+    architecture = session.root.space.parse(result["genotype"])
+    network = build_candidate(session, result["seed"], architecture).cpu().eval()
+    stage = session.folder.training("retrain", stage_name(result["seed"], architecture))
+    network.load_state_dict(stage.load_finished())
+    target = Path(options["out"] or session.folder.file("export"))
+    beside = target.with_name(f".{target.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+    except OSError as error:
+        raise RunFolderError(f"cannot write {target}", found=error.strerror) from None
+    try:
+        _fill(session, beside, network, architecture, result, results)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(beside, target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    session.console.print(f"exported {LABELS.get(result['label'], result['label'])}: {target}")
+    session.folder.close()
+
+
+def _results(session: Session) -> list[dict[str, Any]]:
+    path = session.folder.file("retrain.json")
+    if not path.exists():
+        raise RunFolderError(
+            f"{session.folder.path} holds no retrained network",
+            fix=f"run tools/retrain.py run={session.folder.path} first",
+        )
+    results: list[dict[str, Any]] = read_json(path)["results"]
+    return results
+
+
+def _choose(results: list[dict[str, Any]], label: str) -> dict[str, Any]:
+    labels = list(dict.fromkeys(r["label"] for r in results))
+    wanted = label or ("given" if labels == ["given"] else "found")
+    if wanted not in labels:
+        raise RunFolderError(f"no retrained network {wanted!r}", allowed=", ".join(labels))
+    return next(r for r in results if r["label"] == wanted)
+
+
+def _fill(
+    session: Session,
+    folder: Path,
+    network: torch.nn.Module,
+    architecture: Any,
+    result: dict[str, Any],
+    results: list[dict[str, Any]],
+) -> None:
+    data = session.data
+    described = data.describe()
+    model_name, arguments, source = session.task.export_model(
+        architecture, session.recipe, data.shape
+    )
+    size = data.shape.input_size
+    write_timm_folder(
+        folder,
+        network,
+        model_name=model_name,
+        arguments=arguments,
+        source=source,
+        input_size=size,
+        mean=data.mean,
+        std=data.std,
+        classes=data.classes,
+    )
+    images = torch.randn(4, *size, generator=torch.Generator().manual_seed(0))
+    differences = {
+        "timm": check_timm_folder(folder, network, images),
+        "onnx": write_onnx(folder / "model.onnx", network, images),
+    }
+    write_json(folder / "architecture.json", session.root.space.to_json(architecture))
+    write_text(folder / "recipe.yaml", recipe_yaml(session.recipe))
+    metric = session.task.metric
+    rows = [
+        (LABELS.get(r["label"], r["label"]), format_spread(r["values"]), f"{r['params']:,}")
+        for r in summarise(results, metric)
+    ]
+    count = sum(r["label"] == result["label"] for r in results)
+    write_text(
+        folder / "README.md",
+        model_card(
+            model_name=model_name,
+            genotype=result["genotype"],
+            result=result,
+            comparison=rows,
+            metric=metric,
+            data=described,
+            environment=read_json(session.folder.file("environment.json")),
+            recipe=session.recipe.recipe,
+            seeds=f"These weights are of seed {result['seed']}, the first of {count}; the table "
+            "gives mean and standard deviation over the seeds.",
+            differences=differences,
+        ),
+    )

@@ -1,0 +1,210 @@
+"""Rank: how well do scores order architectures whose true quality is known?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewshot_core.cost import CostTable
+from fewshot_core.errors import DataError
+from fewshot_core.data import ImageShape
+from fewshot_core.evaluators import InheritedEvaluator
+from fewshot_core.pipeline.session import Session
+from fewshot_core.ranking import RankFigures, random_figures, rank_figures
+from fewshot_core.recipe.load import load_recipe
+from fewshot_core.region import RegionTree
+from fewshot_core.registry import load_task
+from fewshot_core.report.ranking_table import ranking_markdown, ranking_table
+from fewshot_core.runs.console import Console
+from fewshot_core.runs.files import write_json, write_text
+from fewshot_core.runs.folder import RunFolder
+from fewshot_core.scores import ScoreLog, read_table
+from fewshot_core.space import Architecture, SearchSpace, read_architectures
+
+BASELINES = {
+    "parameters": "params",
+    "parameters, connected part": "connected_params",
+    "FLOPs": "flops",
+    "FLOPs, connected part": "connected_flops",
+}
+COLUMNS = ("architecture", "accuracy", "loss")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Architectures with their true values and what a ranking needs to know of them.
+
+    Arrays have the shape [n].
+    """
+
+    space: SearchSpace
+    architectures: Sequence[Architecture]
+    values: NDArray[np.float64]
+    costs: Mapping[str, NDArray[np.float64]]
+    connected: NDArray[np.bool_]
+    canonical: Sequence[str]
+
+    @classmethod
+    def read(cls, path: Path, column: str, space: SearchSpace, table: CostTable) -> Truth:
+        """Read a benchmark table.
+
+        Raises:
+            DataError: It cannot be read, or holds something that is no architecture.
+        """
+        rows = read_table(path, column)
+        architectures = read_architectures(space, list(rows))
+        every = [table.costs(a) for a in architectures]
+        return cls(
+            space,
+            architectures,
+            np.array(list(rows.values())),
+            {name: np.array([c[name] for c in every]) for name in BASELINES.values()},
+            np.array([space.connected(a) is not None for a in architectures]),
+            [space.canonical(a).id for a in architectures],
+        )
+
+    def figures(self, scores: NDArray[np.float64]) -> RankFigures:
+        """All figures of one predictor, scores [n] in the order of the architectures."""
+        return rank_figures(
+            scores,
+            self.values,
+            costs=self.costs["connected_params"],
+            connected=self.connected,
+            canonical=self.canonical,
+        )
+
+    def baselines(self) -> dict[str, RankFigures]:
+        """The costs and random scores, which every predictor has to beat."""
+        rows = {name: self.figures(self.costs[key]) for name, key in BASELINES.items()}
+        random = random_figures(
+            self.values,
+            costs=self.costs["connected_params"],
+            connected=self.connected,
+            canonical=self.canonical,
+        )
+        return rows | {f"random (mean of {random.seeds})": random.mean}
+
+    def align(self, scores: Mapping[str, float], path: Path) -> NDArray[np.float64]:
+        """Scores by genotype, in the order of the architectures.
+
+        Raises:
+            DataError: An architecture has no score.
+        """
+        known = dict(
+            zip(read_architectures(self.space, list(scores)), scores.values(), strict=True)
+        )
+        missing = [a for a in self.architectures if a not in known]
+        if missing:
+            raise DataError(
+                f"{path} lacks {len(missing)} of the {len(self.architectures)} architectures",
+                found=f"no score for {self.space.genotype(missing[0])}",
+                fix="score them, or leave them out of the truth table",
+            )
+        return np.array([known[a] for a in self.architectures])
+
+
+def rank(options: Mapping[str, Any]) -> None:
+    """Rank a score file, or the supernets of a run, against a truth column.
+
+    Raises:
+        FewshotError: A file or column is missing, or the tables do not fit together.
+    """
+    if options["scores"]:
+        _rank_file(options)
+    else:
+        _rank_run(options)
+
+
+def _rank_file(options: Mapping[str, Any]) -> None:
+    path = options["scores"]
+    recipe = load_recipe([f"recipe={options['recipe'] or 'nasbench201'}"]).recipe
+    task = load_task(recipe.task)
+    # Only which architectures cost the same matters here, and that does not depend on the images.
+    table = task.costs(recipe, ImageShape(3, recipe.data.image_size or 32, 10))
+    truth = Truth.read(options["truth"], options["column"], task.space(recipe), table)
+    scores = truth.align(read_table(path, options["score_column"]), path)
+    _show(Console(), {path.stem: truth.figures(scores)} | truth.baselines(), truth)
+
+
+def _rank_run(options: Mapping[str, Any]) -> None:
+    session = Session.attach(options)
+    truth = Truth.read(options["truth"], options["column"], session.root.space, session.costs)
+    rows: dict[str, RankFigures] = {}
+    trees = {"one-shot": RegionTree(session.root)}
+    if session.tree.children:
+        trees[f"few-shot, {len(session.tree.leaves())} regions"] = session.tree
+    for name, tree in trees.items():
+        table = score_all(session, tree, truth.architectures, name)
+        for kind in ("accuracy", "loss"):
+            sign = -1.0 if kind == "loss" else 1.0
+            values = np.array([sign * table[a][kind] for a in truth.architectures])
+            rows[f"{name}, by {kind}"] = truth.figures(values)
+    rows |= truth.baselines()
+    _show(session.console, rows, truth)
+    if session.folder.main:
+        write_ranking(session.folder, rows, options)
+    session.folder.close()
+
+
+def score_all(
+    session: Session, tree: RegionTree, architectures: Sequence[Architecture], name: str
+) -> dict[Architecture, Mapping[str, float]]:
+    """Metrics of every architecture by inherited weights; resumes where it stopped.
+
+    Equal networks are computed once where the recipe says ``evaluator.share_equal``. The scores
+    are kept in ``scores/`` of the run folder.
+    """
+    evaluator = session.evaluator(tree)
+    if not isinstance(evaluator, InheritedEvaluator):
+        raise DataError(
+            "only inherited weights can be ranked",
+            found=f"evaluator={session.recipe.evaluator.name}",
+            allowed="a run with evaluator=inherited",
+        )
+    space = session.root.space
+    targets = {a: evaluator.scored_as(a) for a in architectures}
+    distinct = list(dict.fromkeys(targets.values()))
+    # Region by region, so that one supernet's weights stay in the cache.
+    order = {region: index for index, region in enumerate(tree.leaves())}
+    distinct.sort(key=lambda a: order[tree.locate(a)])
+    path = session.folder.file("scores", f"{name.split(',')[0]}.csv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ScoreLog(path, COLUMNS) as log:
+        known = {
+            space.parse(row["architecture"]): {k: float(row[k]) for k in COLUMNS[1:]}
+            for row in log.rows
+        }
+        with session.console.progress(f"scoring, {name}", len(distinct), len(known)) as tick:
+            for architecture in distinct:
+                if architecture in known:
+                    continue
+                metrics = evaluator.evaluate(architecture)
+                known[architecture] = {k: metrics[k] for k in COLUMNS[1:]}
+                row = {"architecture": space.genotype(architecture), **known[architecture]}
+                log.append([row])
+                tick(len(known))
+    return {a: known[target] for a, target in targets.items()}
+
+
+def write_ranking(
+    folder: RunFolder, rows: Mapping[str, RankFigures], options: Mapping[str, Any]
+) -> None:
+    """Keep the figures in ``ranking.json`` and ``ranking.md``."""
+    write_json(
+        folder.file("ranking.json"),
+        {
+            "truth": str(options["truth"]),
+            "column": options["column"],
+            "predictors": {name: figures.to_json() for name, figures in rows.items()},
+        },
+    )
+    write_text(folder.file("ranking.md"), ranking_markdown(rows) + "\n")
+
+
+def _show(console: Console, rows: Mapping[str, RankFigures], truth: Truth) -> None:
+    console.print(ranking_table(rows))
