@@ -6,6 +6,7 @@ that looks at a trained supernet (gradient matching, say) is a closure over it.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -113,4 +114,4 @@ def grow_tree(root: Region, settings: SplitSettings, seed: int) -> RegionTree:
 
 
 def _pairs(ends: Sequence[float]) -> list[tuple[float, float]]:
-    return list(zip(ends[:-1], ends[1:], strict=True))
+    return list(itertools.pairwise(ends))

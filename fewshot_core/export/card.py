@@ -29,6 +29,8 @@ def model_card(
     """
     rows = "\n".join(f"| {name} | {value} | {params} |" for name, value, params in comparison)
     size = data["image_size"]
+    shape = f"[batch, {data['channels']}, {size}, {size}]"
+    parts = f"{data['train']:,} training and {data['validation']:,} validation images"
     return f"""---
 tags: [image-classification, timm, neural-architecture-search]
 library_name: timm
@@ -42,10 +44,10 @@ scratch.
 | --- | --- |
 | test {metric} | {result["test"][metric]:.2f} |
 | parameters | {result["params"]:,} |
-| FLOPs (multiply-adds of convolutions and linear layers, one {size}x{size} image) | {result["flops"]:,} |
+| FLOPs: multiply-adds of convolutions and linear layers, one image | {result["flops"]:,} |
 | FLOPs as fvcore totals them (with batch norm and pooling) | {result["fvcore_flops"]:,} |
 | images seen in training | {result["images_seen"]:,} in {result["training_seconds"]:.0f} s |
-| data | {data["source"]}: {data["train"]:,} training and {data["validation"]:,} validation images, {data["classes"]} classes |
+| data | {data["source"]}: {parts}, {data["classes"]} classes |
 
 ## How the numbers came about
 
@@ -71,7 +73,7 @@ model = timm.create_model("local-dir:.", pretrained=True).eval()
 
 Run it in this folder, or give the folder's path in both lines. Images are resized to {size}x{size}
 and normalised as `config.json` says; `timm.data.resolve_model_data_config(model)` reads it.
-`model.onnx` takes `images` [batch, {data["channels"]}, {size}, {size}], normalised likewise, and gives `logits`.
+`model.onnx` takes `images` {shape}, normalised likewise, and gives `logits`.
 
 Checked at export, largest difference of the logits: timm folder {differences["timm"]:.1e}, ONNX by
 onnxruntime {differences["onnx"]:.1e}. Weights are safetensors: opening them runs no code. The

@@ -98,5 +98,6 @@ def _architecture(folder: Path) -> str:
 
 def _import_file(path: Path) -> None:
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     spec.loader.exec_module(importlib.util.module_from_spec(spec))

@@ -29,7 +29,7 @@ def audit(session: Session) -> dict[str, Any] | None:
     chosen = spread(session, study_trials(session), session.recipe.audit.networks)
     if len(chosen) < 3:
         return None
-    rows = []
+    rows: list[dict[str, Any]] = []
     for trial in chosen:
         metrics = session.train_standalone(trial.architecture, session.recipe.audit.epochs)
         costs = session.costs.costs(trial.architecture)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot_core.cost import CostTable
-from fewshot_core.errors import DataError
 from fewshot_core.data import ImageShape
+from fewshot_core.errors import DataError
 from fewshot_core.evaluators import InheritedEvaluator
 from fewshot_core.pipeline.session import Session
 from fewshot_core.ranking import RankFigures, random_figures, rank_figures

@@ -14,8 +14,8 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import nn
 
 from fewshot_core.cost import CostTable, Limits, feasible
-from fewshot_core.errors import RunFolderError
 from fewshot_core.data import BatchStream, ImageArray, ImageData, load_images
+from fewshot_core.errors import RunFolderError
 from fewshot_core.evaluators import Evaluator, InheritedEvaluator, TabularEvaluator
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
 from fewshot_core.paths import PathPolicy, make_paths
@@ -174,7 +174,7 @@ class Session:
         settings: SupernetSettings = self.recipe.regions if parent else self.recipe.supernet
         supernet = self.new_supernet(region)
         checkpoint = self.folder.checkpoint(region)
-        notes = {"region": region.id, "size": region.size()}
+        notes: dict[str, Any] = {"region": region.id, "size": region.size()}
         if parent is not None and self.recipe.regions.inherit:
             notes["inherited"] = supernet.inherit_from(parent).to_json()
         state = self.fit(

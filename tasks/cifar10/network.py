@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -158,8 +159,7 @@ class CellSkeleton(nn.Module):
             nn.ModuleList(make_cell(width) for _ in range(cells_per_stage)) for width in widths
         )
         self.reductions = nn.ModuleList(
-            ReductionBlock(narrow, wide)
-            for narrow, wide in zip(widths[:-1], widths[1:], strict=True)
+            ReductionBlock(narrow, wide) for narrow, wide in pairwise(widths)
         )
         self.norm = nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU())
         self.global_pool, self.head = create_classifier(
