@@ -9,10 +9,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, list_optimizers
 from torch import Tensor, nn
 
 from fewshot_core.data import Batch
+from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.objective import learning_rate
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.space import Architecture
@@ -28,16 +29,20 @@ class ClassificationObjective:
         """Args:
         model: As prepared by the accelerator.
         steps: Length of the training, for the schedule.
+
+        Raises:
+            RecipeError: timm knows no optimiser of that name.
         """
         self.settings = settings
         self.steps = steps
         self.warmup = round(steps * settings.warmup_epochs / settings.epochs)
         self.accelerator = accelerator
         self.model = model
+        _check_optimizer(settings.optimizer)
         # Fused and foreach kernels of torch do not help here: a step touches a few small tensors.
         optimizer = create_optimizer_v2(
             accelerator.unwrap_model(model),
-            opt=settings.optimizer,
+            opt=_optimizer_name(settings),
             lr=settings.lr,
             weight_decay=settings.weight_decay,
             momentum=settings.momentum,
@@ -104,6 +109,24 @@ class ClassificationScorer:
                 loss += float(F.cross_entropy(logits, targets, reduction="sum"))
                 count += len(targets)
         return {"accuracy": 100.0 * correct / count, "loss": loss / count}
+
+
+def _check_optimizer(name: str) -> None:
+    known = list_optimizers()
+    # A prefix such as `lookahead_` wraps what follows it.
+    if name.lower().split("_")[-1] not in known and name.lower() not in known:
+        raise RecipeError(
+            f"optimizer={name} is unknown",
+            allowed=f"any of timm's: {', '.join(known[:12])}, ...",
+            fix=nearest(name, known) or None,
+        )
+
+
+def _optimizer_name(settings: TrainingSettings) -> str:
+    """timm's name; its ``sgd`` is Nesterov's, which torch refuses without momentum."""
+    if settings.momentum == 0 and settings.optimizer in ("sgd", "nesterov"):
+        return "momentum"
+    return settings.optimizer
 
 
 def call(model: nn.Module, images: Tensor, architecture: Architecture | None) -> Tensor:

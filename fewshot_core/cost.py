@@ -31,13 +31,13 @@ def measure(network: nn.Module, input_size: tuple[int, int, int]) -> dict[str, f
 
     FLOPs are multiply-adds of convolutions and linear layers, as papers count them.
     """
-    from fvcore.nn import FlopCountAnalysis
-
     training = network.training
     network.eval()
     parameter = next(network.parameters())
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the tracer, about itself
+        warnings.simplefilter("ignore")  # of fvcore when imported and of the tracer, about torch
+        from fvcore.nn import FlopCountAnalysis
+
         logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
         counts = FlopCountAnalysis(network, parameter.new_zeros(1, *input_size))
         counts.unsupported_ops_warnings(False).uncalled_modules_warnings(False)

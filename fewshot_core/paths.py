@@ -103,6 +103,8 @@ class BalancedPaths:
         for architecture in members:
             value = self.region.space.feature(self.feature, architecture)
             groups.setdefault(value, []).append(architecture)
+        if not groups:
+            raise RegionError(f"region {self.region.id!r} holds no architecture")
         return [groups[value] for value in sorted(groups)]
 
     def draw(self, rng: random.Random) -> list[Architecture]:

@@ -419,7 +419,8 @@ def _interval(region: Region, feature: str) -> tuple[float, float]:
 
 
 def _number(value: float) -> str:
-    return f"{value:g}"
+    """In full, because regions whose FLOPs differ in the seventh digit must not share a name."""
+    return f"{value:.0f}" if abs(value) < 1e15 and value == round(value) else repr(value)
 
 
 def _finite(value: float) -> float | None:

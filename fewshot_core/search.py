@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,13 +38,15 @@ def open_study(storage: str, name: str) -> optuna.Study:
     """Open or create the study that keeps the trials.
 
     Raises:
-        RunFolderError: The database cannot be opened.
+        RunFolderError: The database cannot be opened or read.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return optuna.create_study(
+        study = optuna.create_study(
             storage=storage, study_name=name, load_if_exists=True, direction="maximize"
         )
+        study.get_trials(deepcopy=False)  # a damaged database may open and then fail to be read
+        return study
     except Exception as error:  # every database driver has exceptions of its own
         raise RunFolderError(
             f"the study at {storage} cannot be opened",
@@ -96,7 +99,8 @@ def run_search(
             metrics, score = known[architecture.id].metrics, known[architecture.id].score
         else:
             metrics = evaluator.evaluate(architecture)
-            score = metrics["score"]
+            # The study takes no NaN: it would drop the trial, and max() might return it.
+            score = float("-inf") if math.isnan(metrics["score"]) else metrics["score"]
         handle.set_user_attr("metrics", dict(metrics))
         study.tell(handle, score)
         done.append(Trial(len(done), architecture, score, metrics))
@@ -117,7 +121,8 @@ def _ask(
     for attempt in range(PROPOSALS):
         study.sampler = make_sampler(derive_seed(seed, "ask", completed, attempt))
         handle, architecture = _take(study, region)
-        if accepts(architecture):
+        # Samplers know options but no bands, so they may leave the region.
+        if region.contains(architecture) and accepts(architecture):
             return handle, architecture
         study.tell(handle, state=TrialState.FAIL)
     rng = random.Random(derive_seed(seed, "feasible", completed))

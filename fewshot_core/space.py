@@ -156,12 +156,14 @@ class SearchSpace:
         for decision in self.decisions:
             if decision.name not in choices:
                 raise ArchitectureError(f"decision {decision.name!r} is missing")
-            values.append(choices[decision.name])
-            if values[-1] not in decision.options:
+            choice = choices[decision.name]
+            if choice not in decision.options:
                 raise ArchitectureError(
-                    f"decision {decision.name!r} has no option {values[-1]!r}",
+                    f"decision {decision.name!r} has no option {choice!r}",
                     allowed=", ".join(map(str, decision.options)),
                 )
+            # The option itself: an equal 1.0 or true for 1 would give another id and genotype.
+            values.append(decision.options[decision.options.index(choice)])
         return Architecture(self.name, tuple(values))
 
     def choices(self, architecture: Architecture) -> dict[str, Option]:

@@ -68,6 +68,8 @@ class ByBands:
     def __call__(self, region: Region) -> Partition:
         ends = [-math.inf, *self.cuts, math.inf]
         bands = [region.band(self.feature, low, high) for low, high in _pairs(ends)]
+        # A cut outside a band that an earlier level made leaves nothing on one side.
+        bands = [part for part in bands if all(band.low < band.high for band in part.bands)]
         if region.box_size() <= ENUMERABLE:
             bands = [band for band in bands if band.size()]
         return Partition(region, tuple(bands))

@@ -14,19 +14,21 @@ from fewshot_core.space import Architecture
 BASELINES = ("connected_params", "connected_flops")
 
 
-def audit(session: Session) -> dict[str, Any] | None:
+def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
     """Train ``audit.networks`` scored architectures from scratch and correlate.
 
     They are spread evenly over the ranks of the search's distinct architectures, trained on the
     training part and measured on the validation part. Beside Kendall's tau of the scores, with a
     95 % bootstrap interval, stands that of the costs. Written to ``audit.csv`` and ``audit.json``.
 
+    Args:
+        session: The run.
+        done: The trials of its search.
+
     Returns:
         What ``audit.json`` holds; None where the search met fewer than three networks.
     """
-    from fewshot_core.pipeline.search import study_trials
-
-    chosen = spread(session, study_trials(session), session.recipe.audit.networks)
+    chosen = spread(session, done, session.recipe.audit.networks)
     if len(chosen) < 3:
         return None
     rows: list[dict[str, Any]] = []
@@ -44,7 +46,7 @@ def audit(session: Session) -> dict[str, Any] | None:
     truth = [row["accuracy"] for row in rows]
     scores = [row["score"] for row in rows]
     low, high = bootstrap_tau(scores, truth)
-    result = {
+    result: dict[str, Any] = {
         "networks": len(rows),
         "epochs": session.recipe.audit.epochs,
         "tau": kendall(scores, truth),

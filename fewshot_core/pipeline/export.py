@@ -67,7 +67,11 @@ def _results(session: Session) -> list[dict[str, Any]]:
             f"{session.folder.path} holds no retrained network",
             fix=f"run tools/retrain.py run={session.folder.path} first",
         )
-    results: list[dict[str, Any]] = read_json(path)["results"]
+    again = f"run tools/retrain.py run={session.folder.path} again: it writes the file anew"
+    try:
+        results: list[dict[str, Any]] = read_json(path, again)["results"]
+    except (KeyError, TypeError):
+        raise RunFolderError(f"{path} is damaged", found="no results", fix=again) from None
     return results
 
 

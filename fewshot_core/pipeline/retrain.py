@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from fewshot_core.data import ImageArray
-from fewshot_core.errors import RunFolderError
+from fewshot_core.errors import ArchitectureError, RunFolderError
 from fewshot_core.pipeline.session import Session
 from fewshot_core.region import ENUMERABLE
 from fewshot_core.runs.files import read_json, write_json
@@ -66,7 +66,7 @@ def found_architecture(session: Session) -> Architecture:
     """The architecture that the search of this run found.
 
     Raises:
-        RunFolderError: The search has not ended.
+        RunFolderError: The search has not ended, or its result is damaged.
     """
     path = session.folder.file("found.json")
     if not path.exists():
@@ -75,7 +75,14 @@ def found_architecture(session: Session) -> Architecture:
             fix=f"run tools/search.py recipe={session.recipe.recipe} "
             f"run={session.folder.path} to its end",
         )
-    return session.root.space.from_json(read_json(path))
+    again = (
+        f"run tools/search.py recipe={session.recipe.recipe} run={session.folder.path} with its "
+        "settings again: it writes the file anew"
+    )
+    try:
+        return session.root.space.from_json(read_json(path, again))
+    except ArchitectureError as error:
+        raise RunFolderError(f"{path} is damaged", found=error, fix=again) from None
 
 
 def _compared(session: Session, label: str, seed: int) -> Architecture:

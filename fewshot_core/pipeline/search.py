@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fewshot_core.cost import require_feasible
+import optuna
+from accelerate.utils import broadcast_object_list
+
+from fewshot_core.evaluators import Evaluator
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.session import Session, make_accelerator
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
@@ -17,6 +20,7 @@ from fewshot_core.runs.folder import RunFolder
 from fewshot_core.scores import write_table
 from fewshot_core.search import Trial, best_trial, open_study, run_search, trials
 from fewshot_core.seeds import derive_seed
+from fewshot_core.space import Architecture
 from fewshot_core.strategies import make_sampler_factory
 from fewshot_core.supernet import Supernet
 
@@ -32,13 +36,12 @@ def search(words: Sequence[str]) -> None:
     loaded = load_recipe(words)
     session = start(loaded)
     began = time.monotonic()
-    require_feasible(session.root, session.costs, session.limits)
     if session.recipe.evaluator.name == "inherited":
         train_supernets(session)
     done = ask_and_tell(session)
     record(session, done, time.monotonic() - began)
     if session.recipe.audit.networks:
-        audit(session)
+        audit(session, done)
     if session.folder.main:
         from fewshot_core.pipeline.report import write_report
 
@@ -49,16 +52,22 @@ def search(words: Sequence[str]) -> None:
 
 
 def start(loaded: LoadedRecipe) -> Session:
-    """Open the run folder and agree on it with all processes."""
+    """Check the recipe, open the run folder and agree on it with all processes."""
     recipe = loaded.recipe
     path = loaded.run or Path("runs") / recipe.recipe
     accelerator = make_accelerator(recipe)
     console = Console(accelerator.is_main_process)
+    RunFolder.examine(path, recipe)
+    # Bad input must not leave a run folder behind, so everything is tried before there is one.
+    session = Session(recipe, RunFolder(path, accelerator.is_main_process), accelerator, console)
+    session.check()
+    accelerator.wait_for_everyone()
     folder = RunFolder.start(path, recipe, loaded.overrides, accelerator.is_main_process)
+    session.folder = folder
     accelerator.wait_for_everyone()
     console.print(f"run folder: {path}")
-    session = Session(recipe, folder, accelerator, console)
     if folder.main:
+        write_json(folder.file("costs.json"), session.costs.to_json())
         write_json(folder.file("regions.json"), session.tree.to_json())
         write_json(folder.file("data.json"), session.data.describe())
     described = session.data.describe()
@@ -82,18 +91,25 @@ def train_supernets(session: Session) -> None:
 
 
 def ask_and_tell(session: Session) -> list[Trial]:
-    """Run the strategy until the study holds the recipe's number of trials."""
+    """Run the strategy until the study holds the recipe's number of trials.
+
+    With many processes all run the same search: trainings need every one of them. The study of the
+    main process is the database; the others follow in a copy, and are told its scores.
+    """
     recipe = session.recipe
     accepts = session.accepts()
-    storage = recipe.search.storage or f"sqlite:///{session.folder.file('study.db')}"
-    name = recipe.recipe if recipe.search.storage else "search"
-    study = open_study(storage, name)
+    main = session.accelerator.is_main_process
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = _study(session) if main else optuna.create_study(direction="maximize")
+    earlier = broadcast_object_list([study.get_trials() if main else []])[0]
+    if not main:
+        study.add_trials(earlier)
     with session.console.progress("search", recipe.search.trials) as tick:
         return run_search(
             study,
             session.root,
             make_sampler_factory(recipe.strategy, session.root, accepts),
-            session.evaluator(),
+            _Agreed(session.evaluator()),
             accepts,
             count=recipe.search.trials,
             seed=derive_seed(recipe.seed, "search"),
@@ -139,6 +155,27 @@ def record(session: Session, done: list[Trial], seconds: float) -> None:
 
 def study_trials(session: Session) -> list[Trial]:
     """The trials of a finished search."""
-    storage = session.recipe.search.storage or f"sqlite:///{session.folder.file('study.db')}"
-    name = session.recipe.recipe if session.recipe.search.storage else "search"
-    return trials(open_study(storage, name), session.root)
+    return trials(_study(session), session.root)
+
+
+def _study(session: Session) -> optuna.Study:
+    storage = session.recipe.search.storage
+    if storage:
+        return open_study(storage, session.recipe.recipe)
+    return open_study(f"sqlite:///{session.folder.file('study.db')}", "search")
+
+
+class _Agreed:
+    """An evaluator whose results are those of the main process, on every process.
+
+    Rounding may differ between processes, and a search that follows a score must not.
+    """
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+
+    def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
+        metrics: Mapping[str, float] = broadcast_object_list(
+            [dict(self._evaluator.evaluate(architecture))]
+        )[0]
+        return metrics

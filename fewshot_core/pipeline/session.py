@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,9 +14,9 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import nn
 
-from fewshot_core.cost import CostTable, Limits, feasible
+from fewshot_core.cost import CostTable, Limits, feasible, require_feasible
 from fewshot_core.data import BatchStream, ImageArray, ImageData, load_images
-from fewshot_core.errors import RunFolderError
+from fewshot_core.errors import RecipeError, RunFolderError
 from fewshot_core.evaluators import Evaluator, InheritedEvaluator, TabularEvaluator
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
 from fewshot_core.paths import PathPolicy, make_paths
@@ -24,8 +25,8 @@ from fewshot_core.region import Region, RegionTree
 from fewshot_core.registry import load_task
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
-from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
+from fewshot_core.search import open_study
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.splitters import grow_tree
@@ -38,7 +39,17 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     """The accelerator of this process, with its CPU threads set."""
     # Single paths leave most of a supernet without gradients.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(mixed_precision=recipe.precision, kwargs_handlers=[unused])
+    # A launch of several processes on a machine without accelerators means several CPU processes;
+    # left alone, Accelerate would let each of them believe that it is the only one.
+    cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not _has_accelerator()
+    try:
+        accelerator = Accelerator(
+            cpu=cpu, mixed_precision=recipe.precision, kwargs_handlers=[unused]
+        )
+    except ValueError as error:  # the device cannot compute in it
+        raise RecipeError(
+            f"precision={recipe.precision} cannot be used here", found=error, fix="precision=no"
+        ) from None
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     # `accelerate launch` starts processes with one thread unless told otherwise.
     torch.set_num_threads(recipe.threads or max(1, (os.cpu_count() or 1) // local))
@@ -97,11 +108,8 @@ class Session:
 
     @cached_property
     def costs(self) -> CostTable:
-        """The cost table, written to the run folder when it is first measured."""
-        table = self.task.costs(self.recipe, self.data.shape)
-        if self.folder.main:
-            write_json(self.folder.file("costs.json"), table.to_json())
-        return table
+        """The cost table."""
+        return self.task.costs(self.recipe, self.data.shape)
 
     @property
     def limits(self) -> Limits:
@@ -111,6 +119,29 @@ class Session:
     def accepts(self) -> Callable[[Architecture], bool]:
         """Whether an architecture satisfies the constraint."""
         return feasible(self.costs, self.limits)
+
+    def check(self) -> None:
+        """Find what is wrong with the recipe before anything is written or trained.
+
+        Raises:
+            FewshotError: The space, the regions, the paths, the data, the constraint, the
+                evaluator, an optimiser or the storage cannot be what the recipe says.
+        """
+        any_architecture = self.root.sample(random.Random(0))
+        for region, parent in self.tree.walk():
+            paths = (self.recipe.regions if parent else self.recipe.supernet).paths
+            make_paths(paths, region)
+            if paths.policy == "balanced":
+                self.root.space.feature(paths.feature, any_architecture)
+        require_feasible(self.root, self.costs, self.limits)
+        if self.recipe.evaluator.name == "table":
+            self.evaluator()
+        network = self.task.network(any_architecture, self.recipe, self.data.shape)
+        for settings in (self.recipe.supernet, self.recipe.regions, self.recipe.retrain):
+            self.task.objective(network, settings, 1, self.accelerator)
+        self.accelerator.free_memory()
+        if self.recipe.search.storage and self.accelerator.is_main_process:
+            open_study(self.recipe.search.storage, self.recipe.recipe)
 
     # -- training ----------------------------------------------------------------------------
 
@@ -134,7 +165,9 @@ class Session:
         """Build a module whose initial weights depend on the seed alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return make()
+            model = make()
+        # Convolutions hand the layout of their weights on, so the images need no conversion.
+        return model.to(memory_format=torch.channels_last) if self.recipe.channels_last else model
 
     def fit(
         self,
@@ -238,6 +271,12 @@ class Session:
         )
         scorer = self.task.scorer(self.recipe, self.data, "validation", self.accelerator)
         return dict(scorer.score(model, None))
+
+
+def _has_accelerator() -> bool:
+    # torch.accelerator came with torch 2.6.
+    device = getattr(torch, "accelerator", torch.cuda)
+    return bool(device.is_available())
 
 
 def _with_epochs(settings: TrainingSettings, epochs: float) -> TrainingSettings:

@@ -12,14 +12,15 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from fewshot_core.errors import FewshotError
+from fewshot_core.errors import FewshotError, RecipeError
 from fewshot_core.recipe.find import list_recipes
 from fewshot_core.recipe.helptext import settings_help, words_help
-from fewshot_core.recipe.load import load_recipe, recipe_yaml
+from fewshot_core.recipe.load import load_recipe, recipe_from_file, recipe_yaml
 from fewshot_core.recipe.schema import Recipe
-from fewshot_core.recipe.words import parse_words
+from fewshot_core.recipe.words import parse_words, plain_path, split_words
 
 __all__ = ["is_main_process", "main", "parse_words"]
 
@@ -81,21 +82,46 @@ def _dispatch(
     keys: Mapping[str, Any] | None,
     argv: Sequence[str],
 ) -> int:
-    parser = _parser(tool, doc, takes_recipe=keys is None)
+    about_recipes = keys is None or "recipe" in keys
+    parser = _parser(tool, doc, takes_settings=keys is None, about_recipes=about_recipes)
     flags, words = parser.parse_known_args(list(argv))
     if flags.help:
         _show(_help(parser, tool, keys, words))
-    elif keys is None and flags.list_recipes:
+    elif about_recipes and flags.list_recipes:
         _show(_recipe_list())
-    elif keys is None and flags.print_recipe:
-        _show(recipe_yaml(load_recipe(words).recipe))
+    elif about_recipes and flags.print_recipe:
+        _show(recipe_yaml(_recipe_to_print(keys, words)))
     else:
         return action(words) or 0
     return 0
 
 
-def _parser(tool: str, doc: str | None, *, takes_recipe: bool) -> argparse.ArgumentParser:
-    words = "recipe=NAME [run=DIR] [key=value ...]" if takes_recipe else "key=value ..."
+def _recipe_to_print(keys: Mapping[str, Any] | None, words: Sequence[str]) -> Recipe:
+    """The recipe that the words make, or the one of the run that they name."""
+    if keys is None:
+        pairs, problems = split_words(words)
+        only_run = not problems and [key for key, _ in pairs] == ["run"]
+        return _recipe_of_run(plain_path(*pairs[0])) if only_run else load_recipe(words).recipe
+    # What else the tool requires is not needed to print a recipe.
+    options = parse_words(words, {**dict.fromkeys(keys, ""), "run": Path | None, "recipe": ""})
+    if options["run"] is not None:
+        return _recipe_of_run(options["run"])
+    if not options["recipe"]:
+        raise RecipeError("which recipe?", allowed="run=DIR, or recipe=NAME")
+    return load_recipe([f"recipe={options['recipe']}"]).recipe
+
+
+def _recipe_of_run(run: Path) -> Recipe:
+    path = run / "recipe.yaml"
+    if not path.is_file():
+        raise RecipeError(f"{run} is no run folder: it has no recipe.yaml")
+    return recipe_from_file(path)
+
+
+def _parser(
+    tool: str, doc: str | None, *, takes_settings: bool, about_recipes: bool
+) -> argparse.ArgumentParser:
+    words = "recipe=NAME [run=DIR] [key=value ...]" if takes_settings else "key=value ..."
     parser = argparse.ArgumentParser(
         prog=f"tools/{tool}.py",
         usage=f"accelerate launch tools/{tool}.py {words}",
@@ -105,10 +131,12 @@ def _parser(tool: str, doc: str | None, *, takes_recipe: bool) -> argparse.Argum
         allow_abbrev=False,
     )
     parser.add_argument("-h", "--help", action="store_true", help="show this text")
-    if takes_recipe:
+    if about_recipes:
         parser.add_argument("--list-recipes", action="store_true", help="list the recipes")
         parser.add_argument(
-            "--print-recipe", action="store_true", help="print every setting of a recipe as YAML"
+            "--print-recipe",
+            action="store_true",
+            help="print every setting of recipe=NAME, or of the run=DIR, as YAML",
         )
     return parser
 

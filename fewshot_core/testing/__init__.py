@@ -1,0 +1,22 @@
+"""Conformance suites: one per kind of plug-in, to be subclassed by whoever writes one.
+
+A space, splitter, supernet or strategy that passes its suite works with the rest of the program.
+Subclass a suite in a test file under a name that starts with ``Test`` and supply its fixtures::
+
+    class TestMySpace(SpaceSuite):
+        @pytest.fixture
+        def space(self):
+            return MySpace()
+
+The suites need pytest; those of spaces and splitters do not import torch.
+"""
+
+import pytest
+
+# Without it a failing assert in a suite shows no values. Has to come before they are imported.
+pytest.register_assert_rewrite(
+    "fewshot_core.testing.spaces",
+    "fewshot_core.testing.splitters",
+    "fewshot_core.testing.strategies",
+    "fewshot_core.testing.supernets",
+)

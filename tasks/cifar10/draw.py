@@ -2,45 +2,62 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from fewshot_core.space import Architecture
 from tasks.cifar10.space import CellSpace
 
+# Readable on white and on black, and told apart by the colour-blind; the labels say it anyway.
 COLOURS = {
     "skip_connect": "#7a7a7a",
-    "nor_conv_1x1": "#2a78b5",
-    "nor_conv_3x3": "#c2452d",
-    "avg_pool_3x3": "#3f8f4f",
+    "nor_conv_1x1": "#2a7fc0",
+    "nor_conv_3x3": "#cc5200",
+    "avg_pool_3x3": "#0b8f66",
 }
 LABELS = {
     "skip_connect": "skip",
-    "nor_conv_1x1": "conv 1x1",
-    "nor_conv_3x3": "conv 3x3",
-    "avg_pool_3x3": "avg pool 3x3",
+    "nor_conv_1x1": "conv 1×1",
+    "nor_conv_3x3": "conv 3×3",
+    "avg_pool_3x3": "avg pool 3×3",
 }
-STEP, RADIUS, MARGIN = 170, 22, 40
+STEP, RADIUS, MARGIN = 170, 22, 20
+LIFT = 62
+"""An edge over k nodes rises by about k times this; neighbours are joined by straight lines."""
+CURVE = 0.75 * 1.5
+"""How far an arc really rises: a cubic reaches 3/4 of its control points' 1.5 times."""
+TEXT = 24
+"""Room for a label above or below the outermost arc."""
 
 
 def cell_svg(space: CellSpace, architecture: Architecture) -> str:
-    """Nodes in a row, edges as labelled arcs; edges that cannot reach the output are dashed."""
+    """Nodes in a row, edges as labelled arcs.
+
+    What lies on no path from input to output computes nothing that counts: it is dashed and faint.
+    Nodes and text have the colour of the surrounding text, so that dark pages can show it.
+    """
     connected = space.connected(architecture)
     live = connected.choices if connected is not None else ("none",) * len(space.edges)
+    middle = round((space.nodes - 2) * LIFT * CURVE) + RADIUS + TEXT
     width = (space.nodes - 1) * STEP + 2 * (MARGIN + RADIUS)
-    # An edge over k nodes rises by k times this; neighbours are joined by straight lines.
-    lift = 62
-    middle = (space.nodes - 2) * lift + 70
-    height = middle + (space.nodes - 2) * lift // 2 + 90
+    height = middle + round(max(0, space.nodes - 3) * LIFT * CURVE) + RADIUS + TEXT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" font-family="sans-serif" font-size="13" role="img">',
+        f'width="{width}" height="{height}" font-family="sans-serif" font-size="14" role="img">',
+        f"<title>{escape(f'cell {space.genotype(architecture)}')}</title>",
         _markers(),
     ]
+    used = {0, space.nodes - 1}
     for (target, source), operation, alive in zip(
         space.edges, architecture.choices, live, strict=True
     ):
         if operation != "none":
-            parts.append(_edge(source, target, str(operation), alive != "none", middle, lift))
+            parts.append(_edge(source, target, str(operation), alive != "none", middle))
+        if alive != "none":
+            used |= {source, target}
     for node in range(space.nodes):
-        parts.append(_node(node, space.nodes, middle))
+        parts.append(_node(node, space.nodes, node in used, middle))
+    if connected is None:
+        parts.append(_text(width / 2, 24, "no path from input to output", "currentColor"))
     return "".join([*parts, "</svg>"])
 
 
@@ -50,42 +67,47 @@ def _x(node: int) -> int:
 
 def _markers() -> str:
     heads = "".join(
-        f'<marker id="head-{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-        f'markerHeight="7" orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="{colour}"/></marker>'
+        f'<marker id="head-{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6.5" '
+        f'markerHeight="6.5" orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="{colour}"/></marker>'
         for name, colour in COLOURS.items()
     )
     return f"<defs>{heads}</defs>"
 
 
-def _edge(source: int, target: int, operation: str, alive: bool, middle: int, lift: int) -> str:
+def _edge(source: int, target: int, operation: str, alive: bool, middle: int) -> str:
     span = target - source
     # Edges from odd nodes pass below, so that edges of equal span do not lie on each other.
     below = span > 1 and source % 2 == 1
     start, end = _x(source), _x(target)
-    rise = (span - 1) * lift * (-1 if below else 1)
-    offset = 0 if span == 1 else (RADIUS - 4) * (1 if below else -1)
-    inset = RADIUS if span == 1 else 10
-    x1, x2, y = start + inset, end - inset - 2, middle + offset
-    peak = y - rise * 1.5
-    path = f"M{x1} {y} C{x1 + 40} {peak}, {x2 - 40} {peak}, {x2} {y}"
     if span == 1:
+        x1, x2, y, label_y = start + RADIUS, end - RADIUS - 2, middle, middle - 8
         path = f"M{x1} {y} L{x2} {y}"
-    label_y = y - rise * 1.125 + (-7 if not below else 16)
-    dash = "" if alive else ' stroke-dasharray="5 5" opacity="0.35"'
-    faint = "" if alive else ' opacity="0.45"'
+    else:
+        down = 1 if below else -1
+        x1, x2, y = start + 10, end - 12, middle + down * (RADIUS - 3)
+        rise = down * (span - 1) * LIFT
+        peak = y + rise * 1.5
+        path = f"M{x1} {y} C{x1 + 40} {peak:g}, {x2 - 40} {peak:g}, {x2} {y}"
+        label_y = round(y + rise * CURVE) + (18 if below else -8)
     colour = COLOURS[operation]
-    return (
+    dash = "" if alive else ' stroke-dasharray="5 5"'
+    line = (
         f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2.5" '
         f'marker-end="url(#head-{operation})"{dash}/>'
-        f'<text x="{(x1 + x2) / 2}" y="{label_y}" text-anchor="middle" fill="{colour}"{faint}>'
-        f"{LABELS[operation]}</text>"
     )
+    label = _text((x1 + x2) / 2, label_y, LABELS[operation], colour)
+    return f"{line}{label}" if alive else f'<g opacity="0.5">{line}{label}</g>'
 
 
-def _node(node: int, nodes: int, middle: int) -> str:
+def _node(node: int, nodes: int, used: bool, middle: int) -> str:
     name = {0: "in", nodes - 1: "out"}.get(node, str(node))
+    faint = "" if used else ' opacity="0.4" stroke-dasharray="4 4"'
     return (
-        f'<circle cx="{_x(node)}" cy="{middle}" r="{RADIUS}" fill="#ffffff" stroke="#333333" '
-        f'stroke-width="1.8"/><text x="{_x(node)}" y="{middle + 5}" text-anchor="middle" '
-        f'fill="#222222" font-size="15">{name}</text>'
-    )
+        f'<circle cx="{_x(node)}" cy="{middle}" r="{RADIUS}" fill="none" stroke="currentColor" '
+        f'stroke-width="1.8"{faint}/>'
+    ) + _text(_x(node), middle + 5, name, "currentColor", 1.0 if used else 0.5)
+
+
+def _text(x: float, y: float, text: str, colour: str, opacity: float = 1.0) -> str:
+    faint = f' opacity="{opacity}"' if opacity < 1 else ""
+    return f'<text x="{x:g}" y="{y:g}" text-anchor="middle" fill="{colour}"{faint}>{text}</text>'

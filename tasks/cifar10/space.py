@@ -17,7 +17,7 @@ from fewshot_core.space import Architecture, Decision, Feature, SearchSpace
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NONLINEAR = ("nor_conv_1x1", "nor_conv_3x3")
 
-_EDGE = re.compile(r"([A-Za-z0-9_]+)~(\d+)")
+_EDGE = re.compile(r"([A-Za-z0-9_]+)~([0-9]+)")
 
 
 def edge_name(target: int, source: int) -> str:
@@ -59,7 +59,7 @@ class CellSpace(SearchSpace):
             cells = group[1:-1].split("|") if group[:1] == group[-1:] == "|" else []
             matches = [_EDGE.fullmatch(cell) for cell in cells]
             if len(cells) != target or any(
-                m is None or int(m[2]) != s for s, m in enumerate(matches)
+                m is None or m[2] != str(s) for s, m in enumerate(matches)
             ):
                 raise ArchitectureError(
                     f"node {target} of a cell is malformed", found=group[:120], allowed=f"in {form}"

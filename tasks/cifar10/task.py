@@ -133,6 +133,9 @@ class CellTask:
 
 
 def _arguments(recipe: Recipe, shape: ImageShape) -> dict[str, int]:
+    for name in ("channels", "cells_per_stage"):
+        if getattr(recipe.network, name) < 1:
+            raise RecipeError(f"network.{name}={getattr(recipe.network, name)} must be at least 1")
     return {
         "channels": recipe.network.channels,
         "cells_per_stage": recipe.network.cells_per_stage,

@@ -1,0 +1,30 @@
+"""How a benchmark writes down what it measured: figures beside command, seeds, machine and date."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fewshot_core.runs.folder import environment
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def write_results(name: str, figures: Mapping[str, Any], seeds: Sequence[int]) -> Path:
+    """Write ``benchmarks/results/NAME.json`` whole."""
+    path = RESULTS / f"{name}.json"
+    machine = environment()
+    value = {
+        "command": "python " + " ".join(sys.argv),
+        "date": machine.pop("date"),
+        "seeds": list(seeds),
+        "machine": {k: v for k, v in machine.items() if k != "command"},
+        "figures": figures,
+    }
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps(value, indent=2) + "\n")
+    beside.replace(path)
+    return path

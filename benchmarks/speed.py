@@ -1,0 +1,283 @@
+"""Speed, as ratios measured in one run on one machine.
+
+    python benchmarks/speed.py            a few minutes; writes benchmarks/results/speed.json
+    python benchmarks/speed.py --quick    under two minutes; writes nothing
+
+Three questions, on the supernet of recipe nasbench201 with one cell per stage:
+
+1. How many images a second does supernet training see, against a plain loop (torchvision transforms
+   on PIL images in a DataLoader, float32) on the same network, with the same paths and optimiser?
+2. How much sooner is a table of 15,625 cells scored when equal networks are computed once?
+3. What share of the convolution peak that this machine shows does training reach?
+
+The images are random: what they show does not change how long they take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from record import write_results
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from fewshot_core.classification import ClassificationObjective, ClassificationScorer
+from fewshot_core.cost import CostTable
+from fewshot_core.data import BatchStream, ImageArray, ImageShape
+from fewshot_core.data.stream import calibration_batches, eval_batches
+from fewshot_core.paths import UniformPaths
+from fewshot_core.recipe.load import load_recipe
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.region import Region
+from tasks.cifar10.supernet import CellSupernet
+from tasks.cifar10.task import TASK
+
+MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
+SHAPE = ImageShape(3, 32, 10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, nothing written")
+    quick = parser.parse_args().quick
+    rounds, steps = (2, 12) if quick else (7, 60)
+    recipe = load_recipe(["recipe=nasbench201"]).recipe
+    images = _random_images(2_000 if quick else 10_000)
+    training = measure_training(recipe, images, rounds, steps)
+    peak = convolution_peak(2 if quick else 5)
+    scoring = measure_scoring(recipe, images, 20 if quick else 150)
+    figures = {**training, **peak, **scoring}
+    figures["share_of_peak"] = (
+        training["training_gflops_per_second"] / peak["convolution_peak_gflops_per_second"]
+    )
+    _show(figures)
+    if not quick:
+        print(write_results("speed", figures, [0]))
+
+
+class _Raw(argparse.RawDescriptionHelpFormatter):
+    pass
+
+
+# -- 1. training ---------------------------------------------------------------------------------
+
+
+def measure_training(
+    recipe: Recipe, images: ImageArray, rounds: int, steps: int
+) -> dict[str, float]:
+    """Images per second of our loop and of two plain ones, in turns, the median of the rounds.
+
+    All take the same paths in the same order; the first plain loop has our precision and memory
+    layout, the second is the float32 loop that one would write first.
+    """
+    ours = _our_loop(recipe, images, steps)
+    same = _plain_loop(recipe, images, steps, recipe.precision or "no", recipe.channels_last)
+    plain = _plain_loop(recipe, images, steps, "no", False)
+    seconds: dict[str, list[float]] = {"ours": [], "same": [], "plain": []}
+    for round_ in range(rounds + 1):
+        for name, loop in (("ours", ours), ("same", same), ("plain", plain)):
+            took = _timed(loop)
+            if round_:  # the first warms caches and kernels up
+                seconds[name].append(took)
+    seen = steps * recipe.supernet.batch_size
+    rate = {name: seen / statistics.median(values) for name, values in seconds.items()}
+    ratios = [p / o for o, p in zip(seconds["ours"], seconds["plain"], strict=True)]
+    same_ratios = [p / o for o, p in zip(seconds["ours"], seconds["same"], strict=True)]
+    return {
+        "training_images_per_second": rate["ours"],
+        "plain_float32_images_per_second": rate["plain"],
+        "plain_same_precision_images_per_second": rate["same"],
+        "ratio_to_plain_float32": statistics.median(ratios),
+        "ratio_to_plain_same_precision": statistics.median(same_ratios),
+        "ratio_to_plain_float32_low": min(ratios),
+        "ratio_to_plain_float32_high": max(ratios),
+        "training_gflops_per_second": rate["ours"] * _flops_per_image(recipe) / 1e9,
+    }
+
+
+def _our_loop(recipe: Recipe, images: ImageArray, steps: int) -> Callable[[], None]:
+    accelerator = Accelerator(mixed_precision=recipe.precision, cpu=True)
+    net = _supernet(recipe, recipe.channels_last)
+    paths = UniformPaths(net.region)
+    stream = BatchStream(
+        images,
+        batch_size=recipe.supernet.batch_size,
+        seed=0,
+        mean=MEAN,
+        std=STD,
+        flip=True,
+        pad=4,
+    )
+    objective = ClassificationObjective(net, recipe.supernet, 10 * steps, accelerator)
+
+    def run() -> None:
+        for step in range(steps):
+            objective.step(stream.batch(step), paths.draw(random.Random(step)), step)
+
+    return run
+
+
+class _PilImages(Dataset[tuple[Tensor, int]]):
+    def __init__(self, images: ImageArray) -> None:
+        to_pil = transforms.ToPILImage()
+        self.images = [to_pil(image) for image in images.images]
+        self.labels = images.labels.tolist()
+        self.transform = transforms.Compose(
+            [
+                transforms.RandomCrop(32, padding=4),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.Normalize(MEAN, STD),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(self.images[index]), self.labels[index]
+
+
+def _plain_loop(
+    recipe: Recipe, images: ImageArray, steps: int, precision: str, channels_last: bool
+) -> Callable[[], None]:
+    net = _supernet(recipe, channels_last)
+    paths = UniformPaths(net.region)
+    settings = recipe.supernet
+    # Without workers: on two cores they take from the training what they give.
+    loader = DataLoader(_PilImages(images), settings.batch_size, shuffle=True, drop_last=True)
+    optimizer = torch.optim.SGD(
+        net.parameters(),
+        settings.lr,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        nesterov=True,
+    )
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield from loader
+
+    def run() -> None:
+        for step, (x, y) in zip(range(steps), batches(), strict=False):
+            (architecture,) = paths.draw(random.Random(step))
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                loss = F.cross_entropy(net(x, architecture), y)
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), settings.grad_clip or float("inf"))
+            optimizer.step()
+
+    return run
+
+
+# -- 2. scoring ----------------------------------------------------------------------------------
+
+
+def measure_scoring(recipe: Recipe, images: ImageArray, sample: int) -> dict[str, float]:
+    """Time to score the whole table string by string, and each distinct network once.
+
+    Both are extrapolated from random samples of the strings and of the representatives, scored in
+    turns: the whole table takes hours.
+    """
+    accelerator = Accelerator(mixed_precision=recipe.precision, cpu=True)
+    net = _supernet(recipe, recipe.channels_last).eval()
+    settings = recipe.evaluator
+    calibration = calibration_batches(
+        images, settings.recalibrate, settings.batch_size, 0, MEAN, STD
+    )
+    scorer = ClassificationScorer(
+        list(eval_batches(images, settings.batch_size, MEAN, STD, limit=settings.images)),
+        [x for x, _ in calibration],
+        accelerator,
+    )
+    space = net.region.space
+    strings = list(space.enumerate())
+    distinct = sorted({space.canonical(a) for a in strings}, key=lambda a: a.id)
+    rng = random.Random(0)
+    seconds: dict[str, list[float]] = {"strings": [], "distinct": []}
+    for every, one in zip(rng.sample(strings, sample), rng.sample(distinct, sample), strict=True):
+        seconds["strings"].append(_timed(lambda a=every: scorer.score(net, a)))
+        seconds["distinct"].append(_timed(lambda a=one: scorer.score(net, a)))
+    table = len(strings) * statistics.mean(seconds["strings"])
+    once = len(distinct) * statistics.mean(seconds["distinct"])
+    return {
+        "strings": len(strings),
+        "distinct": len(distinct),
+        "seconds_per_string": statistics.mean(seconds["strings"]),
+        "seconds_per_distinct": statistics.mean(seconds["distinct"]),
+        "ratio_scoring_distinct": table / once,
+    }
+
+
+# -- 3. peak -------------------------------------------------------------------------------------
+
+
+def convolution_peak(rounds: int) -> dict[str, float]:
+    """The best of several large 3x3 convolutions, forward and backward, in multiply-adds."""
+    best = 0.0
+    for dtype in (torch.float32, torch.bfloat16):
+        for channels, size in ((128, 32), (256, 16)):
+            conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False).to(dtype)
+            conv = conv.to(memory_format=torch.channels_last)
+            x = torch.randn(32, channels, size, size, dtype=dtype)
+            x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+            work = 3 * 32 * size * size * channels * channels * 9
+            for _ in range(rounds + 1):
+                took = _timed(lambda conv=conv, x=x: conv(x).sum().backward())
+                best = max(best, work / took / 1e9)
+    return {"convolution_peak_gflops_per_second": best}
+
+
+# -- shared --------------------------------------------------------------------------------------
+
+
+def _supernet(recipe: Recipe, channels_last: bool) -> CellSupernet:
+    torch.manual_seed(0)
+    net = TASK.supernet(Region.root(TASK.space(recipe)), recipe, SHAPE)
+    return net.to(memory_format=torch.channels_last) if channels_last else net
+
+
+def _flops_per_image(recipe: Recipe) -> float:
+    """Multiply-adds of a training step per image: three times the mean forward pass."""
+    table: CostTable = TASK.costs(recipe, SHAPE)
+    space = TASK.space(recipe)
+    rng = random.Random(0)
+    sample = [table.costs(space.sample(rng))["connected_flops"] for _ in range(2000)]
+    return 3 * statistics.mean(sample)
+
+
+def _random_images(count: int) -> ImageArray:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    labels = torch.arange(count) % 10
+    return ImageArray(pixels, labels, tuple("0123456789"))
+
+
+def _timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _show(figures: dict[str, float]) -> None:
+    table = Table(title=f"Speed on {torch.get_num_threads()} threads")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in figures.items():
+        table.add_row(name.replace("_", " "), f"{value:,.4g}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""What the folder of a run holds, read once for its report. Needs no images and no weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fewshot_core.csv_text import check_width, content_of, decoded, records_of
+from fewshot_core.errors import DataError, RunFolderError
+from fewshot_core.ranking import RankFigures, bootstrap_tau
+from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
+from fewshot_core.runs.files import read_json
+from fewshot_core.runs.folder import file_name
+from fewshot_core.scores import read_table
+
+
+@dataclass(frozen=True)
+class TrialFacts:
+    """One line of trials.csv; costs are those of the connected network."""
+
+    number: int
+    genotype: str
+    id: str
+    region: str
+    score: float
+    params: int
+    flops: int
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Kendall's tau with its 95 % bootstrap interval."""
+
+    tau: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class AuditFacts:
+    """The audit: what was measured of the trained networks, in one order, and the correlations."""
+
+    epochs: float
+    scores: list[float]
+    values: list[float]
+    costs: Mapping[str, list[float]]
+    of_scores: Correlation
+    of_costs: Mapping[str, Correlation]
+
+
+@dataclass(frozen=True)
+class RegionFacts:
+    """A region of the tree; ``state`` is None where its supernet was never trained."""
+
+    id: str
+    parent: str | None
+    depth: int
+    size: int | None
+    state: StageState | None
+
+
+@dataclass(frozen=True)
+class RankingFacts:
+    """ranking.json; ``clouds`` has (scores, true values) per score file, if still readable."""
+
+    truth: str
+    column: str
+    figures: Mapping[str, RankFigures]
+    clouds: Mapping[str, tuple[list[float], list[float]]]
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """The trainings of one label: a test value for every seed."""
+
+    label: str
+    name: str
+    values: list[float]
+    spread: str
+    params: int
+    flops: int
+    genotype: str
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Everything a report is made of; None or empty where a stage has not been run."""
+
+    trials: list[TrialFacts] = field(default_factory=list)
+    found: Mapping[str, Any] | None = None
+    audit: AuditFacts | None = None
+    regions: list[RegionFacts] = field(default_factory=list)
+    ranking: RankingFacts | None = None
+    retrained: list[Retrained] = field(default_factory=list)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
+    exported: bool = False
+
+    def trained_regions(self) -> list[RegionFacts]:
+        """The regions with a supernet."""
+        return [region for region in self.regions if region.state is not None]
+
+
+def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
+    """Read the folder of a run.
+
+    Args:
+        run: The folder.
+        retrained: The results of retraining, summed up.
+
+    Raises:
+        RunFolderError: A file is damaged.
+        DataError: A table is damaged.
+    """
+    return RunFacts(
+        trials=_trials(run / "trials.csv"),
+        found=_optional(run / "found.json"),
+        audit=_audit(run),
+        regions=_regions(run),
+        ranking=_ranking(run),
+        retrained=retrained or [],
+        data=_optional(run / "data.json") or {},
+        environment=_optional(run / "environment.json") or {},
+        overrides=_lines(run / "overrides.txt"),
+        exported=(run / "export" / "config.json").is_file(),
+    )
+
+
+def top_trials(
+    trials: Sequence[TrialFacts], canonical: Callable[[str], str], count: int = 10
+) -> list[TrialFacts]:
+    """The best trials, the earliest of equals, each network once."""
+    seen: dict[str, TrialFacts] = {}
+    for trial in sorted(trials, key=lambda trial: (-trial.score, trial.number)):
+        seen.setdefault(canonical(trial.genotype), trial)
+        if len(seen) == count:
+            break
+    return list(seen.values())
+
+
+def last_loss(state: StageState) -> float:
+    """Mean loss over the last eighth of a training; a single step's would be noise."""
+    losses = [loss for _, loss in state.history]
+    tail = losses[-max(1, len(losses) // 8) :]
+    return sum(tail) / len(tail)
+
+
+def _optional(path: Path) -> Any:
+    return read_json(path) if path.exists() else None
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """A table in which an architecture may come twice, unlike a score table."""
+    records = records_of(decoded(path, content_of(path)), path)
+    _, header = next(records, (0, []))
+    rows = []
+    for line, record in records:
+        check_width(path, line, record, header)
+        rows.append(dict(zip(header, record, strict=True)))
+    return rows
+
+
+def _trials(path: Path) -> list[TrialFacts]:
+    if not path.exists():
+        return []
+    try:
+        trials = [
+            TrialFacts(
+                int(row["number"]),
+                row["architecture"],
+                row["id"],
+                row["region"],
+                float(row["score"]),
+                int(row["connected_params"]),
+                int(row["connected_flops"]),
+            )
+            for row in _rows(path)
+        ]
+    except (KeyError, ValueError) as error:
+        raise RunFolderError(f"{path} is damaged", found=repr(error)) from None
+    return [trial for trial in trials if math.isfinite(trial.score)]
+
+
+def _audit(run: Path) -> AuditFacts | None:
+    summary = _optional(run / "audit.json")
+    if summary is None or not (run / "audit.csv").exists():
+        return None
+    try:
+        rows = _rows(run / "audit.csv")
+        scores = [float(row["score"]) for row in rows]
+        values = [float(row["accuracy"]) for row in rows]
+        costs = {name: [float(row[name]) for row in rows] for name in summary["baselines"]}
+        of_costs = {
+            name: Correlation(float(tau), *bootstrap_tau(costs[name], values))
+            for name, tau in summary["baselines"].items()
+        }
+        of_scores = Correlation(float(summary["tau"]), *map(float, summary["interval"]))
+        return AuditFacts(summary["epochs"], scores, values, costs, of_scores, of_costs)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunFolderError(f"the audit in {run} is damaged", found=repr(error)) from None
+
+
+def _regions(run: Path) -> list[RegionFacts]:
+    tree = _optional(run / "regions.json")
+    found: list[RegionFacts] = []
+
+    def walk(node: Mapping[str, Any], parent: str | None, depth: int) -> None:
+        name = node["region"]["id"]
+        state = StageCheckpoint(run / "checkpoints" / file_name(name), writes=False).state()
+        ran = bool(state.history)
+        found.append(RegionFacts(name, parent, depth, node["size"], state if ran else None))
+        for child in node["children"]:
+            walk(child, name, depth + 1)
+
+    try:
+        if tree is not None:
+            walk(tree, None, 0)
+    except (KeyError, TypeError) as error:
+        raise RunFolderError(f"{run / 'regions.json'} is damaged", found=repr(error)) from None
+    return found
+
+
+def _ranking(run: Path) -> RankingFacts | None:
+    value = _optional(run / "ranking.json")
+    if value is None:
+        return None
+    try:
+        figures = {name: _figures(row) for name, row in value["predictors"].items()}
+        truth, column = str(value["truth"]), str(value["column"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunFolderError(f"{run / 'ranking.json'} is damaged", found=repr(error)) from None
+    return RankingFacts(truth, column, figures, _clouds(run, Path(truth), column))
+
+
+def _figures(row: Mapping[str, Any]) -> RankFigures:
+    """The inverse of ``RankFigures.to_json``."""
+    values: dict[str, Any] = {k: math.nan if v is None else v for k, v in row.items()}
+    return RankFigures(**values)
+
+
+def _clouds(run: Path, truth: Path, column: str) -> dict[str, tuple[list[float], list[float]]]:
+    """The scored networks that the truth table names; nothing where it has gone since."""
+    files = sorted((run / "scores").glob("*.csv"), reverse=True)  # one-shot before few-shot
+    try:
+        true = read_table(truth, column) if files else {}
+        clouds = {}
+        for file in files:
+            scores = read_table(file, "accuracy")
+            both = [genotype for genotype in scores if genotype in true]
+            if len(both) > 1:
+                clouds[file.stem] = ([scores[g] for g in both], [true[g] for g in both])
+        return clouds
+    except DataError:
+        return {}

@@ -1,0 +1,52 @@
+"""What the page of a report shows."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.report.facts import RunFacts
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page: SVG text and a sentence that says what it shows."""
+
+    name: str
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page shows.
+
+    Attributes:
+        run: The folder, as the commands name it.
+        recipe_text: The resolved recipe.
+        metric: The metric of retrained networks.
+        drawing: The architecture that the page is about, drawn; None where nothing was found.
+        canonical: Genotype -> what equal networks have in common.
+    """
+
+    run: Path
+    recipe: Recipe
+    recipe_text: str
+    metric: str
+    facts: RunFacts
+    drawing: Picture | None = None
+    pictures: Sequence[Picture] = ()
+    canonical: Callable[[str], str] = field(default=lambda genotype: genotype)
+
+    def command(self, tool: str, *words: str) -> str:
+        """A command about this run, for a shell."""
+        return shlex.join(["python", f"tools/{tool}.py", f"run={self.run}", *words])
+
+    def search_command(self) -> str:
+        """The command that starts this search, or continues it."""
+        typed = [word for word in self.facts.overrides if word]
+        words = [f"recipe={self.recipe.recipe}", f"run={self.run}", *typed]
+        return shlex.join(["python", "tools/search.py", *words])

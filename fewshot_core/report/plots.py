@@ -1,0 +1,228 @@
+"""The pictures of a report: data in, a matplotlib figure out; nothing global is touched.
+
+Colours are those of Okabe and Ito, which the colour-blind tell apart, and no meaning hangs on
+colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
+from scipy.stats import rankdata
+
+from fewshot_core.report.canvas import (
+    BLUE,
+    INK,
+    LINES,
+    ORANGE,
+    Values,
+    dots,
+    fence,
+    new_figure,
+    styled,
+    with_legend,
+)
+from fewshot_core.report.facts import AuditFacts, Correlation, RegionFacts, Retrained, TrialFacts
+
+
+@styled
+def search_progress(trials: Sequence[TrialFacts], score_name: str) -> Figure:
+    """The score of every trial, and the best so far."""
+    figure, (axes,) = new_figure()
+    numbers = np.array([trial.number for trial in trials], dtype=float)
+    scores = np.array([trial.score for trial in trials])
+    dots(axes, numbers, scores, BLUE, "a trial", lowest=fence(scores))
+    best = np.maximum.accumulate(scores)
+    axes.step(numbers, best, where="post", color=INK, label="best so far")
+    axes.set_ylim(bottom=fence(scores))
+    axes.set(xlabel="trial", ylabel=score_name)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return with_legend(figure, axes)
+
+
+@styled
+def score_against_cost(
+    trials: Sequence[TrialFacts], cost: str, score_name: str, found: str | None
+) -> Figure:
+    """Score against ``flops`` or ``params``, the Pareto front, and the architecture found."""
+    figure, (axes,) = new_figure()
+    costs = np.array([getattr(trial, cost) for trial in trials], dtype=float)
+    scores = np.array([trial.score for trial in trials])
+    dots(axes, costs, scores, BLUE, "a trial", lowest=fence(scores))
+    front = pareto_front(costs, scores)
+    axes.plot(
+        costs[front],
+        scores[front],
+        drawstyle="steps-post",
+        color=ORANGE,
+        marker="o",
+        markersize=4,
+        label="Pareto front",
+    )
+    place = [i for i, trial in enumerate(trials) if trial.id == found][:1]
+    axes.plot(
+        costs[place],
+        scores[place],
+        linestyle="",
+        marker="*",
+        markersize=13,
+        color=ORANGE,
+        markeredgecolor=INK,
+        label="found",
+    )
+    axes.set_ylim(bottom=fence(scores))
+    names = {"flops": "FLOPs (multiply-adds for one image)", "params": "parameters"}
+    axes.set(xlabel=names[cost], ylabel=score_name)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    return with_legend(figure, axes)
+
+
+@styled
+def audit_scatter(audit: AuditFacts, score_name: str, truth_name: str) -> Figure:
+    """What the scores say, and what connected parameters say, against trained networks."""
+    figure, (left, right) = new_figure(2)
+    values = np.array(audit.values)
+    scores, params = np.array(audit.scores), np.array(audit.costs["connected_params"])
+    for axes, x, colour, title, correlation in (
+        (left, scores, BLUE, "by score", audit.of_scores),
+        (right, params, ORANGE, "by parameters (baseline)", audit.of_costs["connected_params"]),
+    ):
+        start = fence(x) if axes is left else None
+        dots(axes, x, values, colour, "", lowest=fence(values), leftmost=start, size=38, alpha=1)
+        axes.set_ylim(bottom=fence(values))
+        axes.set_xlim(left=start)
+        axes.set_title(f"{title}\n{correlation_text(correlation)}", loc="left")
+    left.set(xlabel=score_name, ylabel=truth_name)
+    right.set(xlabel="connected parameters")
+    right.xaxis.set_major_locator(MaxNLocator(4))
+    right.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    return figure
+
+
+def correlation_text(value: Correlation) -> str:
+    """``τ 0.31 [−0.20, 0.75]``."""
+    return f"τ {value.tau:z.2f} [{value.low:z.2f}, {value.high:z.2f}]".replace("-", "−")
+
+
+@styled
+def loss_curves(regions: Sequence[RegionFacts]) -> Figure:
+    """Training loss of every supernet; one that inherits starts where its parent ends."""
+    figure, (axes,) = new_figure()
+    trained = [region for region in regions if region.state is not None]
+    children = [region for region in trained if region.parent is not None]
+    few = len(children) <= len(LINES)
+    ends: dict[str, int] = {}
+    for region in trained:
+        state = region.state
+        assert state is not None
+        start = ends.get(region.parent or "", 0) if "inherited" in state.notes else 0
+        ends[region.id] = start + state.images
+        steps, losses = np.array(state.history, dtype=float).T
+        images = start + (steps + 1) * state.images / max(1, state.step)
+        root = region.parent is None
+        place = children.index(region) if not root else 0
+        colour = INK if root else LINES[place % len(LINES)] if few else BLUE
+        label = region.id if root or few else f"{len(children)} regions" if place == 0 else None
+        if root:  # the single steps of all would hide one another
+            axes.plot(images, losses, color=colour, alpha=0.2, linewidth=0.7)
+        axes.plot(
+            images,
+            running_mean(losses),
+            color=colour,
+            label=_short(label),
+            alpha=1 if root or few else 0.5,
+            linewidth=1.8 if root or few else 1,
+        )
+    smooth = [running_mean(np.array(r.state.history).T[1]) for r in trained if r.state]
+    # The single steps are far noisier than what there is to see.
+    axes.set_ylim(0, 1.15 * max(float(s.max()) for s in smooth))
+    axes.set(xlabel="training images seen", ylabel="training loss, running mean")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    return with_legend(figure, axes, columns=2)
+
+
+@styled
+def test_results(rows: Sequence[Retrained], metric_name: str) -> Figure:
+    """The test value of every seed as a dot; mean and standard deviation as a bar."""
+    figure, (axes,) = new_figure()
+    for place, row in enumerate(rows):
+        values = np.array(row.values)
+        colour = LINES[place % len(LINES)]
+        spread = float(values.std(ddof=1)) if values.size > 1 else 0.0
+        axes.errorbar(
+            values.mean(),
+            place - 0.16,
+            xerr=spread or None,
+            color=INK,
+            marker="|",
+            markersize=14,
+            capsize=4,
+            linewidth=1.6,
+            label="mean ± standard deviation" if place == 0 else None,
+        )
+        offsets = place + 0.12 + 0.1 * np.arange(values.size) / max(1, values.size - 1)
+        axes.plot(
+            values,
+            offsets,
+            linestyle="",
+            marker="o",
+            markersize=6,
+            color=colour,
+            alpha=0.85,
+            label="a seed" if place == 0 else None,
+        )
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel(metric_name)
+    axes.margins(x=0.08)
+    return with_legend(figure, axes)
+
+
+test_results.__test__ = False  # type: ignore[attr-defined]  # pytest would take it for a test
+
+
+@styled
+def rank_clouds(clouds: Mapping[str, tuple[list[float], list[float]]], truth_name: str) -> Figure:
+    """True value against the predicted rank, a panel for each score file."""
+    figure, panels = new_figure(len(clouds))
+    every = np.concatenate([truth for _, truth in clouds.values()])
+    for axes, (name, (scores, truth)) in zip(panels, clouds.items(), strict=True):
+        ranks = rankdata(-np.array(scores))
+        values = np.array(truth)
+        dots(axes, ranks, values, BLUE, "", lowest=fence(every), size=5, alpha=0.3)
+        axes.set_ylim(bottom=fence(every))
+        axes.set_title(f"{name}, {len(scores):,} networks", loc="left")
+        axes.set_xlabel("predicted rank (1 = best)")
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    panels[0].set_ylabel(truth_name)
+    return figure
+
+
+# -- numbers -----------------------------------------------------------------------------------
+
+
+def pareto_front(costs: Values, scores: Values) -> list[int]:
+    """Indices of the trials that nothing cheaper or equally cheap beats, by rising cost."""
+    front: list[int] = []
+    for index in np.lexsort((-scores, costs)):
+        if not front or scores[index] > scores[front[-1]]:
+            front.append(int(index))
+    return front
+
+
+def running_mean(values: Values) -> Values:
+    """Centred mean over an eighth of the points, shorter at the ends."""
+    reach = max(1, values.size // 16)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    index = np.arange(values.size)
+    low, high = np.maximum(index - reach, 0), np.minimum(index + reach + 1, values.size)
+    return np.asarray((sums[high] - sums[low]) / (high - low))
+
+
+def _short(label: str | None) -> str | None:
+    return label if label is None or len(label) <= 34 else f"{label[:32]}…"

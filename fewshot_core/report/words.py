@@ -1,0 +1,186 @@
+"""What a report says in plain words: names of scores, the summary, and the verdict of the audit."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy.stats import ttest_ind
+
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
+
+BASELINES = {
+    "connected_params": "the number of connected parameters",
+    "connected_flops": "connected FLOPs",
+}
+LEVEL = 0.05
+"""Two groups of seeds differ clearly where Welch's t-test gives a p below this."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the audit says about the scores."""
+
+    trusted: bool
+    headline: str
+    text: str
+
+
+def with_unit(text: str, metric: str) -> str:
+    """A label with its unit: accuracies are in %, other metrics have none."""
+    return f"{text} (%)" if metric == "accuracy" else text
+
+
+def score_name(recipe: Recipe) -> str:
+    """Axis label of a score."""
+    settings = recipe.evaluator
+    if settings.name == "table":
+        return f"{settings.column} in {Path(str(settings.table)).name}"
+    kind = {"accuracy": "validation accuracy", "loss": "negative validation loss"}.get(
+        settings.score, f"validation {settings.score}"
+    )
+    how = "supernet" if settings.name == "inherited" else f"{settings.epochs:g} epochs"
+    return with_unit(f"{kind}, {how}", settings.score)
+
+
+def score_meaning(recipe: Recipe, facts: RunFacts) -> str:
+    """What a score was measured on and with which weights."""
+    settings = recipe.evaluator
+    if settings.name == "table":
+        return f"column {settings.column} of {settings.table}"
+    count = images(facts, "validation")
+    if settings.images is not None:
+        count = f"{settings.images:,} of the {count}"
+    kind = {"accuracy": "accuracy in %", "loss": "loss with its sign turned"}.get(
+        settings.score, settings.score
+    )
+    weights = (
+        "the supernet's weights, without training of its own"
+        if settings.name == "inherited"
+        else f"weights trained from scratch for {settings.epochs:g} epochs"
+    )
+    return f"{kind} on {count} validation images with {weights}"
+
+
+def images(facts: RunFacts, part: str) -> str:
+    """``287``, or nothing where data.json does not say."""
+    count = facts.data.get(part)
+    return f"{count:,}" if isinstance(count, int) else ""
+
+
+def summary(recipe: Recipe, facts: RunFacts, metric: str) -> list[str]:
+    """What was found, and how good it is; a sentence each."""
+    sentences = []
+    if facts.found is not None:
+        costs = facts.found["costs"]
+        distinct = len({trial.id for trial in facts.trials})
+        sentences.append(
+            f"In {len(facts.trials):,} trials ({distinct:,} different architectures) the search "
+            f"found a network with {costs['connected_params']:,.0f} parameters and "
+            f"{costs['connected_flops']:,.0f} FLOPs; its score is {facts.found['score']:.2f} "
+            f"({score_meaning(recipe, facts)})."
+        )
+    if facts.retrained:
+        sentences += _retrained(facts, metric)
+    elif facts.found is not None:
+        sentences.append("It has not been retrained yet, so nothing is known of its test accuracy.")
+    return sentences
+
+
+def _retrained(facts: RunFacts, metric: str) -> list[str]:
+    first, *others = facts.retrained
+    unit = " %" if metric == "accuracy" else ""
+    subject = {"found": "it", "given": "the architecture given by hand"}.get(
+        first.label, first.name
+    )
+    sentences = [
+        f"Retrained from scratch, {subject} reaches {_value(first, unit)} {metric} on the "
+        f"{images(facts, 'test')} test images, which were used once, after all choices."
+    ]
+    for other in others:
+        sentences.append(
+            f"{_subject(other)} reaches {_value(other, unit)}: "
+            f"{comparison(first.values, other.values, metric)}."
+        )
+    return sentences
+
+
+def _subject(row: Retrained) -> str:
+    return {
+        "random": "A random architecture",
+        "largest": "The architecture with the most parameters",
+    }.get(row.label, row.name[:1].upper() + row.name[1:])
+
+
+def _value(row: Retrained, unit: str) -> str:
+    seeds = "1 seed" if len(row.values) == 1 else f"{len(row.values)} seeds"
+    return f"{row.spread}{unit} ({seeds})"
+
+
+def comparison(found: Sequence[float], other: Sequence[float], metric: str) -> str:
+    """Whether the found one is better, as far as the seeds can tell."""
+    gap = statistics.mean(found) - statistics.mean(other)
+    points = " points" if metric == "accuracy" else ""
+    what = f"the found one is {abs(gap):.2f}{points} {'higher' if gap > 0 else 'lower'}"
+    if abs(gap) < 0.005:
+        what = "the found one is the same on average"
+    if min(len(found), len(other)) < 2:
+        return f"{what}, but one seed says nothing about the spread"
+    if statistics.stdev(found) == statistics.stdev(other) == 0:
+        clear = gap != 0
+    else:
+        clear = float(ttest_ind(found, other, equal_var=False).pvalue) < LEVEL
+    return f"{what}, {'a' if clear else 'no'} clear difference given the spread of the seeds"
+
+
+def verdict(audit: AuditFacts, facts: RunFacts) -> Verdict:
+    """Whether the scores may be trusted.
+
+    They may if the interval of tau lies above 0 and tau above that of every baseline: whoever
+    could have ranked as well by counting parameters has learned nothing from a supernet.
+    """
+    tau = audit.of_scores
+    name, best = max(audit.of_costs.items(), key=lambda item: item[1].tau)
+    baseline = BASELINES.get(name, name)
+    chance, beaten = not tau.low > 0, tau.tau > best.tau
+    faults = []
+    if chance and tau.high < 0:
+        faults.append("the whole interval is below 0, so the scores put worse networks first")
+    elif chance:
+        faults.append("the interval includes 0, so the order that the scores give may be chance")
+    if not beaten:
+        faults.append(f"the scores do not beat {baseline}, which costs nothing to count")
+    parts = [
+        f"{len(audit.values)} networks of the search, spread over the ranks, were trained from "
+        f"scratch for {audit.epochs:g} epochs and measured on the {images(facts, 'validation')} "
+        f"validation images. Kendall's τ (1: the same order, 0: chance) between the scores and "
+        f"these results is {spoken(tau)}; "
+        f"of {baseline} it is {spoken(best)}."
+    ]
+    if faults:
+        parts.append(f"{_sentence(' and '.join(faults))}.")
+        return Verdict(False, "The audit says: do not trust the scores.", " ".join(parts))
+    if best.tau >= tau.low:
+        parts.append(
+            f"The order is better than chance; that it is better than that of {baseline} is not "
+            "certain, because the interval includes the baseline's τ."
+        )
+    else:
+        parts.append("The order is better than chance and better than the baseline's.")
+    return Verdict(True, "The audit says: the scores may be trusted.", " ".join(parts))
+
+
+def spoken(value: Correlation) -> str:
+    """``0.31 (95 % interval −0.20 to 0.75)``."""
+    if math.isnan(value.low):
+        return f"{value.tau:z.2f}".replace("-", "−")
+    text = f"{value.tau:z.2f} (95 % interval {value.low:z.2f} to {value.high:z.2f})"
+    return text.replace("-", "−")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

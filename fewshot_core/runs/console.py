@@ -1,0 +1,81 @@
+"""What a run tells its user: progress bars in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from rich.console import Console as RichConsole
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+PLAIN_SECONDS = 15.0
+"""Without a terminal, a progress line at most this often."""
+
+
+class Ticker(Protocol):
+    """Handle of a running progress display."""
+
+    def __call__(self, done: int, note: str = "") -> None:
+        """Say how many units are done in all."""
+
+
+class Console:
+    """Speaks on the main process and is silent on the others."""
+
+    def __init__(self, main: bool = True, rich: RichConsole | None = None) -> None:
+        self.main = main
+        self.rich = rich or RichConsole(quiet=not main, highlight=False)
+
+    def print(self, *parts: Any) -> None:
+        """A line, or anything rich can draw."""
+        if self.main:
+            self.rich.print(*parts)
+
+    @contextmanager
+    def progress(self, title: str, total: int, done: int = 0) -> Iterator[Ticker]:
+        """Show the progress of ``total`` units."""
+        if not self.main:
+            yield lambda done, note="": None
+        elif self.rich.is_terminal:
+            with self._bar() as bar:
+                task = bar.add_task(title, total=total, completed=done, note="")
+                yield lambda done, note="": bar.update(task, completed=done, note=note)
+        else:
+            yield _plain(self, title, total, done)
+
+    def _bar(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.rich,
+        )
+
+
+def _plain(console: Console, title: str, total: int, done: int) -> Ticker:
+    start = last = time.monotonic()
+    first = done
+
+    def tick(done: int, note: str = "") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < PLAIN_SECONDS and done < total:
+            return
+        last = now
+        passed = now - start
+        left = passed / max(1, done - first) * (total - done)
+        console.print(f"{title}: {done}/{total}, {passed:.0f} s, {left:.0f} s left {note}".rstrip())
+
+    return tick

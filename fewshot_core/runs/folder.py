@@ -1,0 +1,212 @@
+"""The run folder: everything a run leaves behind, and the only place it writes to.
+
+    recipe.yaml          the resolved recipe            overrides.txt   what was typed
+    environment.json     versions, machine, commit      regions.json    the partition
+    costs.json           the cost table                 study.db        the search (Optuna)
+    checkpoints/REGION/  one training each              trials.csv      the search, readable
+    found.json           the architecture found         audit.csv       scores against trainings
+    retrain/LABEL-SEED/  one training each              retrain.json    their test accuracy
+    scores/  ranking.json  pictures/  report.html  export/
+
+Only the main process writes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+from fewshot_core.errors import RunFolderError
+from fewshot_core.recipe.load import differences, recipe_from_file, recipe_yaml
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.region import Region
+from fewshot_core.runs.checkpoint import StageCheckpoint
+from fewshot_core.runs.files import write_json, write_text
+
+PACKAGES = ("torch", "torchvision", "timm", "accelerate", "optuna", "fvcore", "numpy")
+
+
+class RunFolder:
+    """A run folder that this process may use."""
+
+    def __init__(self, path: Path, main: bool = True) -> None:
+        self.path = path
+        self.main = main
+        self._lock: IO[str] | None = None
+
+    # -- opening -----------------------------------------------------------------------------
+
+    @classmethod
+    def start(
+        cls, path: Path, recipe: Recipe, overrides: Sequence[str], main: bool = True
+    ) -> RunFolder:
+        """Open the folder of a new run, or of the same run to continue it.
+
+        Raises:
+            RunFolderError: It cannot be written to, belongs to another recipe or to something
+                else, or is in use.
+        """
+        folder = cls(path, main)
+        if not main:
+            return folder
+        folder._lock_or_fail()
+        cls.examine(path, recipe)
+        if not folder.file("recipe.yaml").exists():
+            write_text(folder.file("overrides.txt"), "\n".join(overrides) + "\n")
+            write_json(folder.file("environment.json"), environment())
+            write_text(folder.file("recipe.yaml"), recipe_yaml(recipe))
+        return folder
+
+    @staticmethod
+    def examine(path: Path, recipe: Recipe) -> None:
+        """Raise unless ``path`` is free for a new run, or holds a run of this recipe.
+
+        Nothing is written, so that this can be known before a run is worth a folder.
+
+        Raises:
+            RunFolderError: It is no folder, or belongs to another recipe or to something else.
+        """
+        if not path.is_dir():
+            above = next(p for p in (path, *path.absolute().parents) if p.exists())
+            if not above.is_dir():
+                raise RunFolderError(
+                    f"the run folder {path} cannot be made",
+                    found=f"{above} is a file",
+                    fix="choose another run=DIR",
+                )
+        elif (path / "recipe.yaml").exists():
+            found = differences(recipe_from_file(path / "recipe.yaml"), recipe)
+            if found:
+                raise RunFolderError(
+                    f"{path} is the run of another recipe",
+                    found="; ".join(found[:4]) + (" ..." if len(found) > 4 else ""),
+                    fix="choose another run=DIR, or give the same settings to continue this one",
+                )
+        else:
+            foreign = [p.name for p in path.iterdir() if not p.name.startswith(".")]
+            # A start that was killed may have left the files that come before the recipe.
+            if set(foreign) - {"overrides.txt", "environment.json"}:
+                raise RunFolderError(
+                    f"{path} is not a run folder",
+                    found=", ".join(sorted(foreign)[:4]),
+                    fix="choose an empty or new run=DIR",
+                )
+
+    @classmethod
+    def attach(cls, path: Path, main: bool = True) -> tuple[RunFolder, Recipe]:
+        """Open the folder of a run that exists, with its recipe.
+
+        Raises:
+            RunFolderError: There is no run, or it is in use.
+        """
+        if not (path / "recipe.yaml").is_file():
+            known = sorted(p.parent.as_posix() for p in path.parent.glob("*/recipe.yaml"))
+            raise RunFolderError(
+                f"{path} is no run folder: it has no recipe.yaml",
+                allowed=", ".join(known) or None,
+                fix="run tools/search.py first, or name another run=DIR",
+            )
+        folder = cls(path, main)
+        if main:
+            folder._lock_or_fail()
+        return folder, recipe_from_file(path / "recipe.yaml")
+
+    def _lock_or_fail(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise RunFolderError(
+                f"the run folder {self.path} cannot be written to",
+                found=error.strerror,
+                fix="choose another run=DIR",
+            ) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise RunFolderError(
+                f"the run folder {self.path} is in use by another process",
+                fix="wait for it, or choose another run=DIR",
+            ) from None
+        self._lock = lock
+
+    def close(self) -> None:
+        """Let others use the folder."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    # -- places ------------------------------------------------------------------------------
+
+    def file(self, *parts: str) -> Path:
+        """A path inside the folder."""
+        return self.path.joinpath(*parts)
+
+    def checkpoint(self, region: Region) -> StageCheckpoint:
+        """The checkpoint of a region's supernet."""
+        return StageCheckpoint(self.file("checkpoints", file_name(region.id)), self.main)
+
+    def training(self, *name: str) -> StageCheckpoint:
+        """The checkpoint of a standalone training."""
+        return StageCheckpoint(self.file(*name), self.main)
+
+
+def file_name(text: str) -> str:
+    """A file name for an id: readable, and shortened with a checksum where it is long."""
+    safe = re.sub(r"[^A-Za-z0-9_.=+,-]", "_", text)
+    if len(safe) <= 80:
+        return safe
+    return f"{safe[:64]}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
+
+
+def environment() -> dict[str, Any]:
+    """What a figure depends on besides the recipe."""
+    import torch
+
+    versions: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    cuda = torch.cuda.is_available()
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(sys.argv),
+        "python": platform.python_version(),
+        "packages": versions,
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "accelerator": torch.cuda.get_device_name() if cuda else "cpu",
+        "commit": _commit(),
+    }
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    match = re.search(r"model name\s*:\s*(.+)", text)
+    return match[1] if match else platform.processor()
+
+
+def _commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,232 @@
+"""The page: self-contained, escaped, honest, and there after every stage."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from fewshot_core.errors import RunFolderError
+from fewshot_core.pipeline.report import report, write_report
+from fewshot_core.recipe.schema import EvaluatorSettings, Recipe
+from fewshot_core.report.facts import (
+    Retrained,
+    RunFacts,
+    TrialFacts,
+    top_trials,
+)
+from fewshot_core.report.html import render
+from fewshot_core.report.markup import from_rich, inline_svg, table
+from fewshot_core.report.page import Page, Picture
+from fewshot_core.report.ranking_table import ranking_table
+from fewshot_core.runs.files import write_text
+
+from .conftest import STAGES, MakeRun
+
+VOID = {"meta", "br", "wbr", "link", "img"}
+
+
+class Reader(HTMLParser):
+    """Collects what the tests ask for, and checks that tags are closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.headings: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            elif name in ("href", "xlink:href", "src"):
+                self.links.append(value or "")
+            elif name in ("style", "fill", "stroke", "clip-path", "marker-end"):
+                self.links += re.findall(r"url\(([^)]*)\)", value or "")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] == ["h2"]:
+            self.headings.append(data)
+
+
+def page_of(facts: RunFacts, **fields: object) -> str:
+    recipe = Recipe(recipe="demo<", description="<script>alert(1)</script>")
+    return render(Page(Path("runs/a b"), recipe, "x: <y>\n", "accuracy", facts, **fields))  # type: ignore[arg-type]
+
+
+def trial(number: int, score: float, genotype: str) -> TrialFacts:
+    return TrialFacts(number, genotype, genotype, "root", score, 1000, 2000)
+
+
+# -- the whole page ----------------------------------------------------------------------------
+
+
+def test_a_full_page_stands_alone(make_run: MakeRun) -> None:
+    path = write_report(make_run())
+    text = path.read_text()
+    reader = Reader(text)
+    assert reader.tags["svg"] == 7  # six pictures and the cell
+    assert len(set(reader.ids)) == len(reader.ids)
+    inside = {f"#{name}" for name in reader.ids}
+    assert {link for link in reader.links if not link.startswith("data:")} <= inside
+    assert not reader.tags["script"] + reader.tags["link"] + reader.tags["img"]
+    without_namespaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", text)
+    assert "http:" not in without_namespaces
+    assert "https:" not in without_namespaces
+    assert "@import" not in text
+    for heading in ("Result", "The architecture", "Pictures", "Ranking", "Regions", "Data"):
+        assert heading in reader.headings
+    assert "a &lt;b&gt;demo&lt;/b&gt;" in text
+    assert sorted(p.name for p in path.parent.joinpath("pictures").iterdir()) == sorted(
+        f"{name}.{kind}"
+        for name in ("audit", "cost", "ranking", "results", "search", "training")
+        for kind in ("png", "svg")
+    )
+
+
+@pytest.mark.parametrize("missing", STAGES)
+def test_a_stage_may_be_missing(make_run: MakeRun, missing: str) -> None:
+    session = make_run([stage for stage in STAGES if stage != missing])
+    text = write_report(session).read_text()
+    reader = Reader(text)
+    absent = {"supernets": "Regions", "ranking": "Ranking"}.get(missing)
+    assert absent not in reader.headings
+    if missing == "retrain":
+        assert "has not been retrained yet" in text
+        assert f"tools/retrain.py run={session.folder.path}" in text
+    if missing == "audit":
+        assert "audit.networks=8" in text
+        assert "verdict" not in text.partition("</style>")[2]
+    if missing == "search":
+        assert "The search has not ended" in text
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "words"),
+    [
+        (EvaluatorSettings(name="standalone"), "trained from scratch for 5 epochs"),
+        (EvaluatorSettings(name="table", table="gone.csv", column="c10"), "column c10 of gone.csv"),
+    ],
+)
+def test_runs_without_supernets(
+    make_run: MakeRun, evaluator: EvaluatorSettings, words: str
+) -> None:
+    text = write_report(make_run(["search"], evaluator=evaluator)).read_text()
+    reader = Reader(text)
+    assert words in text
+    assert "Regions" not in reader.headings
+    assert "rank.py" not in text
+    assert "audit.networks" not in text.partition("<h2>Settings")[0]
+
+
+def test_the_ranking_picture_needs_the_truth_and_the_table_does_not(make_run: MakeRun) -> None:
+    session = make_run()
+    (session.folder.path.parent / "truth.csv").unlink()
+    reader = Reader(write_report(session).read_text())
+    assert "Ranking" in reader.headings
+    assert not session.folder.file("pictures", "ranking.svg").exists()
+
+
+def test_nothing_to_report_on_is_one_line(make_run: MakeRun) -> None:
+    session = make_run(["supernets"])
+    with pytest.raises(RunFolderError, match="nothing to report on") as caught:
+        write_report(session)
+    assert "\n" not in str(caught.value)
+    assert not session.folder.file("report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("trials.csv", "number,architecture\n1,a\n"),
+        ("audit.json", "{}"),
+        ("regions.json", "{}"),
+        ("ranking.json", '{"predictors": {"a": {}}}'),
+        ("retrain.json", "[]"),
+        ("found.json", "{"),
+    ],
+)
+def test_a_damaged_file_is_one_line(make_run: MakeRun, file: str, text: str) -> None:
+    session = make_run()
+    write_text(session.folder.file(file), text)
+    with pytest.raises(RunFolderError) as caught:
+        write_report(session)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_tool_opens_the_run_and_leaves_it_free(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run().folder.path
+    for _ in range(2):
+        report({"run": run, "recipe": ""})
+    out = capsys.readouterr().out
+    assert out.count("Retrained from scratch") == 2
+    assert out.count("report:") == 2
+
+
+# -- pieces ------------------------------------------------------------------------------------
+
+
+def test_everything_is_escaped() -> None:
+    facts = RunFacts(
+        trials=[trial(0, 1.0, "<i>|&|\"'")],
+        retrained=[Retrained("given", "<u>", [1.0], "1.00", 1, 1, "<s>")],
+        environment={"command": "a < b", "packages": {"<p>": "1"}},
+        overrides=["data.root=a <b>"],
+    )
+    text = page_of(facts, pictures=[Picture("p", "<svg></svg>", 'cap "<q>"')])
+    reader = Reader(text)
+    assert not {"i", "u", "s", "b", "q", "y", "script"} & set(reader.tags)
+    assert "&lt;i&gt;|<wbr>&amp;|<wbr>&quot;&#x27;" in text
+    assert "run=runs/a b" in text.replace("&#x27;", "")
+
+
+def test_svgs_do_not_clash() -> None:
+    svg = (
+        '<?xml version="1.0"?><svg role="img" width="9"><style>*{color:red}</style>'
+        '<path id="m" fill="#1f2429"/><use href="#m" clip-path="url(#m)"/></svg>'
+    )
+    one = inline_svg(svg, "one", "a <b>")
+    assert 'id="one-m"' in one
+    assert 'href="#one-m"' in one
+    assert "url(#one-m)" in one
+    assert "<style" not in one
+    assert 'fill="currentColor"' in one
+    assert one.startswith('<svg width="9" role="img" aria-label="a &lt;b&gt;">')
+
+
+def test_numbers_stand_to_the_right() -> None:
+    text = table(["a", "b", "c"], [("x", 1000, "−0.5"), ("y", None, "n/a")], marked=1)
+    assert '<td>x</td><td class="number">1,000</td><td class="number">−0.5</td>' in text
+    assert '<tr class="mark"><td>y</td>' in text
+
+
+def test_terminal_tables_keep_their_brackets() -> None:
+    rich = ranking_table({})
+    rich.add_row(r"\[bold] <x>", *["1.0"] * (len(rich.columns) - 1))
+    assert "<td>[bold] &lt;x&gt;</td>" in from_rich(rich)
+
+
+def test_equal_networks_are_listed_once_and_the_earliest_of_equals_first() -> None:
+    trials = [trial(0, 1.0, "a"), trial(1, 2.0, "b"), trial(2, 2.0, "c"), trial(3, 3.0, "A")]
+    assert [t.number for t in top_trials(trials, str.lower, 2)] == [3, 1]

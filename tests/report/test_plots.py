@@ -1,0 +1,110 @@
+"""Pictures: well-formed, the same twice, and the numbers behind them."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from fewshot_core.pipeline.report import draw
+from fewshot_core.report import plots
+from fewshot_core.report.canvas import fence, save_picture, svg_text
+from fewshot_core.report.facts import Correlation, Retrained, TrialFacts, read_facts
+
+from .conftest import MakeRun
+
+NAMES = {"results", "search", "cost", "audit", "training", "ranking"}
+
+
+def trial(number: int, score: float, flops: int = 10) -> TrialFacts:
+    return TrialFacts(number, f"g{number}", f"id{number}", "root", score, 5, flops)
+
+
+def retrained(values: list[float], name: str = "found") -> Retrained:
+    return Retrained(name, name, values, "", 1, 1, "g")
+
+
+@pytest.fixture
+def pictures(make_run: MakeRun) -> dict[str, Figure]:
+    session = make_run()
+    row = retrained([95.0, 96.0, 97.0])
+    facts = read_facts(session.folder.path, [row])
+    return {name: figure for name, _, figure in draw(session, facts, "accuracy")}
+
+
+def test_every_picture_is_saved_as_well_formed_svg_and_png(
+    pictures: dict[str, Figure], tmp_path: Path
+) -> None:
+    assert set(pictures) == NAMES
+    for name, figure in pictures.items():
+        save_picture(figure, tmp_path, name)
+        root = ElementTree.fromstring((tmp_path / f"{name}.svg").read_text())
+        assert root.tag.endswith("svg")
+        assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+    assert not [p for p in tmp_path.iterdir() if p.name.endswith(".part")]
+
+
+def test_the_same_picture_is_the_same_text(make_run: MakeRun) -> None:
+    facts = read_facts(make_run(["search"]).folder.path)
+    first, second = (svg_text(plots.search_progress(facts.trials, "score")) for _ in range(2))
+    assert first == second
+
+
+def test_the_style_does_not_leak(pictures: dict[str, Figure]) -> None:
+    before = dict(matplotlib.rcParams)
+    svg_text(pictures["search"])
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_texts_are_escaped_and_dollars_are_no_formulas() -> None:
+    svg = svg_text(plots.search_progress([trial(0, 1.0), trial(1, 2.0)], "a < b & $x_1$"))
+    assert "a &lt; b &amp; $x_1$" in svg
+    ElementTree.fromstring(svg)
+
+
+@pytest.mark.parametrize("values", [[90.0], [90.0, 91.0]])
+def test_few_seeds_are_drawn(values: list[float]) -> None:
+    ElementTree.fromstring(svg_text(plots.test_results([retrained(values)], "test")))
+
+
+def test_one_trial_is_drawn() -> None:
+    for figure in (
+        plots.search_progress([trial(0, 1.0)], "s"),
+        plots.score_against_cost([trial(0, 1.0)], "params", "s", "id0"),
+    ):
+        ElementTree.fromstring(svg_text(figure))
+
+
+def test_the_front_has_what_nothing_cheaper_beats() -> None:
+    costs = np.array([3.0, 1.0, 2.0, 1.0, 3.0, 4.0])
+    scores = np.array([5.0, 1.0, 4.0, 2.0, 5.0, 4.5])
+    assert plots.pareto_front(costs, scores) == [3, 2, 0]
+
+
+def test_the_running_mean_keeps_length_and_constants() -> None:
+    for size in (1, 2, 50):
+        assert plots.running_mean(np.full(size, 3.0)) == pytest.approx(np.full(size, 3.0))
+    assert plots.running_mean(np.array([0.0, 3.0, 0.0])) == pytest.approx([1.5, 1.0, 1.5])
+
+
+def test_the_axis_leaves_failures_out_and_nothing_else() -> None:
+    usual = np.linspace(90, 95, 20)
+    assert fence(usual) is None
+    assert fence(np.full(9, 1.0)) is None
+    start = fence(np.append(usual, 10.0))
+    assert start is not None
+    assert 80 < start < 90
+
+
+def test_left_out_failures_are_mentioned() -> None:
+    trials = [trial(i, 90 + i % 5) for i in range(20)] + [trial(20, 10.0)]
+    assert "1 below the axis" in svg_text(plots.search_progress(trials, "s"))
+
+
+def test_a_correlation_is_written_with_real_minus_signs() -> None:
+    text = plots.correlation_text(Correlation(-0.001, -0.5, 0.25))
+    assert text == "τ 0.00 [−0.50, 0.25]"

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from fewshot_core.region import Region
+from fewshot_core.space import SearchSpace
+from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
+from tasks.cifar10.space import nasbench201
+from tasks.cifar10.supernet import CellSupernet
+
+SPACE = nasbench201()
+ONLY_ZEROS = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|"
+
+
+def make(region: Region, affine: bool = False) -> CellSupernet:
+    shape = {"channels": 4, "cells_per_stage": 1, "num_classes": 3, "in_chans": 3}
+    return CellSupernet(region, affine=affine, **shape)
+
+
+class TestCellSupernet(SupernetSuite):
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        return SPACE
+
+    @pytest.fixture
+    def make_supernet(self) -> MakeSupernet:
+        return make
+
+
+class TestAffineCellSupernet(TestCellSupernet):
+    @pytest.fixture
+    def make_supernet(self) -> MakeSupernet:
+        return lambda region: make(region, affine=True)
+
+
+class TestBandOfCells(TestCellSupernet):
+    """Every edge keeps its operations here, but not every combination."""
+
+    @pytest.fixture
+    def region(self, space: SearchSpace) -> Region:
+        return Region.root(space).band("nonlinear", 1, 3)
+
+
+class TestNarrowRegion(TestCellSupernet):
+    """Two decisions cut: one to a pooling alone, one without its convolutions."""
+
+    @pytest.fixture
+    def region(self, space: SearchSpace) -> Region:
+        first = Region.root(space).restrict("edge_3_0", ("avg_pool_3x3",))
+        return first.restrict("edge_2_1", ("none", "skip_connect"))
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_cell_without_a_path_runs_no_operation(images: Tensor) -> None:
+    supernet = make(Region.root(SPACE)).eval()
+    architecture = SPACE.parse(ONLY_ZEROS)
+    called = []
+    for name, module in supernet.named_modules():
+        if ".edges." in name:
+            module.register_forward_hook(lambda *_, name=name: called.append(name))
+    output = supernet(images, architecture)
+    assert called == []
+    assert torch.equal(output[0], output[1])  # the head sees zeros, whatever the image
+
+
+def test_a_region_keeps_no_operation_that_its_bands_exclude() -> None:
+    supernet = make(Region.root(SPACE).band("nonlinear", 0, 1))
+    assert not [name for name in supernet.state_dict() if "nor_conv" in name]
+
+
+def test_fresh_weights_follow_torch_seed() -> None:
+    def weights(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return torch.cat([p.flatten() for p in make(Region.root(SPACE)).parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_an_operation_has_one_name_in_every_region() -> None:
+    name = "net.stages.0.0.edges.edge_3_2.nor_conv_3x3.1.weight"
+    root = Region.root(SPACE)
+    for region in (root, root.restrict("edge_1_0", ("none",)), root.band("skips", 0, 2)):
+        assert name in make(region).state_dict()

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+
+import pytest
+
+from fewshot_core.errors import FewshotError, RegionError
+from fewshot_core.paths import BalancedPaths, FairPaths, PathPolicy, UniformPaths, make_paths
+from fewshot_core.recipe.schema import PathSettings
+from fewshot_core.region import Region
+from fewshot_core.space import Architecture
+from fewshot_core.testing.toys import total, toy_space
+
+ROOT = Region.root(toy_space())  # 3, 3 and 4 options
+PART = ROOT.restrict("a", (0, 2)).restrict("c", (1,))
+BAND = ROOT.band("sum", 2, 4)
+HUGE = Region.root(toy_space(*[7] * 40))
+
+
+def steps(policy: PathPolicy, count: int) -> list[list[Architecture]]:
+    rng = random.Random(0)
+    return [policy.draw(rng) for _ in range(count)]
+
+
+def near(count: int, draws: int, probability: float) -> bool:
+    return abs(count - draws * probability) <= 6 * math.sqrt(draws * probability)
+
+
+@pytest.mark.parametrize("name", ["uniform", "fair", "balanced"])
+@pytest.mark.parametrize("region", [ROOT, PART, BAND, HUGE], ids=["root", "part", "band", "huge"])
+def test_every_policy(name: str, region: Region) -> None:
+    if name == "fair" and region.bands:
+        pytest.skip("fair paths refuse bands")
+    policy = make_paths(PathSettings(name, feature="sum"), region)
+    drawn = steps(policy, 30)
+    assert {len(architectures) for architectures in drawn} == {policy.paths_per_step}
+    assert all(region.contains(a) for architectures in drawn for a in architectures)
+    assert drawn == steps(policy, 30)  # a function of the generator alone
+    assert any(one != drawn[0] for one in drawn)
+
+
+@pytest.mark.parametrize("region", [ROOT, PART, BAND], ids=["root", "part", "band"])
+def test_uniform_paths_are_uniform(region: Region) -> None:
+    counts = Counter(path for (path,) in steps(UniformPaths(region), 4000))
+    assert set(counts) == set(region.enumerate())
+    assert all(near(count, 4000, 1 / len(counts)) for count in counts.values())
+
+
+@pytest.mark.parametrize("region", [ROOT, PART], ids=["root", "part"])
+def test_fair_paths_use_every_option_in_every_step(region: Region) -> None:
+    policy = FairPaths(region)
+    largest = max(len(options) for options in region.allowed)
+    for architectures in steps(policy, 200):
+        assert len(architectures) == largest
+        for place, options in enumerate(region.allowed):
+            used = Counter(architecture.choices[place] for architecture in architectures)
+            assert set(used) == set(options)
+            assert max(used.values()) - min(used.values()) <= 1
+
+
+def test_fair_paths_combine_options_freely() -> None:
+    """Were the permutations not independent, some combinations would never be trained."""
+    seen = Counter(a for architectures in steps(FairPaths(ROOT), 2000) for a in architectures)
+    assert set(seen) == set(ROOT.enumerate())
+    assert all(near(count, 8000, 1 / 36) for count in seen.values())
+
+
+def test_fair_paths_refuse_bands() -> None:
+    with pytest.raises(RegionError, match=r"without bands.*regions\.paths=uniform"):
+        FairPaths(BAND)
+
+
+def test_balanced_paths_meet_every_value_equally_often() -> None:
+    drawn = [path for (path,) in steps(BalancedPaths(ROOT, "sum"), 8000)]
+    values = Counter(map(total, drawn))
+    assert set(values) == {total(a) for a in ROOT.enumerate()}
+    assert all(near(count, 8000, 1 / len(values)) for count in values.values())
+
+
+def test_balanced_paths_are_uniform_within_a_value() -> None:
+    drawn = [path for (path,) in steps(BalancedPaths(ROOT, "sum"), 8000)]
+    alike = {a for a in ROOT.enumerate() if total(a) == 3.0}
+    counts = Counter(path for path in drawn if path in alike)
+    assert set(counts) == alike
+    assert all(near(n, counts.total(), 1 / len(alike)) for n in counts.values())
+
+
+def test_balanced_paths_of_a_huge_region_widen_the_spread() -> None:
+    def spread(policy: PathPolicy) -> float:
+        sums = [total(path) for (path,) in steps(policy, 300)]
+        return max(sums) - min(sums)
+
+    assert spread(BalancedPaths(HUGE, "sum")) > 1.2 * spread(UniformPaths(HUGE))
+
+
+def test_an_unknown_feature_is_named() -> None:
+    with pytest.raises(FewshotError, match="no feature 'summ'"):
+        BalancedPaths(ROOT, "summ").draw(random.Random(0))
+
+
+def test_an_unknown_policy_is_refused() -> None:
+    with pytest.raises(RegionError, match="unknown paths 'sandwhich'"):
+        make_paths(PathSettings("sandwhich"), ROOT)
+
+
+def test_balanced_paths_of_an_empty_region_are_an_error() -> None:
+    with pytest.raises(RegionError, match="holds no architecture"):
+        BalancedPaths(ROOT.band("sum", 50, 60), "sum").draw(random.Random(0))

@@ -1,0 +1,231 @@
+"""How the parts of the project may hang together, read from the source."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import re
+import statistics
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from setuptools import find_packages
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = sorted((ROOT / "fewshot_core").rglob("*.py"))
+TASKS = sorted((ROOT / "tasks").rglob("*.py"))
+TOOLS = sorted((ROOT / "tools").rglob("*.py"))
+SHIPPED = [*CORE, *TASKS, *TOOLS]
+
+LONGEST = 500
+"""Lines of a module."""
+
+NO_TORCH = ("space", "region", "splitters", "paths", "testing.spaces", "testing.splitters")
+"""Modules of the core that have to be importable without torch."""
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imports(nodes: ast.AST) -> Iterator[str]:
+    """Every module that is imported anywhere below, also inside functions and type checks."""
+    for node in ast.walk(nodes):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # A relative import would hide where it leads, so nothing here may use one.
+            assert node.level == 0, f"relative import of {node.module}"
+            # `from tasks import cifar10` imports tasks.cifar10.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def test_there_is_something_to_check() -> None:
+    assert min(len(CORE), len(TASKS), len(TOOLS)) >= 5
+
+
+# --- directions
+
+
+@pytest.mark.parametrize("path", CORE, ids=name)
+def test_the_core_never_imports_tasks_or_tools(path: Path) -> None:
+    bad = [m for m in imports(tree(path)) if within(m, "tasks") or within(m, "tools")]
+    assert bad == []
+
+
+@pytest.mark.parametrize("path", TASKS, ids=name)
+def test_a_task_never_imports_another(path: Path) -> None:
+    own = ".".join(path.relative_to(ROOT).parts[:2])
+    bad = [m for m in imports(tree(path)) if within(m, "tasks") and not within(m, own)]
+    assert bad == []
+
+
+@pytest.mark.parametrize("path", TOOLS, ids=name)
+def test_a_tool_imports_the_command_line_and_nothing_else(path: Path) -> None:
+    """Anything more would make `--help` and a misspelt key wait for torch."""
+    top = ast.Module([node for node in tree(path).body if _is_import(node)], [])
+    allowed = ("fewshot_core.recipe.cli", *sys.stdlib_module_names)
+    assert [m for m in imports(top) if not any(within(m, package) for package in allowed)] == []
+
+
+def _is_import(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def test_only_suites_import_pytest() -> None:
+    users = {name(p) for p in SHIPPED if any(within(m, "pytest") for m in imports(tree(p)))}
+    assert all(user.startswith("fewshot_core/testing/") for user in users)
+
+
+# --- size
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=name)
+def test_no_module_is_long(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+def test_most_modules_are_short() -> None:
+    lengths = [len(path.read_text(encoding="utf-8").splitlines()) for path in SHIPPED]
+    assert statistics.median(length for length in lengths if length) < 150
+
+
+# --- what must not be written
+
+FORBIDDEN = {
+    # Not a method, and not ``eval()`` in a docstring, which is a mode of torch.
+    "eval": re.compile(r"(?<![\w.`])(eval|exec)\("),
+    "pickle": re.compile(r"\bpickle\.(load|loads|Unpickler)\b|\bimport pickle\b|from pickle"),
+    "torch.load": re.compile(r"\btorch\.load\((?![^\n]*weights_only=True)"),
+    "weights_only": re.compile(r"weights_only\s*=\s*False"),
+    "bare except": re.compile(r"^\s*except\s*:", re.MULTILINE),
+    "device": re.compile(r"\.cuda\(|\.to\(\s*[\"']cuda"),
+    "path": re.compile(r"\bsys\.path\b(?!_)"),
+    "shell": re.compile(r"shell\s*=\s*True|\bos\.system\("),
+    "debugger": re.compile(r"\bbreakpoint\(|\bpdb\b"),
+}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=name)
+def test_nothing_forbidden_is_written(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert [rule for rule, pattern in FORBIDDEN.items() if pattern.search(text)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = eval(text)",
+        "import pickle",
+        "torch.load(path)",
+        "torch.load(path, map_location='cpu')",
+        "torch.load(path, weights_only = False)",
+        "    except:\n",
+        "model.cuda()",
+        "model.to('cuda')",
+        "sys.path.insert(0, '.')",
+        "os.system('ls')",
+    ],
+)
+def test_the_rules_see_what_they_forbid(text: str) -> None:
+    assert any(pattern.search(text) for pattern in FORBIDDEN.values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model.eval()",
+        "torch.load(path, weights_only=True)",
+        "except OSError:",
+        "recalibrated_eval(",
+    ],
+)
+def test_the_rules_leave_the_rest_alone(text: str) -> None:
+    assert not any(pattern.search(text) for pattern in FORBIDDEN.values())
+
+
+# --- nothing runs at import
+
+
+def run_python(code: str, folder: Path) -> str:
+    """Output of a fresh interpreter in an empty folder."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_importing_prints_nothing_and_makes_no_file(tmp_path: Path) -> None:
+    modules = [
+        path.relative_to(ROOT)
+        .with_suffix("")
+        .as_posix()
+        .replace("/", ".")
+        .removesuffix(".__init__")
+        for path in [*CORE, *TASKS]
+    ]
+    code = (
+        "import importlib, warnings\n"
+        # Warnings of other packages about themselves are theirs.
+        "warnings.simplefilter('ignore')\n"
+        f"for module in {modules}: importlib.import_module(module)\n"
+    )
+    assert run_python(code, tmp_path) == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_needs_no_torch_does_not_import_it(tmp_path: Path) -> None:
+    code = (
+        "import importlib, sys\n"
+        f"for name in {NO_TORCH}: importlib.import_module(f'fewshot_core.{{name}}')\n"
+        "print('torch' in sys.modules, 'optuna' in sys.modules)"
+    )
+    assert run_python(code, tmp_path) == "False False\n"
+
+
+# --- packaging
+
+
+def packaging() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "setuptools"
+    ]
+
+
+def test_the_wheel_holds_every_package() -> None:
+    """setuptools' own discovery leaves folders named tasks out without a word."""
+    found = set(find_packages(str(ROOT), include=packaging()["packages"]["find"]["include"]))
+    expected = {
+        path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in [*CORE, *TASKS]
+    }
+    assert found == expected
+    assert {"fewshot_core", "fewshot_core.testing", "tasks", "tasks.cifar10"} <= found
+
+
+def test_every_folder_with_modules_is_a_package() -> None:
+    for folder in {path.parent for path in [*CORE, *TASKS]}:
+        assert (folder / "__init__.py").is_file(), folder
+
+
+def test_the_wheel_holds_what_is_no_module() -> None:
+    """Whatever else lies in the packages has to be listed."""
+    listed = packaging()["package-data"]
+    for package in ("fewshot_core", "tasks"):
+        for path in (ROOT / package).rglob("*"):
+            if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts:
+                inside = path.relative_to(ROOT / package).as_posix()
+                assert any(fnmatch.fnmatch(inside, p) for p in listed.get(package, [])), path

@@ -1,0 +1,378 @@
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from fewshot_core.classification import ClassificationObjective
+from fewshot_core.data import BatchStream, ImageArray
+from fewshot_core.errors import RunFolderError
+from fewshot_core.objective import Objective, learning_rate
+from fewshot_core.paths import FairPaths, PathPolicy, UniformPaths
+from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.region import Region
+from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
+from fewshot_core.runs.console import Console
+from fewshot_core.space import Architecture
+from fewshot_core.testing.toys import toy_space
+from fewshot_core.training import HISTORY_POINTS, DivergedError, Stage, steps_for, train
+
+STEPS, EVERY = 12, 4
+ROOT = Region.root(toy_space(2, 3))
+
+
+class Model(nn.Module):
+    """A supernet in little: batch norm, dropout and a path, everything that has a state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8))
+        self.branches = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(8, 3))
+
+    def forward(self, x: Tensor, architecture: Architecture | None = None) -> Tensor:
+        x = self.stem(x)
+        if architecture is not None:
+            x = self.branches[int(architecture.choices[1])](x)
+        return self.head(x)
+
+
+def fresh_model() -> Model:
+    torch.manual_seed(0)
+    return Model()
+
+
+def stream(batch_size: int = 6) -> BatchStream:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (20, 1, 4, 4), generator=generator, dtype=torch.uint8)
+    labels = torch.arange(20) % 3
+    array = ImageArray(images, labels, ("x", "y", "z"))
+    return BatchStream(
+        array, batch_size=batch_size, seed=1, mean=[0.5], std=[0.25], flip=True, pad=1
+    )
+
+
+@pytest.fixture(scope="module")
+def accelerator() -> Accelerator:
+    return Accelerator(cpu=True)
+
+
+SETTINGS = TrainingSettings(epochs=3, batch_size=6, lr=0.05, warmup_epochs=0.5)
+
+
+class Killed(BaseException):
+    pass
+
+
+class Run:
+    """One call of :func:`train`, with what may be changed about it."""
+
+    def __init__(self, folder: Path, accelerator: Accelerator) -> None:
+        self.checkpoint = StageCheckpoint(folder)
+        self.accelerator = accelerator
+        self.stage = Stage("demo", STEPS, seed=5, checkpoint_steps=EVERY)
+        self.paths: PathPolicy | None = UniformPaths(ROOT)
+        self.model = fresh_model()
+        self.wrap: Callable[[Objective], Objective] = lambda objective: objective
+
+    def __call__(self) -> StageState:
+        return train(
+            self.stage,
+            self.model,
+            lambda model: self.wrap(
+                ClassificationObjective(model, SETTINGS, self.stage.steps, self.accelerator)
+            ),
+            stream(),
+            self.paths,
+            self.checkpoint,
+            self.accelerator,
+            Console(main=False),
+        )
+
+
+class Watched:
+    """An objective that notes its steps, dies at one, or reports what is no number."""
+
+    def __init__(
+        self,
+        inner: Objective,
+        dies_at: int | None = None,
+        bad_from: int | None = None,
+        seen: list[tuple[int, Sequence[Architecture | None]]] | None = None,
+    ) -> None:
+        self.inner, self.dies_at, self.bad_from = inner, dies_at, bad_from
+        self.seen = [] if seen is None else seen
+
+    def step(
+        self, batch: Any, architectures: Sequence[Architecture | None], step: int
+    ) -> dict[str, Tensor]:
+        if step == self.dies_at:
+            raise Killed
+        self.seen.append((step, architectures))
+        logged = self.inner.step(batch, architectures, step)
+        if self.bad_from is not None and step >= self.bad_from:
+            logged["loss"] = torch.tensor(math.nan)
+        return logged
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.inner.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.inner.load_state_dict(state)
+
+
+@pytest.fixture
+def run(tmp_path: Path, accelerator: Accelerator) -> Callable[[], Run]:
+    """Makes runs in one folder."""
+    return lambda: Run(tmp_path / "stage", accelerator)
+
+
+@pytest.fixture
+def whole(tmp_path: Path, accelerator: Accelerator) -> tuple[Run, StageState]:
+    """An uninterrupted run in a folder of its own."""
+    uninterrupted = Run(tmp_path / "whole", accelerator)
+    return uninterrupted, uninterrupted()
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    theirs = other.state_dict()
+    return all(torch.equal(tensor, theirs[name]) for name, tensor in one.state_dict().items())
+
+
+# --- going on
+
+
+@pytest.mark.parametrize("dies_at", range(STEPS))
+def test_a_training_that_is_cut_anywhere_ends_with_the_same_weights(
+    dies_at: int, run: Callable[[], Run], whole: tuple[Run, StageState]
+) -> None:
+    first = run()
+    first.wrap = lambda objective: Watched(objective, dies_at=dies_at)
+    with pytest.raises(Killed):
+        first()
+    second = run()
+    with torch.no_grad():
+        for tensor in second.model.parameters():
+            # Only where a checkpoint holds must the initial weights not matter.
+            tensor.add_(1.0 if dies_at >= EVERY else 0.0)
+    seen: list[tuple[int, Sequence[Architecture | None]]] = []
+    second.wrap = lambda objective: Watched(objective, seen=seen)
+    random.seed(dies_at)
+    torch.manual_seed(dies_at + 99)
+    state = second()
+    assert seen[0][0] == dies_at // EVERY * EVERY
+    assert same(second.model, whole[0].model)
+    assert state.history == whole[1].history
+    assert (state.step, state.images) == (STEPS, whole[1].images)
+
+
+def test_a_finished_training_is_loaded_and_not_repeated(
+    run: Callable[[], Run], whole: tuple[Run, StageState]
+) -> None:
+    run()()
+    again = run()
+    again.wrap = lambda objective: Watched(objective, dies_at=0)
+    state = again()
+    assert state.done
+    assert same(again.model, whole[0].model)
+    assert not again.model.training
+
+
+def test_a_continued_training_says_so(
+    run: Callable[[], Run], capsys: pytest.CaptureFixture[str], accelerator: Accelerator
+) -> None:
+    first = run()
+    first.wrap = lambda objective: Watched(objective, dies_at=6)
+    with pytest.raises(Killed):
+        first()
+    second = run()
+    objective = lambda m: ClassificationObjective(m, SETTINGS, STEPS, accelerator)  # noqa: E731
+    parts = (second.stage, second.model, objective, stream(), second.paths, second.checkpoint)
+    train(*parts, accelerator, Console())
+    assert "demo: continuing from step 4 of 12" in capsys.readouterr().out
+
+
+# --- a step
+
+
+def test_paths_follow_seed_and_step_alone(run: Callable[[], Run], tmp_path: Path) -> None:
+    def paths(seed: int, name: str) -> list[tuple[int, Sequence[Architecture | None]]]:
+        one, seen = run(), []
+        one.checkpoint = StageCheckpoint(tmp_path / name)
+        one.stage = Stage("demo", STEPS, seed, EVERY)
+        one.wrap = lambda objective: Watched(objective, seen=seen)
+        random.seed(len(name))
+        one()
+        return seen
+
+    assert paths(1, "a") == paths(1, "bb")
+    assert paths(1, "ccc") != paths(2, "dddd")
+
+
+def test_a_step_of_several_paths_counts_its_images(run: Callable[[], Run]) -> None:
+    one = run()
+    one.paths = FairPaths(ROOT)
+    assert one().images == STEPS * 6 * 3
+
+
+def test_a_model_without_paths_is_trained_as_a_whole(run: Callable[[], Run]) -> None:
+    one, seen = run(), []
+    one.paths = None
+    one.wrap = lambda objective: Watched(objective, seen=seen)
+    before = [p.clone() for p in one.model.stem.parameters()]
+    state = one()
+    assert {tuple(architectures) for _, architectures in seen} == {(None,)}
+    assert state.images == STEPS * 6
+    assert not all(
+        torch.equal(a, b) for a, b in zip(before, one.model.stem.parameters(), strict=True)
+    )
+
+
+def test_gradients_of_all_paths_are_averaged(accelerator: Accelerator) -> None:
+    settings = TrainingSettings(epochs=1, lr=0.1, momentum=0, weight_decay=0, grad_clip=None)
+    paths = FairPaths(ROOT).draw(random.Random(0))
+    images, targets = stream().batch(0)
+    model, reference = fresh_model().eval(), fresh_model().eval()  # no dropout, no statistics
+    logged = ClassificationObjective(model, settings, 1, accelerator).step(
+        (images, targets), paths, 0
+    )
+    losses = [nn.functional.cross_entropy(reference(images, path), targets) for path in paths]
+    mean = torch.stack(losses).mean()
+    mean.backward()
+    torch.testing.assert_close(logged["loss"], mean.detach())
+    for mine, theirs in zip(model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs - 0.1 * theirs.grad)
+
+
+def test_gradients_are_clipped(accelerator: Accelerator) -> None:
+    settings = TrainingSettings(epochs=1, lr=1, momentum=0, weight_decay=0, grad_clip=0.01)
+    model, before = fresh_model(), fresh_model()
+    ClassificationObjective(model, settings, 1, accelerator).step(stream().batch(0), [None], 0)
+    moved = sum(
+        float((a - b).detach().square().sum())
+        for a, b in zip(model.parameters(), before.parameters(), strict=True)
+    )
+    assert math.sqrt(moved) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_loss_falls(accelerator: Accelerator) -> None:
+    objective = ClassificationObjective(fresh_model(), SETTINGS, 1000, accelerator)
+    losses = [float(objective.step(stream().batch(0), [None], 30)["loss"]) for _ in range(30)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+# --- what is kept
+
+
+def test_the_loss_is_kept_at_every_step_of_a_short_training(
+    whole: tuple[Run, StageState],
+) -> None:
+    steps, losses = zip(*whole[1].history, strict=True)
+    assert list(steps) == list(range(STEPS))
+    assert all(math.isfinite(loss) and loss > 0 for loss in losses)
+
+
+def test_a_long_training_keeps_a_sample_and_the_end(run: Callable[[], Run]) -> None:
+    one = run()
+    steps = 2 * HISTORY_POINTS + 6
+    one.stage = Stage("demo", steps, seed=5, checkpoint_steps=10**6)
+    kept = [step for step, _ in one().history]
+    assert kept == [*range(0, steps, 2), steps - 1]
+
+
+def test_seconds_add_up_over_a_cut(run: Callable[[], Run]) -> None:
+    first = run()
+    first.wrap = lambda objective: Watched(objective, dies_at=EVERY)
+    with pytest.raises(Killed):
+        first()
+    state = first.checkpoint.state()
+    state.seconds = 1000.0
+    first.checkpoint.save(state, first.checkpoint.load(state))
+    assert 1000.0 < run()().seconds < 1100.0
+
+
+# --- divergence
+
+
+@pytest.mark.parametrize("bad_from", [0, 5, STEPS - 1])
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
+    bad_from: int, run: Callable[[], Run]
+) -> None:
+    one = run()
+    one.wrap = lambda objective: Watched(objective, bad_from=bad_from)
+    with pytest.raises(
+        DivergedError, match=rf"demo: loss is nan at step {bad_from} .*lower its lr"
+    ):
+        one()
+    state = one.checkpoint.state()
+    assert state.step == bad_from // EVERY * EVERY
+    assert not state.done
+    if state.file:
+        kept = one.checkpoint.load(state)["model"]
+        assert all(bool(tensor.isfinite().all()) for tensor in kept.values())
+
+
+def test_a_checkpoint_is_not_written_over_by_a_diverged_one(run: Callable[[], Run]) -> None:
+    """Also between the points where the loss is kept."""
+    one = run()
+    # Kept at steps 0 and 10, and saved after step 7: only the saving can notice.
+    one.stage = Stage("demo", 10 * HISTORY_POINTS, seed=5, checkpoint_steps=4)
+    one.wrap = lambda objective: Watched(objective, bad_from=5)
+    with pytest.raises(DivergedError, match="at step 7"):
+        one()
+    assert one.checkpoint.state().step == 4
+
+
+def test_a_damaged_checkpoint_is_refused(run: Callable[[], Run]) -> None:
+    first = run()
+    first.wrap = lambda objective: Watched(objective, dies_at=6)
+    with pytest.raises(Killed):
+        first()
+    (path,) = first.checkpoint.folder.glob("*.pt")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RunFolderError, match="damaged"):
+        run()()
+
+
+# --- the schedule
+
+
+def test_warm_up_then_cosine() -> None:
+    settings = TrainingSettings(lr=1.0, min_lr=0.1)
+    rates = [learning_rate(settings, step, 24, 4) for step in range(24)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert rates[4] == 1.0
+    assert rates[14] == pytest.approx(0.55)  # half way
+    assert all(a > b for a, b in itertools.pairwise(rates[4:]))
+    assert 0.1 < rates[-1] < 0.11
+    assert learning_rate(settings, 24, 24, 4) == pytest.approx(0.1)
+
+
+def test_without_warm_up_the_first_step_has_the_full_rate() -> None:
+    assert learning_rate(TrainingSettings(lr=0.3), 0, 1, 0) == 0.3
+
+
+def test_the_optimiser_follows_the_schedule(accelerator: Accelerator) -> None:
+    settings = TrainingSettings(epochs=4, lr=0.2, warmup_epochs=1)
+    objective = ClassificationObjective(fresh_model(), settings, 8, accelerator)
+    rates = []
+    for step in range(8):
+        objective.step(stream().batch(step), [None], step)
+        rates += {group["lr"] for group in objective.optimizer.param_groups}
+    assert rates == [learning_rate(settings, step, 8, 2) for step in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "images", "paths", "steps"),
+    [(1, 64, 1, 1), (1, 65, 1, 2), (2, 640, 1, 20), (2, 640, 5, 4), (0.001, 64, 1, 1)],
+)
+def test_epochs_become_steps(epochs: float, images: int, paths: int, steps: int) -> None:
+    assert steps_for(TrainingSettings(epochs=epochs, batch_size=64), images, paths) == steps

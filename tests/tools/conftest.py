@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import csv
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .process import succeed, words_of
+
+# Tests share the machine; more threads would only make two of them slower. Processes inherit it.
+os.environ["OMP_NUM_THREADS"] = "1"
+for _name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+    os.environ.pop(_name, None)
+
+TINY: dict[str, object] = {
+    "recipe": "digits",
+    "threads": 1,
+    "checkpoint_steps": 2,
+    "network.channels": 4,
+    "data.limit": 200,
+    "supernet.epochs": 1,
+    "split": "groups",
+    "split.decision": "edge_1_0",
+    "split.groups": "[[none,skip_connect],[nor_conv_1x1,nor_conv_3x3,avg_pool_3x3]]",
+    "regions.epochs": 0.5,
+    "evaluator.recalibrate": 64,
+    "search.trials": 8,
+    "strategy.population": 4,
+    "strategy.sample": 2,
+    "audit.networks": 3,
+    "audit.epochs": 0.5,
+    "retrain.epochs": 0.5,
+    "retrain.seeds": 1,
+}
+"""A few steps of everything."""
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder after search and retrain. Not to be changed: take a ``copy``."""
+    folder = tmp_path_factory.mktemp("finished")
+    succeed("search", words_of(TINY, run="run"), folder)
+    succeed("retrain", ["run=run"], folder)
+    return folder / "run"
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """``tmp_path/run``, a copy of the finished run."""
+    shutil.copytree(finished, tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture(scope="session")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 50 cells with made-up accuracies."""
+    from tasks.cifar10.space import nasbench201
+
+    rng, space = random.Random(0), nasbench201()
+    cells = list(dict.fromkeys(space.genotype(space.sample(rng)) for _ in range(60)))[:50]
+    path = tmp_path_factory.mktemp("truth") / "truth.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["architecture", "accuracy"])
+        writer.writerows([cell, round(rng.uniform(10, 95), 3)] for cell in cells)
+    return path

@@ -1,0 +1,107 @@
+"""Tools in processes of their own.
+
+Importing torch takes seconds, so most processes are forked from one that has done it already: they
+run the tool's file with the words as ``sys.argv``, have their own standard output and exit code,
+and can be killed. What depends on a start from nothing runs the real command line.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+TIMEOUT = 120
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(
+    [f"fewshot_core.pipeline.{name}" for name in ("search", "retrain", "export", "rank", "report")]
+    + ["tasks.cifar10.task", "fvcore.nn", "scipy.stats", "matplotlib.figure", "optuna.storages"]
+    + ["matplotlib.backends.backend_svg", "matplotlib.backends.backend_agg"]
+)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an ended process left."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+
+class Running:
+    """A tool that was started."""
+
+    def __init__(self, tool: str, words: Sequence[str], cwd: Path, *, real: bool = False) -> None:
+        self._began = time.monotonic()
+        self._logs = [cwd / f".{tool}-{time.monotonic_ns()}.{name}" for name in ("out", "err")]
+        self._process: multiprocessing.process.BaseProcess | subprocess.Popen[bytes]
+        if real:
+            with self._logs[0].open("wb") as out, self._logs[1].open("wb") as err:
+                self._process = subprocess.Popen(
+                    [sys.executable, str(TOOLS / f"{tool}.py"), *words],
+                    cwd=cwd,
+                    stdout=out,
+                    stderr=err,
+                )
+        else:
+            self._process = _FORKS.Process(target=_run, args=(tool, words, cwd, self._logs))
+            self._process.start()
+
+    def alive(self) -> bool:
+        if isinstance(self._process, subprocess.Popen):
+            return self._process.poll() is None
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        """SIGKILL, which no program can see coming."""
+        self._process.kill()
+
+    def wait(self) -> Done:
+        if isinstance(self._process, subprocess.Popen):
+            code: int | None = self._process.wait(TIMEOUT)
+        else:
+            self._process.join(TIMEOUT)
+            code = self._process.exitcode
+        if code is None:
+            self.kill()
+            raise AssertionError(f"the tool still ran after {TIMEOUT} s")
+        seconds = time.monotonic() - self._began
+        out, err = (log.read_text() if log.exists() else "" for log in self._logs)
+        for log in self._logs:
+            log.unlink(missing_ok=True)
+        return Done(code, out, err, seconds)
+
+
+def run_tool(tool: str, words: Sequence[str], cwd: Path, *, real: bool = False) -> Done:
+    """Run a tool to its end."""
+    return Running(tool, words, cwd, real=real).wait()
+
+
+def succeed(tool: str, words: Sequence[str], cwd: Path, *, real: bool = False) -> Done:
+    """Run a tool that has to end well."""
+    done = run_tool(tool, words, cwd, real=real)
+    assert done.code == 0, f"{tool} {' '.join(words)}\n{done.out}\n{done.err}"
+    return done
+
+
+def words_of(settings: Mapping[str, object], **more: object) -> list[str]:
+    """``key=value`` words; a later value replaces an earlier one."""
+    return [f"{key}={value}" for key, value in {**settings, **more}.items()]
+
+
+def _run(tool: str, words: Sequence[str], cwd: Path, logs: Sequence[Path]) -> None:
+    os.chdir(cwd)
+    for number, log in enumerate(logs, start=1):
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    sys.argv = [str(TOOLS / f"{tool}.py"), *words]
+    runpy.run_path(sys.argv[0], run_name="__main__")

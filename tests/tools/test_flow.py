@@ -1,0 +1,404 @@
+"""The tools one after the other, and what they leave behind."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from .conftest import TINY
+from .process import TIMEOUT, TOOLS, Done, run_tool, succeed, words_of
+
+ALL_TOOLS = ("search", "retrain", "export", "rank", "report")
+NO_AUDIT = TINY | {"audit.networks": 0}
+LAUNCH = [str(Path(sys.executable).with_name("accelerate")), "launch"]
+PLAIN = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def flow(
+    finished: Path, truth: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path | Done]:
+    """A copy of the finished run after report, export and rank, and what these printed."""
+    folder = tmp_path_factory.mktemp("flow")
+    shutil.copytree(finished, folder / "run")
+    words = {
+        "report": ["run=run"],
+        "export": ["run=run"],
+        "rank": ["run=run", f"truth={truth}", "column=accuracy"],
+    }
+    done = {tool: succeed(tool, more, folder) for tool, more in words.items()}
+    return {"run": folder / "run", **done}
+
+
+# -- search and retrain --------------------------------------------------------------------
+
+
+def test_search(finished: Path) -> None:
+    trials = table(finished / "trials.csv")
+    assert [int(row["number"]) for row in trials] == list(range(8))
+    found = read(finished / "found.json")
+    best = max(trials, key=lambda row: (float(row["score"]), -int(row["number"])))
+    assert (found["genotype"], found["score"]) == (best["architecture"], float(best["score"]))
+    regions = read(finished / "regions.json")
+    leaves = [child["region"]["id"] for child in regions["children"]]
+    assert len(leaves) == 2
+    assert {row["region"] for row in trials} <= set(leaves)
+    for row in trials:
+        operation = row["architecture"][1:].partition("~")[0]  # that of edge_1_0
+        assert operation in row["region"].removeprefix("edge_1_0=").split("+")
+    for name in ("recipe.yaml", "overrides.txt", "environment.json", "costs.json", "data.json"):
+        assert (finished / name).stat().st_size > 0
+    assert (finished / "report.html").stat().st_size > 0
+
+
+def test_audit(finished: Path) -> None:
+    rows, summary = table(finished / "audit.csv"), read(finished / "audit.json")
+    assert len(rows) == summary["networks"] == 3
+    scores = {row["architecture"]: row["score"] for row in table(finished / "trials.csv")}
+    assert all(scores[row["architecture"]] == row["score"] for row in rows)
+    assert -1 <= summary["interval"][0] <= summary["interval"][1] <= 1
+
+
+def test_retrain(finished: Path) -> None:
+    results = read(finished / "retrain.json")["results"]
+    assert [row["label"] for row in results] == ["found", "random", "largest"]
+    assert results[0]["genotype"] == read(finished / "found.json")["genotype"]
+    assert results[2]["params"] == max(row["params"] for row in results)
+    for row in results:
+        weights = load_file(finished / "retrain" / f"{row['id']}-0" / "weights.safetensors")
+        trained = sum(t.numel() for n, t in weights.items() if not _is_statistic(n))
+        assert trained >= row["params"]  # what is not on a path to the output is not counted
+        assert 0 <= row["test"]["accuracy"] <= 100
+
+
+def _is_statistic(name: str) -> bool:
+    return name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+
+
+def test_retrain_of_a_given_architecture(copy: Path) -> None:
+    genotype = "|nor_conv_1x1~0|+|skip_connect~0|none~1|+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|"
+    succeed("retrain", ["run=run", f"architecture={genotype}"], copy.parent)
+    results = read(copy / "retrain.json")["results"]
+    assert [(row["label"], row["genotype"]) for row in results] == [("given", genotype)]
+    done = succeed("export", ["run=run", "out=out"], copy.parent)
+    assert "given by hand" in done.out
+    assert read(copy.parent / "out" / "architecture.json")["genotype"] == genotype
+
+
+# -- report and rank -----------------------------------------------------------------------
+
+
+def test_report(flow: dict[str, Any]) -> None:
+    found = read(flow["run"] / "found.json")["genotype"]
+    assert found.split("+")[0] in (flow["run"] / "report.html").read_text()
+    assert flow["report"].out.strip()
+
+
+def test_rank(flow: dict[str, Any], truth: Path) -> None:
+    ranking = read(flow["run"] / "ranking.json")
+    assert ranking["column"] == "accuracy"
+    names = list(ranking["predictors"])
+    assert "one-shot, by accuracy" in names
+    assert "few-shot, 2 regions, by loss" in names
+    assert any(name.startswith("random") for name in names)
+    for name in ("one-shot", "few-shot"):
+        scored = [row["architecture"] for row in table(flow["run"] / "scores" / f"{name}.csv")]
+        assert 0 < len(scored) <= 50
+        assert len(set(scored)) == len(scored)
+    assert "one-shot" in (flow["run"] / "ranking.md").read_text()
+
+
+def test_rank_resumes(flow: dict[str, Any], truth: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(flow["run"], run)
+    log = run / "scores" / "few-shot.csv"
+    whole = log.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    # As a kill leaves it: some rows, and half of one.
+    log.write_bytes(b"".join(lines[:10]) + lines[10][:15])
+    succeed("rank", ["run=run", f"truth={truth}", "column=accuracy"], tmp_path)
+    assert log.read_bytes() == whole
+    assert read(run / "ranking.json") == read(flow["run"] / "ranking.json")
+
+
+def test_rank_of_a_file(truth: Path, tmp_path: Path) -> None:
+    rows = table(truth)
+    with (tmp_path / "turned.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["architecture", "tau"])
+        writer.writerows([row["architecture"], -float(row["accuracy"])] for row in rows)
+    words = ["recipe=digits", f"truth={truth}", "column=accuracy"]
+    perfect = succeed("rank", [*words, f"scores={truth}", "score_column=accuracy"], tmp_path)
+    turned = succeed("rank", [*words, "scores=turned.csv", "score_column=tau"], tmp_path)
+    assert "1.00" in _line(perfect.out, "truth")
+    assert "-1.00" in _line(turned.out, "turned")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["turned.csv"]
+
+
+def _line(text: str, word: str) -> str:
+    return next(line for line in text.splitlines() if word in line)
+
+
+# -- export --------------------------------------------------------------------------------
+
+USE = """
+import json, pickle, sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("fewshot_core", "tasks"):
+            raise ImportError(name + " is not to be had here")
+
+sys.meta_path.insert(0, Blocked())
+import numpy, runpy, timm, torch
+
+def unpickle(*args, **kwargs):
+    raise AssertionError("something was unpickled")
+
+class Unpickler(pickle.Unpickler):
+    __init__ = unpickle
+
+folder, images, logits = sys.argv[1:]
+pictures = torch.from_numpy(numpy.load(images))
+pickle.load = pickle.loads = pickle._load = pickle._loads = torch.load = unpickle
+pickle.Unpickler = pickle._Unpickler = Unpickler
+if folder == ".":
+    runpy.run_path("nasbench201_cell.py")
+model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+with torch.no_grad():
+    result = model(pictures)
+config = timm.data.resolve_model_data_config(model)
+assert not [name for name in sys.modules if name.startswith(("fewshot_core", "tasks"))]
+numpy.save(logits, result.numpy())
+print(json.dumps({"input_size": config["input_size"], "mean": config["mean"]}))
+"""
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(3))
+
+
+@torch.no_grad()
+def logits_of(run: Path, images: torch.Tensor) -> np.ndarray[Any, Any]:
+    """What the run's own network says, from the weights of its retraining."""
+    from tasks.cifar10.network import CellNetwork
+
+    result = read(run / "retrain.json")["results"][0]
+    network = CellNetwork(
+        result["genotype"], channels=4, cells_per_stage=1, num_classes=10, in_chans=1
+    )
+    network.load_state_dict(
+        load_file(run / "retrain" / f"{result['id']}-{result['seed']}" / "weights.safetensors")
+    )
+    logits = network.eval()(images).numpy()
+    assert logits.std() > 1e-2  # else equality would say nothing
+    return logits
+
+
+def test_export_is_plain_timm(flow: dict[str, Any], images: torch.Tensor, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", images.numpy())
+    # Elsewhere, so that nothing of the run can be in use.
+    shutil.copytree(flow["run"] / "export", tmp_path / "handed_over")
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", USE, ".", "../images.npy", "../logits.npy"],
+        cwd=tmp_path / "handed_over",
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    logits = np.load(tmp_path / "logits.npy")
+    np.testing.assert_allclose(logits, logits_of(flow["run"], images), atol=1e-5, rtol=0)
+    config = json.loads(done.stdout.splitlines()[-1])
+    assert config["input_size"] == [1, 8, 8]
+    assert 0 < config["mean"][0] < 1
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_export_to_onnx(flow: dict[str, Any], images: torch.Tensor, batch: int) -> None:
+    import onnxruntime
+
+    path = flow["run"] / "export" / "model.onnx"
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {"images": images[:batch].numpy()})
+    expected = logits_of(flow["run"], images)[:batch]
+    np.testing.assert_allclose(logits, expected, atol=1e-5, rtol=0)
+
+
+def test_export_holds_what_it_says(flow: dict[str, Any]) -> None:
+    folder, run = flow["run"] / "export", flow["run"]
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "README.md",
+        "architecture.json",
+        "config.json",
+        "model.onnx",
+        "model.safetensors",
+        "nasbench201_cell.py",
+        "recipe.yaml",
+    }
+    for path in folder.iterdir():  # no zip of torch.save and no bare pickle
+        assert not path.read_bytes().startswith((b"PK", b"\x80"))
+    result = read(run / "retrain.json")["results"][0]
+    assert read(folder / "architecture.json")["genotype"] == result["genotype"]
+    assert (folder / "recipe.yaml").read_text() == (run / "recipe.yaml").read_text()
+    card = (folder / "README.md").read_text()
+    assert f"| test accuracy | {result['test']['accuracy']:.2f} |" in card
+    assert "runpy.run_path(" in card
+    assert not list(run.glob(".*.part"))
+
+
+def test_export_of_another_label_replaces_the_folder(flow: dict[str, Any], tmp_path: Path) -> None:
+    shutil.copytree(flow["run"], tmp_path / "run")
+    (tmp_path / "run" / "export" / "stale").write_text("")
+    succeed("export", ["run=run", "label=largest"], tmp_path)
+    results = {row["label"]: row for row in read(tmp_path / "run" / "retrain.json")["results"]}
+    architecture = read(tmp_path / "run" / "export" / "architecture.json")
+    assert architecture["genotype"] == results["largest"]["genotype"]
+    assert not (tmp_path / "run" / "export" / "stale").exists()
+
+
+# -- kinds of search -----------------------------------------------------------------------
+
+
+def test_search_in_a_table(tmp_path: Path) -> None:
+    from tasks.cifar10.space import nasbench201
+
+    space = nasbench201()
+    with (tmp_path / "all.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["arch", "value"])
+        # Known to every search: the more convolutions, the better.
+        writer.writerows(
+            [space.genotype(a), space.features()["nonlinear"](a)] for a in space.enumerate()
+        )
+    changes = {"evaluator": "table", "evaluator.table": "all.csv", "evaluator.column": "value"}
+    words = words_of(NO_AUDIT | changes | {"search.trials": 40}, run="run")
+    succeed("search", words, tmp_path)
+    for row in table(tmp_path / "run" / "trials.csv"):
+        convolutions = row["architecture"].count("nor_conv")
+        assert float(row["score"]) == convolutions
+    assert read(tmp_path / "run" / "found.json")["score"] >= 4  # evolution climbs: random has 2.4
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_search_by_standalone_trainings(tmp_path: Path) -> None:
+    changes = {
+        "evaluator": "standalone",
+        "evaluator.epochs": 0.5,
+        "evaluator.score": "loss",
+        "search.trials": 4,
+        "strategy": "random",
+    }
+    succeed("search", words_of(NO_AUDIT | changes, run="run"), tmp_path)
+    run = tmp_path / "run"
+    trials = table(run / "trials.csv")
+    trained = {path.parent.name.partition("-")[0] for path in run.glob("standalone/*/state.json")}
+    assert trained == {row["id"] for row in trials}
+    assert all(float(row["score"]) == -float(row["loss"]) for row in trials)
+    assert not (run / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("strategy", ["evolution", "random", "tpe"])
+def test_constraints_hold_in_every_trial(strategy: str, finished: Path, tmp_path: Path) -> None:
+    costs = [
+        (int(row["connected_params"]), int(row["connected_flops"]))
+        for row in table(finished / "trials.csv")
+    ]
+    params, flops = 12_000, 90_000
+    assert any(p > params or f > flops for p, f in costs)  # else the limits would be idle
+    changes = {"constraint.params": params, "constraint.flops": flops, "search.trials": 15}
+    succeed("search", words_of(NO_AUDIT | changes | {"strategy": strategy}, run="run"), tmp_path)
+    rows = table(tmp_path / "run" / "trials.csv")
+    assert len(rows) == 15
+    assert all(int(row["connected_params"]) <= params for row in rows)
+    assert all(int(row["connected_flops"]) <= flops for row in rows)
+    assert read(tmp_path / "run" / "found.json")["costs"]["connected_params"] <= params
+
+
+# -- flags ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tool", ALL_TOOLS)
+def test_flags_of_every_tool(tool: str, finished: Path, tmp_path: Path) -> None:
+    folder = finished.parent
+    assert "usage: " in succeed(tool, ["--help"], tmp_path).out
+    listed = succeed(tool, ["--list-recipes"], tmp_path).out
+    assert any(line.startswith("digits  ") for line in listed.splitlines())
+    printed = succeed(tool, ["--print-recipe", "run=run"], folder).out
+    assert printed == (finished / "recipe.yaml").read_text()
+    named = yaml.safe_load(succeed(tool, ["--print-recipe", "recipe=digits"], tmp_path).out)
+    assert (named["recipe"], named["network"]["channels"]) == ("digits", 8)
+    for words, part in (
+        (["run=nowhere"], "nowhere is no run folder"),
+        (["recipe=digit"], "did you mean 'digits'"),
+        ([], "recipe"),
+    ):
+        done = run_tool(tool, ["--print-recipe", *words], tmp_path)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("error: ")
+        assert part in done.err
+    assert not any(tmp_path.iterdir())
+
+
+# -- launchers -----------------------------------------------------------------------------
+
+
+def launch(flags: list[str], words: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [*LAUNCH, *flags, *PLAIN, str(TOOLS / "search.py"), *words]
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_accelerate_launch(finished: Path, tmp_path: Path) -> None:
+    launch(["--cpu", "--num_processes", "1"], words_of(TINY, run="run"), tmp_path)
+    for name in ("trials.csv", "audit.csv"):
+        assert (tmp_path / "run" / name).read_text() == (finished / name).read_text()
+
+
+@pytest.mark.slow
+def test_two_processes(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("two processes would share the GPUs here; this is about two on the CPU")
+    words = words_of(TINY, run="run")
+    flags = ["--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]  # any free port
+    done = launch(flags, words, tmp_path)
+    trials = table(tmp_path / "run" / "trials.csv")
+    assert [int(row["number"]) for row in trials] == list(range(8))
+    assert done.stdout.count("run folder: run") == 1  # one of them speaks
+    # The audit trains in step with each other: it hangs unless both know the same trials.
+    assert (tmp_path / "run" / "audit.json").exists()
+    before = (tmp_path / "run" / "study.db").read_bytes()
+    # What two have begun, one can go on with, and finds nothing left to do.
+    succeed("search", words, tmp_path)
+    assert (tmp_path / "run" / "study.db").read_bytes() == before

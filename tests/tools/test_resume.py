@@ -1,0 +1,273 @@
+"""A run that is killed at any moment and started again ends as if it had not been killed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from .conftest import TINY
+from .process import Done, Running, succeed, words_of
+
+# Small batches make many steps, so that every stage lasts long enough to be hit.
+SETTINGS = TINY | {
+    "supernet.batch_size": 16,
+    "supernet.epochs": 4,
+    "regions.batch_size": 16,
+    "regions.epochs": 4,
+    "evaluator.recalibrate": 256,
+    "evaluator.batch_size": 16,
+    "search.trials": 14,
+    "audit.epochs": 3,
+    "retrain.batch_size": 16,
+    "retrain.epochs": 4,
+}
+SEARCH = words_of(SETTINGS, run="run")
+RETRAIN = ["run=run"]
+ATTEMPTS = 6
+"""A loaded machine may let a stage slip by between a look at the folder and the kill."""
+
+Stage = Callable[[Path], bool]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nobody interrupted, by the real command line."""
+    folder = tmp_path_factory.mktemp("reference")
+    succeed("search", SEARCH, folder, real=True)
+    succeed("retrain", RETRAIN, folder)
+    return folder / "run"
+
+
+# -- what a run ends with ------------------------------------------------------------------
+
+
+def outcome(run: Path) -> dict[str, Any]:
+    """Everything that must not depend on interruptions: all but times."""
+    study = optuna.load_study(storage=f"sqlite:///{run / 'study.db'}", study_name="search")
+    state = optuna.trial.TrialState
+    assert not study.get_trials(states=(state.RUNNING,))  # a killed process leaves one behind
+    complete = study.get_trials(states=(state.COMPLETE,))
+    found = json.loads((run / "found.json").read_text())
+    return {
+        "study": [(t.params, t.value, t.user_attrs) for t in complete],
+        "trials": (run / "trials.csv").read_text(),
+        "found": {key: value for key, value in found.items() if key != "search_seconds"},
+        "audit": [(run / name).read_text() for name in ("audit.csv", "audit.json")],
+        "weights": weights(run, "checkpoints") | weights(run, "standalone"),
+    }
+
+
+def retrained(run: Path) -> dict[str, Any]:
+    results = json.loads((run / "retrain.json").read_text())["results"]
+    for result in results:
+        del result["training_seconds"]
+    return {"results": results, "weights": weights(run, "retrain")}
+
+
+def weights(run: Path, part: str) -> dict[str, str]:
+    return {
+        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((run / part).glob("*/weights.safetensors"))
+    }
+
+
+def test_the_reference_has_everything(reference: Path) -> None:
+    found = outcome(reference)
+    assert len(found["study"]) == 14
+    assert len(found["weights"]) == 3 + 3  # the parent and two regions; the audit's networks
+    assert len(retrained(reference)["weights"]) == 3
+    assert not list(reference.rglob("step-*.pt"))
+    assert not list(reference.rglob(".*.part"))
+
+
+# -- where a run stands --------------------------------------------------------------------
+
+
+def states(run: Path, part: str) -> dict[str, dict[str, Any]]:
+    found = {}
+    for path in (run / part).glob("*/state.json"):
+        found[path.parent.name] = json.loads(path.read_text())
+    return found
+
+
+def under_way(state: dict[str, Any]) -> bool:
+    return state["step"] >= 2 and not state["done"]
+
+
+def in_parent(run: Path) -> bool:
+    found = states(run, "checkpoints")
+    return list(found) == ["root"] and under_way(found["root"])
+
+
+def in_region(run: Path) -> bool:
+    found = states(run, "checkpoints")
+    return len(found) > 1 and any(under_way(s) for s in found.values()) and found["root"]["done"]
+
+
+def completed(run: Path) -> list[tuple[int, str]]:
+    """Number and time of every completed trial."""
+    query = "SELECT number, datetime_complete FROM trials WHERE state='COMPLETE' ORDER BY 1"
+    return rows_of_study(run, query)
+
+
+def rows_of_study(run: Path, query: str) -> list[Any]:
+    if not (run / "study.db").exists():
+        return []
+    connection = sqlite3.connect(f"file:{run / 'study.db'}?mode=ro", uri=True, timeout=5)
+    try:
+        return connection.execute(query).fetchall()
+    except sqlite3.OperationalError:  # the tables are just being made
+        return []
+    finally:
+        connection.close()
+
+
+def in_search(run: Path) -> bool:
+    """While a trial is being scored: what was asked and not told is the hard case."""
+    if not rows_of_study(run, "SELECT number FROM trials WHERE state='RUNNING'"):
+        return False
+    return 2 <= len(completed(run)) <= 12 and not (run / "found.json").exists()
+
+
+def in_audit(run: Path) -> bool:
+    if not (run / "found.json").exists() or (run / "audit.json").exists():
+        return False
+    return any(under_way(s) for s in states(run, "standalone").values())
+
+
+def in_retrain(run: Path) -> bool:
+    if (run / "retrain.json").exists():
+        return False
+    return any(under_way(s) for s in states(run, "retrain").values())
+
+
+# -- killing -------------------------------------------------------------------------------
+
+
+def kill_in(stage: Stage, tool: str, words: list[str], folder: Path, *, real: bool = False) -> bool:
+    """Kill the tool in a stage; whether it was really in it when it died."""
+    process = Running(tool, words, folder, real=real)
+    while process.alive() and not stage(folder / "run"):
+        time.sleep(0.003)
+    process.kill()
+    done = process.wait()
+    assert done.code in (-9, 0), done.err
+    return done.code == -9 and stage(folder / "run")
+
+
+def killed_in(
+    stage: Stage, tool: str, words: list[str], base: Path, start: Path | None, *, real: bool = False
+) -> Path:
+    """A folder with a run that was killed in the stage; ``start`` is copied there first."""
+    for attempt in range(ATTEMPTS):
+        folder = base / str(attempt)
+        folder.mkdir()
+        if start is not None:
+            shutil.copytree(start, folder / "run")
+        if kill_in(stage, tool, words, folder, real=real):
+            return folder
+    raise AssertionError(f"{tool} could not be killed {stage.__name__} in {ATTEMPTS} attempts")
+
+
+@pytest.mark.parametrize(
+    ("stage", "real"), [(in_parent, True), (in_region, False), (in_audit, False)]
+)
+def test_killed_in_a_training_of_the_search(
+    stage: Stage, real: bool, reference: Path, tmp_path: Path
+) -> None:
+    folder = killed_in(stage, "search", SEARCH, tmp_path, None, real=real)
+    assert (folder / "run" / "found.json").exists() == (stage is in_audit)
+    again = succeed("search", SEARCH, folder)
+    # Not from the start: that would give the same weights and prove nothing about checkpoints.
+    assert "continuing from step" in again.out
+    assert outcome(folder / "run") == outcome(reference)
+
+
+def test_killed_in_the_search(reference: Path, tmp_path: Path) -> None:
+    folder = killed_in(in_search, "search", SEARCH, tmp_path, None)
+    before = completed(folder / "run")
+    assert not (folder / "run" / "trials.csv").exists()
+    succeed("search", SEARCH, folder)
+    assert completed(folder / "run")[: len(before)] == before  # kept, not searched again
+    assert outcome(folder / "run") == outcome(reference)
+
+
+@pytest.fixture(scope="module")
+def searched(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reference as it was before retraining."""
+    run = tmp_path_factory.mktemp("searched") / "run"
+    shutil.copytree(reference, run)
+    shutil.rmtree(run / "retrain")
+    (run / "retrain.json").unlink()
+    return run
+
+
+def test_killed_in_retraining(reference: Path, searched: Path, tmp_path: Path) -> None:
+    folder = killed_in(in_retrain, "retrain", RETRAIN, tmp_path, searched)
+    again = succeed("retrain", RETRAIN, folder)
+    assert "continuing from step" in again.out
+    assert retrained(folder / "run") == retrained(reference)
+    assert outcome(folder / "run") == outcome(reference)
+
+
+def test_killed_again_and_again_at_random_moments(reference: Path, tmp_path: Path) -> None:
+    rng = random.Random(7)
+    kills = 0
+    for tool, words, times in (("search", SEARCH, 4), ("retrain", RETRAIN, 2)):
+        for _ in range(times):
+            done = kill_after(rng.uniform(0.3, 1.8), tool, words, tmp_path)
+            assert done.code in (-9, 0), done.err
+            kills += done.code == -9
+        succeed(tool, words, tmp_path)
+    assert kills >= 3
+    assert outcome(tmp_path / "run") == outcome(reference)
+    assert retrained(tmp_path / "run") == retrained(reference)
+    assert not list((tmp_path / "run").rglob("step-*.pt"))
+
+
+def kill_after(seconds: float, tool: str, words: list[str], folder: Path) -> Done:
+    process = Running(tool, words, folder)
+    end = time.monotonic() + seconds
+    while process.alive() and time.monotonic() < end:
+        time.sleep(0.01)
+    process.kill()
+    return process.wait()
+
+
+def test_a_finished_run_is_only_reported(reference: Path, tmp_path: Path) -> None:
+    shutil.copytree(reference, tmp_path / "run")
+    before = stamps(tmp_path / "run")
+    results = outcome(tmp_path / "run"), retrained(tmp_path / "run")
+    succeed("search", SEARCH, tmp_path)
+    again = succeed("retrain", RETRAIN, tmp_path)
+    assert "measured once on the test images" in again.out
+    assert stamps(tmp_path / "run") == before
+    assert (outcome(tmp_path / "run"), retrained(tmp_path / "run")) == results
+
+
+def stamps(run: Path) -> dict[str, tuple[int, bytes]]:
+    """Time of change and content of the weights, their states and the study."""
+    files = [run / "study.db", *run.rglob("weights.safetensors"), *run.rglob("state.json")]
+    return {str(f.relative_to(run)): (f.stat().st_mtime_ns, f.read_bytes()) for f in sorted(files)}
+
+
+def test_two_at_once_do_not_meet(searched: Path, tmp_path: Path) -> None:
+    shutil.copytree(searched, tmp_path / "run")
+    first = Running("retrain", RETRAIN, tmp_path)
+    while first.alive() and not in_retrain(tmp_path / "run"):
+        time.sleep(0.003)
+    second = Running("retrain", RETRAIN, tmp_path).wait()
+    assert second.code == 2
+    assert "in use by another process" in second.err
+    first.kill()
+    assert first.wait().code == -9  # so it was still at work when the second one came
