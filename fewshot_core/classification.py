@@ -68,10 +68,16 @@ class ClassificationObjective:
                     )
                 self.accelerator.backward(loss / len(architectures))
             total += loss.detach() / len(architectures)
+        logged = {"loss": total}
         if self.settings.grad_clip:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.grad_clip)
+            norm = self.accelerator.clip_grad_norm_(
+                self.model.parameters(), self.settings.grad_clip
+            )
+            # A loss can be finite while a gradient is not, and only the next loss would show it.
+            if norm is not None:
+                logged["gradient norm"] = norm
         self.optimizer.step()
-        return {"loss": total}
+        return logged
 
     def state_dict(self) -> dict[str, Any]:
         return {"optimizer": self.optimizer.state_dict()}

@@ -42,10 +42,9 @@ class InheritedEvaluator:
 
     def scored_as(self, architecture: Architecture) -> Architecture:
         """The architecture that is really run for this one."""
-        space = self.tree.region.space
-        canonical = space.canonical(architecture) if self._share_equal else architecture
-        # A root that is only a part of the space may lack the representative.
-        return canonical if self.tree.region.contains(canonical) else architecture
+        if not self._share_equal:
+            return architecture
+        return representative(self.tree.region, architecture)
 
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
         target = self.scored_as(architecture)
@@ -56,3 +55,9 @@ class InheritedEvaluator:
             metrics = self._scorer.score(self._supernets[region], target)
             self._known[target] = with_score(metrics, self._score)
         return self._known[target]
+
+
+def representative(root: Region, architecture: Architecture) -> Architecture:
+    """The canonical form of an architecture, or itself where the root lacks that form."""
+    canonical = root.space.canonical(architecture)
+    return canonical if root.contains(canonical) else architecture

@@ -130,7 +130,7 @@ def record(session: Session, done: list[Trial], seconds: float) -> None:
                 "number": trial.number,
                 "architecture": space.genotype(trial.architecture),
                 "id": trial.architecture.id,
-                "region": session.tree.locate(trial.architecture).id,
+                "region": session.scored_in(trial.architecture).id,
                 "score": trial.score,
                 **{k: trial.metrics.get(k) for k in ("accuracy", "loss")},
                 **{k: int(costs[k]) for k in COST_COLUMNS},

@@ -18,6 +18,7 @@ from fewshot_core.cost import CostTable, Limits, feasible, require_feasible
 from fewshot_core.data import BatchStream, ImageArray, ImageData, load_images
 from fewshot_core.errors import RecipeError, RunFolderError
 from fewshot_core.evaluators import Evaluator, InheritedEvaluator, TabularEvaluator
+from fewshot_core.evaluators.inherited import representative
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
 from fewshot_core.paths import PathPolicy, make_paths
 from fewshot_core.recipe.schema import Recipe, SupernetSettings, TrainingSettings
@@ -235,6 +236,13 @@ class Session:
         return supernet.to(self.accelerator.device).eval()
 
     # -- scoring -----------------------------------------------------------------------------
+
+    def scored_in(self, architecture: Architecture) -> Region:
+        """The region whose supernet gives an architecture its score."""
+        settings = self.recipe.evaluator
+        if settings.name == "inherited" and settings.share_equal:
+            architecture = representative(self.root, architecture)
+        return self.tree.locate(architecture)
 
     def evaluator(self, tree: RegionTree | None = None) -> Evaluator:
         """The evaluator of the recipe; ``tree`` replaces the recipe's regions."""

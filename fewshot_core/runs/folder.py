@@ -26,7 +26,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from fewshot_core.errors import RunFolderError
+from fewshot_core.errors import FewshotError, RunFolderError
 from fewshot_core.recipe.load import differences, recipe_from_file, recipe_yaml
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region
@@ -60,7 +60,11 @@ class RunFolder:
         if not main:
             return folder
         folder._lock_or_fail()
-        cls.examine(path, recipe)
+        try:
+            cls.examine(path, recipe)
+        except FewshotError:
+            folder.close()
+            raise
         if not folder.file("recipe.yaml").exists():
             write_text(folder.file("overrides.txt"), "\n".join(overrides) + "\n")
             write_json(folder.file("environment.json"), environment())
