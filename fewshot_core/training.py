@@ -87,6 +87,7 @@ def train(
     _run(stage, prepared, objective, stream, paths, checkpoint, accelerator, console, state, model)
     checkpoint.finish(state, model.state_dict())
     accelerator.wait_for_everyone()
+    accelerator.free_memory()  # it would keep every model and optimiser it has prepared
     model.eval()
     return state
 
