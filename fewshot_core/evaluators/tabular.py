@@ -20,10 +20,14 @@ class TabularEvaluator:
 
     def __init__(self, space: SearchSpace, path: Path, column: str) -> None:
         self.path = path
+        self._space = space
         table = read_table(path, column)
         self._scores = {space.parse(genotype): value for genotype, value in table.items()}
 
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
         if architecture not in self._scores:
-            raise DataError(f"{self.path} has no row for architecture {list(architecture.choices)}")
+            raise DataError(
+                f"{self.path} has no row for architecture {self._space.genotype(architecture)}",
+                fix="add it, or search a smaller space",
+            )
         return {"score": self._scores[architecture]}

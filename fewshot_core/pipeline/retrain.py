@@ -32,7 +32,7 @@ def retrain(options: Mapping[str, Any]) -> None:
     Raises:
         FewshotError: There is no finished search, or the architecture is not of the space.
     """
-    session = Session.attach(options)
+    session = Session.attach(options, many=True)
     chosen = candidates(session, options.get("architecture"))
     for label, seed, architecture in chosen:
         train_candidate(session, label, seed, architecture)

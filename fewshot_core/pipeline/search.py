@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,11 +34,10 @@ def search(words: Sequence[str]) -> None:
     """
     loaded = load_recipe(words)
     session = start(loaded)
-    began = time.monotonic()
     if session.recipe.evaluator.name == "inherited":
         train_supernets(session)
     done = ask_and_tell(session)
-    record(session, done, time.monotonic() - began)
+    record(session, done)
     if session.recipe.audit.networks:
         audit(session, done)
     if session.folder.main:
@@ -117,7 +115,7 @@ def ask_and_tell(session: Session) -> list[Trial]:
         )
 
 
-def record(session: Session, done: list[Trial], seconds: float) -> None:
+def record(session: Session, done: list[Trial]) -> None:
     """Write the trials and the architecture found."""
     if not session.folder.main:
         return
@@ -146,7 +144,6 @@ def record(session: Session, done: list[Trial], seconds: float) -> None:
             "metrics": dict(best.metrics),
             "trial": best.number,
             "costs": session.costs.costs(best.architecture),
-            "search_seconds": round(seconds, 1),
         },
     )
     session.console.print(f"best of {len(done)} trials: {space.genotype(best.architecture)}")
@@ -161,7 +158,7 @@ def study_trials(session: Session) -> list[Trial]:
 def _study(session: Session) -> optuna.Study:
     storage = session.recipe.search.storage
     if storage:
-        return open_study(storage, session.recipe.recipe)
+        return open_study(storage, session.study_name)
     return open_study(f"sqlite:///{session.folder.file('study.db')}", "search")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from fewshot_core.evaluators import Evaluator, InheritedEvaluator, TabularEvalua
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
 from fewshot_core.paths import PathPolicy, make_paths
+from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.recipe.schema import Recipe, SupernetSettings, TrainingSettings
 from fewshot_core.region import Region, RegionTree
 from fewshot_core.registry import load_task
@@ -67,12 +69,23 @@ class Session:
     console: Console
 
     @classmethod
-    def attach(cls, options: Mapping[str, Any]) -> Session:
+    def attach(cls, options: Mapping[str, Any], *, many: bool = False) -> Session:
         """Open the run that ``run=DIR`` names, or ``runs/NAME`` for ``recipe=NAME``.
+
+        Args:
+            options: The words of the tool.
+            many: Whether the tool can share its work among processes.
 
         Raises:
             RunFolderError: There is no run at this place, or it is in use.
+            RecipeError: More processes than the tool can use.
         """
+        if not many and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise RecipeError(
+                "this tool uses one process",
+                found=f"{os.environ['WORLD_SIZE']} processes",
+                fix="start it with python instead of accelerate launch",
+            )
         run = options["run"]
         if run is None:
             if not options["recipe"]:
@@ -113,6 +126,12 @@ class Session:
         return self.task.costs(self.recipe, self.data.shape)
 
     @property
+    def study_name(self) -> str:
+        """Name of the study in a database of several: runs with other settings never share one."""
+        digest = hashlib.blake2b(recipe_yaml(self.recipe).encode(), digest_size=5).hexdigest()
+        return f"{self.recipe.recipe}-{digest}"
+
+    @property
     def limits(self) -> Limits:
         """The constraint."""
         return Limits(self.recipe.constraint.flops, self.recipe.constraint.params)
@@ -142,7 +161,7 @@ class Session:
             self.task.objective(network, settings, 1, self.accelerator)
         self.accelerator.free_memory()
         if self.recipe.search.storage and self.accelerator.is_main_process:
-            open_study(self.recipe.search.storage, self.recipe.recipe)
+            open_study(self.recipe.search.storage, self.study_name)
 
     # -- training ----------------------------------------------------------------------------
 

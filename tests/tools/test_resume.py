@@ -61,7 +61,7 @@ def outcome(run: Path) -> dict[str, Any]:
     return {
         "study": [(t.params, t.value, t.user_attrs) for t in complete],
         "trials": (run / "trials.csv").read_text(),
-        "found": {key: value for key, value in found.items() if key != "search_seconds"},
+        "found": found,
         "audit": [(run / name).read_text() for name in ("audit.csv", "audit.json")],
         "weights": weights(run, "checkpoints") | weights(run, "standalone"),
     }
