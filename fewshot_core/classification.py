@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -17,7 +17,7 @@ from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.objective import learning_rate
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.space import Architecture
-from fewshot_core.supernet import recalibrated
+from fewshot_core.supernet import Supernet, recalibrated
 
 
 class ClassificationObjective:
@@ -115,6 +115,14 @@ class ClassificationScorer:
                 loss += float(F.cross_entropy(logits, targets, reduction="sum"))
                 count += len(targets)
         return {"accuracy": 100.0 * correct / count, "loss": loss / count}
+
+    def score_many(
+        self, model: Supernet, architectures: Sequence[Architecture]
+    ) -> Iterator[tuple[Architecture, dict[str, float]]]:
+        """The same metrics as one by one, computing once what architectures have in common."""
+        with model.sharing([*self.calibration, *(images for images, _ in self.batches)]):
+            for architecture in model.sharing_order(architectures):
+                yield architecture, self.score(model, architecture)
 
 
 def _check_optimizer(name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fewshot_core.data import Batch
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.space import Architecture
+from fewshot_core.supernet import Supernet
 
 
 class Objective(Protocol):
@@ -41,6 +42,11 @@ class Scorer(Protocol):
 
     def score(self, model: nn.Module, architecture: Architecture | None) -> Mapping[str, float]:
         """Metrics; for a supernet of the given architecture."""
+
+    def score_many(
+        self, model: Supernet, architectures: Sequence[Architecture]
+    ) -> Iterator[tuple[Architecture, Mapping[str, float]]]:
+        """Metrics of many architectures of one supernet, in the order that suits it best."""
 
 
 def learning_rate(settings: TrainingSettings, step: int, steps: int, warmup: int) -> float:

@@ -164,7 +164,7 @@ def test_a_table_is_looked_up(table: Path) -> None:
 
 
 def test_an_architecture_that_a_table_lacks_is_an_error(table: Path) -> None:
-    with pytest.raises(DataError, match=r"table\.csv has no row for .*\[2, 2\]"):
+    with pytest.raises(DataError, match=r"table\.csv has no row for .*\[2,2\]"):
         TabularEvaluator(SPACE, table, "score").evaluate(architecture(2, 2))
 
 

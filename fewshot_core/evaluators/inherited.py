@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fewshot_core.evaluators.base import with_score
 from fewshot_core.objective import Scorer
@@ -49,12 +49,30 @@ class InheritedEvaluator:
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
         target = self.scored_as(architecture)
         if target not in self._known:
-            region = self.tree.locate(target)
-            if region not in self._supernets:
-                self._supernets[region] = self._supernet(region)
-            metrics = self._scorer.score(self._supernets[region], target)
+            metrics = self._scorer.score(self._of(self.tree.locate(target)), target)
             self._known[target] = with_score(metrics, self._score)
         return self._known[target]
+
+    def evaluate_many(
+        self, architectures: Sequence[Architecture]
+    ) -> Iterator[tuple[Architecture, Mapping[str, float]]]:
+        """Scores of architectures that are scored as themselves, region by region.
+
+        What architectures of a region have in common is computed once; the results are those of
+        :meth:`evaluate`.
+        """
+        by_region: dict[Region, list[Architecture]] = {leaf: [] for leaf in self.tree.leaves()}
+        for architecture in architectures:
+            by_region[self.tree.locate(architecture)].append(architecture)
+        for region, members in by_region.items():
+            if members:
+                for architecture, metrics in self._scorer.score_many(self._of(region), members):
+                    yield architecture, with_score(metrics, self._score)
+
+    def _of(self, region: Region) -> Supernet:
+        if region not in self._supernets:
+            self._supernets[region] = self._supernet(region)
+        return self._supernets[region]
 
 
 def representative(root: Region, architecture: Architecture) -> Architecture:

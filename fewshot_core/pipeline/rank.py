@@ -169,9 +169,6 @@ def score_all(
     space = session.root.space
     targets = {a: evaluator.scored_as(a) for a in architectures}
     distinct = list(dict.fromkeys(targets.values()))
-    # Region by region, so that one supernet's weights stay in the cache.
-    order = {region: index for index, region in enumerate(tree.leaves())}
-    distinct.sort(key=lambda a: order[tree.locate(a)])
     path = session.folder.file("scores", f"{name.split(',')[0]}.csv")
     path.parent.mkdir(parents=True, exist_ok=True)
     with ScoreLog(path, COLUMNS) as log:
@@ -180,10 +177,8 @@ def score_all(
             for row in log.rows
         }
         with session.console.progress(f"scoring, {name}", len(distinct), len(known)) as tick:
-            for architecture in distinct:
-                if architecture in known:
-                    continue
-                metrics = evaluator.evaluate(architecture)
+            missing = [a for a in distinct if a not in known]
+            for architecture, metrics in evaluator.evaluate_many(missing):
                 known[architecture] = {k: metrics[k] for k in COLUMNS[1:]}
                 row = {"architecture": space.genotype(architecture), **known[architecture]}
                 log.append([row])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,19 @@ class Supernet(nn.Module, ABC):
         Raises:
             RegionError: The architecture is not in the region.
         """
+
+    @contextmanager
+    def sharing(self, batches: Sequence[Tensor]) -> Iterator[None]:
+        """Inside, what several architectures compute alike on these very tensors may be kept.
+
+        Weights must not change inside. The default keeps nothing; a supernet whose architectures
+        have beginnings in common overrides it, and :meth:`sharing_order`.
+        """
+        yield
+
+    def sharing_order(self, architectures: Sequence[Architecture]) -> list[Architecture]:
+        """The architectures, those that have most in common next to each other."""
+        return list(architectures)
 
     def slice_parent(self, name: str, parent: Tensor, shape: torch.Size) -> Tensor | None:
         """The part of a larger tensor of the parent that this supernet takes over.

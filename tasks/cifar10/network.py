@@ -168,11 +168,14 @@ class CellSkeleton(nn.Module):
 
     def forward_features(self, x: Tensor, *cell_arguments: Any) -> Tensor:
         """``[B, in_chans, H, W]`` to ``[B, 4C, ceil(H/4), ceil(W/4)]``."""
-        x = self.stem(x)
+        return self.forward_cells(self.stem(x), *cell_arguments)
+
+    def forward_cells(self, x: Tensor, *cell_arguments: Any, first: int = 0) -> Tensor:
+        """The same from the output of the stem on; of the first stage, from cell ``first`` on."""
         for index, cells in enumerate(self.stages):
             if index:
                 x = self.reductions[index - 1](x)
-            for cell in cells:
+            for cell in list(cells)[first if index == 0 else 0 :]:
                 x = cell(x, *cell_arguments)
         return self.norm(x)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -19,6 +21,7 @@ from tasks.cifar10.network import (
     make_operation,
     run_cell,
 )
+from tasks.cifar10.shared import SharedResults
 from tasks.cifar10.space import CellSpace
 
 
@@ -80,8 +83,11 @@ class SharedCell(nn.Module):
             operations = {name: shared_operation(name, channels, affine) for name in names}
             self.edges[edge_key(target, source)] = nn.ModuleDict(operations)
 
-    def forward(self, x: Tensor, edges: list[Edge]) -> Tensor:
-        return run_cell(x, edges, self._operate)
+    def forward(self, x: Tensor, edges: list[Edge], shared: SharedResults | None = None) -> Tensor:
+        """``shared`` is given to the first cell alone, whose input is the same for every cell."""
+        if shared is None:
+            return run_cell(x, edges, self._operate)
+        return run_cell(x, edges, lambda e, v: shared.operation(e, lambda: self._operate(e, v)))
 
     def _operate(self, edge: Edge, x: Tensor) -> Tensor:
         target, source, operation = edge
@@ -107,6 +113,7 @@ class CellSupernet(Supernet):
     ) -> None:
         super().__init__(region)
         self.affine = affine
+        self._shared: SharedResults | None = None
         self.shape = {
             "channels": channels,
             "cells_per_stage": cells_per_stage,
@@ -118,7 +125,24 @@ class CellSupernet(Supernet):
     def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
         """``[B, in_chans, H, W]`` to logits ``[B, num_classes]``."""
         self.region.require(architecture)
-        return self.net(x, self._plan(architecture))
+        plan, shared = self._plan(architecture), self._shared
+        if shared is None or not shared.begin(plan, x):
+            return self.net(x, plan)
+        cell = self.net.stages[0][0](shared.stem(lambda: self.net.stem(x)), plan, shared)  # type: ignore[index]
+        return self.net.forward_head(self.net.forward_cells(cell, plan, first=1))
+
+    @contextmanager
+    def sharing(self, batches: Sequence[Tensor]) -> Iterator[None]:
+        """Keep outputs of the stem and of the first cell; see :class:`SharedResults`."""
+        self._shared = SharedResults(batches)
+        try:
+            yield
+        finally:
+            self._shared = None
+
+    def sharing_order(self, architectures: Sequence[Architecture]) -> list[Architecture]:
+        """By the edges from the input on, so that the last one changes fastest."""
+        return sorted(architectures, key=self._plan)
 
     def _plan(self, architecture: Architecture) -> list[Edge]:
         space = self.region.space
