@@ -5,6 +5,7 @@ import os
 import pickle
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -276,16 +277,20 @@ def test_a_file_of_another_kind_is_refused(
 # --- a disk that is full
 
 
-@pytest.fixture
+@contextmanager
 def tiny_disk() -> Iterator[None]:
-    """Files of this process may not grow beyond 200 bytes: writing fails as on a full disk."""
+    """Files of this process may not grow beyond 200 bytes: writing fails as on a full disk.
+
+    Around as little as possible, since pytest's own output may go to a file.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.usefixtures("tiny_disk")
 @pytest.mark.parametrize("kind", ["save", "finish", "annotate"])
 def test_a_full_disk_is_an_error_in_one_line(kind: str, stage: StageCheckpoint) -> None:
     def act() -> None:
@@ -296,7 +301,7 @@ def test_a_full_disk_is_an_error_in_one_line(kind: str, stage: StageCheckpoint) 
         else:
             stage.annotate({"text": "x" * 1000})
 
-    with pytest.raises(RunFolderError, match=r"cannot write .*stage") as caught:
+    with pytest.raises(RunFolderError, match=r"cannot write .*stage") as caught, tiny_disk():
         act()
     assert "\n" not in str(caught.value)
     assert "choose run=DIR" in str(caught.value)

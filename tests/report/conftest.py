@@ -104,7 +104,7 @@ def _trials(session: Session) -> list[Trial]:
 
 
 def _search(session: Session) -> None:
-    record(session, _trials(session), 12.0)
+    record(session, _trials(session))
 
 
 def _audit(session: Session) -> None:
