@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, nothing written")
     quick = parser.parse_args().quick
-    rounds, steps = (2, 12) if quick else (7, 60)
+    rounds, steps = (2, 12) if quick else (5, 50)
     recipe = load_recipe(["recipe=nasbench201"]).recipe
     images = _random_images(2_000 if quick else 10_000)
     training = measure_training(recipe, images, rounds, steps)
