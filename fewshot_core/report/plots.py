@@ -27,6 +27,9 @@ from fewshot_core.report.canvas import (
 )
 from fewshot_core.report.facts import AuditFacts, Correlation, RegionFacts, Retrained, TrialFacts
 
+LONG = 56
+"""Characters of a legend entry that still fits the width of a picture."""
+
 
 @styled
 def search_progress(trials: Sequence[TrialFacts], score_name: str) -> Figure:
@@ -141,7 +144,8 @@ def loss_curves(regions: Sequence[RegionFacts]) -> Figure:
     axes.set_ylim(0, 1.15 * max(float(s.max()) for s in smooth))
     axes.set(xlabel="training images seen", ylabel="training loss, running mean")
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
-    return with_legend(figure, axes, columns=2)
+    widest = max((len(region.id) for region in trained), default=0)
+    return with_legend(figure, axes, columns=2 if few and widest <= LONG // 2 else 1)
 
 
 @styled
@@ -225,4 +229,7 @@ def running_mean(values: Values) -> Values:
 
 
 def _short(label: str | None) -> str | None:
-    return label if label is None or len(label) <= 34 else f"{label[:32]}…"
+    """A long id without its middle: regions of one parent differ at the end."""
+    if label is None or len(label) <= LONG:
+        return label
+    return f"{label[: LONG // 2 - 1]}…{label[-(LONG // 2) :]}"

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from fewshot_core.pipeline.report import draw
 from fewshot_core.report import plots
 from fewshot_core.report.canvas import fence, save_picture, svg_text
-from fewshot_core.report.facts import Correlation, Retrained, TrialFacts, read_facts
+from fewshot_core.report.facts import Correlation, RegionFacts, Retrained, TrialFacts, read_facts
+from fewshot_core.runs.checkpoint import StageState
 
 from .conftest import MakeRun
 
@@ -108,3 +109,13 @@ def test_left_out_failures_are_mentioned() -> None:
 def test_a_correlation_is_written_with_real_minus_signs() -> None:
     text = plots.correlation_text(Correlation(-0.001, -0.5, 0.25))
     assert text == "τ 0.00 [−0.50, 0.25]"
+
+
+def test_long_region_names_leave_room_for_the_curves() -> None:
+    state = StageState(step=3, steps=3, images=192, history=[[0, 2.3], [1, 2.2], [2, 2.0]])
+    long = "edge_1_0=none+skip_connect+avg_pool_3x3,edge_2_0=nor_conv_1x1,nonlinear=3toinf"
+    regions = [RegionFacts("root", None, 0, 10, state)]
+    regions += [RegionFacts(f"{long}{n}", "root", 1, 5, state) for n in range(4)]
+    figure = plots.loss_curves(regions)
+    figure.draw_without_rendering()  # lays the figure out
+    assert figure.axes[0].get_position().width > 0.6
