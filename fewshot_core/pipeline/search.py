@@ -111,7 +111,7 @@ def ask_and_tell(session: Session) -> list[Trial]:
             accepts,
             count=recipe.search.trials,
             seed=derive_seed(recipe.seed, "search"),
-            on_trial=lambda done, best: tick(done, f"best {best:.2f}"),
+            on_trial=lambda done, best: tick(done, f"best {best:.4g}"),
         )
 
 
@@ -147,7 +147,7 @@ def record(session: Session, done: list[Trial]) -> None:
         },
     )
     session.console.print(f"best of {len(done)} trials: {space.genotype(best.architecture)}")
-    session.console.print(f"  score {best.score:.3f}, found in trial {best.number}")
+    session.console.print(f"  score {best.score:.4g}, found in trial {best.number}")
 
 
 def study_trials(session: Session) -> list[Trial]:

@@ -197,7 +197,7 @@ def _top_trials(page: Page) -> str:
         f"Best {len(top)} networks of the search",
         table(
             ["trial", "score", "parameters", "FLOPs", "region", "architecture"],
-            [(t.number, f"{t.score:.2f}", t.params, t.flops, t.region, t.genotype) for t in top],
+            [(t.number, f"{t.score:.4g}", t.params, t.flops, t.region, t.genotype) for t in top],
             code=[4, 5],
             marked=marked,
             caption=f"Score: {score_meaning(page.recipe, page.facts)}. Architectures that are the "

@@ -81,7 +81,7 @@ def summary(recipe: Recipe, facts: RunFacts, metric: str) -> list[str]:
         sentences.append(
             f"In {len(facts.trials):,} trials ({distinct:,} different architectures) the search "
             f"found a network with {costs['connected_params']:,.0f} parameters and "
-            f"{costs['connected_flops']:,.0f} FLOPs; its score is {facts.found['score']:.2f} "
+            f"{costs['connected_flops']:,.0f} FLOPs; its score is {facts.found['score']:.4g} "
             f"({score_meaning(recipe, facts)})."
         )
     if facts.retrained:
