@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 from rich.markup import escape
 from rich.table import Table
@@ -27,7 +28,9 @@ def ranking_table(rows: Mapping[str, RankFigures]) -> Table:
     """One row per predictor (name -> figures), in the given order."""
     table = Table(caption=_caption(rows) or None)
     for index, column in enumerate(_COLUMNS):
-        table.add_column(column, justify="right" if index else "left")
+        # A narrow terminal folds the names: cut short, the baselines could not be told apart.
+        justify: Literal["left", "right"] = "right" if index else "left"
+        table.add_column(column, justify=justify, overflow="fold", min_width=None if index else 14)
     for name, figures in rows.items():
         table.add_row(escape(name), *_cells(figures))
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+PLAIN_WIDTH = 140
+"""Columns of a line where the output is no terminal."""
 
 PLAIN_SECONDS = 15.0
 """Without a terminal, a progress line at most this often."""
@@ -33,7 +37,9 @@ class Console:
 
     def __init__(self, main: bool = True, rich: RichConsole | None = None) -> None:
         self.main = main
-        self.rich = rich or RichConsole(quiet=not main, highlight=False)
+        # Where nobody sets a width (a pipe, a log file), tables must not be cut to 80 columns.
+        width = None if sys.stdout.isatty() else PLAIN_WIDTH
+        self.rich = rich or RichConsole(quiet=not main, highlight=False, width=width)
 
     def print(self, *parts: Any) -> None:
         """A line, or anything rich can draw."""
