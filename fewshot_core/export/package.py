@@ -9,7 +9,7 @@ from typing import Any
 
 import timm
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fewshot_core.errors import FewshotError
@@ -82,11 +82,6 @@ def check_timm_folder(folder: Path, network: nn.Module, images: Tensor) -> float
     if difference > 1e-5:
         raise ExportError("the exported timm folder computes other logits", found=difference)
     return difference
-
-
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The weights of an export; safetensors hold no code."""
-    return load_file(folder / "model.safetensors")
 
 
 def _architecture(folder: Path) -> str:

@@ -128,7 +128,7 @@ def _rank_file(options: Mapping[str, Any]) -> None:
     table = task.costs(recipe, ImageShape(3, recipe.data.image_size or 32, 10))
     truth = Truth.read(options["truth"], options["column"], task.space(recipe), table)
     scores = truth.align(read_table(path, options["score_column"]), path)
-    _show(Console(), {path.stem: truth.figures(scores)} | truth.baselines(), truth)
+    Console().print(ranking_table({path.stem: truth.figures(scores)} | truth.baselines()))
 
 
 def _rank_run(options: Mapping[str, Any]) -> None:
@@ -145,7 +145,7 @@ def _rank_run(options: Mapping[str, Any]) -> None:
             values = np.array([sign * table[a][kind] for a in truth.architectures])
             rows[f"{name}, by {kind}"] = truth.figures(values)
     rows |= truth.baselines()
-    _show(session.console, rows, truth)
+    session.console.print(ranking_table(rows))
     if session.folder.main:
         write_ranking(session.folder, rows, options)
     session.folder.close()
@@ -199,7 +199,3 @@ def write_ranking(
         },
     )
     write_text(folder.file("ranking.md"), ranking_markdown(rows) + "\n")
-
-
-def _show(console: Console, rows: Mapping[str, RankFigures], truth: Truth) -> None:
-    console.print(ranking_table(rows))

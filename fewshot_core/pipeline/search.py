@@ -17,7 +17,7 @@ from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.scores import write_table
-from fewshot_core.search import Trial, best_trial, open_study, run_search, trials
+from fewshot_core.search import Trial, best_trial, open_study, run_search
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.strategies import make_sampler_factory
@@ -148,11 +148,6 @@ def record(session: Session, done: list[Trial]) -> None:
     )
     session.console.print(f"best of {len(done)} trials: {space.genotype(best.architecture)}")
     session.console.print(f"  score {best.score:.4g}, found in trial {best.number}")
-
-
-def study_trials(session: Session) -> list[Trial]:
-    """The trials of a finished search."""
-    return trials(_study(session), session.root)
 
 
 def _study(session: Session) -> optuna.Study:
