@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fewshot_core.classification import ClassificationScorer
 from fewshot_core.errors import ArchitectureError, DataError, RegionError
-from fewshot_core.evaluators import InheritedEvaluator, TabularEvaluator
+from fewshot_core.evaluators import InheritedEvaluator, ProxyEvaluator, TabularEvaluator
 from fewshot_core.evaluators.base import with_score
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
 from fewshot_core.region import Region, RegionTree
@@ -139,6 +139,59 @@ def test_with_score_keeps_the_metrics() -> None:
     assert with_score(metrics, "accuracy") == {"score": 50.0, **metrics}
     assert with_score(metrics, "loss") == {"score": -1.5, **metrics}
     assert metrics == {"accuracy": 50.0, "loss": 1.5}
+
+
+# --- untrained networks
+
+
+class Untrained(nn.Module):
+    """Knows which architecture it was built for."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+
+
+class Proxy:
+    """Scores a network by the total of its architecture, and notes it."""
+
+    def __init__(self) -> None:
+        self.asked: list[Architecture] = []
+
+    def __call__(self, network: nn.Module) -> float:
+        assert isinstance(network, Untrained)
+        self.asked.append(network.architecture)
+        return 10 * network.architecture.choices[0] + total(network.architecture)
+
+
+def test_untrained_networks_are_scored_by_the_proxy() -> None:
+    evaluator = ProxyEvaluator(ROOT, Untrained, Proxy())
+    assert evaluator.evaluate(architecture(1, 2)) == {"score": 13.0}
+
+
+def test_equal_untrained_networks_are_computed_once() -> None:
+    proxy = Proxy()
+    evaluator = ProxyEvaluator(ROOT, Untrained, proxy)
+    one, other = architecture(0, 2), architecture(2, 0)
+    assert evaluator.evaluate(other) == evaluator.evaluate(one) == {"score": 2.0}
+    assert proxy.asked == [one]
+    for each in [*SPACE.enumerate(), *SPACE.enumerate()]:
+        evaluator.evaluate(each)
+    assert len(proxy.asked) == 6
+
+
+def test_equal_untrained_networks_are_computed_apart_where_they_must_be() -> None:
+    proxy = Proxy()
+    evaluator = ProxyEvaluator(ROOT, Untrained, proxy, share_equal=False)
+    for each in [*SPACE.enumerate(), *SPACE.enumerate()]:
+        assert evaluator.evaluate(each)["score"] == 10 * each.choices[0] + total(each)
+    assert proxy.asked == list(SPACE.enumerate())
+
+
+def test_a_network_outside_the_root_does_not_stand_for_another() -> None:
+    proxy = Proxy()
+    ProxyEvaluator(ROOT.restrict("a", (1, 2)), Untrained, proxy).evaluate(architecture(2, 0))
+    assert proxy.asked == [architecture(2, 0)]
 
 
 # --- standalone and table

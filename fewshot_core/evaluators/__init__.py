@@ -2,6 +2,7 @@
 
 from fewshot_core.evaluators.base import Evaluator
 from fewshot_core.evaluators.inherited import InheritedEvaluator
+from fewshot_core.evaluators.proxy import ProxyEvaluator
 from fewshot_core.evaluators.tabular import TabularEvaluator
 
-__all__ = ["Evaluator", "InheritedEvaluator", "TabularEvaluator"]
+__all__ = ["Evaluator", "InheritedEvaluator", "ProxyEvaluator", "TabularEvaluator"]
