@@ -1,75 +1,112 @@
-"""The audit: are the supernet's scores worth anything? A few trainings from scratch tell."""
+"""The audit: may the scores be trusted? A few trainings from scratch tell, where no table exists.
+
+Who has a budget chooses among networks that cost about the same, and bigger networks being better
+makes any score look good. So the networks that are trained cost about as much as the one found.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fewshot_core.equal_cost import spread
+from fewshot_core.pipeline.candidates import COST, about_equal, scored
 from fewshot_core.pipeline.session import Session
 from fewshot_core.ranking import bootstrap_tau, kendall
 from fewshot_core.runs.files import write_json
 from fewshot_core.scores import write_table
-from fewshot_core.search import Trial
-from fewshot_core.space import Architecture
-
-BASELINES = ("connected_params", "connected_flops")
+from fewshot_core.search import Trial, best_trial
+from fewshot_core.trust import BASELINES, Evidence, judge, span
 
 
 def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
-    """Train ``audit.networks`` scored architectures from scratch and correlate.
+    """Train ``audit.networks`` scored architectures of about equal cost and correlate.
 
-    They are spread evenly over the ranks of the search's distinct architectures, trained on the
-    training part and measured on the validation part. Beside Kendall's tau of the scores, with a
-    95 % bootstrap interval, stands that of the costs. Written to ``audit.csv`` and ``audit.json``.
+    They are spread evenly over the ranks of their scores, trained on the training part and measured
+    on the validation part. Beside Kendall's tau of the scores, with a 95 % bootstrap interval,
+    stands that of the costs. Written to ``audit.csv`` and ``audit.json``. Every process of a run
+    has to call it: all of them choose the same networks and train them together.
 
     Args:
         session: The run.
         done: The trials of its search.
 
     Returns:
-        What ``audit.json`` holds; None where the search met fewer than three networks.
+        What ``audit.json`` holds; None where there are fewer than three networks to train.
     """
-    chosen = spread(session, done, session.recipe.audit.networks)
+    settings, metric = session.recipe.audit, session.task.metric
+    candidates = scored(session, about_equal(session, done))
+    chosen = [candidates[i] for i in spread([c.score for c in candidates], settings.networks)]
     if len(chosen) < 3:
+        session.console.print(f"audit: not made, there are {len(chosen)} networks to compare")
         return None
-    rows: list[dict[str, Any]] = []
-    for trial in chosen:
-        metrics = session.train_standalone(trial.architecture, session.recipe.audit.epochs)
-        costs = session.costs.costs(trial.architecture)
+    rows = []
+    for candidate in chosen:
+        metrics = session.train_standalone(candidate.architecture, settings.epochs)
         rows.append(
             {
-                "architecture": session.root.space.genotype(trial.architecture),
-                "score": trial.score,
-                "accuracy": metrics[session.task.metric],
-                **{name: int(costs[name]) for name in BASELINES},
+                "architecture": session.root.space.genotype(candidate.architecture),
+                "trial": candidate.trial,
+                "score": candidate.score,
+                metric: metrics[metric],
+                **{name: int(candidate.costs[name]) for name in BASELINES},
             }
         )
-    truth = [row["accuracy"] for row in rows]
-    scores = [row["score"] for row in rows]
-    low, high = bootstrap_tau(scores, truth)
-    result: dict[str, Any] = {
-        "networks": len(rows),
-        "epochs": session.recipe.audit.epochs,
-        "tau": kendall(scores, truth),
-        "interval": [low, high],
-        "baselines": {name: kendall([row[name] for row in rows], truth) for name in BASELINES},
+    found = session.costs.costs(best_trial(done).architecture)[COST]
+    result = {
+        "epochs": settings.epochs,
+        "metric": metric,
+        "candidates": len(candidates),
+        **figures(rows, metric, int(found)),
     }
     if session.folder.main:
         write_table(session.folder.file("audit.csv"), rows, list(rows[0]))
         write_json(session.folder.file("audit.json"), result)
+    low, high = result["interval"]
+    costs = [f"of {BASELINES[name]} {tau:.2f}" for name, tau in result["baselines"].items()]
     session.console.print(
-        f"audit: tau of the scores over {len(rows)} trained networks {result['tau']:.2f} "
-        f"[{low:.2f}, {high:.2f}], of connected parameters "
-        f"{result['baselines']['connected_params']:.2f}"
+        f"audit: trained {len(rows)} networks of "
+        f"{span(result['cost']['lowest'], result['cost']['highest'])} FLOPs; tau of the scores "
+        f"{result['tau']:.2f} [{low:.2f}, {high:.2f}], {', '.join(costs)}"
     )
+    session.console.print(f"  {result['verdict']}")
     return result
 
 
-def spread(session: Session, done: list[Trial], count: int) -> list[Trial]:
-    """``count`` distinct architectures at even distances in the order of their scores."""
-    distinct: dict[Architecture, Trial] = {}
-    for trial in done:
-        distinct.setdefault(session.root.space.canonical(trial.architecture), trial)
-    ordered = sorted(distinct.values(), key=lambda trial: (trial.score, trial.number))
-    if len(ordered) <= count:
-        return ordered
-    return [ordered[round(i * (len(ordered) - 1) / (count - 1))] for i in range(count)]
+def figures(rows: Sequence[Mapping[str, Any]], metric: str, found: int) -> dict[str, Any]:
+    """What trained networks show about their scores.
+
+    Args:
+        rows: For each network ``score``, the metric and the costs.
+        metric: The key of what was measured, higher is better.
+        found: Cost of the network that the search found.
+
+    Returns:
+        Figures and verdict, ready for JSON.
+    """
+    truth = [row[metric] for row in rows]
+    scores = [row["score"] for row in rows]
+    costs = [row[COST] for row in rows]
+    tau, (low, high) = kendall(scores, truth), bootstrap_tau(scores, truth)
+    baselines = {name: kendall([row[name] for row in rows], truth) for name in BASELINES}
+    evidence = Evidence(
+        networks=len(rows),
+        tau=tau,
+        low=low,
+        high=high,
+        baselines=baselines,
+        lowest=min(costs),
+        highest=max(costs),
+        middle=found,
+        differ=len(set(truth)) > 1,
+    )
+    judgement = judge(evidence)
+    return {
+        "networks": len(rows),
+        "cost": {"measure": COST, "found": found, "lowest": min(costs), "highest": max(costs)},
+        "tau": tau,
+        "interval": [low, high],
+        "baselines": baselines,
+        "trust": judgement.state,
+        "verdict": judgement.sentence,
+    }

@@ -15,6 +15,7 @@ from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json
 from fewshot_core.runs.folder import file_name
 from fewshot_core.scores import read_table
+from fewshot_core.trust import Evidence
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,12 @@ class Correlation:
 
 @dataclass(frozen=True)
 class AuditFacts:
-    """The audit: what was measured of the trained networks, in one order, and the correlations."""
+    """The audit: what was measured of the trained networks, in one order, and the correlations.
+
+    Attributes:
+        found: Connected FLOPs of the network that the search found; None: unknown.
+        candidates: Number of networks that the trained ones were chosen from; None: unknown.
+    """
 
     epochs: float
     scores: list[float]
@@ -49,6 +55,23 @@ class AuditFacts:
     costs: Mapping[str, list[float]]
     of_scores: Correlation
     of_costs: Mapping[str, Correlation]
+    found: float | None = None
+    candidates: int | None = None
+
+    def evidence(self) -> Evidence:
+        """What the verdict is made of."""
+        flops = self.costs["connected_flops"]
+        return Evidence(
+            networks=len(self.values),
+            tau=self.of_scores.tau,
+            low=self.of_scores.low,
+            high=self.of_scores.high,
+            baselines={name: value.tau for name, value in self.of_costs.items()},
+            lowest=min(flops),
+            highest=max(flops),
+            middle=self.found,
+            differ=len(set(self.values)) > 1,
+        )
 
 
 @dataclass(frozen=True)
@@ -116,10 +139,11 @@ def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
         RunFolderError: A file is damaged.
         DataError: A table is damaged.
     """
+    found = _optional(run / "found.json")
     return RunFacts(
         trials=_trials(run / "trials.csv"),
-        found=_optional(run / "found.json"),
-        audit=_audit(run),
+        found=found,
+        audit=_audit(run, found),
         regions=_regions(run),
         ranking=_ranking(run),
         retrained=retrained or [],
@@ -189,22 +213,29 @@ def _trials(path: Path) -> list[TrialFacts]:
     return [trial for trial in trials if math.isfinite(trial.score)]
 
 
-def _audit(run: Path) -> AuditFacts | None:
+def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:
     summary = _optional(run / "audit.json")
     if summary is None or not (run / "audit.csv").exists():
         return None
     try:
         rows = _rows(run / "audit.csv")
         scores = [float(row["score"]) for row in rows]
-        values = [float(row["accuracy"]) for row in rows]
+        # Runs of earlier versions name no metric and compare networks of any cost.
+        values = [float(row[summary.get("metric", "accuracy")]) for row in rows]
         costs = {name: [float(row[name]) for row in rows] for name in summary["baselines"]}
         of_costs = {
             name: Correlation(float(tau), *bootstrap_tau(costs[name], values))
             for name, tau in summary["baselines"].items()
         }
         of_scores = Correlation(float(summary["tau"]), *map(float, summary["interval"]))
-        return AuditFacts(summary["epochs"], scores, values, costs, of_scores, of_costs)
-    except (KeyError, TypeError, ValueError) as error:
+        middle = float(found["costs"]["connected_flops"]) if found is not None else None
+        candidates = summary.get("candidates")
+        audit = AuditFacts(
+            summary["epochs"], scores, values, costs, of_scores, of_costs, middle, candidates
+        )
+        audit.evidence()  # fails here rather than in the page where rows or costs are missing
+        return audit
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunFolderError(f"the audit in {run} is damaged", found=repr(error)) from None
 
 

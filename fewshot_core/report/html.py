@@ -11,9 +11,11 @@ from fewshot_core.report.page import Page
 from fewshot_core.report.ranking_table import ranking_table
 from fewshot_core.report.words import (
     LEVEL,
+    PROXIES,
     images,
     score_meaning,
     summary,
+    uses_validation,
     verdict,
     with_unit,
 )
@@ -68,11 +70,11 @@ def _summary(page: Page) -> str:
             f'<div class="{kind}"><strong>{escape(result.headline)}</strong> '
             f"{escape(result.text)}</div>"
         )
-    elif page.facts.trials and page.recipe.evaluator.name == "inherited":
+    elif page.facts.trials and page.recipe.evaluator.name in ("inherited", *PROXIES):
         parts.append(
             _hint(
                 "Whether the scores may be trusted was not checked. An audit trains some networks "
-                "from scratch: start a new run with audit.networks=8."
+                "from scratch: start a new run with audit.networks=12."
             )
         )
     return "".join(parts)
@@ -214,7 +216,9 @@ def _data(page: Page) -> str:
     again = ", then with the training images to retrain"
     use = {
         "train": "to train supernets and networks",
-        "validation": "to score architectures"
+        "validation": (
+            "to score architectures" if uses_validation(page.recipe) else "to audit the scores"
+        )
         + (again if page.recipe.retrain.use_validation else ""),
         "test": "for the retrained networks, once",
     }

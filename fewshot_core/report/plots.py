@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 from scipy.stats import rankdata
@@ -86,22 +87,27 @@ def score_against_cost(
 @styled
 def audit_scatter(audit: AuditFacts, score_name: str, truth_name: str) -> Figure:
     """What the scores say, and what connected parameters say, against trained networks."""
-    figure, (left, right) = new_figure(2)
     values = np.array(audit.values)
     scores, params = np.array(audit.scores), np.array(audit.costs["connected_params"])
-    for axes, x, colour, title, correlation in (
-        (left, scores, BLUE, "by score", audit.of_scores),
-        (right, params, ORANGE, "by parameters (baseline)", audit.of_costs["connected_params"]),
-    ):
+    # Networks of exactly equal cost would be a column of dots that says nothing.
+    panels = 2 if np.ptp(params) else 1
+    figure, (left, *others) = new_figure(panels)
+
+    def draw(axes: Axes, x: Values, colour: str, title: str, correlation: Correlation) -> None:
         start = fence(x) if axes is left else None
         dots(axes, x, values, colour, "", lowest=fence(values), leftmost=start, size=38, alpha=1)
         axes.set_ylim(bottom=fence(values))
         axes.set_xlim(left=start)
         axes.set_title(f"{title}\n{correlation_text(correlation)}", loc="left")
+
+    draw(left, scores, BLUE, "by score", audit.of_scores)
     left.set(xlabel=score_name, ylabel=truth_name)
-    right.set(xlabel="connected parameters")
-    right.xaxis.set_major_locator(MaxNLocator(4))
-    right.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    for right in others:
+        correlation = audit.of_costs["connected_params"]
+        draw(right, params, ORANGE, "by parameters (baseline)", correlation)
+        right.set(xlabel="connected parameters")
+        right.xaxis.set_major_locator(MaxNLocator(4))
+        right.xaxis.set_major_formatter(EngFormatter(sep=" "))
     return figure
 
 

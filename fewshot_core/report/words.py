@@ -12,11 +12,9 @@ from scipy.stats import ttest_ind
 
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
+from fewshot_core.trust import BASELINES, judge, span
 
-BASELINES = {
-    "connected_params": "the number of connected parameters",
-    "connected_flops": "connected FLOPs",
-}
+PROXIES = {"synflow": "SynFlow", "naswot": "NASWOT"}
 LEVEL = 0.05
 """Two groups of seeds differ clearly where Welch's t-test gives a p below this."""
 
@@ -40,6 +38,8 @@ def score_name(recipe: Recipe) -> str:
     settings = recipe.evaluator
     if settings.name == "table":
         return f"{settings.column} in {Path(str(settings.table)).name}"
+    if settings.name in PROXIES:
+        return f"{PROXIES[settings.name]}, untrained network"
     kind = {"accuracy": "validation accuracy", "loss": "negative validation loss"}.get(
         settings.score, f"validation {settings.score}"
     )
@@ -52,6 +52,8 @@ def score_meaning(recipe: Recipe, facts: RunFacts) -> str:
     settings = recipe.evaluator
     if settings.name == "table":
         return f"column {settings.column} of {settings.table}"
+    if settings.name in PROXIES:
+        return f"{PROXIES[settings.name]} of the untrained network; only its order means anything"
     count = images(facts, "validation")
     if settings.images is not None:
         count = f"{settings.images:,} of the {count}"
@@ -64,6 +66,11 @@ def score_meaning(recipe: Recipe, facts: RunFacts) -> str:
         else f"weights trained from scratch for {settings.epochs:g} epochs"
     )
     return f"{kind} on {count} validation images with {weights}"
+
+
+def uses_validation(recipe: Recipe) -> bool:
+    """Whether scores are measured on the validation images."""
+    return recipe.evaluator.name in ("inherited", "standalone")
 
 
 def images(facts: RunFacts, part: str) -> str:
@@ -138,40 +145,33 @@ def comparison(found: Sequence[float], other: Sequence[float], metric: str) -> s
 
 
 def verdict(audit: AuditFacts, facts: RunFacts) -> Verdict:
-    """Whether the scores may be trusted.
-
-    They may if the interval of tau lies above 0 and tau above that of every baseline: whoever
-    could have ranked as well by counting parameters has learned nothing from a supernet.
-    """
-    tau = audit.of_scores
+    """The sentence of :func:`fewshot_core.trust.judge`, and how it came about."""
+    evidence = audit.evidence()
+    judgement = judge(evidence)
+    trusted = judgement.state == "trusted"
     name, best = max(audit.of_costs.items(), key=lambda item: item[1].tau)
     baseline = BASELINES.get(name, name)
-    chance, beaten = not tau.low > 0, tau.tau > best.tau
-    faults = []
-    if chance and tau.high < 0:
-        faults.append("the whole interval is below 0, so the scores put worse networks first")
-    elif chance:
-        faults.append("the interval includes 0, so the order that the scores give may be chance")
-    if not beaten:
-        faults.append(f"the scores do not beat {baseline}, which costs nothing to count")
+    among = f" of {audit.candidates:,} candidates" if audit.candidates is not None else ""
+    cost = span(evidence.lowest, evidence.highest)
+    found = "" if audit.found is None else f" (the found one has {audit.found:,.0f})"
+    equal = all(len(set(values)) == 1 for values in audit.costs.values())
+    counting = (
+        "They all have as many parameters and FLOPs, so counting those says nothing."
+        if equal
+        else f"Of {baseline}, the best baseline, it is {spoken(best)}."
+    )
     parts = [
-        f"{len(audit.values)} networks of the search, spread over the ranks, were trained from "
-        f"scratch for {audit.epochs:g} epochs and measured on the {images(facts, 'validation')} "
-        f"validation images. Kendall's τ (1: the same order, 0: chance) between the scores and "
-        f"these results is {spoken(tau)}; "
-        f"of {baseline} it is {spoken(best)}."
+        f"{evidence.networks} networks of {cost} connected FLOPs{found}, spread over the ranks of "
+        f"the scores{among}, were trained from scratch for {audit.epochs:g} epochs and measured "
+        f"on the {images(facts, 'validation')} validation images. Kendall's τ (1: the same order, "
+        f"0: chance) between the scores and these results is {spoken(audit.of_scores)}. {counting}"
     ]
-    if faults:
-        parts.append(f"{_sentence(' and '.join(faults))}.")
-        return Verdict(False, "The audit says: do not trust the scores.", " ".join(parts))
-    if best.tau >= tau.low:
+    if trusted and best.tau >= audit.of_scores.low:
         parts.append(
-            f"The order is better than chance; that it is better than that of {baseline} is not "
-            "certain, because the interval includes the baseline's τ."
+            f"That the scores order better than {baseline} is not certain, because the interval "
+            "includes the baseline's τ."
         )
-    else:
-        parts.append("The order is better than chance and better than the baseline's.")
-    return Verdict(True, "The audit says: the scores may be trusted.", " ".join(parts))
+    return Verdict(trusted, judgement.sentence, " ".join(parts))
 
 
 def spoken(value: Correlation) -> str:
@@ -180,7 +180,3 @@ def spoken(value: Correlation) -> str:
         return f"{value.tau:z.2f}".replace("-", "−")
     text = f"{value.tau:z.2f} (95 % interval {value.low:z.2f} to {value.high:z.2f})"
     return text.replace("-", "−")
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

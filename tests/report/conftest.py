@@ -12,10 +12,11 @@ import torch
 
 from fewshot_core.cost import CostTable
 from fewshot_core.pipeline import session as session_module
+from fewshot_core.pipeline.audit import figures
 from fewshot_core.pipeline.rank import write_ranking
 from fewshot_core.pipeline.search import record
 from fewshot_core.pipeline.session import Session
-from fewshot_core.ranking import bootstrap_tau, kendall, rank_figures
+from fewshot_core.ranking import rank_figures
 from fewshot_core.recipe.schema import Recipe, SplitSettings
 from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageState
@@ -23,7 +24,7 @@ from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.scores import ScoreLog, write_table
-from fewshot_core.search import Trial
+from fewshot_core.search import Trial, best_trial
 from fewshot_core.space import SearchSpace
 from tasks.cifar10.space import nasbench201
 from tasks.cifar10.task import CellSettings
@@ -52,7 +53,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
             recipe="demo",
             description="a <b>demo</b>",
             network=CellSettings(),
-            split=SplitSettings(by="decision", decision="edge_1_0"),
+            split=SplitSettings(by="decision", decision="edge_1_0", when="always"),
             **settings,
         )
         folder = RunFolder.start(tmp_path / name, recipe, ["seed=0"])
@@ -108,29 +109,24 @@ def _search(session: Session) -> None:
 
 
 def _audit(session: Session) -> None:
+    best = best_trial(_trials(session))
+    flops = int(session.costs.costs(best.architecture)["connected_flops"])
     rows = [
         {
             "architecture": session.root.space.genotype(trial.architecture),
+            "trial": trial.number,
             "score": trial.score,
             "accuracy": 90.0 + i,
             "connected_params": 1000 + 7 * (i % 3),
-            "connected_flops": 1000,
+            "connected_flops": flops,
         }
-        for i, trial in enumerate(_trials(session)[:7])
+        for i, trial in enumerate(_trials(session)[:9])
     ]
-    truth = [row["accuracy"] for row in rows]
-    scores = [row["score"] for row in rows]
-    names = ("connected_params", "connected_flops")
+    shown = figures(rows, "accuracy", flops)
     write_table(session.folder.file("audit.csv"), rows, list(rows[0]))
     write_json(
         session.folder.file("audit.json"),
-        {
-            "networks": len(rows),
-            "epochs": 5.0,
-            "tau": kendall(scores, truth),
-            "interval": list(bootstrap_tau(scores, truth)),
-            "baselines": {name: kendall([r[name] for r in rows], truth) for name in names},
-        },
+        {"epochs": 5.0, "metric": "accuracy", "candidates": 30, **shown},
     )
 
 

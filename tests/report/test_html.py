@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from fewshot_core.report.html import render
 from fewshot_core.report.markup import from_rich, inline_svg, table
 from fewshot_core.report.page import Page, Picture
 from fewshot_core.report.ranking_table import ranking_table
-from fewshot_core.runs.files import write_text
+from fewshot_core.runs.files import read_json, write_json, write_text
 
 from .conftest import STAGES, MakeRun
 
@@ -114,7 +115,7 @@ def test_a_stage_may_be_missing(make_run: MakeRun, missing: str) -> None:
         assert "has not been retrained yet" in text
         assert f"tools/retrain.py run={session.folder.path}" in text
     if missing == "audit":
-        assert "audit.networks=8" in text
+        assert "audit.networks=12" in text
         assert "verdict" not in text.partition("</style>")[2]
     if missing == "search":
         assert "The search has not ended" in text
@@ -144,6 +145,35 @@ def test_the_ranking_picture_needs_the_truth_and_the_table_does_not(make_run: Ma
     reader = Reader(write_report(session).read_text())
     assert "Ranking" in reader.headings
     assert not session.folder.file("pictures", "ranking.svg").exists()
+
+
+def test_the_page_says_what_the_audit_says(make_run: MakeRun) -> None:
+    session = make_run()
+    said = read_json(session.folder.file("audit.json"))
+    assert escape(said["verdict"]) in write_report(session).read_text()
+
+
+def test_an_audit_of_an_earlier_version_is_reported(make_run: MakeRun) -> None:
+    """It trained networks of any cost, and its files say less."""
+    session = make_run()
+    old = read_json(session.folder.file("audit.json"))
+    for name in ("metric", "candidates", "cost", "trust", "verdict"):
+        del old[name]
+    write_json(session.folder.file("audit.json"), old)
+    lines = ["architecture,score,accuracy,connected_params,connected_flops"]
+    lines += [f"a{i},{i}.5,{90 + i},{1000 + i},{1000 + 900 * i}" for i in range(9)]
+    write_text(session.folder.file("audit.csv"), "\n".join(lines) + "\n")
+    text = write_report(session).read_text()
+    assert "Not shown whether these scores may be trusted" in text
+    assert "9 trained networks differ in cost (1,000 to 8,200 FLOPs" in text
+
+
+@pytest.mark.parametrize("table", ["architecture,score\n", "a,b\n1,2\n", ""])
+def test_an_audit_without_its_rows_is_damaged(make_run: MakeRun, table: str) -> None:
+    session = make_run()
+    write_text(session.folder.file("audit.csv"), table)
+    with pytest.raises(RunFolderError, match=r"audit in .* is damaged"):
+        write_report(session)
 
 
 def test_nothing_to_report_on_is_one_line(make_run: MakeRun) -> None:

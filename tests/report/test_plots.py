@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -47,6 +48,14 @@ def test_every_picture_is_saved_as_well_formed_svg_and_png(
         assert root.tag.endswith("svg")
         assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
     assert not [p for p in tmp_path.iterdir() if p.name.endswith(".part")]
+
+
+def test_parameters_are_drawn_where_they_differ(make_run: MakeRun) -> None:
+    audit = read_facts(make_run().folder.path).audit
+    assert audit is not None
+    assert len(plots.audit_scatter(audit, "s", "t").axes) == 2
+    equal = replace(audit, costs={name: [1000.0] * 9 for name in audit.costs})
+    assert len(plots.audit_scatter(equal, "s", "t").axes) == 1
 
 
 def test_the_same_picture_is_the_same_text(make_run: MakeRun) -> None:

@@ -1,0 +1,131 @@
+"""Candidates of an audit: networks of about equal cost, of the search and drawn at random."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from accelerate.utils import broadcast_object_list
+
+from fewshot_core.equal_cost import near_cost
+from fewshot_core.evaluators.agreed import AgreedEvaluator
+from fewshot_core.pipeline.session import Session
+from fewshot_core.scores import ScoreLog
+from fewshot_core.search import Trial, best_trial
+from fewshot_core.seeds import derive_seed
+from fewshot_core.space import Architecture
+
+COST = "connected_flops"
+"""The cost that is about equal: the one that users limit most."""
+
+CHOICE = 3
+"""Candidates for each network that is trained, so that scores can differ between those taken."""
+
+DRAWS = 20_000
+"""Architectures looked at for their cost; a space that has no more is looked at as a whole."""
+
+LOG = ("architecture", "score")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture that may be trained.
+
+    Attributes:
+        architecture: The architecture.
+        costs: Its figures, as of :meth:`fewshot_core.cost.CostTable.costs`.
+        score: Higher is better; nan before the evaluator was asked for it.
+        trial: The trial of the search that met it; None where it was drawn for the audit.
+    """
+
+    architecture: Architecture
+    costs: Mapping[str, float]
+    score: float = math.nan
+    trial: int | None = None
+
+
+def about_equal(session: Session, done: list[Trial]) -> list[Candidate]:
+    """Distinct connected networks that cost about as much as the one found.
+
+    Those of the search come first, the found one before all; the drawn ones have no score yet.
+    """
+    space, networks = session.root.space, session.recipe.audit.networks
+    best = best_trial(done)
+    middle = session.costs.costs(best.architecture)[COST]
+    pool: dict[Architecture, Candidate] = {}
+    for trial in [best, *done]:
+        architecture = trial.architecture
+        if math.isfinite(trial.score) and space.connected(architecture) is not None:
+            costs = session.costs.costs(architecture)
+            candidate = Candidate(architecture, costs, trial.score, trial.number)
+            pool.setdefault(space.canonical(architecture), candidate)
+    met = len(pool)
+    # Only costs are needed to look for the nearest, and they are looked up, not measured.
+    near = sorted(_drawn(session), key=lambda candidate: abs(candidate.costs[COST] - middle))
+    for candidate in near:
+        if len(pool) >= met + _further(session):
+            break
+        pool.setdefault(space.canonical(candidate.architecture), candidate)
+    every = list(pool.values())
+    prices = [candidate.costs[COST] for candidate in every]
+    return [every[i] for i in near_cost(prices, middle, CHOICE * networks, networks)]
+
+
+def _further(session: Session) -> int:
+    """How many architectures are scored for the audit alone."""
+    # Scores by standalone training cost a training each, more than the audit itself.
+    standalone = session.recipe.evaluator.name == "standalone"
+    return 0 if standalone else session.recipe.audit.candidates
+
+
+def _drawn(session: Session) -> Iterator[Candidate]:
+    """Random feasible connected architectures, in the same order on every process."""
+    if not _further(session):
+        return
+    rng = random.Random(derive_seed(session.recipe.seed, "audit"))
+    region = session.root
+    if region.box_size() <= DRAWS:
+        architectures = list(region.enumerate())
+        rng.shuffle(architectures)
+    else:
+        architectures = [region.sample(rng) for _ in range(DRAWS)]
+    for architecture in architectures:
+        costs = session.costs.costs(architecture)
+        if session.limits.allow(costs) and region.space.connected(architecture) is not None:
+            yield Candidate(architecture, costs)
+
+
+def scored(session: Session, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates with their scores, without those whose score is no number.
+
+    Such a score has no rank, and no search would choose it either. Scores that a killed run has
+    kept are read from ``audit-scores.csv``.
+    """
+    asked = [c.architecture for c in candidates if c.trial is None]
+    scores = _scores(session, asked) if asked else {}
+    both = [replace(c, score=scores.get(c.architecture, c.score)) for c in candidates]
+    return [candidate for candidate in both if math.isfinite(candidate.score)]
+
+
+def _scores(session: Session, architectures: Sequence[Architecture]) -> dict[Architecture, float]:
+    space, path = session.root.space, session.folder.file("audit-scores.csv")
+    with ExitStack() as stack:
+        log = stack.enter_context(ScoreLog(path, LOG)) if session.folder.main else None
+        kept = {row["architecture"]: float(row["score"]) for row in log.rows} if log else {}
+        # Only the main process reads the file, and what one skips all have to skip.
+        known: dict[str, float] = broadcast_object_list([kept])[0]
+        evaluator = AgreedEvaluator(session.evaluator())
+        tick = stack.enter_context(session.console.progress("audit, scores", len(architectures)))
+        scores = {}
+        for architecture in architectures:
+            genotype = space.genotype(architecture)
+            if genotype not in known:
+                known[genotype] = evaluator.evaluate(architecture)["score"]
+                if log is not None:
+                    log.append([{"architecture": genotype, "score": known[genotype]}])
+            scores[architecture] = known[genotype]
+            tick(len(scores))
+    return scores
