@@ -29,6 +29,7 @@ lint: $(VENV)/.installed
 
 bench-quick: $(VENV)/.installed
 	$(BIN)/python benchmarks/speed.py --quick
+	$(BIN)/python benchmarks/ranking.py --quick
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -61,11 +61,13 @@ class ClassificationObjective:
         for index, architecture in enumerate(architectures):
             last = index == len(architectures) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                with self.accelerator.autocast():
-                    logits = call(self.model, images, architecture)
-                    loss = F.cross_entropy(
-                        logits.float(), targets, label_smoothing=self.settings.label_smoothing
-                    )
+                loss = classification_loss(
+                    self.model,
+                    (images, targets),
+                    architecture,
+                    self.accelerator,
+                    self.settings.label_smoothing,
+                )
                 self.accelerator.backward(loss / len(architectures))
             total += loss.detach() / len(architectures)
         logged = {"loss": total}
@@ -123,6 +125,20 @@ class ClassificationScorer:
         with model.sharing([*self.calibration, *(images for images, _ in self.batches)]):
             for architecture in model.sharing_order(architectures):
                 yield architecture, self.score(model, architecture)
+
+
+def classification_loss(
+    model: nn.Module,
+    batch: Batch,
+    architecture: Architecture | None,
+    accelerator: Accelerator,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Mean cross-entropy of a batch, a scalar in float32."""
+    images, targets = batch
+    with accelerator.autocast():
+        logits = call(model, images, architecture)
+        return F.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
 
 
 def _check_optimizer(name: str) -> None:

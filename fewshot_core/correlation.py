@@ -22,6 +22,9 @@ from fewshot_core.errors import DataError
 
 Vector = NDArray[np.float64]
 
+ISO_MINIMUM = 30
+"""Architectures of equal cost that make a group."""
+
 
 @dataclass(frozen=True)
 class IsoCost:
@@ -61,7 +64,7 @@ def iso_cost_tau(
     truth: ArrayLike,
     costs: ArrayLike,
     connected: ArrayLike,
-    minimum: int = 30,
+    minimum: int = ISO_MINIMUM,
 ) -> IsoCost:
     """Tau-b inside groups of exactly equal cost, averaged with the group sizes as weights.
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fewshot_core.correlation import (
+    ISO_MINIMUM,
     IsoCost,
     Vector,
     bootstrap_tau,
@@ -28,6 +29,7 @@ from fewshot_core.correlation import (
 from fewshot_core.errors import DataError
 
 __all__ = [
+    "ISO_MINIMUM",
     "IsoCost",
     "RandomFigures",
     "RankFigures",
@@ -98,6 +100,7 @@ def rank_figures(
     costs: ArrayLike,
     connected: ArrayLike,
     canonical: Sequence[Hashable],
+    iso_minimum: int = ISO_MINIMUM,
 ) -> RankFigures:
     """All figures of one predictor.
 
@@ -106,6 +109,7 @@ def rank_figures(
         connected: Booleans [n]; see :func:`iso_cost_tau`.
         canonical: n ids, equal for architectures that are the same network. For the distinct
             figures each id counts once, with the mean score and the mean truth of its class.
+        iso_minimum: Smallest group of equal cost that counts for the iso-cost figure.
 
     Raises:
         DataError: No architecture, a value that is not finite, or lengths that differ.
@@ -117,7 +121,7 @@ def rank_figures(
     distinct_scores, distinct_truth = _class_means(scores, classes), _class_means(truth, classes)
     top10, top1 = _top(truth, percent=10), _top(truth, percent=1)
     best = truth[scores == scores.max()]
-    iso_cost = iso_cost_tau(scores, truth, costs, connected)
+    iso_cost = iso_cost_tau(scores, truth, costs, connected, iso_minimum)
     return RankFigures(
         count=scores.size,
         tau=kendall(scores, truth),
@@ -147,6 +151,7 @@ def random_figures(
     connected: ArrayLike,
     canonical: Sequence[Hashable],
     seeds: int = 5,
+    iso_minimum: int = ISO_MINIMUM,
 ) -> RandomFigures:
     """The random baseline: :func:`rank_figures` of random permutations, seeds 0 to ``seeds - 1``.
 
@@ -163,6 +168,7 @@ def random_figures(
             costs=costs,
             connected=connected,
             canonical=canonical,
+            iso_minimum=iso_minimum,
         )
         for seed in range(seeds)
     ]

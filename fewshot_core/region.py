@@ -379,6 +379,21 @@ class RegionTree:
             "children": [child.to_json() for child in self.children],
         }
 
+    @classmethod
+    def from_json(cls, space: SearchSpace, value: Mapping[str, Any]) -> RegionTree:
+        """Read what :meth:`to_json` wrote, proving every partition again.
+
+        Raises:
+            RegionError: The value does not describe a tree over the space.
+        """
+        try:
+            region = Region.from_json(space, value["region"])
+            children = tuple(cls.from_json(space, child) for child in value["children"])
+        except (KeyError, TypeError):
+            raise RegionError("not a tree of regions", found=json.dumps(value)[:80]) from None
+        cut = tuple(child.region for child in children)
+        return cls(region, Partition(region, cut) if cut else None, children)
+
 
 # -- the symbolic proof ------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Splitters: they propose how a region is cut into a partition.
 
-A splitter is any callable ``(Region) -> Partition``. These four need nothing but the region; one
-that looks at a trained supernet (gradient matching, say) is a closure over it.
+A splitter is any callable ``(Region) -> Partition``. These four need nothing but the region;
+:class:`fewshot_core.gradients.ByGradients` looks at a trained supernet.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from fewshot_core.region import ENUMERABLE, Partition, Region, RegionTree
 from fewshot_core.space import RANDOM_FEATURE, Option
 
 Splitter = Callable[[Region], Partition]
+LearnedSplitter = Callable[[SplitLevel, int], Splitter]
+
+LEARNED = ("gradients",)
+"""Splits that can only be made once the supernet of what they cut is trained."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,16 @@ class ByRandom:
         return ByBands(f"{RANDOM_FEATURE}{self.seed}", cuts)(region)
 
 
-def make_splitter(level: SplitLevel, seed: int) -> Splitter | None:
-    """The splitter that a recipe's section describes; None for ``none``."""
+def make_splitter(
+    level: SplitLevel, seed: int, learned: LearnedSplitter | None = None
+) -> Splitter | None:
+    """The splitter that a recipe's section describes; None for ``none``.
+
+    Args:
+        level: The section.
+        seed: For splits that draw.
+        learned: Makes the splitter of ``gradients``, which looks at a trained supernet.
+    """
     if level.by == "none":
         return None
     if level.by == "decision":
@@ -99,17 +111,21 @@ def make_splitter(level: SplitLevel, seed: int) -> Splitter | None:
         return ByBands(str(level.feature), tuple(level.cuts))
     if level.by == "random":
         return ByRandom(level.count, seed)
+    if level.by in LEARNED and learned is not None:
+        return learned(level, seed)
     raise RegionError(
-        f"unknown split {level.by!r}", allowed="none, decision, groups, bands, random"
+        f"unknown split {level.by!r}", allowed="none, decision, groups, bands, random, gradients"
     )
 
 
-def grow_tree(root: Region, settings: SplitSettings, seed: int) -> RegionTree:
-    """Cut the root as the recipe says, level by level."""
+def grow_tree(
+    root: Region, settings: SplitSettings, seed: int, learned: LearnedSplitter | None = None
+) -> RegionTree:
+    """Cut the root as the recipe says, level by level; ``learned`` as in :func:`make_splitter`."""
     tree = RegionTree(root)
     levels: Sequence[SplitLevel] = [settings, *settings.then]
     for depth, level in enumerate(levels):
-        splitter = make_splitter(level, seed + depth)
+        splitter = make_splitter(level, seed + depth, learned)
         if splitter is not None:
             tree = tree.grow(splitter)
     return tree

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from fewshot_core.cost import CostTable
-from fewshot_core.data import ImageData, ImageShape
+from fewshot_core.data import Batch, ImageData, ImageShape
 from fewshot_core.objective import Objective, Scorer
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
 from fewshot_core.region import Region
@@ -45,6 +45,15 @@ class Task(Protocol):
         self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
     ) -> Objective:
         """The training step for a supernet or a standalone network."""
+
+    def loss(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        architecture: Architecture,
+        accelerator: Accelerator,
+    ) -> Tensor:
+        """A differentiable loss of an architecture, for splits that compare gradients."""
 
     def scorer(
         self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator

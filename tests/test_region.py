@@ -457,3 +457,16 @@ def test_tree_json_nests(tree: RegionTree) -> None:
 def test_options_of_other_types_keep_their_names() -> None:
     space = SearchSpace("s", (Decision("r", (0.5, 1.0)), Decision("k", ("x", "y"))))
     assert Region.root(space).restrict("r", (1.0,)).restrict("k", ("y",)).id == "r=1.0,k=y"
+
+
+def test_a_tree_comes_back_from_its_json() -> None:
+    root = Region.root(toy_space())
+    tree = RegionTree(root).grow(ByDecision("a")).grow(ByBands("sum", (2.0,)))
+    value = json.loads(json.dumps(tree.to_json()))
+    assert RegionTree.from_json(root.space, value) == tree
+
+
+@pytest.mark.parametrize("value", [{}, [], {"region": {}, "children": []}, {"region": 3}])
+def test_what_is_no_tree_is_refused(value: object) -> None:
+    with pytest.raises(RegionError):
+        RegionTree.from_json(toy_space(), value)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from fewshot_core.data import ImageShape
 from fewshot_core.errors import DataError
 from fewshot_core.evaluators import InheritedEvaluator
 from fewshot_core.pipeline.session import Session
-from fewshot_core.ranking import RankFigures, random_figures, rank_figures
+from fewshot_core.ranking import ISO_MINIMUM, RankFigures, random_figures, rank_figures
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.region import RegionTree
 from fewshot_core.registry import load_task
@@ -48,15 +48,35 @@ class Truth:
     costs: Mapping[str, NDArray[np.float64]]
     connected: NDArray[np.bool_]
     canonical: Sequence[str]
+    iso_minimum: int = ISO_MINIMUM
 
     @classmethod
-    def read(cls, path: Path, column: str, space: SearchSpace, table: CostTable) -> Truth:
+    def read(
+        cls,
+        path: Path,
+        column: str,
+        space: SearchSpace,
+        table: CostTable,
+        *,
+        only: Collection[str] | None = None,
+        iso_minimum: int = ISO_MINIMUM,
+    ) -> Truth:
         """Read a benchmark table.
+
+        Args:
+            path: A CSV file.
+            column: Its column of true values.
+            space: What its architectures belong to.
+            table: Gives their costs.
+            only: Genotypes, as the file writes them, to restrict the ranking to.
+            iso_minimum: See :func:`rank_figures`.
 
         Raises:
             DataError: It cannot be read, or holds something that is no architecture.
         """
         rows = read_table(path, column)
+        if only is not None:
+            rows = {text: value for text, value in rows.items() if text in only}
         architectures = read_architectures(space, list(rows))
         every = [table.costs(a) for a in architectures]
         return cls(
@@ -66,6 +86,7 @@ class Truth:
             {name: np.array([c[name] for c in every]) for name in BASELINES.values()},
             np.array([space.connected(a) is not None for a in architectures]),
             [space.canonical(a).id for a in architectures],
+            iso_minimum,
         )
 
     def figures(self, scores: NDArray[np.float64]) -> RankFigures:
@@ -76,6 +97,7 @@ class Truth:
             costs=self.costs["connected_params"],
             connected=self.connected,
             canonical=self.canonical,
+            iso_minimum=self.iso_minimum,
         )
 
     def baselines(self) -> dict[str, RankFigures]:
@@ -86,6 +108,7 @@ class Truth:
             costs=self.costs["connected_params"],
             connected=self.connected,
             canonical=self.canonical,
+            iso_minimum=self.iso_minimum,
         )
         return rows | {f"random (mean of {random.seeds})": random.mean}
 
@@ -135,11 +158,21 @@ def _rank_run(options: Mapping[str, Any]) -> None:
     session = Session.attach(options)
     truth = Truth.read(options["truth"], options["column"], session.root.space, session.costs)
     rows: dict[str, RankFigures] = {}
-    trees = {"one-shot": RegionTree(session.root)}
+    inherits = session.recipe.regions.inherit or not session.tree.children
+    # Without inheritance the supernet of the whole space was not trained.
+    trees = {"one-shot": RegionTree(session.root)} if inherits else {}
     if session.tree.children:
         trees[f"few-shot, {len(session.tree.leaves())} regions"] = session.tree
     for name, tree in trees.items():
-        table = score_all(session, tree, truth.architectures, name)
+        evaluator = session.evaluator(tree)
+        if not isinstance(evaluator, InheritedEvaluator):
+            raise DataError(
+                "only inherited weights can be ranked",
+                found=f"evaluator={session.recipe.evaluator.name}",
+                allowed="a run with evaluator=inherited",
+            )
+        path = session.folder.file("scores", f"{name.split(',')[0]}.csv")
+        table = score_all(evaluator, truth, path, session.console, f"scoring, {name}")
         for kind in ("accuracy", "loss"):
             sign = -1.0 if kind == "loss" else 1.0
             values = np.array([sign * table[a][kind] for a in truth.architectures])
@@ -152,31 +185,29 @@ def _rank_run(options: Mapping[str, Any]) -> None:
 
 
 def score_all(
-    session: Session, tree: RegionTree, architectures: Sequence[Architecture], name: str
+    evaluator: InheritedEvaluator, truth: Truth, path: Path, console: Console, title: str
 ) -> dict[Architecture, Mapping[str, float]]:
-    """Metrics of every architecture by inherited weights; resumes where it stopped.
+    """Metrics of every architecture of the truth; resumes where it stopped.
 
-    Equal networks are computed once where the recipe says ``evaluator.share_equal``. The scores
-    are kept in ``scores/`` of the run folder.
+    Architectures that the evaluator scores as one are computed once.
+
+    Args:
+        evaluator: Scores by inherited weights.
+        truth: Names the architectures.
+        path: Where the scores are kept, a :class:`ScoreLog`; its folder is made.
+        console: Shows progress.
+        title: What the progress is called.
     """
-    evaluator = session.evaluator(tree)
-    if not isinstance(evaluator, InheritedEvaluator):
-        raise DataError(
-            "only inherited weights can be ranked",
-            found=f"evaluator={session.recipe.evaluator.name}",
-            allowed="a run with evaluator=inherited",
-        )
-    space = session.root.space
-    targets = {a: evaluator.scored_as(a) for a in architectures}
+    space = truth.space
+    targets = {a: evaluator.scored_as(a) for a in truth.architectures}
     distinct = list(dict.fromkeys(targets.values()))
-    path = session.folder.file("scores", f"{name.split(',')[0]}.csv")
     path.parent.mkdir(parents=True, exist_ok=True)
     with ScoreLog(path, COLUMNS) as log:
         known = {
             space.parse(row["architecture"]): {k: float(row[k]) for k in COLUMNS[1:]}
             for row in log.rows
         }
-        with session.console.progress(f"scoring, {name}", len(distinct), len(known)) as tick:
+        with console.progress(title, len(distinct), len(known)) as tick:
             missing = [a for a in distinct if a not in known]
             for architecture, metrics in evaluator.evaluate_many(missing):
                 known[architecture] = {k: metrics[k] for k in COLUMNS[1:]}

@@ -17,7 +17,7 @@ from fewshot_core.report.canvas import save_picture, svg_text
 from fewshot_core.report.facts import Retrained, RunFacts, read_facts
 from fewshot_core.report.html import render
 from fewshot_core.report.page import Page, Picture
-from fewshot_core.report.words import score_name, with_unit
+from fewshot_core.report.words import score_name, uses_validation, with_unit
 from fewshot_core.runs.files import read_json, write_text
 
 
@@ -79,6 +79,7 @@ def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, 
     """Name, caption and figure of every picture that the facts allow."""
     scores = score_name(session.recipe)
     validation = f"{_count(facts, 'validation')}validation images"
+    scored_on = f" on the {validation}" if uses_validation(session.recipe) else ""
     if facts.retrained:
         yield (
             "results",
@@ -89,7 +90,7 @@ def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, 
     if facts.trials:
         yield (
             "search",
-            f"The score of every trial on the {validation} and the best so far.",
+            f"The score of every trial{scored_on} and the best so far.",
             plots.search_progress(facts.trials, scores),
         )
         found = facts.found["id"] if facts.found else None
@@ -104,8 +105,8 @@ def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, 
         yield (
             "audit",
             f"{len(facts.audit.values)} networks trained from scratch, measured on the "
-            f"{validation}: by their score, and by their parameters; Kendall's τ with its 95 % "
-            "bootstrap interval.",
+            f"{validation}: by their score, and by their parameters where these differ; Kendall's "
+            "τ with its 95 % bootstrap interval.",
             plots.audit_scatter(facts.audit, scores, with_unit(truth, metric)),
         )
     if facts.trained_regions():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
 from accelerate.utils import broadcast_object_list
 
-from fewshot_core.evaluators import Evaluator
+from fewshot_core.data import ImageData
+from fewshot_core.evaluators.agreed import AgreedEvaluator
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.session import Session, make_accelerator
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
@@ -19,7 +20,6 @@ from fewshot_core.runs.folder import RunFolder
 from fewshot_core.scores import write_table
 from fewshot_core.search import Trial, best_trial, open_study, run_search
 from fewshot_core.seeds import derive_seed
-from fewshot_core.space import Architecture
 from fewshot_core.strategies import make_sampler_factory
 from fewshot_core.supernet import Supernet
 
@@ -49,8 +49,13 @@ def search(words: Sequence[str]) -> None:
     session.folder.close()
 
 
-def start(loaded: LoadedRecipe) -> Session:
-    """Check the recipe, open the run folder and agree on it with all processes."""
+def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
+    """Check the recipe, open the run folder and agree on it with all processes.
+
+    Args:
+        loaded: The recipe.
+        data: Its images, where they are in memory already.
+    """
     recipe = loaded.recipe
     path = loaded.run or Path("runs") / recipe.recipe
     accelerator = make_accelerator(recipe)
@@ -58,6 +63,8 @@ def start(loaded: LoadedRecipe) -> Session:
     RunFolder.examine(path, recipe)
     # Bad input must not leave a run folder behind, so everything is tried before there is one.
     session = Session(recipe, RunFolder(path, accelerator.is_main_process), accelerator, console)
+    if data is not None:
+        session.data = data
     session.check()
     accelerator.wait_for_everyone()
     folder = RunFolder.start(path, recipe, loaded.overrides, accelerator.is_main_process)
@@ -66,20 +73,31 @@ def start(loaded: LoadedRecipe) -> Session:
     console.print(f"run folder: {path}")
     if folder.main:
         write_json(folder.file("costs.json"), session.costs.to_json())
+        write_json(folder.file("splitting.json"), session.splitting.to_json())
         write_json(folder.file("regions.json"), session.tree.to_json())
         write_json(folder.file("data.json"), session.data.describe())
     described = session.data.describe()
     console.print(", ".join(f"{key} {value}" for key, value in described.items()))
+    if session.splitting.sentence and recipe.evaluator.name == "inherited":
+        console.print(session.splitting.sentence)
     return session
 
 
 def train_supernets(session: Session) -> None:
-    """Train the supernet of every region, each after the one it inherits from."""
+    """Train the supernet of every region, each after the one it inherits from.
+
+    Without inheritance only the leaves are used, so only they are trained.
+    """
     trained: dict[Region, Supernet] = {}
+    if session.split_is_learned:
+        trained[session.root], _ = session.train_supernet(session.root, None)
+        session.cut(trained[session.root])
+    leaves = session.tree.leaves()
     for region, parent in session.tree.walk():
-        trained[region], state = session.train_supernet(
-            region, trained[parent] if parent is not None else None
-        )
+        if not session.recipe.regions.inherit and region not in leaves:
+            continue
+        source = trained[parent] if parent and session.recipe.regions.inherit else None
+        trained[region], state = session.train_supernet(region, source)
         inherited = state.notes.get("inherited")
         session.console.print(
             f"supernet {region.id}: {region.size() or 'many'} architectures, "
@@ -107,7 +125,7 @@ def ask_and_tell(session: Session) -> list[Trial]:
             study,
             session.root,
             make_sampler_factory(recipe.strategy, session.root, accepts),
-            _Agreed(session.evaluator()),
+            AgreedEvaluator(session.evaluator()),
             accepts,
             count=recipe.search.trials,
             seed=derive_seed(recipe.seed, "search"),
@@ -155,19 +173,3 @@ def _study(session: Session) -> optuna.Study:
     if storage:
         return open_study(storage, session.study_name)
     return open_study(f"sqlite:///{session.folder.file('study.db')}", "search")
-
-
-class _Agreed:
-    """An evaluator whose results are those of the main process, on every process.
-
-    Rounding may differ between processes, and a search that follows a score must not.
-    """
-
-    def __init__(self, evaluator: Evaluator) -> None:
-        self._evaluator = evaluator
-
-    def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
-        metrics: Mapping[str, float] = broadcast_object_list(
-            [dict(self._evaluator.evaluate(architecture))]
-        )[0]
-        return metrics

@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from torch import nn
+from accelerate.utils import broadcast_object_list
+from torch import Tensor, nn
 
+from fewshot_core.budget import SplitDecision, decide_split
 from fewshot_core.cost import CostTable, Limits, feasible, require_feasible
 from fewshot_core.data import BatchStream, ImageArray, ImageData, load_images
+from fewshot_core.data.stream import calibration_batches
 from fewshot_core.errors import RecipeError, RunFolderError
-from fewshot_core.evaluators import Evaluator, InheritedEvaluator, TabularEvaluator
+from fewshot_core.evaluators import (
+    Evaluator,
+    InheritedEvaluator,
+    ProxyEvaluator,
+    TabularEvaluator,
+)
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
+from fewshot_core.gradients import ByGradients, divisible
 from fewshot_core.paths import PathPolicy, make_paths
+from fewshot_core.proxies import NASWOT_IMAGES, naswot, synflow
+from fewshot_core.recipe.check import PROXIES
 from fewshot_core.recipe.load import recipe_yaml
-from fewshot_core.recipe.schema import Recipe, SupernetSettings, TrainingSettings
+from fewshot_core.recipe.schema import (
+    Recipe,
+    SplitLevel,
+    SupernetSettings,
+    TrainingSettings,
+)
 from fewshot_core.region import Region, RegionTree
 from fewshot_core.registry import load_task
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
+from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.search import open_study
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
-from fewshot_core.splitters import grow_tree
+from fewshot_core.splitters import LEARNED, Splitter, grow_tree
 from fewshot_core.supernet import Supernet
 from fewshot_core.task import Task
 from fewshot_core.training import Stage, steps_for, train
@@ -67,6 +85,7 @@ class Session:
     folder: RunFolder
     accelerator: Accelerator
     console: Console
+    _tree: RegionTree | None = field(default=None, init=False)
 
     @classmethod
     def attach(cls, options: Mapping[str, Any], *, many: bool = False) -> Session:
@@ -108,9 +127,66 @@ class Session:
         return Region.root(self.task.space(self.recipe))
 
     @cached_property
+    def splitting(self) -> SplitDecision:
+        """Whether the supernet is split, as decided when the run began."""
+        path = self.folder.file("splitting.json")
+        if path.exists():
+            return SplitDecision(**read_json(path, "run the same tools/search.py again"))
+        if self.folder.file("regions.json").exists():  # a run older than this decision
+            return SplitDecision(self.recipe.split.by != "none", self.recipe.supernet.epochs)
+        regions = self.recipe.split.count if self.split_is_learned else len(self._grow().leaves())
+        # The images are read for the rule that looks at them, and for no other.
+        images = len(self.data.train) if regions > 1 and self.recipe.split.when == "auto" else 0
+        return decide_split(self.recipe, regions, self.root, images)
+
+    @property
+    def split_is_learned(self) -> bool:
+        """Whether the regions depend on the trained parent supernet."""
+        return self.recipe.split.by in LEARNED
+
+    @property
     def tree(self) -> RegionTree:
-        """The regions of the recipe."""
-        return grow_tree(self.root, self.recipe.split, derive_seed(self.recipe.seed, "split"))
+        """The regions; of a learned split the root alone until :meth:`cut`, and without a split."""
+        if self._tree is None:
+            path = self.folder.file("regions.json")
+            if not self.splitting.split:
+                self._tree = RegionTree(self.root)
+            elif not self.split_is_learned:
+                self._tree = self._grow()
+            elif path.exists():
+                found = read_json(path, "delete it, and run the same tools/search.py again")
+                self._tree = RegionTree.from_json(self.root.space, found)
+            else:
+                self._tree = RegionTree(self.root)
+        return self._tree
+
+    def cut(self, parent: Supernet) -> None:
+        """Decide the regions of a learned split, once, with the trained supernet of the root."""
+        if not (self.splitting.split and self.split_is_learned) or self.tree.children:
+            return
+        found: list[Any] = [None]
+        if self.accelerator.is_main_process:
+            found = [self._grow(parent).to_json()]
+        # Rounding may differ between processes; the main one decides.
+        self._tree = RegionTree.from_json(self.root.space, broadcast_object_list(found)[0])
+        if self.folder.main:
+            write_json(self.folder.file("regions.json"), self._tree.to_json())
+
+    def _grow(self, parent: Supernet | None = None) -> RegionTree:
+        def learned(level: SplitLevel, seed: int) -> Splitter:
+            assert parent is not None
+            stream = self.stream(self.data.train, self.recipe.supernet, seed)
+            device = self.accelerator.device
+
+            def loss(model: Supernet, architecture: Architecture, sample: int) -> Tensor:
+                images, targets = stream.batch(sample)
+                batch = (images.to(device), targets.to(device))
+                return self.task.loss(model, batch, architecture, self.accelerator)
+
+            return ByGradients(parent, loss, level.count, level.samples, seed)
+
+        seed = derive_seed(self.recipe.seed, "split")
+        return grow_tree(self.root, self.recipe.split, seed, learned)
 
     @cached_property
     def data(self) -> ImageData:
@@ -153,9 +229,13 @@ class Session:
             make_paths(paths, region)
             if paths.policy == "balanced":
                 self.root.space.feature(paths.feature, any_architecture)
+        if self.split_is_learned:
+            divisible(self.root, self.recipe.split.count)
         require_feasible(self.root, self.costs, self.limits)
         if self.recipe.evaluator.name == "table":
             self.evaluator()
+        if self.recipe.evaluator.name in PROXIES:  # not every network can be scored by them
+            self.evaluator().evaluate(any_architecture)
         network = self.task.network(any_architecture, self.recipe, self.data.shape)
         for settings in (self.recipe.supernet, self.recipe.regions, self.recipe.retrain):
             self.task.objective(network, settings, 1, self.accelerator)
@@ -223,12 +303,15 @@ class Session:
     def train_supernet(
         self, region: Region, parent: Supernet | None
     ) -> tuple[Supernet, StageState]:
-        """The trained supernet of a region, inheriting from its parent's where the recipe says."""
-        settings: SupernetSettings = self.recipe.regions if parent else self.recipe.supernet
+        """The trained supernet of a region; ``parent`` is the one it inherits from, if any."""
+        settings: SupernetSettings = self.recipe.regions
+        if region == self.root:
+            epochs = self.splitting.parent_epochs
+            settings = dataclasses.replace(self.recipe.supernet, epochs=epochs)
         supernet = self.new_supernet(region)
         checkpoint = self.folder.checkpoint(region)
         notes: dict[str, Any] = {"region": region.id, "size": region.size()}
-        if parent is not None and self.recipe.regions.inherit:
+        if parent is not None:
             notes["inherited"] = supernet.inherit_from(parent).to_json()
         state = self.fit(
             f"supernet {region.id}",
@@ -270,6 +353,10 @@ class Session:
             return TabularEvaluator(self.root.space, Path(str(settings.table)), settings.column)
         if settings.name == "standalone":
             return StandaloneEvaluator(self.train_standalone, settings.score)
+        if settings.name in PROXIES:
+            return ProxyEvaluator(
+                self.root, self._untrained, self._proxy(), share_equal=settings.share_equal
+            )
         return InheritedEvaluator(
             tree or self.tree,
             self.load_supernet,
@@ -278,10 +365,33 @@ class Session:
             share_equal=settings.share_equal,
         )
 
+    def _untrained(self, architecture: Architecture) -> nn.Module:
+        seed = derive_seed(self.recipe.seed, "proxy", architecture.id)
+        return self.build(
+            lambda: self.task.network(architecture, self.recipe, self.data.shape), seed
+        )
+
+    def _proxy(self) -> Callable[[nn.Module], float]:
+        if self.recipe.evaluator.name == "synflow":
+            # On the CPU: it is one image, and not every accelerator has float64.
+            return lambda network: synflow(network, self.data.shape.input_size)
+        count = min(NASWOT_IMAGES, self.recipe.evaluator.batch_size)
+        seed = derive_seed(self.recipe.seed, "proxy")
+        batches = calibration_batches(
+            self.data.train, count, count, seed, self.data.mean, self.data.std
+        )
+        device = self.accelerator.device
+        images = next(batches)[0].to(device)
+        return lambda network: naswot(network.to(device), images)
+
     def train_standalone(
         self, architecture: Architecture, epochs: float | None = None
     ) -> dict[str, float]:
-        """Train from scratch on the training part and measure on the validation part."""
+        """Train from scratch on the training part and measure on the validation part.
+
+        With ``epochs`` all validation images are used, because it is a truth to hold scores
+        against; without, those of ``evaluator.images``, because it is a score.
+        """
         settings = _with_epochs(self.recipe.retrain, epochs or self.recipe.evaluator.epochs)
         seed = derive_seed(self.recipe.seed, "standalone", architecture.id)
         model = self.build(
@@ -296,7 +406,10 @@ class Session:
             self.folder.training("standalone", name),
             seed,
         )
-        scorer = self.task.scorer(self.recipe, self.data, "validation", self.accelerator)
+        recipe = self.recipe
+        if epochs is not None:
+            recipe = replace(recipe, evaluator=replace(recipe.evaluator, images=None))
+        scorer = self.task.scorer(recipe, self.data, "validation", self.accelerator)
         return dict(scorer.score(model, None))
 
 

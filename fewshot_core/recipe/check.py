@@ -8,6 +8,7 @@ from typing import Any
 
 from fewshot_core.errors import nearest
 from fewshot_core.recipe.schema import (
+    AuditSettings,
     ConstraintSettings,
     DataSettings,
     EvaluatorSettings,
@@ -19,10 +20,13 @@ from fewshot_core.recipe.schema import (
     TrainingSettings,
 )
 from fewshot_core.recipe.words import path_problem, with_hint
+from fewshot_core.splitters import LEARNED
 
 POLICIES = ("uniform", "fair", "balanced")
-SPLITS = ("none", "decision", "groups", "bands", "random")
-EVALUATORS = ("inherited", "standalone", "table")
+SPLITS = ("none", "decision", "groups", "bands", "random", "gradients")
+PROXIES = ("synflow", "naswot")
+EVALUATORS = ("inherited", "standalone", "table", *PROXIES)
+WHEN = ("auto", "always", "never")
 SCORES = ("accuracy", "loss")
 STRATEGIES = ("random", "evolution", "tpe")
 PRECISIONS = ("no", "bf16", "fp16")
@@ -51,6 +55,7 @@ def check(recipe: Recipe) -> list[str]:
         *_check_evaluator(recipe.evaluator),
         *_check_strategy(recipe.strategy),
         *_check_constraint(recipe.constraint),
+        *_check_audit(recipe.audit, recipe.evaluator),
         *_check_training("retrain", recipe.retrain),
         *_check_retrain(recipe.retrain),
     ]
@@ -63,8 +68,6 @@ def _check_run(recipe: Recipe) -> Problems:
     yield from _at_least("threads", recipe.threads, 1)
     yield from _at_least("checkpoint_steps", recipe.checkpoint_steps, 1)
     yield from _at_least("search.trials", recipe.search.trials, 1)
-    yield from _at_least("audit.networks", recipe.audit.networks, 0)
-    yield from _positive("audit.epochs", recipe.audit.epochs)
 
 
 def _check_data(data: DataSettings) -> Problems:
@@ -109,10 +112,13 @@ def _check_paths(key: str, paths: PathSettings) -> Problems:
 
 
 def _check_splits(recipe: Recipe) -> Problems:
+    yield from _one_of("split.when", recipe.split.when, WHEN)
     levels: list[tuple[str, SplitLevel]] = [("split", recipe.split)]
     levels += [(f"split.then[{index}]", level) for index, level in enumerate(recipe.split.then)]
     for key, level in levels:
         yield from _check_level(key, level)
+        if level is not recipe.split and level.by in LEARNED:
+            yield f"{key}.by={level.by} can only be the first cut, split.by"
         if recipe.regions.paths.policy == "fair" and level.by in _NOT_PRODUCTS:
             yield (
                 f"regions.paths.policy=fair does not go with {key}.by={level.by}: fair paths need "
@@ -127,6 +133,7 @@ def _check_level(key: str, level: SplitLevel) -> Problems:
         "groups": _check_groups,
         "bands": _check_bands,
         "random": _check_random,
+        "gradients": _check_gradients,
     }
     if level.by in checks:
         yield from checks[level.by](key, level)
@@ -163,6 +170,11 @@ def _check_random(key: str, level: SplitLevel) -> Problems:
     yield from _at_least(f"{key}.count", level.count, 2)
 
 
+def _check_gradients(key: str, level: SplitLevel) -> Problems:
+    yield from _at_least(f"{key}.count", level.count, 2)
+    yield from _at_least(f"{key}.samples", level.samples, 1)
+
+
 def _check_evaluator(evaluator: EvaluatorSettings) -> Problems:
     yield from _one_of("evaluator.name", evaluator.name, EVALUATORS)
     yield from _one_of("evaluator.score", evaluator.score, SCORES)
@@ -171,7 +183,9 @@ def _check_evaluator(evaluator: EvaluatorSettings) -> Problems:
     yield from _path("evaluator.table", evaluator.table)
     yield from _at_least("evaluator.recalibrate", evaluator.recalibrate, 0)
     yield from _at_least("evaluator.images", evaluator.images, 1)
-    yield from _at_least("evaluator.batch_size", evaluator.batch_size, 1)
+    # NASWOT compares the images of a batch.
+    least = 2 if evaluator.name == "naswot" else 1
+    yield from _at_least("evaluator.batch_size", evaluator.batch_size, least)
     yield from _positive("evaluator.epochs", evaluator.epochs)
 
 
@@ -189,6 +203,19 @@ def _check_strategy(strategy: StrategySettings) -> Problems:
 def _check_constraint(constraint: ConstraintSettings) -> Problems:
     yield from _positive("constraint.flops", constraint.flops)
     yield from _positive("constraint.params", constraint.params)
+
+
+def _check_audit(audit: AuditSettings, evaluator: EvaluatorSettings) -> Problems:
+    if audit.networks < 0 or audit.networks in (1, 2):
+        yield f"audit.networks={audit.networks} must be 0 (no audit) or at least 3"
+    yield from _positive("audit.epochs", audit.epochs)
+    yield from _at_least("audit.candidates", audit.candidates, 0)
+    if audit.networks and evaluator.name == "standalone" and audit.epochs <= evaluator.epochs:
+        # The same training again has the same result, and would find the scores perfect.
+        yield (
+            f"audit.epochs={audit.epochs:g} must be above evaluator.epochs={evaluator.epochs:g}: "
+            "with evaluator=standalone the audit compares short trainings with longer ones"
+        )
 
 
 def _check_retrain(retrain: RetrainSettings) -> Problems:

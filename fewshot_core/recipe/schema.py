@@ -68,7 +68,10 @@ class SupernetSettings(TrainingSettings):
 
 @dataclass
 class RegionSettings(SupernetSettings):
-    """Training of the sub-supernets, one per region of the partition."""
+    """Training of the sub-supernets, one per region of the partition.
+
+    Without ``inherit`` the parent is not trained, unless the split looks at it.
+    """
 
     inherit: bool = True  # start from the parent's weights
 
@@ -78,18 +81,22 @@ class SplitLevel:
     """One cut of a region into several."""
 
     shorthand: ClassVar[str] = "by"
-    by: str = "none"  # none | decision | groups | bands | random
+    by: str = "none"  # none | decision | groups | bands | random | gradients
     decision: str | None = None  # for decision, groups
     groups: list[list[Any]] = field(default_factory=list)  # for groups: the options of each region
     feature: str | None = None  # for bands
     cuts: list[float] = field(default_factory=list)  # for bands: each is the start of a new band
-    count: int = 2  # for random
+    count: int = 2  # for random, gradients: number of regions
+    samples: int = 32  # for gradients: architectures that every option is tried in
 
 
 @dataclass
 class SplitSettings(SplitLevel):
     """The partition; ``then`` cuts every region again, level by level."""
 
+    # auto | always | never; auto: split if the budget is one at which it pays (docs/ranking.md).
+    # Without a split the supernet gets the epochs of the regions as well.
+    when: str = "auto"
     then: list[SplitLevel] = field(default_factory=list)
 
 
@@ -98,11 +105,11 @@ class EvaluatorSettings:
     """How an architecture gets its score during search."""
 
     shorthand: ClassVar[str] = "name"
-    name: str = "inherited"  # inherited | standalone | table
+    name: str = "inherited"  # inherited | standalone | table | synflow | naswot
     score: str = "accuracy"  # accuracy | loss
     recalibrate: int = 256  # training images for batch-norm recalibration; 0: running statistics
     images: int | None = None  # validation images used; none: all
-    batch_size: int = 256
+    batch_size: int = 256  # naswot: its one batch of training images has at most 64
     share_equal: bool = True  # architectures with one canonical form share one score
     epochs: float = 5.0  # standalone: passes over the training images, other settings of `retrain`
     table: str | None = None  # table: a CSV with a column `architecture` (or `arch`)
@@ -148,8 +155,11 @@ class RetrainSettings(TrainingSettings):
 class AuditSettings:
     """Standalone trainings that show whether the supernet's scores can be trusted."""
 
-    networks: int = 0
-    epochs: float = 5.0
+    networks: int = 0  # trained; fewer than 8 show nothing. 0: no audit
+    epochs: float = 5.0  # passes over the training images, other settings of `retrain`
+    # Random architectures scored beside the search's, whose trials at one cost are few. With
+    # evaluator=standalone there are none, because each would be one more training.
+    candidates: int = 100
 
 
 @dataclass

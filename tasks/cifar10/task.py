@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
-from fewshot_core.classification import ClassificationObjective, ClassificationScorer
+from fewshot_core.classification import (
+    ClassificationObjective,
+    ClassificationScorer,
+    classification_loss,
+)
 from fewshot_core.cost import CostTable, measure
-from fewshot_core.data import ImageData, ImageShape
+from fewshot_core.data import Batch, ImageData, ImageShape
 from fewshot_core.data.stream import calibration_batches, eval_batches
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.objective import Objective, Scorer
@@ -91,6 +95,15 @@ class CellTask:
         self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
     ) -> Objective:
         return ClassificationObjective(model, settings, steps, accelerator)
+
+    def loss(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        architecture: Architecture,
+        accelerator: Accelerator,
+    ) -> Tensor:
+        return classification_loss(model, batch, architecture, accelerator)
 
     def scorer(
         self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator

@@ -30,8 +30,9 @@ TINY: dict[str, object] = {
     "search.trials": 8,
     "strategy.population": 4,
     "strategy.sample": 2,
-    "audit.networks": 3,
+    "audit.networks": 4,
     "audit.epochs": 0.5,
+    "audit.candidates": 12,
     "retrain.epochs": 0.5,
     "retrain.seeds": 1,
 }

@@ -78,10 +78,22 @@ def test_search(finished: Path) -> None:
 
 def test_audit(finished: Path) -> None:
     rows, summary = table(finished / "audit.csv"), read(finished / "audit.json")
-    assert len(rows) == summary["networks"] == 3
-    scores = {row["architecture"]: row["score"] for row in table(finished / "trials.csv")}
-    assert all(scores[row["architecture"]] == row["score"] for row in rows)
+    assert len({row["architecture"] for row in rows}) == summary["networks"] == 4
+    trials = table(finished / "trials.csv")
+    drawn = {row["architecture"]: row for row in table(finished / "audit-scores.csv")}
+    for row in rows:
+        source = trials[int(row["trial"])] if row["trial"] else drawn[row["architecture"]]
+        assert (source["architecture"], source["score"]) == (row["architecture"], row["score"])
+    found = read(finished / "found.json")["costs"]["connected_flops"]
+    assert {float(row["connected_flops"]) for row in rows} == {found}
+    assert summary["cost"]["found"] == summary["cost"]["lowest"] == found
+    trained = {path.parent.name for path in finished.glob("standalone/*/weights.safetensors")}
+    space = nasbench201()
+    assert trained == {f"{space.parse(row['architecture']).id}-0.5" for row in rows}
     assert -1 <= summary["interval"][0] <= summary["interval"][1] <= 1
+    assert summary["trust"] == "open"
+    assert "4 trained networks are too few" in summary["verdict"]
+    assert "4 trained networks are too few" in (finished / "report.html").read_text()
 
 
 def test_retrain(finished: Path) -> None:
@@ -322,6 +334,27 @@ def test_search_by_standalone_trainings(tmp_path: Path) -> None:
     assert trained == {row["id"] for row in trials}
     assert all(float(row["score"]) == -float(row["loss"]) for row in trials)
     assert not (run / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(("proxy", "title"), [("synflow", "SynFlow"), ("naswot", "NASWOT")])
+def test_search_by_a_proxy(proxy: str, title: str, tmp_path: Path) -> None:
+    changes = {"evaluator": proxy, "search.trials": 6, "strategy": "random"}
+    succeed("search", words_of(NO_AUDIT | changes, run="run"), tmp_path)
+    run = tmp_path / "run"
+    trials = table(run / "trials.csv")
+    scores = [float(row["score"]) for row in trials]
+    assert np.isfinite(scores).all()
+    assert len(set(scores)) > 1
+    assert read(run / "found.json")["score"] == max(scores)
+    assert all(row["accuracy"] == row["loss"] == "" for row in trials)
+    assert not (run / "checkpoints").exists()
+    assert not (run / "standalone").exists()
+    page = (run / "report.html").read_text()
+    assert f"{title} of the untrained network" in page
+    # No supernet and no validation image had a part in these scores.
+    assert "supernet's weights" not in page
+    assert "to score architectures" not in page
+    assert "validation images and the best so far" not in page
 
 
 @pytest.mark.parametrize("strategy", ["evolution", "random", "tpe"])

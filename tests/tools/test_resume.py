@@ -62,7 +62,9 @@ def outcome(run: Path) -> dict[str, Any]:
         "study": [(t.params, t.value, t.user_attrs) for t in complete],
         "trials": (run / "trials.csv").read_text(),
         "found": found,
-        "audit": [(run / name).read_text() for name in ("audit.csv", "audit.json")],
+        "audit": [
+            (run / name).read_text() for name in ("audit-scores.csv", "audit.csv", "audit.json")
+        ],
         "weights": weights(run, "checkpoints") | weights(run, "standalone"),
     }
 
@@ -84,7 +86,7 @@ def weights(run: Path, part: str) -> dict[str, str]:
 def test_the_reference_has_everything(reference: Path) -> None:
     found = outcome(reference)
     assert len(found["study"]) == 14
-    assert len(found["weights"]) == 3 + 3  # the parent and two regions; the audit's networks
+    assert len(found["weights"]) == 3 + 4  # the parent and two regions; the audit's networks
     assert len(retrained(reference)["weights"]) == 3
     assert not list(reference.rglob("step-*.pt"))
     assert not list(reference.rglob(".*.part"))
@@ -137,6 +139,13 @@ def in_search(run: Path) -> bool:
     if not rows_of_study(run, "SELECT number FROM trials WHERE state='RUNNING'"):
         return False
     return 2 <= len(completed(run)) <= 12 and not (run / "found.json").exists()
+
+
+def in_audit_scores(run: Path) -> bool:
+    """While networks are scored for the audit alone."""
+    log = run / "audit-scores.csv"
+    scored = len(log.read_text().splitlines()) - 1 if log.exists() else 0
+    return 2 <= scored <= 10 and not (run / "standalone").exists()
 
 
 def in_audit(run: Path) -> bool:
@@ -199,6 +208,28 @@ def test_killed_in_the_search(reference: Path, tmp_path: Path) -> None:
     assert not (folder / "run" / "trials.csv").exists()
     succeed("search", SEARCH, folder)
     assert completed(folder / "run")[: len(before)] == before  # kept, not searched again
+    assert outcome(folder / "run") == outcome(reference)
+
+
+def test_killed_in_a_search_by_a_proxy(tmp_path: Path) -> None:
+    """Networks that nobody trains are the same ones in another process."""
+    words = words_of(SETTINGS | {"evaluator": "naswot", "audit.networks": 0}, run="run")
+    (tmp_path / "whole").mkdir()
+    succeed("search", words, tmp_path / "whole")
+    folder = killed_in(in_search, "search", words, tmp_path, None)
+    before = completed(folder / "run")
+    succeed("search", words, folder)
+    assert completed(folder / "run")[: len(before)] == before
+    for name in ("trials.csv", "found.json"):
+        whole, resumed = (path / "run" / name for path in (tmp_path / "whole", folder))
+        assert resumed.read_text() == whole.read_text()
+
+
+def test_killed_in_the_scores_of_the_audit(reference: Path, tmp_path: Path) -> None:
+    folder = killed_in(in_audit_scores, "search", SEARCH, tmp_path, None)
+    kept = (folder / "run" / "audit-scores.csv").read_text()
+    succeed("search", SEARCH, folder)
+    assert (folder / "run" / "audit-scores.csv").read_text().startswith(kept)
     assert outcome(folder / "run") == outcome(reference)
 
 

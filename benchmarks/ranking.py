@@ -1,0 +1,239 @@
+"""Rankings: few-shot against one-shot at the same number of training images, and what else matters.
+
+    python benchmarks/ranking.py --data ../shared/data             the whole study, hours; resumes
+    python benchmarks/ranking.py --data ../shared/data --quick     minutes; writes nothing
+    python benchmarks/ranking.py --data ../shared/data --show      table and plots of what is there
+
+DATA holds `cifar10/train.tar` and `nasbench201/accuracies.csv`. Supernets are trained on a part of
+the training images and scored on the rest of them; the test images are not read. Every arm is done
+at three budgets with three seeds and ranked on a fixed random part of the table (stage `arms`); the
+best one-shot and the best few-shot arm again at a long budget, ranked on the whole table (stage
+`long`). Jobs are shared among worker processes, and each adds a row to the results when it is done:
+stop it at any time, and start it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ranking_arms import ARMS, PROXIES
+from ranking_jobs import (
+    COLUMNS,
+    Images,
+    Job,
+    Plan,
+    Proxy,
+    costs_of,
+    locked,
+    merge_row,
+    read_rows,
+    run_job,
+    run_proxy,
+)
+from ranking_plots import write_plots
+from ranking_show import best_arm, markdown, show, summary
+from record import RESULTS, write_results
+
+from fewshot_core.pipeline.rank import Truth
+
+STAGES = ("arms", "long")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Sizes of the study."""
+
+    epochs: tuple[float, ...]
+    seeds: int
+    long_epochs: tuple[float, ...]
+    long_seeds: int
+    cells: int
+    long_cells: int | None
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job with its place in the results."""
+
+    key: str
+    slug: str
+    recipe: list[str]
+    run: Callable[[], dict[str, Any]]
+
+
+FULL = Study(
+    epochs=(6, 18, 54),
+    seeds=3,
+    long_epochs=(216,),
+    long_seeds=2,
+    cells=400,
+    long_cells=None,
+    words=("evaluator.images=512", "evaluator.recalibrate=256"),
+)
+QUICK = Study(
+    epochs=(0.5, 1),
+    seeds=1,
+    long_epochs=(2,),
+    long_seeds=1,
+    cells=100,
+    long_cells=200,
+    words=("data.limit=2000", "evaluator.images=128", "evaluator.recalibrate=128"),
+)
+
+COMMON = ("recipe=nasbench201", "data.image_size=16", "data.pad=2", "data.source=images")
+
+
+def main() -> int:
+    options = _options()
+    if not (options.data / "nasbench201" / "accuracies.csv").is_file():
+        print(f"skipped: {options.data} holds no nasbench201/accuracies.csv; see --help for --data")
+        return 0 if options.quick else 2
+    if not options.quick:
+        plan = _plan(options, FULL, options.work)
+        return _run(options, FULL, plan, RESULTS / "ranking_rows.json")
+    with tempfile.TemporaryDirectory() as folder:
+        work = options.work if options.worker else Path(folder)
+        return _run(options, QUICK, _plan(options, QUICK, work), work / "rows.json")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    parser.add_argument("--data", type=Path, default=beside, metavar="DIR")
+    parser.add_argument("--work", type=Path, default=Path("runs/ranking"), metavar="DIR")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
+    parser.add_argument("--quick", action="store_true", help="tiny budget, nothing is written")
+    parser.add_argument("--show", action="store_true", help="no job, only what is there")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the tables for the docs, too"
+    )
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _run(options: argparse.Namespace, study: Study, plan: Plan, rows: Path) -> int:
+    if options.worker:
+        _work(options.stages, study, plan, rows)
+        return 0
+    if not options.show and not _share_out(options, plan.work):
+        return 1
+    figures = summary(read_rows(rows), plan)
+    show(figures)
+    if not options.quick:
+        for path in write_plots(figures, plan, *_drawn(study, plan, read_rows(rows))):
+            print(path)
+        print(write_results("ranking", figures, range(study.seeds)))
+    if options.markdown:
+        for size in figures["baselines"]:
+            print(markdown(figures, size), end="\n\n")
+    return 0
+
+
+def _share_out(options: argparse.Namespace, work: Path) -> bool:
+    """Run the workers to their end; whether all of them reached it."""
+    command = [sys.executable, __file__, "--worker", "--data", str(options.data)]
+    command += ["--work", str(work), "--stages", *options.stages]
+    command += ["--quick"] if options.quick else []
+    # The threads of a process are the machine's cores divided by this.
+    environment = os.environ | {"LOCAL_WORLD_SIZE": str(options.workers)}
+    workers = [subprocess.Popen(command, env=environment) for _ in range(options.workers)]
+    codes = [worker.wait() for worker in workers]
+    return not any(codes)
+
+
+def _work(stages: Sequence[str], study: Study, plan: Plan, rows: Path) -> None:
+    """Take one job after the other until none is left that nobody else is at."""
+    images = Images()
+    if "arms" in stages:
+        _take(_arm_tasks(study, plan, images), plan, rows)
+    if "long" in stages:
+        _take(_long_tasks(study, plan, images, read_rows(rows)), plan, rows)
+
+
+def _take(tasks: Sequence[Task], plan: Plan, rows: Path) -> None:
+    while missing := [t for t in tasks if not _done(t, rows)]:
+        for task in missing:
+            with locked(plan.work / "locks" / f"{task.slug}.lock", wait=False) as mine:
+                if mine and not _done(task, rows):
+                    print(f"-- {task.key}", flush=True)
+                    merge_row(rows, task.key, task.run())
+        time.sleep(1)  # what is left is with the other workers
+
+
+def _done(task: Task, rows: Path) -> bool:
+    return bool(read_rows(rows).get(task.key, {}).get("recipe") == task.recipe)
+
+
+def _arm_tasks(study: Study, plan: Plan, images: Images) -> list[Task]:
+    tasks = []
+    for seed in range(study.seeds):
+        for epochs in study.epochs:
+            tasks += [_task(Job(arm, seed, epochs), plan, images) for arm in ARMS]
+        tasks += [_proxy_task(name, seed, False, plan, images) for name in PROXIES]
+    return tasks
+
+
+def _long_tasks(study: Study, plan: Plan, images: Images, rows: Mapping[str, Any]) -> list[Task]:
+    one, few = (best_arm(rows, few=few) for few in (False, True))
+    if one is None or few is None:
+        print("stage long: the arms are not done, so it is not known yet which are the best")
+        return []
+    return [
+        *(
+            _task(Job(arm, seed, epochs, every=True), plan, images)
+            for epochs in study.long_epochs
+            for seed in range(study.long_seeds)
+            for arm in (few, one)
+        ),
+        *(_proxy_task(name, 0, True, plan, images) for name in PROXIES),
+    ]
+
+
+def _drawn(study: Study, plan: Plan, rows: Mapping[str, Any]) -> tuple[list[Job], Truth]:
+    """The finished jobs of the longest budget and first seed, one-shot first, and their truth."""
+    best = [arm for few in (False, True) if (arm := best_arm(rows, few=few)) is not None]
+    for epochs in sorted(study.long_epochs, reverse=True):
+        jobs = [Job(arm, 0, epochs, every=True) for arm in best]
+        if jobs and all(job.key in rows for job in jobs):
+            return jobs, plan.truth(COLUMNS[0], costs_of(plan), True)
+    return [], plan.truth(COLUMNS[0], costs_of(plan), True)
+
+
+def _task(job: Job, plan: Plan, images: Images) -> Task:
+    return Task(job.key, job.slug, job.words(plan), partial(run_job, job, plan, images))
+
+
+def _proxy_task(name: str, seed: int, every: bool, plan: Plan, images: Images) -> Task:
+    proxy = Proxy(name, seed, every)
+    return Task(proxy.key, proxy.slug, proxy.words(plan), partial(run_proxy, proxy, plan, images))
+
+
+def _plan(options: argparse.Namespace, study: Study, work: Path) -> Plan:
+    data = options.data
+    words = (
+        *COMMON,
+        f"data.root={data / 'cifar10' / 'train.tar'}",
+        f"data.test_root={data / 'cifar10' / 'test.tar'}",
+        *study.words,
+    )
+    return Plan(
+        data / "nasbench201" / "accuracies.csv", words, work, study.cells, study.long_cells, 10
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

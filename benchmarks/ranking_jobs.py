@@ -1,0 +1,314 @@
+"""The jobs of the ranking study: train an arm, score it, rank it; each is done once.
+
+A job's figures are a row of the results; a row whose settings are still those of the plan is not
+computed again. Everything a job leaves on the way lies in the work folder and is resumed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import random
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ranking_arms import Arm
+
+from fewshot_core.cost import CostTable
+from fewshot_core.data import ImageData, ImageShape, load_images
+from fewshot_core.ensemble import rank_ensemble
+from fewshot_core.evaluators import InheritedEvaluator
+from fewshot_core.pipeline.rank import Truth, score_all
+from fewshot_core.pipeline.search import start, train_supernets
+from fewshot_core.pipeline.session import Session
+from fewshot_core.recipe.load import load_recipe
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.runs.files import write_json
+from fewshot_core.scores import read_table
+from fewshot_core.space import Architecture
+from tasks.cifar10.task import TASK
+
+COLUMNS = ("cifar10", "cifar100")
+FIGURES = ("tau", "tau_distinct", "iso_cost_tau", "spearman", "tau_top10", "best_true", "best_ties")
+STATISTICS = ("recalibrated", "running")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the jobs have in common.
+
+    Attributes:
+        table: The truth, a CSV file with the columns ``arch`` and :data:`COLUMNS`.
+        words: Settings of every recipe.
+        work: Where jobs keep their runs.
+        cells: Number of table rows, drawn once, that a short job is ranked on.
+        long_cells: The same for a long job; None: all.
+        iso_minimum: Smallest group of equal cost among these.
+    """
+
+    table: Path
+    words: tuple[str, ...]
+    work: Path
+    cells: int
+    long_cells: int | None
+    iso_minimum: int
+
+    def truth(self, column: str, costs: CostTable, every: bool) -> Truth:
+        """The rows for long jobs, or those for short ones."""
+        cells = self.long_cells if every else self.cells
+        if cells is None:
+            return Truth.read(self.table, column, costs.space, costs)
+        rows = sorted(read_table(self.table, column))
+        return Truth.read(
+            self.table,
+            column,
+            costs.space,
+            costs,
+            only=set(random.Random(0).sample(rows, cells)),
+            iso_minimum=self.iso_minimum,
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell of the study: an arm at a budget with a seed.
+
+    Attributes:
+        arm: The arm.
+        seed: Of the recipe: held-out images, weights, paths, batches.
+        epochs: The budget, in passes over the training images.
+        every: Whether it is ranked on the rows for long jobs.
+        extra: Further settings.
+    """
+
+    arm: Arm
+    seed: int
+    epochs: float
+    every: bool = False
+    extra: tuple[str, ...] = field(default=())
+
+    @property
+    def key(self) -> str:
+        """Name of its row."""
+        return f"{self.arm.name} | {self.epochs:g} epochs | seed {self.seed}"
+
+    @property
+    def slug(self) -> str:
+        """Name of its folder."""
+        text = "".join(c if c.isalnum() else "-" for c in f"{self.arm.name}")
+        return f"{text}-{self.epochs:g}-{self.seed}".replace("--", "-")
+
+    def words(self, plan: Plan) -> list[str]:
+        """The settings of its recipe."""
+        return [*plan.words, *self.extra, f"seed={self.seed}", *self.arm.words(self.epochs)]
+
+
+class Images:
+    """The images of a seed, decoded once in a worker."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] | None = None
+        self._data: ImageData | None = None
+
+    def of(self, recipe: Recipe) -> ImageData:
+        """The images that the recipe trains on."""
+        key = (dataclasses.astuple(recipe.data), recipe.seed)
+        if self._data is None or key != self._key:
+            self._key, self._data = key, load_images(recipe.data, recipe.seed)
+        return self._data
+
+
+@contextmanager
+def locked(path: Path, wait: bool) -> Iterator[bool]:
+    """Whether this process now holds the lock file; with ``wait`` it always does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            yield False
+            return
+        yield True
+
+
+def run_job(job: Job, plan: Plan, images: Images) -> dict[str, Any]:
+    """Train, score and rank; returns the row."""
+    began = time.monotonic()
+    words = [*job.words(plan), "split.when=always", f"run={plan.work / job.slug}"]
+    loaded = load_recipe(words)
+    data = images.of(loaded.recipe)
+    session = start(loaded, data)
+    if job.arm.has_parent:
+        _adopt(_train_parent(job, plan, data), session)
+    train_supernets(session)
+    seen = _images_seen(session)
+    truths = {column: plan.truth(column, session.costs, job.every) for column in COLUMNS}
+    figures: dict[str, Any] = {column: {} for column in COLUMNS}
+    for statistics in STATISTICS:
+        metrics = _score(session, truths[COLUMNS[0]], statistics)
+        for kind, sign in (("accuracy", 1.0), ("loss", -1.0)):
+            for column, truth in truths.items():
+                values = np.array([sign * metrics[a][kind] for a in truth.architectures])
+                figures[column][f"{statistics}, {kind}"] = _figures(truth, values)
+                if statistics == "recalibrated":
+                    name = f"ensemble, {kind}"
+                    figures[column][name] = _figures(truth, _with_counting(truth, values))
+    session.accelerator.end_training()
+    session.folder.close()
+    return {
+        "arm": job.arm.name,
+        "seed": job.seed,
+        "epochs": job.epochs,
+        "images": seen,
+        "cells": len(truths[COLUMNS[0]].architectures),
+        "seconds": round(time.monotonic() - began),
+        "recipe": job.words(plan),
+        "regions": [region.id for region in session.tree.leaves()],
+        "figures": figures,
+    }
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A training-free score, on the whole table or the rows drawn."""
+
+    name: str
+    seed: int
+    every: bool
+
+    @property
+    def key(self) -> str:
+        """Name of its row."""
+        return f"{self.name} | {'all' if self.every else 'some'} cells | seed {self.seed}"
+
+    @property
+    def slug(self) -> str:
+        """Name of its folder."""
+        return f"{self.name}-{'all' if self.every else 'some'}-{self.seed}"
+
+    def words(self, plan: Plan) -> list[str]:
+        """The settings of its recipe."""
+        return [*plan.words, f"seed={self.seed}", f"evaluator={self.name}", "split=none"]
+
+
+def run_proxy(proxy: Proxy, plan: Plan, images: Images) -> dict[str, Any]:
+    """Score untrained networks; the row of :func:`run_job` without a budget."""
+    began = time.monotonic()
+    loaded = load_recipe([*proxy.words(plan), f"run={plan.work / proxy.slug}"])
+    session = start(loaded, images.of(loaded.recipe))
+    evaluator = session.evaluator()
+    truths = {column: plan.truth(column, session.costs, proxy.every) for column in COLUMNS}
+    architectures = truths[COLUMNS[0]].architectures
+    scores: dict[Architecture, float] = {}
+    with session.console.progress(f"scoring, {proxy.name}", len(architectures)) as tick:
+        for count, architecture in enumerate(architectures):
+            scores[architecture] = evaluator.evaluate(architecture)["score"]
+            tick(count + 1)
+    session.folder.close()
+    figures = {
+        column: {"score": _figures(truth, np.array([scores[a] for a in truth.architectures]))}
+        for column, truth in truths.items()
+    }
+    return {
+        "arm": proxy.name,
+        "seed": proxy.seed,
+        "epochs": 0,
+        "images": 0,
+        "cells": len(architectures),
+        "seconds": round(time.monotonic() - began),
+        "recipe": proxy.words(plan),
+        "figures": figures,
+    }
+
+
+def baselines(plan: Plan, every: bool) -> dict[str, Any]:
+    """Costs and random scores, per column."""
+    costs = costs_of(plan)
+    found: dict[str, Any] = {}
+    for column in COLUMNS:
+        rows = plan.truth(column, costs, every).baselines()
+        found[column] = {
+            name: {key: figures.to_json()[key] for key in (*FIGURES, "best_possible")}
+            for name, figures in rows.items()
+        }
+    return found
+
+
+def costs_of(plan: Plan) -> CostTable:
+    """The cost table of the study's networks."""
+    recipe = load_recipe(list(plan.words)).recipe
+    return TASK.costs(recipe, ImageShape(3, recipe.data.image_size or 32, 10))
+
+
+def merge_row(path: Path, key: str, row: Mapping[str, Any]) -> None:
+    """Add a row to the results of all workers."""
+    with locked(path.with_suffix(".lock"), wait=True):
+        rows = read_rows(path)
+        rows[key] = dict(row)
+        write_json(path, rows)
+
+
+def read_rows(path: Path) -> dict[str, Any]:
+    """The rows so far."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+# -- parts of a job ------------------------------------------------------------------------------
+
+
+def _train_parent(job: Job, plan: Plan, data: ImageData) -> Path:
+    """The run of the parent supernet that arms of one path policy, budget and seed share."""
+    folder = plan.work / f"parent-{job.arm.paths}-{job.epochs:g}-{job.seed}"
+    own = ("split", "regions.")
+    words = [word for word in job.words(plan) if not word.startswith(own)]
+    with locked(folder.with_suffix(".lock"), wait=True):
+        session = start(load_recipe([*words, "split=none", f"run={folder}"]), data)
+        train_supernets(session)
+        session.accelerator.end_training()
+        session.folder.close()
+    return folder
+
+
+def _adopt(parent: Path, session: Session) -> None:
+    target = session.folder.checkpoint(session.root).folder
+    if not target.exists():
+        beside = target.with_name(".adopted")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(parent / "checkpoints" / target.name, beside)
+        beside.rename(target)
+
+
+def _images_seen(session: Session) -> int:
+    states = [session.folder.checkpoint(region).state() for region, _ in session.tree.walk()]
+    return sum(state.images for state in states)
+
+
+def _score(
+    session: Session, truth: Truth, statistics: str
+) -> Mapping[Architecture, Mapping[str, float]]:
+    settings = session.recipe.evaluator
+    images = settings.recalibrate if statistics == "recalibrated" else 0
+    evaluation = dataclasses.replace(settings, recalibrate=images)
+    recipe = dataclasses.replace(session.recipe, evaluator=evaluation)
+    scorer = session.task.scorer(recipe, session.data, "validation", session.accelerator)
+    evaluator = InheritedEvaluator(session.tree, session.load_supernet, scorer)
+    path = session.folder.file("scores", f"{statistics}-{len(truth.architectures)}.csv")
+    return score_all(evaluator, truth, path, session.console, f"scoring, {statistics}")
+
+
+def _with_counting(truth: Truth, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return rank_ensemble(values, truth.costs["connected_params"], truth.connected)
+
+
+def _figures(truth: Truth, values: NDArray[np.float64]) -> dict[str, float | int | None]:
+    figures = truth.figures(values).to_json()
+    return {name: figures[name] for name in FIGURES}

@@ -1,0 +1,154 @@
+"""The two plots of the ranking study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from ranking_arms import ARMS
+from ranking_jobs import COLUMNS, Job, Plan
+from ranking_show import SCORE
+
+from fewshot_core.pipeline.rank import Truth
+from fewshot_core.report.canvas import BLUE, INK, ORANGE, save_picture, styled
+from fewshot_core.scores import read_table
+
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+GREY = "#9aa3ab"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7f4fc9", "#8c6d31")
+
+
+@styled
+def against_budget(figures: Mapping[str, Any], size: str) -> Figure:
+    """Iso-cost tau and tau of every arm against training images, with the spread over seeds."""
+    figure = Figure((9.0, 4.4), layout="constrained", facecolor="white")
+    panels = figure.subplots(1, 2)
+    arms = [arm for arm in figures["arms"] if str(arm["cells"]) == size and arm["images"]]
+    lines = []
+    for panel, (name, title) in zip(
+        panels, (("iso_cost_tau", "iso-cost tau"), ("tau", "tau over all")), strict=True
+    ):
+        lines = _curves(panel, arms, name)
+        _counting(panel, figures["baselines"][size][COLUMNS[0]], name)
+        panel.set(xscale="log", xlabel="training images seen by the whole arm", title=title)
+    labels = [line.get_label() for line in lines]
+    figure.legend(lines, labels, loc="outside lower center", ncols=3, fontsize=8.5)
+    return figure
+
+
+def _curves(panel: Axes, arms: list[Mapping[str, Any]], name: str) -> list[Any]:
+    lines = []
+    places = [arm.name for arm in ARMS if any(a["arm"] == arm.name for a in arms)]
+    for place, arm_name in enumerate(places):
+        points = sorted(
+            (a["images"], *a["figures"][COLUMNS[0]][SCORE][name])
+            for a in arms
+            if a["arm"] == arm_name
+        )
+        # A little aside each, or the bars of ten arms would hide one another.
+        shift = 1 + 0.025 * (place - len(places) / 2)
+        one_shot = arm_name.startswith("one-shot")
+        container = panel.errorbar(
+            [images * shift for images, _, _ in points],
+            [mean for _, mean, _ in points],
+            [spread or 0.0 for _, _, spread in points],
+            color=COLOURS[place % len(COLOURS)] if "random" not in arm_name else GREY,
+            linestyle="--" if one_shot else (":" if "random" in arm_name else "-"),
+            marker="o" if one_shot else "s",
+            markersize=4,
+            linewidth=1.4,
+            elinewidth=0.8,
+            capsize=2,
+            label=arm_name,
+        )
+        lines.append(container)
+    return lines
+
+
+def _counting(panel: Axes, baseline: Mapping[str, Any], name: str) -> None:
+    for key, text in (
+        ("parameters, connected part", "connected parameters"),
+        ("parameters", "parameters"),
+    ):
+        value = baseline[key][name]
+        panel.axhline(value, color=INK, linewidth=0.8, alpha=0.6)
+        panel.annotate(
+            text,
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            fontsize=8,
+            ha="right",
+            va="bottom",
+        )
+
+
+@styled
+def within_one_cost(clouds: Mapping[str, tuple[list[float], list[float]]], cost: str) -> Figure:
+    """True accuracy against the predicted rank among the networks of one cost."""
+    figure = Figure((9.0, 3.8), layout="constrained", facecolor="white")
+    panels = figure.subplots(1, len(clouds), sharey=True, squeeze=False)[0]
+    for panel, colour, (name, (scores, truth)) in zip(
+        panels, (BLUE, ORANGE), clouds.items(), strict=False
+    ):
+        ranks = np.argsort(np.argsort(-np.array(scores))) + 1
+        panel.scatter(ranks, truth, s=9, c=colour, alpha=0.5, linewidths=0)
+        panel.set(xlabel="predicted rank (1 = best)", title=name)
+    panels[0].set_ylabel(f"true accuracy, {cost}")
+    return figure
+
+
+def write_plots(
+    figures: Mapping[str, Any], plan: Plan, jobs: list[Job], truth: Truth
+) -> list[Path]:
+    """Write both plots as far as there is anything to draw.
+
+    Args:
+        figures: The summary.
+        plan: Of the study.
+        jobs: The finished long jobs of one seed and budget, whose scores are drawn.
+        truth: The table they are ranked on.
+    """
+    sizes = [
+        size
+        for size in figures["baselines"]
+        if any(str(arm["cells"]) == size and arm["images"] for arm in figures["arms"])
+    ]
+    written = []
+    if sizes:
+        save_picture(against_budget(figures, sizes[0]), PICTURES, "ranking_budget")
+        written.append(PICTURES / "ranking_budget.png")
+    clouds = {job.arm.name: cloud(job, plan, truth) for job in jobs}
+    if clouds:
+        count = int(_group(truth)[0].sum())
+        text = f"{count} networks of {_group(truth)[1] / 1e6:.3f} M parameters"
+        save_picture(within_one_cost(clouds, text), PICTURES, "ranking_one_cost")
+        written.append(PICTURES / "ranking_one_cost.png")
+    for path in written:
+        path.with_suffix(".svg").unlink()
+    return written
+
+
+def cloud(job: Job, plan: Plan, truth: Truth) -> tuple[list[float], list[float]]:
+    """Scores and true values of the distinct networks in the largest group of equal cost."""
+    path = plan.work / job.slug / "scores" / f"recalibrated-{len(truth.architectures)}.csv"
+    loss = read_table(path, "loss")
+    mask, _ = _group(truth)
+    scores, values, met = [], [], set()
+    for index in np.flatnonzero(mask):
+        target = truth.space.canonical(truth.architectures[index])
+        if target not in met:
+            met.add(target)
+            scores.append(-loss[truth.space.genotype(target)])
+            values.append(float(truth.values[index]))
+    return scores, values
+
+
+def _group(truth: Truth) -> tuple[Any, float]:
+    costs = truth.costs["connected_params"]
+    kept, counts = np.unique(costs[truth.connected], return_counts=True)
+    largest = float(kept[counts.argmax()])
+    return truth.connected & (costs == largest), largest

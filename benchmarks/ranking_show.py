@@ -1,0 +1,184 @@
+"""The ranking study in a table and two plots."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ranking_arms import ARMS, PROXIES, Arm
+from ranking_jobs import COLUMNS, FIGURES, Plan, baselines
+from rich.console import Console
+from rich.table import Table
+
+SCORE = "recalibrated, loss"
+"""The score that arms are compared by; the others stand beside it."""
+
+CHOSEN_BY = "iso_cost_tau"
+
+Rows = Mapping[str, Mapping[str, Any]]
+
+
+def summary(rows: Rows, plan: Plan) -> dict[str, Any]:
+    """Mean and spread over seeds of every arm at every budget, beside the baselines."""
+    sizes = sorted({row["cells"] for row in rows.values()})
+    return {
+        "settings": {"recipe": list(plan.words), "cells": plan.cells},
+        "baselines": {str(size): baselines(plan, size > plan.cells) for size in sizes},
+        "arms": [_cell(group) for _, group in _groups(rows)],
+    }
+
+
+def best_arm(rows: Rows, *, few: bool) -> Arm | None:
+    """The arm of one kind with the best mean at the largest budget that all arms have done."""
+    done: dict[float, dict[str, list[float]]] = {}
+    for row in rows.values():
+        if row["epochs"] and row["cells"] == min(r["cells"] for r in rows.values()):
+            figure = row["figures"][COLUMNS[0]][SCORE][CHOSEN_BY]
+            value = -1.0 if figure is None else figure
+            done.setdefault(row["epochs"], {}).setdefault(row["arm"], []).append(value)
+    whole = [epochs for epochs, arms in done.items() if len(arms) == len(ARMS)]
+    if not whole:
+        return None
+    figures = done[max(whole)]
+    kind = [arm for arm in ARMS if bool(arm.regions) == few]
+    return max(kind, key=lambda arm: statistics.fmean(figures[arm.name]))
+
+
+def show(figures: Mapping[str, Any]) -> None:
+    """Print the tables of every set of cells."""
+    console = Console(width=150)
+    for size, baseline in figures["baselines"].items():
+        arms = [arm for arm in figures["arms"] if str(arm["cells"]) == size]
+        title = f"{size} cells; by recalibrated loss; mean ± spread over seeds"
+        console.print(_table(title, HEADER, _lines(arms, baseline)))
+        title = f"{size} cells; iso-cost tau by the way a score is measured"
+        console.print(_table(title, KINDS_HEADER, _kind_lines(arms)))
+
+
+def markdown(figures: Mapping[str, Any], size: str) -> str:
+    """The same tables for the docs."""
+    arms = [arm for arm in figures["arms"] if str(arm["cells"]) == size]
+    lines = _lines(arms, figures["baselines"][size])
+    return "\n\n".join((_pipes(HEADER, lines), _pipes(KINDS_HEADER, _kind_lines(arms))))
+
+
+HEADER = (
+    "predictor",
+    "images, M",
+    "seeds",
+    "iso-cost tau",
+    "tau",
+    "true accuracy of best",
+    "ensemble tau",
+    "ensemble best",
+    "cifar100: iso-cost",
+    "ensemble tau",
+)
+
+
+KINDS = ("recalibrated, loss", "recalibrated, accuracy", "running, loss", "running, accuracy")
+KINDS_HEADER = ("arm", "images, M", *KINDS)
+
+
+def _table(title: str, header: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
+    table = Table(title=title)
+    for place, name in enumerate(header):
+        table.add_column(name, justify="right" if place else "left")
+    for line in lines:
+        table.add_row(*line)
+    return table
+
+
+def _pipes(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [header, ["---", *(["---:"] * (len(header) - 1))], *lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _kind_lines(arms: list[dict[str, Any]]) -> Iterator[list[str]]:
+    for arm in arms:
+        if arm["images"]:
+            figures = arm["figures"][COLUMNS[0]]
+            values = [
+                _text(figures[kind][CHOSEN_BY], 3) if kind in figures else "" for kind in KINDS
+            ]
+            yield [arm["arm"], f"{arm['images'] / 1e6:.2f}", *values]
+
+
+def _lines(arms: list[dict[str, Any]], baseline: Mapping[str, Any]) -> Iterator[list[str]]:
+    for arm in arms:
+        proxy = arm["arm"] in PROXIES
+        score, ensemble = ("score", None) if proxy else (SCORE, "ensemble, loss")
+        ten, hundred = (arm["figures"][column] for column in COLUMNS)
+        yield [
+            arm["arm"],
+            f"{arm['images'] / 1e6:.2f}" if arm["images"] else "",
+            str(arm["seeds"]),
+            _text(ten[score]["iso_cost_tau"], 3),
+            _text(ten[score]["tau"], 3),
+            _text(ten[score]["best_true"], 2),
+            _text(ten[ensemble]["tau"], 3) if ensemble else "",
+            _text(ten[ensemble]["best_true"], 2) if ensemble else "",
+            _text(hundred[score]["iso_cost_tau"], 3),
+            _text(hundred[ensemble]["tau"], 3) if ensemble else "",
+        ]
+    for name, figures in baseline[COLUMNS[0]].items():
+        other = baseline[COLUMNS[1]][name]
+        yield [
+            name,
+            "",
+            "",
+            f"{figures['iso_cost_tau']:.3f}",
+            f"{figures['tau']:.3f}",
+            f"{figures['best_true']:.2f}",
+            "",
+            "",
+            f"{other['iso_cost_tau']:.3f}",
+            "",
+        ]
+
+
+def _text(value: tuple[float | None, float | None], digits: int) -> str:
+    mean, spread = value
+    if mean is None:
+        return ""
+    return f"{mean:.{digits}f}" + (f" ± {spread:.{digits}f}" if spread is not None else "")
+
+
+def _groups(rows: Rows) -> list[tuple[Any, list[Mapping[str, Any]]]]:
+    order = {name: place for place, name in enumerate([*(arm.name for arm in ARMS), *PROXIES])}
+    groups: dict[Any, list[Mapping[str, Any]]] = {}
+    for row in rows.values():
+        groups.setdefault((row["cells"], row["epochs"], row["arm"]), []).append(row)
+    return sorted(groups.items(), key=lambda g: (g[0][0], g[0][1], order[g[0][2]]))
+
+
+def _cell(group: list[Mapping[str, Any]]) -> dict[str, Any]:
+    first = group[0]
+    figures = {
+        column: {
+            kind: {
+                name: _spread([row["figures"][column][kind][name] for row in group])
+                for name in FIGURES
+            }
+            for kind in first["figures"][column]
+        }
+        for column in COLUMNS
+    }
+    return {
+        "arm": first["arm"],
+        "epochs": first["epochs"],
+        "images": round(statistics.fmean(row["images"] for row in group)),
+        "cells": first["cells"],
+        "seeds": len(group),
+        "seconds": round(statistics.fmean(row["seconds"] for row in group)),
+        "figures": figures,
+    }
+
+
+def _spread(values: list[float | None]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation; None where there is none."""
+    values = [value for value in values if value is not None]
+    if not values:
+        return None, None
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None

@@ -1,0 +1,79 @@
+"""Whether splitting a supernet pays at a budget: the rule behind ``split.when=auto``.
+
+Sub-supernets divide the training that is left, so each weight sees fewer images than in one
+supernet. Little training is better spent on one; where there is plenty, splitting takes away what
+more training cannot: operations that disturb each other through the weights they share. Where the
+two meet was measured on NAS-Bench-201 (docs/results.md), in training images per option: what the
+own weights of an operation see in one supernet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.region import Region
+
+PAYS_FROM = 200_000
+"""Training images per option from which on splitting paid."""
+
+
+@dataclass(frozen=True)
+class SplitDecision:
+    """What becomes of the regions of a recipe.
+
+    Attributes:
+        split: Whether the supernet is split.
+        parent_epochs: Passes over the training images that the parent gets. Where splitting is
+            left out, it gets those of the regions as well.
+        sentence: The decision in words; empty where there was nothing to decide.
+    """
+
+    split: bool
+    parent_epochs: float
+    sentence: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value."""
+        return {
+            "split": self.split,
+            "parent_epochs": self.parent_epochs,
+            "sentence": self.sentence,
+        }
+
+
+def decide_split(recipe: Recipe, regions: int, root: Region, images: int) -> SplitDecision:
+    """Apply ``split.when`` of a recipe.
+
+    Args:
+        recipe: Its settings.
+        regions: Number of regions that the split makes; 1: there is no split.
+        root: The whole space.
+        images: Number of training images.
+
+    Returns:
+        The decision. With ``auto`` the supernet is split if the whole budget shows each option of
+        the decision with the most options :data:`PAYS_FROM` images or more.
+    """
+    parent = recipe.supernet.epochs
+    if regions < 2:
+        return SplitDecision(False, parent)
+    inherits = recipe.regions.inherit
+    total = regions * recipe.regions.epochs + (parent if inherits else 0.0)
+    if recipe.split.when == "always":
+        return SplitDecision(True, parent)
+    if recipe.split.when == "never":
+        return SplitDecision(False, total, "split.when=never: one supernet gets the whole budget")
+    options = max(len(allowed) for allowed in root.allowed)
+    seen = total * images / options
+    if seen >= PAYS_FROM:
+        sentence = f"the supernet is split: {seen:,.0f} training images per option are enough"
+        return SplitDecision(True, parent, f"{sentence} (from {PAYS_FROM:,} on)")
+    return SplitDecision(
+        False,
+        total,
+        f"the supernet is not split: with {seen:,.0f} training images per option one supernet "
+        f"ranks better (splitting pays from {PAYS_FROM:,} on; split.when=always splits all the "
+        "same)",
+    )
