@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from fewshot_core.errors import DataError
 from fewshot_core.seeds import derive_seed
@@ -60,6 +61,16 @@ class ImageArray:
         """A copy of the images at ``indices``, in that order."""
         index = torch.as_tensor(indices, dtype=torch.int64)
         return ImageArray(self.images[index], self.labels[index], self.classes)
+
+    def resized(self, size: int) -> ImageArray:
+        """A copy with ``size`` x ``size`` pixels, each the mean of those it covers."""
+        if tuple(self.images.shape[2:]) == (size, size):
+            return self
+        pieces = [
+            functional.interpolate(chunk.float(), (size, size), mode="area").round_().byte()
+            for chunk in self.images.split(_CHUNK)
+        ]
+        return ImageArray(torch.cat(pieces), self.labels, self.classes)
 
     def concat(self, other: ImageArray) -> ImageArray:
         """These images followed by those of ``other``, as a copy.

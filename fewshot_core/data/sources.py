@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -84,6 +84,15 @@ class ImageData:
     def shape(self) -> ImageShape:
         """What a network has to know of the images."""
         return ImageShape(self.channels, self.image_size, len(self.classes))
+
+    def resized(self, size: int) -> ImageData:
+        """The same images with other pixels; the normalisation stays."""
+        return replace(
+            self,
+            train=self.train.resized(size),
+            validation=self.validation.resized(size),
+            load_test=lambda: self.test().resized(size),
+        )
 
     def describe(self) -> dict[str, Any]:
         """What a run records about its data, as JSON values."""

@@ -175,7 +175,7 @@ class Session:
     def _grow(self, parent: Supernet | None = None) -> RegionTree:
         def learned(level: SplitLevel, seed: int) -> Splitter:
             assert parent is not None
-            stream = self.stream(self.data.train, self.recipe.supernet, seed)
+            stream = self.stream(self.search_data.train, self.recipe.supernet, seed)
             device = self.accelerator.device
 
             def loss(model: Supernet, architecture: Architecture, sample: int) -> Tensor:
@@ -195,6 +195,12 @@ class Session:
             data = load_images(self.recipe.data, self.recipe.seed)
             tick(1)
         return data
+
+    @cached_property
+    def search_data(self) -> ImageData:
+        """The images as supernets see them."""
+        size = self.recipe.data.search_size
+        return self.data if size is None else self.data.resized(size)
 
     @cached_property
     def costs(self) -> CostTable:
@@ -246,8 +252,8 @@ class Session:
     # -- training ----------------------------------------------------------------------------
 
     def stream(self, images: ImageArray, settings: TrainingSettings, seed: int) -> BatchStream:
-        """Training batches of this process."""
-        data = self.recipe.data
+        """Training batches of this process; shifts and squares shrink with the images."""
+        data, scale = self.recipe.data, images.images.shape[-1] / self.data.image_size
         return BatchStream(
             images,
             batch_size=settings.batch_size,
@@ -255,8 +261,8 @@ class Session:
             mean=self.data.mean,
             std=self.data.std,
             flip=data.flip,
-            pad=data.pad,
-            cutout=data.cutout,
+            pad=round(data.pad * scale),
+            cutout=round(data.cutout * scale),
             rank=self.accelerator.process_index,
             world=self.accelerator.num_processes,
         )
@@ -296,7 +302,8 @@ class Session:
     def new_supernet(self, region: Region) -> Supernet:
         """A supernet of a region with fresh weights."""
         seed = derive_seed(self.recipe.seed, "supernet", region.id)
-        model = self.build(lambda: self.task.supernet(region, self.recipe, self.data.shape), seed)
+        shape = self.search_data.shape
+        model = self.build(lambda: self.task.supernet(region, self.recipe, shape), seed)
         assert isinstance(model, Supernet)
         return model
 
@@ -317,7 +324,7 @@ class Session:
             f"supernet {region.id}",
             supernet,
             settings,
-            self.data.train,
+            self.search_data.train,
             checkpoint,
             derive_seed(self.recipe.seed, "training", region.id),
             make_paths(settings.paths, region),
@@ -360,7 +367,7 @@ class Session:
         return InheritedEvaluator(
             tree or self.tree,
             self.load_supernet,
-            self.task.scorer(self.recipe, self.data, "validation", self.accelerator),
+            self.task.scorer(self.recipe, self.search_data, "validation", self.accelerator),
             score=settings.score,
             share_equal=settings.share_equal,
         )

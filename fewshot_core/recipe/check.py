@@ -80,7 +80,7 @@ def _check_data(data: DataSettings) -> Problems:
         yield from _path(f"data.{key}", getattr(data, key))
     yield from _share("data.validation", data.validation)
     yield from _share("data.test", data.test)
-    for key in ("image_size", "limit"):
+    for key in ("image_size", "search_size", "limit"):
         yield from _at_least(f"data.{key}", getattr(data, key), 1)
     for key in ("pad", "cutout"):
         yield from _at_least(f"data.{key}", getattr(data, key), 0)

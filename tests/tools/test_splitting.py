@@ -99,3 +99,21 @@ def test_a_run_of_before_the_decision_goes_on(finished: Path, copy: Path) -> Non
     (copy / "splitting.json").unlink()
     succeed("report", ["run=run"], copy.parent)
     assert len(leaves(copy)) == 2
+
+
+def test_supernets_may_see_smaller_images(truth: Path, tmp_path: Path) -> None:
+    """The search runs on 4 pixels; what is trained from scratch has all 8."""
+    words = words_of(TINY | {"search.trials": 3, "strategy.population": 2}, run="run")
+    succeed("search", [*words, "data.search_size=4"], tmp_path)
+    succeed(
+        "search",
+        words_of(TINY | {"search.trials": 3, "strategy.population": 2}, run="full"),
+        tmp_path,
+    )
+    small, full = tmp_path / "run", tmp_path / "full"
+    assert read(small / "costs.json") == read(full / "costs.json")
+    assert read(small / "data.json") == read(full / "data.json")
+    weights = "checkpoints/root/weights.safetensors"
+    assert (small / weights).read_bytes() != (full / weights).read_bytes()
+    succeed("retrain", ["run=run"], tmp_path)
+    succeed("rank", ["run=run", f"truth={truth}", "column=accuracy"], tmp_path)
