@@ -75,7 +75,7 @@ class Task:
 FULL = Study(
     epochs=(6, 18, 54),
     seeds=3,
-    long_epochs=(216,),
+    long_epochs=(120,),
     long_seeds=2,
     cells=400,
     long_cells=None,
