@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from ranking_arms import ARMS
 from ranking_jobs import COLUMNS, Job, Plan
 from ranking_show import SCORE
@@ -34,7 +35,10 @@ def against_budget(figures: Mapping[str, Any], size: str) -> Figure:
     ):
         lines = _curves(panel, arms, name)
         _counting(panel, figures["baselines"][size][COLUMNS[0]], name)
-        panel.set(xscale="log", xlabel="training images seen by the whole arm", title=title)
+        panel.set(xscale="log", xlabel="training images seen by the whole arm, M", title=title)
+        budgets = sorted({arm["epochs"]: arm["images"] for arm in arms}.values())
+        panel.set_xticks(budgets, [f"{images / 1e6:.2f}" for images in budgets])
+        panel.xaxis.set_minor_locator(NullLocator())
     labels = [line.get_label() for line in lines]
     figure.legend(lines, labels, loc="outside lower center", ncols=3, fontsize=8.5)
     return figure
@@ -97,7 +101,8 @@ def within_one_cost(clouds: Mapping[str, tuple[list[float], list[float]]], cost:
         ranks = np.argsort(np.argsort(-np.array(scores))) + 1
         panel.scatter(ranks, truth, s=9, c=colour, alpha=0.5, linewidths=0)
         panel.set(xlabel="predicted rank (1 = best)", title=name)
-    panels[0].set_ylabel(f"true accuracy, {cost}")
+    panels[0].set_ylabel("true accuracy, %")
+    figure.suptitle(cost, fontsize=10)
     return figure
 
 
@@ -123,8 +128,11 @@ def write_plots(
         written.append(PICTURES / "ranking_budget.png")
     clouds = {job.arm.name: cloud(job, plan, truth) for job in jobs}
     if clouds:
-        count = int(_group(truth)[0].sum())
-        text = f"{count} networks of {_group(truth)[1] / 1e6:.3f} M parameters"
+        count = len(next(iter(clouds.values()))[0])
+        text = (
+            f"the {count} distinct networks of {_group(truth)[1]:,.0f} parameters; "
+            f"{jobs[0].epochs:g} epochs, seed {jobs[0].seed}"
+        )
         save_picture(within_one_cost(clouds, text), PICTURES, "ranking_one_cost")
         written.append(PICTURES / "ranking_one_cost.png")
     for path in written:

@@ -31,6 +31,7 @@ def test_auto_splits_from_the_measured_budget_on() -> None:
     assert not below.split
     assert below.parent_epochs == 10
     assert "split.when=always" in below.sentence
+    assert "per option, one supernet ranked better" in below.sentence
 
 
 @pytest.mark.parametrize("images", [1, 10**9])
