@@ -24,7 +24,6 @@ from ranking_arms import Arm
 
 from fewshot_core.cost import CostTable
 from fewshot_core.data import ImageData, ImageShape, load_images
-from fewshot_core.ensemble import rank_ensemble
 from fewshot_core.evaluators import InheritedEvaluator
 from fewshot_core.pipeline.rank import Truth, score_all
 from fewshot_core.pipeline.search import start, train_supernets
@@ -160,7 +159,7 @@ def run_job(job: Job, plan: Plan, images: Images) -> dict[str, Any]:
                 figures[column][f"{statistics}, {kind}"] = _figures(truth, values)
                 if statistics == "recalibrated":
                     name = f"ensemble, {kind}"
-                    figures[column][name] = _figures(truth, _with_counting(truth, values))
+                    figures[column][name] = _figures(truth, truth.ensemble(values))
     session.accelerator.end_training()
     session.folder.close()
     return {
@@ -303,10 +302,6 @@ def _score(
     evaluator = InheritedEvaluator(session.tree, session.load_supernet, scorer)
     path = session.folder.file("scores", f"{statistics}-{len(truth.architectures)}.csv")
     return score_all(evaluator, truth, path, session.console, f"scoring, {statistics}")
-
-
-def _with_counting(truth: Truth, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return rank_ensemble(values, truth.costs["connected_params"], truth.connected)
 
 
 def _figures(truth: Truth, values: NDArray[np.float64]) -> dict[str, float | int | None]:

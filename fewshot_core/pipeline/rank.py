@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fewshot_core.cost import CostTable
 from fewshot_core.data import ImageShape
+from fewshot_core.ensemble import rank_ensemble
 from fewshot_core.errors import DataError
 from fewshot_core.evaluators import InheritedEvaluator
 from fewshot_core.pipeline.session import Session
@@ -33,6 +34,9 @@ BASELINES = {
     "FLOPs, connected part": "connected_flops",
 }
 COLUMNS = ("architecture", "accuracy", "loss")
+
+ENSEMBLE = "rank ensemble:"
+"""How the rows of scores joined with the connected parameters begin."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,10 @@ class Truth:
             iso_minimum=self.iso_minimum,
         )
 
+    def ensemble(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The scores [n] joined with the connected parameters; see :func:`rank_ensemble`."""
+        return rank_ensemble(scores, self.costs["connected_params"], self.connected)
+
     def baselines(self) -> dict[str, RankFigures]:
         """The costs and random scores, which every predictor has to beat."""
         rows = {name: self.figures(self.costs[key]) for name, key in BASELINES.items()}
@@ -115,20 +123,24 @@ class Truth:
     def align(self, scores: Mapping[str, float], path: Path) -> NDArray[np.float64]:
         """Scores by genotype, in the order of the architectures.
 
+        An architecture without a score of its own has that of the representative of its network:
+        a run keeps scores of representatives alone.
+
         Raises:
-            DataError: An architecture has no score.
+            DataError: Neither has a score.
         """
         known = dict(
             zip(read_architectures(self.space, list(scores)), scores.values(), strict=True)
         )
-        missing = [a for a in self.architectures if a not in known]
+        scored = [a if a in known else self.space.canonical(a) for a in self.architectures]
+        missing = [a for a, own in zip(self.architectures, scored, strict=True) if own not in known]
         if missing:
             raise DataError(
                 f"{path} lacks {len(missing)} of the {len(self.architectures)} architectures",
                 found=f"no score for {self.space.genotype(missing[0])}",
                 fix="score them, or leave them out of the truth table",
             )
-        return np.array([known[a] for a in self.architectures])
+        return np.array([known[own] for own in scored])
 
 
 def rank(options: Mapping[str, Any]) -> None:
@@ -151,13 +163,18 @@ def _rank_file(options: Mapping[str, Any]) -> None:
     table = task.costs(recipe, ImageShape(3, recipe.data.image_size or 32, 10))
     truth = Truth.read(options["truth"], options["column"], task.space(recipe), table)
     scores = truth.align(read_table(path, options["score_column"]), path)
-    Console().print(ranking_table({path.stem: truth.figures(scores)} | truth.baselines()))
+    rows = {
+        path.stem: truth.figures(scores),
+        f"{ENSEMBLE} {path.stem}": truth.figures(truth.ensemble(scores)),
+    }
+    Console().print(ranking_table(rows | truth.baselines()))
 
 
 def _rank_run(options: Mapping[str, Any]) -> None:
     session = Session.attach(options)
     truth = Truth.read(options["truth"], options["column"], session.root.space, session.costs)
     rows: dict[str, RankFigures] = {}
+    ensembles: dict[str, RankFigures] = {}
     inherits = session.recipe.regions.inherit or not session.tree.children
     # Without inheritance the supernet of the whole space was not trained.
     trees = {"one-shot": RegionTree(session.root)} if inherits else {}
@@ -177,7 +194,9 @@ def _rank_run(options: Mapping[str, Any]) -> None:
             sign = -1.0 if kind == "loss" else 1.0
             values = np.array([sign * table[a][kind] for a in truth.architectures])
             rows[f"{name}, by {kind}"] = truth.figures(values)
-    rows |= truth.baselines()
+            key = f"{ENSEMBLE} {name}, by {kind}"
+            ensembles[key] = truth.figures(truth.ensemble(values))
+    rows |= ensembles | truth.baselines()
     session.console.print(ranking_table(rows))
     if session.folder.main:
         write_ranking(session.folder, rows, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from fewshot_core.space import Architecture
 from tasks.cifar10.space import nasbench201
 
 from .conftest import TINY
@@ -170,6 +172,33 @@ def test_rank_of_a_file(truth: Path, tmp_path: Path) -> None:
     assert "1.00" in _line(perfect.out, "truth")
     assert "-1.00" in _line(turned.out, "turned")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["turned.csv"]
+
+
+def test_rank_of_a_file_of_representatives(tmp_path: Path) -> None:
+    """What a run keeps in scores/: one line for each distinct network."""
+    space = nasbench201()
+    rng = random.Random(1)
+    cells = list(dict.fromkeys(space.sample(rng) for _ in range(60)))
+    distinct = list(dict.fromkeys(space.canonical(cell) for cell in cells))
+    assert set(distinct) - set(cells)
+
+    def write(name: str, architectures: list[Architecture]) -> None:
+        with (tmp_path / name).open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["architecture", "value"])
+            for a in architectures:
+                writer.writerow([space.genotype(a), int(space.canonical(a).id, 16) % 1000])
+
+    write("truth.csv", cells)
+    write("kept.csv", distinct)
+    words = ["recipe=digits", "truth=truth.csv", "column=value", "score_column=value"]
+    done = succeed("rank", [*words, "scores=kept.csv"], tmp_path)
+    assert "1.00" in _line(done.out, "kept")
+    assert "rank ensemble: kept" in done.out
+    write("kept.csv", distinct[:-1])
+    lacking = run_tool("rank", [*words, "scores=kept.csv"], tmp_path)
+    assert lacking.code == 2
+    assert "lacks" in lacking.err
 
 
 def _line(text: str, word: str) -> str:
