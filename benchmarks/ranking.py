@@ -224,14 +224,19 @@ def _proxy_task(name: str, seed: int, every: bool, plan: Plan, images: Images) -
 
 def _plan(options: argparse.Namespace, study: Study, work: Path) -> Plan:
     data = options.data
-    words = (
-        *COMMON,
-        f"data.root={data / 'cifar10' / 'train.tar'}",
-        f"data.test_root={data / 'cifar10' / 'test.tar'}",
-        *study.words,
+    words = (*COMMON, *study.words)
+    places = tuple(
+        f"data.{key}={data / 'cifar10' / name}"
+        for key, name in (("root", "train.tar"), ("test_root", "test.tar"))
     )
     return Plan(
-        data / "nasbench201" / "accuracies.csv", words, work, study.cells, study.long_cells, 10
+        data / "nasbench201" / "accuracies.csv",
+        words,
+        places,
+        work,
+        study.cells,
+        study.long_cells,
+        10,
     )
 
 

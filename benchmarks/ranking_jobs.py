@@ -47,6 +47,7 @@ class Plan:
     Attributes:
         table: The truth, a CSV file with the columns ``arch`` and :data:`COLUMNS`.
         words: Settings of every recipe.
+        places: Where the images are; of no account for the results.
         work: Where jobs keep their runs.
         cells: Number of table rows, drawn once, that a short job is ranked on.
         long_cells: The same for a long job; None: all.
@@ -55,6 +56,7 @@ class Plan:
 
     table: Path
     words: tuple[str, ...]
+    places: tuple[str, ...]
     work: Path
     cells: int
     long_cells: int | None
@@ -141,7 +143,8 @@ def locked(path: Path, wait: bool) -> Iterator[bool]:
 def run_job(job: Job, plan: Plan, images: Images) -> dict[str, Any]:
     """Train, score and rank; returns the row."""
     began = time.monotonic()
-    words = [*job.words(plan), "split.when=always", f"run={plan.work / job.slug}"]
+    own = ("split.when=always", f"run={plan.work / job.slug}")
+    words = [*job.words(plan), *plan.places, *own]
     loaded = load_recipe(words)
     data = images.of(loaded.recipe)
     session = start(loaded, data)
@@ -201,7 +204,7 @@ class Proxy:
 def run_proxy(proxy: Proxy, plan: Plan, images: Images) -> dict[str, Any]:
     """Score untrained networks; the row of :func:`run_job` without a budget."""
     began = time.monotonic()
-    loaded = load_recipe([*proxy.words(plan), f"run={plan.work / proxy.slug}"])
+    loaded = load_recipe([*proxy.words(plan), *plan.places, f"run={plan.work / proxy.slug}"])
     session = start(loaded, images.of(loaded.recipe))
     evaluator = session.evaluator()
     truths = {column: plan.truth(column, session.costs, proxy.every) for column in COLUMNS}
@@ -243,7 +246,7 @@ def baselines(plan: Plan, every: bool) -> dict[str, Any]:
 
 def costs_of(plan: Plan) -> CostTable:
     """The cost table of the study's networks."""
-    recipe = load_recipe(list(plan.words)).recipe
+    recipe = load_recipe([*plan.words, *plan.places]).recipe
     return TASK.costs(recipe, ImageShape(3, recipe.data.image_size or 32, 10))
 
 
@@ -269,7 +272,8 @@ def _train_parent(job: Job, plan: Plan, data: ImageData) -> Path:
     own = ("split", "regions.")
     words = [word for word in job.words(plan) if not word.startswith(own)]
     with locked(folder.with_suffix(".lock"), wait=True):
-        session = start(load_recipe([*words, "split=none", f"run={folder}"]), data)
+        words += [*plan.places, "split=none", f"run={folder}"]
+        session = start(load_recipe(words), data)
         train_supernets(session)
         session.accelerator.end_training()
         session.folder.close()

@@ -24,8 +24,9 @@ ROOT = Region.root(TASK.space(load_recipe(["recipe=nasbench201"]).recipe))
 
 
 def plan(study: Study, folder: Path) -> Plan:
-    words = (*COMMON, "data.root=train.tar", *study.words)
-    return Plan(folder / "table.csv", words, folder, study.cells, study.long_cells, 10)
+    words = (*COMMON, *study.words)
+    places = ("data.root=train.tar",)
+    return Plan(folder / "table.csv", words, places, folder, study.cells, study.long_cells, 10)
 
 
 def images_of(arm: Arm, recipe: Recipe) -> int:
@@ -47,7 +48,8 @@ def images_of(arm: Arm, recipe: Recipe) -> int:
 def test_every_arm_of_a_budget_sees_the_same_images(
     arm: Arm, epochs: float, tmp_path: Path
 ) -> None:
-    recipe = load_recipe(Job(arm, 0, epochs).words(plan(FULL, tmp_path))).recipe
+    made = plan(FULL, tmp_path)
+    recipe = load_recipe([*Job(arm, 0, epochs).words(made), *made.places]).recipe
     assert images_of(arm, recipe) == pytest.approx(epochs * IMAGES, rel=0.005)
 
 
@@ -110,7 +112,7 @@ def test_the_table_shows_means_and_spread(tmp_path: Path) -> None:
     names = [space.genotype(a) for a in list(ROOT.enumerate())[:60]]
     lines = [f"{name},{i},{i % 7}" for i, name in enumerate(names)]
     table.write_text("arch,cifar10,cifar100\n" + "\n".join(lines) + "\n")
-    made = Plan(table, (*COMMON, "data.root=train.tar"), tmp_path, 30, None, 10)
+    made = Plan(table, COMMON, ("data.root=train.tar",), tmp_path, 30, None, 10)
     rows = {
         "a": row(ARMS[0].name, 4, 0, 0.4, 30),
         "b": row(ARMS[0].name, 4, 1, 0.6, 30),
