@@ -1,7 +1,8 @@
 """The jobs of the ranking study: train an arm, score it, rank it; each is done once.
 
 A job's figures are a row of the results; a row whose settings are still those of the plan is not
-computed again. Everything a job leaves on the way lies in the work folder and is resumed.
+computed again. What a job leaves on the way lies in the work folder and is resumed, all but the
+scores of a training-free proxy, which takes minutes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +88,12 @@ class Job:
         seed: Of the recipe: held-out images, weights, paths, batches.
         epochs: The budget, in passes over the training images.
         every: Whether it is ranked on the rows for long jobs.
-        extra: Further settings.
     """
 
     arm: Arm
     seed: int
     epochs: float
     every: bool = False
-    extra: tuple[str, ...] = field(default=())
 
     @property
     def key(self) -> str:
@@ -104,12 +103,12 @@ class Job:
     @property
     def slug(self) -> str:
         """Name of its folder."""
-        text = "".join(c if c.isalnum() else "-" for c in f"{self.arm.name}")
+        text = "".join(c if c.isalnum() else "-" for c in self.arm.name)
         return f"{text}-{self.epochs:g}-{self.seed}".replace("--", "-")
 
     def words(self, plan: Plan) -> list[str]:
         """The settings of its recipe."""
-        return [*plan.words, *self.extra, f"seed={self.seed}", *self.arm.words(self.epochs)]
+        return [*plan.words, f"seed={self.seed}", *self.arm.words(self.epochs)]
 
 
 class Images:

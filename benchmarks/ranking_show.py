@@ -30,19 +30,27 @@ def summary(rows: Rows, plan: Plan) -> dict[str, Any]:
 
 
 def best_arm(rows: Rows, *, few: bool) -> Arm | None:
-    """The arm of one kind with the best mean at the largest budget that all arms have done."""
-    done: dict[float, dict[str, list[float]]] = {}
+    """The arm of one kind with the best mean at the largest budget that all arms have done.
+
+    The mean is over the seeds that all of them have done there.
+    """
+    done: dict[float, dict[str, dict[int, float]]] = {}
     for row in rows.values():
         if row["epochs"] and row["cells"] == min(r["cells"] for r in rows.values()):
             figure = row["figures"][COLUMNS[0]][SCORE][CHOSEN_BY]
             value = -1.0 if figure is None else figure
-            done.setdefault(row["epochs"], {}).setdefault(row["arm"], []).append(value)
-    whole = [epochs for epochs, arms in done.items() if len(arms) == len(ARMS)]
+            done.setdefault(row["epochs"], {}).setdefault(row["arm"], {})[row["seed"]] = value
+    common = {
+        epochs: set.intersection(*(set(arms[arm.name]) for arm in ARMS))
+        for epochs, arms in done.items()
+        if len(arms) == len(ARMS)
+    }
+    whole = [epochs for epochs, seeds in common.items() if seeds]
     if not whole:
         return None
-    figures = done[max(whole)]
+    figures, seeds = done[max(whole)], common[max(whole)]
     kind = [arm for arm in ARMS if bool(arm.regions) == few]
-    return max(kind, key=lambda arm: statistics.fmean(figures[arm.name]))
+    return max(kind, key=lambda arm: statistics.fmean(figures[arm.name][s] for s in seeds))
 
 
 def show(figures: Mapping[str, Any]) -> None:

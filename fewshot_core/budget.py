@@ -9,17 +9,24 @@ training images per option: what the own weights of an operation see in one supe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from fewshot_core.errors import RunFolderError
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region
+from fewshot_core.runs.files import read_json
+
+SPLITTING = "splitting.json"
+"""The file of a run folder that keeps the decision."""
 
 PAYS_FROM = 1_100_000
 """Training images per option from which on the supernet is split.
 
 Up to here no few-shot arm beat the best one-shot arm in iso-cost tau on NAS-Bench-201 (one seed so
-far, docs/results.md). Beyond, this project has measured nothing; published gains are from 5 to 21
-million."""
+far, docs/results.md). Beyond, this project has measured nothing; published gains are from 5 million
+(two sub-supernets, 500 epochs: the logs of EFS-NAS, AAAI 2025) to 21 million (five, 600 + 5 x 300
+epochs: Zhao et al., ICML 2021)."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,19 @@ class SplitDecision:
             "parent_epochs": self.parent_epochs,
             "sentence": self.sentence,
         }
+
+
+def read_splitting(run: Path) -> SplitDecision:
+    """The decision that the folder of a run holds.
+
+    Raises:
+        RunFolderError: The file is missing or damaged.
+    """
+    path, fix = run / SPLITTING, "delete it, and run the same tools/search.py again"
+    try:
+        return SplitDecision(**read_json(path, fix))
+    except TypeError as error:
+        raise RunFolderError(f"{path} is damaged", found=error, fix=fix) from None
 
 
 def decide_split(recipe: Recipe, regions: int, root: Region, images: int) -> SplitDecision:

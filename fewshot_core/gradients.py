@@ -14,7 +14,6 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,16 +46,6 @@ class Grouping:
     groups: tuple[tuple[Option, ...], ...]
     cut: float
     similarity: NDArray[np.float64]
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON value."""
-        matrix = [[None if math.isnan(v) else round(v, 4) for v in r] for r in self.similarity]
-        return {
-            "decision": self.decision,
-            "groups": [list(group) for group in self.groups],
-            "cut": self.cut,
-            "similarity": matrix,
-        }
 
 
 @dataclass(frozen=True)

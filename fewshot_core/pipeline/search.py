@@ -8,6 +8,7 @@ from pathlib import Path
 import optuna
 from accelerate.utils import broadcast_object_list
 
+from fewshot_core.budget import SPLITTING
 from fewshot_core.data import ImageData
 from fewshot_core.evaluators.agreed import AgreedEvaluator
 from fewshot_core.pipeline.audit import audit
@@ -73,7 +74,7 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     console.print(f"run folder: {path}")
     if folder.main:
         write_json(folder.file("costs.json"), session.costs.to_json())
-        write_json(folder.file("splitting.json"), session.splitting.to_json())
+        write_json(folder.file(SPLITTING), session.splitting.to_json())
         write_json(folder.file("regions.json"), session.tree.to_json())
         write_json(folder.file("data.json"), session.data.describe())
     described = session.data.describe()

@@ -17,7 +17,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
-from fewshot_core.budget import SplitDecision, decide_split
+from fewshot_core.budget import SPLITTING, SplitDecision, decide_split, read_splitting
 from fewshot_core.cost import CostTable, Limits, feasible, require_feasible
 from fewshot_core.data import BatchStream, ImageArray, ImageData, load_images
 from fewshot_core.data.stream import calibration_batches
@@ -129,9 +129,8 @@ class Session:
     @cached_property
     def splitting(self) -> SplitDecision:
         """Whether the supernet is split, as decided when the run began."""
-        path = self.folder.file("splitting.json")
-        if path.exists():
-            return SplitDecision(**read_json(path, "run the same tools/search.py again"))
+        if self.folder.file(SPLITTING).exists():
+            return read_splitting(self.folder.path)
         if self.folder.file("regions.json").exists():  # a run older than this decision
             return SplitDecision(self.recipe.split.by != "none", self.recipe.supernet.epochs)
         regions = self.recipe.split.count if self.split_is_learned else len(self._grow().leaves())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fewshot_core.budget import SPLITTING, read_splitting
 from fewshot_core.csv_text import check_width, content_of, decoded, records_of
 from fewshot_core.errors import DataError, RunFolderError
 from fewshot_core.ranking import RankFigures, bootstrap_tau
@@ -116,6 +117,7 @@ class RunFacts:
     found: Mapping[str, Any] | None = None
     audit: AuditFacts | None = None
     regions: list[RegionFacts] = field(default_factory=list)
+    splitting: str = ""  # the decision of split.when in words; empty: nothing was decided
     ranking: RankingFacts | None = None
     retrained: list[Retrained] = field(default_factory=list)
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -145,6 +147,7 @@ def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
         found=found,
         audit=_audit(run, found),
         regions=_regions(run),
+        splitting=read_splitting(run).sentence if (run / SPLITTING).exists() else "",
         ranking=_ranking(run),
         retrained=retrained or [],
         data=_optional(run / "data.json") or {},

@@ -166,6 +166,7 @@ def _regions(page: Page) -> str:
             caption="One supernet per region; tensors: those copied from the parent. The loss is "
             "the mean over the last eighth of the training, on training images.",
         ),
+        _hint(f"Splitting: {page.facts.splitting}.") if page.facts.splitting else "",
     )
 
 

@@ -92,6 +92,12 @@ def test_the_best_arm_is_that_of_the_largest_finished_budget() -> None:
     assert few is ARMS[6]
 
 
+def test_arms_are_compared_by_the_seeds_that_all_have_done() -> None:
+    rows = whole(8, a2=0.5)
+    rows["ahead"] = row(ARMS[0].name, 8, 2, 0.99)  # a third seed, of this arm alone
+    assert best_arm(rows, few=False) is ARMS[2]
+
+
 def test_no_arm_is_the_best_before_all_are_done() -> None:
     rows = whole(4)
     del rows[f"{ARMS[-1].name} 4 0"], rows[f"{ARMS[-1].name} 4 1"]

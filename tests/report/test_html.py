@@ -260,3 +260,20 @@ def test_terminal_tables_keep_their_brackets() -> None:
 def test_equal_networks_are_listed_once_and_the_earliest_of_equals_first() -> None:
     trials = [trial(0, 1.0, "a"), trial(1, 2.0, "b"), trial(2, 2.0, "c"), trial(3, 3.0, "A")]
     assert [t.number for t in top_trials(trials, str.lower, 2)] == [3, 1]
+
+
+def test_the_decision_about_the_split_is_told(make_run: MakeRun) -> None:
+    """A user who asked for a split and got none reads why."""
+    session = make_run()
+    assert "Splitting:" not in write_report(session).read_text()
+    told = {"split": False, "parent_epochs": 3.0, "sentence": "the supernet is not split: 5 < 7"}
+    write_json(session.folder.file("splitting.json"), told)
+    assert "Splitting: the supernet is not split: 5 &lt; 7." in write_report(session).read_text()
+
+
+@pytest.mark.parametrize("damage", [{"split": True}, {"what": 1}, [1]])
+def test_a_damaged_decision(damage: object, make_run: MakeRun) -> None:
+    session = make_run()
+    write_json(session.folder.file("splitting.json"), damage)
+    with pytest.raises(RunFolderError, match=r"splitting\.json is damaged"):
+        write_report(session)
