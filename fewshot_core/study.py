@@ -44,12 +44,13 @@ def open_study(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        study = optuna.create_study(
-            storage=_storage(place),
-            study_name=name,
-            load_if_exists=True,
-            directions=list(directions),
-        )
+        storage = _storage(place)
+        try:
+            study = optuna.load_study(storage=storage, study_name=name)
+        except KeyError:  # asked to create what exists, Optuna would add a line to a journal
+            study = optuna.create_study(
+                storage=storage, study_name=name, directions=list(directions)
+            )
         study.get_trials(deepcopy=False)  # a damaged database may open and then fail to be read
         return study
     except Exception as error:  # every database driver has exceptions of its own

@@ -129,6 +129,8 @@ def test_a_trial_is_one_line(tmp_path: Path) -> None:
     assert len(lines) == 1 + 5
     assert all(isinstance(json.loads(line), dict) for line in lines)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["study.log"]
+    open_study(tmp_path / "study.log", "s")
+    assert (tmp_path / "study.log").read_bytes().splitlines() == lines
 
 
 def test_a_journal_that_is_cut_anywhere_goes_on(tmp_path: Path) -> None:

@@ -389,7 +389,7 @@ def test_budgets_of_inherited_weights(finished: Path, tmp_path: Path) -> None:
     whole = [row for row in rows if float(row["budget"]) == 1]
     assert read(tmp_path / "run" / "found.json")["score"] == max(float(r["score"]) for r in whole)
     first = [row for row in rows if float(row["budget"]) < 1 / 3]
-    promoted = [row for row in rows[9:12]]
+    promoted = rows[9:12]
     assert [float(row["budget"]) for row in promoted] == [1 / 3] * 3
     ranked = sorted(first[:9], key=lambda row: -float(row["score"]))
     assert [row["id"] for row in promoted] == [row["id"] for row in ranked[:3]]
