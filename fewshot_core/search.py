@@ -16,10 +16,8 @@ from fewshot_core.region import ENUMERABLE, Region
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.strategies.base import Accepts, Strategy
-from fewshot_core.study import keep, open_study, trials
-from fewshot_core.trial import FULL, Proposal, Trial, best_trial
-
-__all__ = ["Trial", "best_trial", "open_study", "run_search", "sample_feasible", "trials"]
+from fewshot_core.study import keep, trials
+from fewshot_core.trial import FULL, Proposal, Trial
 
 PROPOSALS = 20
 """Infeasible proposals in a row before a feasible architecture is drawn at random instead."""
@@ -71,11 +69,11 @@ def run_search(
     sign = -1.0 if strategy.minimise else 1.0
     price = evaluator.price if isinstance(evaluator, BudgetedEvaluator) else lambda budget: FULL
     done = trials(study, region)
-    known: dict[tuple[str, float], Trial] = {}
+    known: dict[tuple[Architecture, float], Trial] = {}
     spent, best = 0.0, -math.inf
     for trial in done:
         strategy.tell(trial)
-        known.setdefault((trial.architecture.id, trial.budget), trial)
+        known.setdefault((trial.architecture, trial.budget), trial)
         spent += price(trial.budget)
         best = max(best, sign * trial.score) if trial.budget == FULL else best
     whole = any(trial.budget == FULL for trial in done)
@@ -83,14 +81,14 @@ def run_search(
     while spent < count - ROUNDING or not whole:
         began = datetime.now()
         proposal = _ask(region, strategy, accepts, seed, len(done))
-        earlier = known.get((proposal.architecture.id, proposal.budget))
+        earlier = known.get((proposal.architecture, proposal.budget))
         metrics = earlier.metrics if earlier else _measure(evaluator, proposal)
         score = earlier.score if earlier else _number(metrics["score"], sign)
         trial = Trial(len(done), proposal.architecture, score, metrics, proposal.budget)
         keep(study, region, trial, strategy.values(trial), began)
         strategy.tell(trial)
         done.append(trial)
-        known.setdefault((trial.architecture.id, trial.budget), trial)
+        known.setdefault((trial.architecture, trial.budget), trial)
         spent += price(trial.budget)
         if trial.budget == FULL:
             whole, best = True, max(best, sign * score)

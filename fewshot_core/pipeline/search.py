@@ -24,6 +24,7 @@ from fewshot_core.runs.folder import RunFolder
 from fewshot_core.scores import write_table
 from fewshot_core.search import run_search
 from fewshot_core.seeds import derive_seed
+from fewshot_core.strategies import PROMOTING
 from fewshot_core.study import open_study
 from fewshot_core.supernet import Supernet
 from fewshot_core.trial import Trial, best_trial, full
@@ -119,7 +120,13 @@ def ask_and_tell(session: Session) -> list[Trial]:
     """
     recipe = session.recipe
     evaluator = agreed(session.evaluator())
-    strategy = session.strategy(budgets=isinstance(evaluator, BudgetedEvaluator))
+    budgets = isinstance(evaluator, BudgetedEvaluator)
+    strategy = session.strategy(budgets)
+    if recipe.strategy.name in PROMOTING and not budgets:
+        session.console.print(
+            f"strategy={recipe.strategy.name}: evaluator={recipe.evaluator.name} knows one budget, "
+            "so that nothing is promoted"
+        )
     main = session.accelerator.is_main_process
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     directions = list(strategy.directions)

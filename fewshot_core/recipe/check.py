@@ -205,7 +205,7 @@ def _check_strategy(strategy: StrategySettings) -> Problems:
     yield from _one_of("strategy.name", strategy.name, STRATEGIES)
     yield from _at_least("strategy.population", strategy.population, 1)
     yield from _at_least("strategy.sample", strategy.sample, 1)
-    if strategy.sample > strategy.population:
+    if strategy.name == "rea" and strategy.sample > strategy.population:
         yield (
             f"strategy.sample={strategy.sample} must not be above "
             f"strategy.population={strategy.population}"

@@ -166,6 +166,7 @@ def _examples(tool: str) -> str:
     lines = [
         "examples:",
         f"  python {command} --list-recipes",
+        *([f"  python {command} --list-strategies"] if tool == "search" else []),
         f"  python {command} --print-recipe recipe={name}",
         f"  python {command} --help recipe={name}",
         f"  accelerate launch {command} recipe={name}",

@@ -27,6 +27,7 @@ from fewshot_core.strategies.smac import SmacStrategy
 from fewshot_core.trial import FULL
 
 __all__ = [
+    "PROMOTING",
     "STRATEGIES",
     "Accepts",
     "EvolutionSampler",
@@ -35,6 +36,9 @@ __all__ = [
     "Strategy",
     "make_strategy",
 ]
+
+PROMOTING = ("hyperband", "bohb")
+"""Strategies that ask for scores with a part of the budget."""
 
 CANDIDATES = 64
 """Samples of BOHB's model, of which the best is taken (Falkner et al. 2018, appendix)."""

@@ -117,6 +117,20 @@ def test_the_real_command_line(case: str, tmp_path: Path) -> None:
     refused(run_tool("search", words, tmp_path, real=True), *parts)
 
 
+def test_a_strategy_whose_package_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that cannot be imported stands for one that is not there."""
+    hidden = tmp_path / "hidden"
+    (hidden / "smac").mkdir(parents=True)
+    (hidden / "smac" / "__init__.py").write_text("raise ImportError(\"No module named 'smac'\")")
+    paths = [str(hidden), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    done = run_tool("search", words_of(TINY, strategy="smac", run="run"), tmp_path, real=True)
+    refused(done, "strategy=smac needs the package smac", "No module named 'smac'", "pip install")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_bad_run_is_refused_before_the_recipe_is_tried(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.tex").write_text("years of work")

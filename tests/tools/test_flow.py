@@ -312,12 +312,17 @@ def test_search_in_a_table(tmp_path: Path) -> None:
         )
     changes = {"evaluator": "table", "evaluator.table": "all.csv", "evaluator.column": "value"}
     words = words_of(NO_AUDIT | changes | {"search.trials": 40}, run="run")
-    succeed("search", words, tmp_path)
+    assert "promoted" not in succeed("search", words, tmp_path).out
     for row in table(tmp_path / "run" / "trials.csv"):
         convolutions = row["architecture"].count("nor_conv")
         assert float(row["score"]) == convolutions
     assert read(tmp_path / "run" / "found.json")["score"] >= 4  # evolution climbs: random has 2.4
     assert not (tmp_path / "run" / "checkpoints").exists()
+    # A table knows one budget.
+    more = words_of(NO_AUDIT | changes | {"strategy": "hyperband"}, run="hyperband")
+    assert "evaluator=table knows one budget" in succeed("search", more, tmp_path).out
+    rows = table(tmp_path / "hyperband" / "trials.csv")
+    assert [row["budget"] for row in rows] == ["1.0"] * 8
 
 
 def test_search_by_standalone_trainings(tmp_path: Path) -> None:
