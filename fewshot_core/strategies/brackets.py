@@ -31,6 +31,9 @@ class Brackets:
     that gives all its architectures the whole budget, and over again. In a bracket, the best
     ``1/eta`` of a rung are scored again in the next, with ``eta`` times the budget.
 
+    Optuna's pruner of that name is the asynchronous kind: it promotes before a rung is full, and
+    draws the bracket from a hash of the study's name and the trial's number.
+
     Args:
         shares: Rising budgets, the last of them the whole.
         eta: How many architectures compete for a place in the next rung.

@@ -137,6 +137,7 @@ def test_scores_with_a_part_of_the_budget_stand_apart(make_run: MakeRun) -> None
     text = write_report(session).read_text()
     assert f"In {len(lines) - 3} trials" in text
     assert "and 3 with a part of the budget" in text
+    assert "every trial with the whole budget" in text
     assert "99.99" not in text
 
 
