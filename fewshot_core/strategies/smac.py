@@ -173,8 +173,10 @@ class _Tools:
             rows = self._encoded(architectures)
             try:
                 values = acquisition([self._configuration(self._space, vector=r) for r in rows])
-            except ValueError:  # rounding has made one negative, which SMAC refuses
-                values = -forest.predict_marginalized(rows)[0]
+            except ValueError:  # rounding has made one negative, and SMAC refuses all of them
+                if len(architectures) == 1:
+                    return [0.0]
+                return [value for architecture in architectures for value in of([architecture])]
             return [float(value) for value in values.ravel()]
 
         return of

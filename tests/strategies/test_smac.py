@@ -81,6 +81,29 @@ def test_candidates_are_feasible() -> None:
     assert max(map(total, strategy._ranked)) == 9
 
 
+def test_an_improvement_that_rounding_makes_negative_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SMAC's function raises for all that it is asked about, if one is negative."""
+    from smac.acquisition.function import EI
+
+    strategy = SmacStrategy(ROOT, lambda a: True)
+    costs = {a: -total(a) for a in list(ROOT.enumerate())[:60:2]}
+    exact = strategy._tools.improvement(costs, 0)
+    assert exact is not None
+    asked = list(ROOT.enumerate())[1:120:7]
+    expected, real = exact(asked), EI._compute
+    bad = strategy._tools._encoded([asked[3]])[0]
+
+    def refusing(self: EI, rows: np.ndarray) -> np.ndarray:
+        if (rows == bad).all(axis=1).any():
+            raise ValueError("Expected Improvement is smaller than 0 for at least one sample.")
+        return real(self, rows)
+
+    monkeypatch.setattr(EI, "_compute", refusing)
+    assert exact(asked) == pytest.approx([*expected[:3], 0.0, *expected[4:]])
+
+
 def test_the_same_in_every_process() -> None:
     """SMAC's own maximiser is not: it goes through a set of configurations."""
     code = (
