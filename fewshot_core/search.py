@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 
 import optuna
 
@@ -66,6 +67,8 @@ def run_search(
         ConstraintError: No architecture satisfies the constraint.
         RunFolderError: The study cannot be written to.
     """
+    # Where few are feasible, every one is looked at for every trial.
+    accepts = lru_cache(maxsize=ENUMERABLE)(accepts)
     sign = -1.0 if strategy.minimise else 1.0
     price = evaluator.price if isinstance(evaluator, BudgetedEvaluator) else lambda budget: FULL
     done = trials(study, region)

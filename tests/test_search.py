@@ -140,6 +140,20 @@ def test_few_feasible_architectures_are_found_however_rare() -> None:
     assert evaluator.asked == [only]
 
 
+def test_what_is_feasible_is_found_out_once() -> None:
+    asked = Counter[Architecture]()
+    only = Architecture(ROOT.space.name, (2, 2, 3))
+
+    def accepts(architecture: Architecture) -> bool:
+        asked[architecture] += 1
+        return architecture == only
+
+    strategy = make_strategy(StrategySettings("random"), ROOT, lambda a: True)
+    evaluator = RecordingEvaluator(total)
+    run_search(new_study(), ROOT, strategy, evaluator, accepts, count=20, seed=0)
+    assert set(asked.values()) == {1}
+
+
 # --- budgets
 
 
