@@ -93,6 +93,12 @@ class TestSmac(StrategySuite):
     trials = 34  # a model after twenty, and after each eight more
 
     @pytest.fixture
+    def region(self) -> Region:
+        """So large that there is something unknown to the end, or chance would answer."""
+        root = Region.root(toy_space(5, 6, 6, 3))
+        return root.restrict("a", (1, 3)).restrict("d", (0, 2))
+
+    @pytest.fixture
     def settings(self) -> StrategySettings:
         pytest.importorskip("smac")
         return StrategySettings("smac")

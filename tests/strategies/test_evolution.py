@@ -131,3 +131,16 @@ def test_the_sampler_serves_optuna_without_the_rest() -> None:
     study.optimize(objective, n_trials=60)
     early, late = study.trials[:10], study.trials[-10:]
     assert min(t.value or 0 for t in late) > sum(t.value or 0 for t in early) / 10
+
+
+def test_a_trial_that_was_enqueued_is_learnt_once() -> None:
+    """Optuna hands it over before the sampler has been asked anything."""
+    study = new_study()
+    study.sampler = sampler = EvolutionSampler(ROOT, population=10, sample=5, seed=0)
+    study.enqueue_trial(dict.fromkeys("abcd", 1))
+
+    def objective(trial: optuna.Trial) -> float:
+        return float(sum(trial.suggest_categorical(name, range(5)) for name in "abcd"))
+
+    study.optimize(objective, n_trials=3)
+    assert [value for _, value in sampler.alive] == [trial.value for trial in study.trials]
