@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -101,9 +102,12 @@ class ClassificationScorer:
         self.batches = batches
         self.calibration = calibration
         self.accelerator = accelerator
+        self._parts: dict[float, Sequence[Batch]] = {1.0: batches}
 
     @torch.no_grad()
-    def score(self, model: nn.Module, architecture: Architecture | None) -> dict[str, float]:
+    def score(
+        self, model: nn.Module, architecture: Architecture | None, share: float = 1.0
+    ) -> dict[str, float]:
         def forward(images: Tensor) -> Tensor:
             with self.accelerator.autocast():
                 return call(model, images, architecture)
@@ -111,12 +115,30 @@ class ClassificationScorer:
         correct, loss, count = 0.0, 0.0, 0
         calibration = [] if architecture is None else self.calibration
         with recalibrated(model, calibration, forward):
-            for images, targets in self.batches:
+            for images, targets in self._part(share):
                 logits = forward(images).float()
                 correct += float((logits.argmax(1) == targets).sum())
                 loss += float(F.cross_entropy(logits, targets, reduction="sum"))
                 count += len(targets)
         return {"accuracy": 100.0 * correct / count, "loss": loss / count}
+
+    def price(self, share: float) -> float:
+        """In images that pass through the network; those of recalibration are always the same."""
+        calibration = sum(len(images) for images in self.calibration)
+        every = sum(len(targets) for _, targets in self.batches)
+        part = sum(len(targets) for _, targets in self._part(share))
+        return (calibration + part) / (calibration + every)
+
+    def _part(self, share: float) -> Sequence[Batch]:
+        """Images at equal distances: they may come class by class."""
+        if share not in self._parts:
+            images, targets = (torch.cat(parts) for parts in zip(*self.batches, strict=True))
+            count = max(1, math.ceil(share * len(targets) - 1e-9))
+            index = torch.arange(count, device=targets.device) * len(targets) // count
+            size = len(self.batches[0][1])
+            pairs = zip(images[index].split(size), targets[index].split(size), strict=True)
+            self._parts[share] = list(pairs)
+        return self._parts[share]
 
     def score_many(
         self, model: Supernet, architectures: Sequence[Architecture]

@@ -40,8 +40,16 @@ class Objective(Protocol):
 class Scorer(Protocol):
     """Measures a trained model on held-out images."""
 
-    def score(self, model: nn.Module, architecture: Architecture | None) -> Mapping[str, float]:
-        """Metrics; for a supernet of the given architecture."""
+    def score(
+        self, model: nn.Module, architecture: Architecture | None, share: float = 1.0
+    ) -> Mapping[str, float]:
+        """Metrics; for a supernet of the given architecture.
+
+        With a ``share`` below 1, on this part of the images: the same ones for every architecture.
+        """
+
+    def price(self, share: float) -> float:
+        """What a score of a supernet's architecture costs, in scores on all images."""
 
     def score_many(
         self, model: Supernet, architectures: Sequence[Architecture]

@@ -1,21 +1,24 @@
-"""The search loop: ask, check the constraint, score, tell."""
+"""The search loop: ask, check the constraint, score, keep, tell."""
 
 from __future__ import annotations
 
 import math
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache
 
 import optuna
-from optuna.trial import TrialState
 
-from fewshot_core.errors import ConstraintError, RunFolderError
-from fewshot_core.evaluators import Evaluator
+from fewshot_core.errors import ConstraintError
+from fewshot_core.evaluators.base import BudgetedEvaluator, Evaluator
 from fewshot_core.region import ENUMERABLE, Region
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
-from fewshot_core.strategies import Accepts, SamplerFactory, distributions
+from fewshot_core.strategies.base import Accepts, Strategy
+from fewshot_core.study import keep, trials
+from fewshot_core.trial import FULL, Proposal, Trial
 
 PROPOSALS = 20
 """Infeasible proposals in a row before a feasible architecture is drawn at random instead."""
@@ -23,116 +26,101 @@ PROPOSALS = 20
 DRAWS = 100_000
 """Random architectures looked at before a constraint counts as unreachable in a large space."""
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One scored architecture."""
-
-    number: int
-    architecture: Architecture
-    score: float
-    metrics: Mapping[str, float]
-
-
-def open_study(storage: str, name: str) -> optuna.Study:
-    """Open or create the study that keeps the trials.
-
-    Raises:
-        RunFolderError: The database cannot be opened or read.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(
-            storage=storage, study_name=name, load_if_exists=True, direction="maximize"
-        )
-        study.get_trials(deepcopy=False)  # a damaged database may open and then fail to be read
-        return study
-    except Exception as error:  # every database driver has exceptions of its own
-        raise RunFolderError(
-            f"the study at {storage} cannot be opened",
-            found=str(error).splitlines()[0][:120],
-            fix="check search.storage, or delete a damaged study.db to search again",
-        ) from None
-
-
-def trials(study: optuna.Study, region: Region) -> list[Trial]:
-    """The completed trials in the order of completion."""
-    return [
-        Trial(
-            number,
-            region.space.architecture(t.params),
-            float(t.value if t.value is not None else "nan"),
-            t.user_attrs.get("metrics", {}),
-        )
-        for number, t in enumerate(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-    ]
+ROUNDING = 1e-9
+"""Three thirds of an evaluation are one."""
 
 
 def run_search(
     study: optuna.Study,
     region: Region,
-    make_sampler: SamplerFactory,
+    strategy: Strategy,
     evaluator: Evaluator,
     accepts: Accepts,
     *,
-    count: int,
+    count: float,
     seed: int,
-    on_trial: Callable[[int, float], None] = lambda done, best: None,
+    on_trial: Callable[[float, float], None] = lambda spent, best: None,
 ) -> list[Trial]:
-    """Run until the study holds ``count`` completed trials.
+    """Run until trials worth ``count`` evaluations are in the study, one of them a whole one.
 
-    A trial that was running when the process died is marked as failed and asked again: the sampler
-    of a trial is seeded by the number of completed ones, so the same architecture comes back.
+    A trial counts as what its evaluation costs: 1, or less where a part of the budget costs less.
+    One that was scored before is not scored again, and counts all the same, so that a search ends
+    after as many answers in a space of any size, and at once where everything is known.
+
+    A search that was cut goes on as if it had not been: the strategy is told every trial of the
+    study, and asked with a seed that depends on their number alone.
+
+    Args:
+        study: Keeps the trials; its directions are those of the strategy.
+        region: Where to search.
+        strategy: New; it is used for this search alone.
+        evaluator: Scores architectures. One that takes no budgets is never given any.
+        accepts: The constraint; an architecture that it refuses is never scored.
+        count: In evaluations with the whole budget.
+        seed: Of everything random in the search.
+        on_trial: Is told what has been spent, and the best score with the whole budget.
+
+    Returns:
+        All trials of the study.
 
     Raises:
         ConstraintError: No architecture satisfies the constraint.
+        RunFolderError: The study cannot be written to.
     """
-    for stale in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(stale.number, state=TrialState.FAIL)
+    # Where few are feasible, every one is looked at for every trial.
+    accepts = lru_cache(maxsize=ENUMERABLE)(accepts)
+    sign = -1.0 if strategy.minimise else 1.0
+    price = evaluator.price if isinstance(evaluator, BudgetedEvaluator) else lambda budget: FULL
     done = trials(study, region)
-    known = {trial.architecture.id: trial for trial in done}
-    best = max((trial.score for trial in done), default=float("-inf"))
-    on_trial(len(done), best)
-    while len(done) < count:
-        handle, architecture = _ask(study, region, make_sampler, accepts, seed, len(done))
-        if architecture.id in known:
-            metrics, score = known[architecture.id].metrics, known[architecture.id].score
-        else:
-            metrics = evaluator.evaluate(architecture)
-            # The study takes no NaN: it would drop the trial, and max() might return it.
-            score = float("-inf") if math.isnan(metrics["score"]) else metrics["score"]
-        handle.set_user_attr("metrics", dict(metrics))
-        study.tell(handle, score)
-        done.append(Trial(len(done), architecture, score, metrics))
-        known.setdefault(architecture.id, done[-1])
-        best = max(best, score)
-        on_trial(len(done), best)
+    known: dict[tuple[Architecture, float], Trial] = {}
+    spent, best = 0.0, -math.inf
+    for trial in done:
+        strategy.tell(trial)
+        known.setdefault((trial.architecture, trial.budget), trial)
+        spent += price(trial.budget)
+        best = max(best, sign * trial.score) if trial.budget == FULL else best
+    whole = any(trial.budget == FULL for trial in done)
+    on_trial(spent, sign * best)
+    while spent < count - ROUNDING or not whole:
+        began = datetime.now()
+        proposal = _ask(region, strategy, accepts, seed, len(done))
+        earlier = known.get((proposal.architecture, proposal.budget))
+        metrics = earlier.metrics if earlier else _measure(evaluator, proposal)
+        score = earlier.score if earlier else _number(metrics["score"], sign)
+        trial = Trial(len(done), proposal.architecture, score, metrics, proposal.budget)
+        keep(study, region, trial, strategy.values(trial), began)
+        strategy.tell(trial)
+        done.append(trial)
+        known.setdefault((trial.architecture, trial.budget), trial)
+        spent += price(trial.budget)
+        if trial.budget == FULL:
+            whole, best = True, max(best, sign * score)
+        on_trial(spent, sign * best)
     return done
 
 
+def _measure(evaluator: Evaluator, proposal: Proposal) -> Mapping[str, float]:
+    if isinstance(evaluator, BudgetedEvaluator):
+        return dict(evaluator.evaluate(proposal.architecture, proposal.budget))
+    assert proposal.budget == FULL, "a strategy was made for an evaluator that takes budgets"
+    return dict(evaluator.evaluate(proposal.architecture))
+
+
+def _number(score: float, sign: float) -> float:
+    # A study takes no NaN, and max() might return it: a collapsed network is the worst there is.
+    return -sign * math.inf if math.isnan(score) else score
+
+
 def _ask(
-    study: optuna.Study,
-    region: Region,
-    make_sampler: SamplerFactory,
-    accepts: Accepts,
-    seed: int,
-    completed: int,
-) -> tuple[optuna.Trial, Architecture]:
+    region: Region, strategy: Strategy, accepts: Accepts, seed: int, completed: int
+) -> Proposal:
     for attempt in range(PROPOSALS):
-        study.sampler = make_sampler(derive_seed(seed, "ask", completed, attempt))
-        handle, architecture = _take(study, region)
-        # Samplers know options but no bands, so they may leave the region.
-        if region.contains(architecture) and accepts(architecture):
-            return handle, architecture
-        study.tell(handle, state=TrialState.FAIL)
+        proposal = strategy.ask(derive_seed(seed, "ask", completed, attempt))
+        # Optuna's samplers know options but no bands, so they may leave the region.
+        if region.contains(proposal.architecture) and accepts(proposal.architecture):
+            return proposal
     rng = random.Random(derive_seed(seed, "feasible", completed))
-    study.enqueue_trial(region.space.choices(sample_feasible(region, accepts, rng)))
-    return _take(study, region)
-
-
-def _take(study: optuna.Study, region: Region) -> tuple[optuna.Trial, Architecture]:
-    handle = study.ask(distributions(region))
-    return handle, region.space.architecture(handle.params)
+    return replace(proposal, architecture=sample_feasible(region, accepts, rng))
 
 
 def sample_feasible(region: Region, accepts: Accepts, rng: random.Random) -> Architecture:
@@ -152,8 +140,3 @@ def sample_feasible(region: Region, accepts: Accepts, rng: random.Random) -> Arc
         if members:
             return rng.choice(members)
     raise ConstraintError("no architecture satisfies the constraint", fix="raise constraint.*")
-
-
-def best_trial(done: list[Trial]) -> Trial:
-    """The trial with the highest score, the earliest among equals."""
-    return max(done, key=lambda trial: (trial.score, -trial.number))

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from fewshot_core.classification import ClassificationScorer
 from fewshot_core.errors import ArchitectureError, DataError, RegionError
-from fewshot_core.evaluators import InheritedEvaluator, ProxyEvaluator, TabularEvaluator
+from fewshot_core.evaluators import (
+    BudgetedEvaluator,
+    InheritedEvaluator,
+    ProxyEvaluator,
+    TabularEvaluator,
+)
+from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.evaluators.base import with_score
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
 from fewshot_core.region import Region, RegionTree
@@ -46,11 +52,16 @@ class Scorer:
     def __init__(self) -> None:
         self.asked: list[tuple[str, Architecture | None]] = []
 
-    def score(self, model: nn.Module, architecture: Architecture | None) -> Mapping[str, float]:
+    def score(
+        self, model: nn.Module, architecture: Architecture | None, share: float = 1.0
+    ) -> Mapping[str, float]:
         assert isinstance(model, Supernet)
         assert architecture is not None
         self.asked.append((model.region.id, architecture))
-        return {"accuracy": total(architecture), "loss": total(architecture) / 10}
+        return {"accuracy": share * total(architecture), "loss": total(architecture) / 10}
+
+    def price(self, share: float) -> float:
+        return (1 + share) / 2
 
 
 class Parts:
@@ -134,6 +145,32 @@ def test_the_score_is_the_accuracy_or_the_negative_loss() -> None:
     assert Parts(score="loss").evaluator.evaluate(one)["score"] == -0.3
 
 
+def test_a_part_of_the_budget_is_a_score_of_its_own() -> None:
+    parts, one, other = Parts(), architecture(0, 2), architecture(2, 0)
+    whole = parts.evaluator.evaluate(one)["score"]
+    assert parts.evaluator.evaluate(other, 0.5)["score"] == whole / 2
+    assert parts.evaluator.evaluate(one, 0.5)["score"] == whole / 2
+    assert len(parts.scorer.asked) == 2
+    assert parts.evaluator.price(0.5) == 0.75
+
+
+def test_who_takes_budgets(table: Path) -> None:
+    assert isinstance(Parts().evaluator, BudgetedEvaluator)
+    assert isinstance(StandaloneEvaluator(lambda a, share: {}), BudgetedEvaluator)
+    for evaluator in (
+        ProxyEvaluator(ROOT, Untrained, Proxy()), TabularEvaluator(SPACE, table, "score"),
+    ):  # fmt: skip
+        assert not isinstance(evaluator, BudgetedEvaluator)
+        assert not isinstance(agreed(evaluator), BudgetedEvaluator)
+
+
+def test_processes_agree_on_parts_as_well() -> None:
+    evaluator = agreed(Parts().evaluator)
+    assert isinstance(evaluator, BudgetedEvaluator)
+    assert evaluator.evaluate(architecture(1, 2), 1 / 3)["accuracy"] == pytest.approx(1.0)
+    assert evaluator.price(0.5) == 0.75
+
+
 def test_with_score_keeps_the_metrics() -> None:
     metrics = {"accuracy": 50.0, "loss": 1.5}
     assert with_score(metrics, "accuracy") == {"score": 50.0, **metrics}
@@ -198,8 +235,10 @@ def test_a_network_outside_the_root_does_not_stand_for_another() -> None:
 
 
 def test_standalone_training_is_scored() -> None:
-    evaluator = StandaloneEvaluator(lambda a: {"accuracy": total(a), "loss": 1.0}, "loss")
+    evaluator = StandaloneEvaluator(lambda a, share: {"accuracy": total(a), "loss": share}, "loss")
     assert evaluator.evaluate(architecture(1, 2)) == {"score": -1.0, "accuracy": 3.0, "loss": 1.0}
+    assert evaluator.evaluate(architecture(1, 2), 1 / 3)["loss"] == 1 / 3
+    assert evaluator.price(1 / 3) == 1 / 3
 
 
 @pytest.fixture
@@ -285,3 +324,34 @@ def test_batches_of_different_sizes_weigh_by_their_images(accelerator: Accelerat
     model = Shifting().eval()
     expected = nn.functional.cross_entropy(model(VALUES), LABELS)
     assert scorer.score(model, None)["loss"] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_share_takes_images_of_every_class(accelerator: Accelerator) -> None:
+    """They may come class by class, as from a folder."""
+    values = torch.arange(12.0)[:, None]
+    batches = [(values[:8], (values[:8, 0] >= 6).long()), (values[8:], (values[8:, 0] >= 6).long())]
+    scorer = ClassificationScorer(batches, [], accelerator)
+    asked: list[Tensor] = []
+
+    class Noting(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            asked.append(x)
+            return torch.cat([5.5 - x, x - 5.5], 1)
+
+    assert scorer.score(Noting(), None, 1 / 3)["accuracy"] == 100.0
+    assert torch.cat(asked).flatten().tolist() == [0.0, 3.0, 6.0, 9.0]
+    asked.clear()
+    scorer.score(Noting(), None, 0.01)
+    assert torch.cat(asked).flatten().tolist() == [0.0]
+    asked.clear()
+    scorer.score(Noting(), None)
+    assert [len(images) for images in asked] == [8, 4]
+
+
+def test_recalibration_costs_the_same_for_every_share(accelerator: Accelerator) -> None:
+    images = torch.zeros(90, 1)
+    batches = [(images, images[:, 0].long())]
+    assert ClassificationScorer(batches, [], accelerator).price(1 / 9) == pytest.approx(1 / 9)
+    scorer = ClassificationScorer(batches, [images[:60]], accelerator)
+    assert scorer.price(1 / 9) == (60 + 10) / 150
+    assert scorer.price(1.0) == 1.0

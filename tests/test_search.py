@@ -3,111 +3,30 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import sqlite3
 from collections import Counter
-from pathlib import Path
 
-import optuna
 import pytest
-from optuna.trial import TrialState
 
 from fewshot_core import search as search_module
-from fewshot_core.errors import ConstraintError, RunFolderError
+from fewshot_core.errors import ConstraintError
 from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.region import Region
-from fewshot_core.search import (
-    Trial,
-    best_trial,
-    open_study,
-    run_search,
-    sample_feasible,
-    trials,
-)
+from fewshot_core.search import run_search, sample_feasible
 from fewshot_core.space import Architecture
-from fewshot_core.strategies import make_sampler_factory
-from fewshot_core.testing.strategies import Killed, RecordingEvaluator, new_study, search
+from fewshot_core.strategies import make_strategy
+from fewshot_core.study import trials
+from fewshot_core.testing.strategies import (
+    BudgetedRecordingEvaluator,
+    RecordingEvaluator,
+    new_study,
+    search,
+)
 from fewshot_core.testing.toys import total, toy_space
+from fewshot_core.trial import Trial, best_trial
 
 ROOT = Region.root(toy_space())
 HUGE = Region.root(toy_space(*[7] * 40))
-SETTINGS = StrategySettings("evolution", population=5, sample=2)
-
-
-def storage(path: Path) -> str:
-    return f"sqlite:///{path / 'study.db'}"
-
-
-# --- the study
-
-
-def test_a_search_goes_on_from_the_database(tmp_path: Path) -> None:
-    whole = search(SETTINGS, ROOT, RecordingEvaluator(total), 12)
-    dying = RecordingEvaluator(total, dies_at=6)
-    with pytest.raises(Killed):
-        search(SETTINGS, ROOT, dying, 12, study=open_study(storage(tmp_path), "s"))
-    reopened = open_study(storage(tmp_path), "s")
-    assert [t.state for t in reopened.trials].count(TrialState.RUNNING) == 1
-    assert search(SETTINGS, ROOT, RecordingEvaluator(total), 12, study=reopened) == whole
-    assert trials(open_study(storage(tmp_path), "s"), ROOT) == whole
-
-
-def test_a_search_can_be_made_longer() -> None:
-    study = new_study()
-    short = search(SETTINGS, ROOT, RecordingEvaluator(total), 6, study=study)
-    longer = search(SETTINGS, ROOT, RecordingEvaluator(total), 12, study=study)
-    assert longer[:6] == short
-    assert longer == search(SETTINGS, ROOT, RecordingEvaluator(total), 12)
-
-
-def test_dying_between_the_draw_and_the_question_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The architecture drawn for a constraint waits in the study when the process dies there."""
-    only = Architecture(ROOT.space.name, (2, 2, 3))
-    study, real = new_study(), optuna.Study.enqueue_trial
-
-    def enqueue_and_die(self: optuna.Study, params: dict) -> None:
-        real(self, params)
-        raise Killed
-
-    monkeypatch.setattr(optuna.Study, "enqueue_trial", enqueue_and_die)
-    monkeypatch.setattr(search_module, "PROPOSALS", 0)
-    random_search = StrategySettings("random")
-    with pytest.raises(Killed):
-        search(random_search, ROOT, RecordingEvaluator(total), 2, accepts=only.__eq__, study=study)
-    monkeypatch.undo()
-    evaluator = RecordingEvaluator(total)
-    done = search(random_search, ROOT, evaluator, 2, accepts=only.__eq__, study=study)
-    assert [trial.architecture for trial in done] == [only, only]
-
-
-@pytest.mark.parametrize("damage", ["text", "folder", "scheme"])
-def test_a_study_that_cannot_be_opened_is_an_error(damage: str, tmp_path: Path) -> None:
-    url = storage(tmp_path)
-    if damage == "text":
-        (tmp_path / "study.db").write_text("this is no database, and long enough to tell" * 50)
-    elif damage == "folder":
-        url = storage(tmp_path / "missing")
-    else:
-        url = "nothing://here"
-    with pytest.raises(RunFolderError, match="cannot be opened") as caught:
-        open_study(url, "s")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_damaged_study_leaves_its_file_alone(tmp_path: Path) -> None:
-    path = tmp_path / "study.db"
-    path.write_bytes(b"x" * 5000)
-    with pytest.raises(RunFolderError):
-        open_study(storage(tmp_path), "s")
-    assert path.read_bytes() == b"x" * 5000
-
-
-def test_the_study_is_an_ordinary_database(tmp_path: Path) -> None:
-    search(SETTINGS, ROOT, RecordingEvaluator(total), 3, study=open_study(storage(tmp_path), "s"))
-    with sqlite3.connect(tmp_path / "study.db") as database:
-        (count,) = database.execute("select count(*) from trials").fetchone()
-    assert count == 3
+SETTINGS = StrategySettings("rea", population=5, sample=2)
 
 
 # --- scores
@@ -125,8 +44,8 @@ def test_metrics_are_kept_and_repetitions_are_not_evaluated() -> None:
             return {"score": total(architecture), "loss": -total(architecture)}
 
     evaluator, study = Evaluator(), new_study()
-    factory = make_sampler_factory(StrategySettings("random"), region, lambda a: True)
-    done = run_search(study, region, factory, evaluator, lambda a: True, count=30, seed=0)
+    strategy = make_strategy(StrategySettings("random"), region, lambda a: True)
+    done = run_search(study, region, strategy, evaluator, lambda a: True, count=30, seed=0)
     assert set(evaluator.asked.values()) == {1}
     assert len(evaluator.asked) == 4
     assert all(t.metrics == {"score": t.score, "loss": -t.score} for t in done)
@@ -150,12 +69,12 @@ def test_a_score_that_is_no_number_is_the_lowest(bad: float) -> None:
 
 
 def test_progress_is_told() -> None:
-    told: list[tuple[int, float]] = []
-    factory = make_sampler_factory(SETTINGS, ROOT, lambda a: True)
+    told: list[tuple[float, float]] = []
+    strategy = make_strategy(SETTINGS, ROOT, lambda a: True)
     done = run_search(
         new_study(),
         ROOT,
-        factory,
+        strategy,
         RecordingEvaluator(total),
         lambda a: True,
         count=8,
@@ -208,6 +127,85 @@ def test_infeasible_proposals_do_not_count() -> None:
         accepts=lambda a: total(a) < 3,
         study=study,
     )
-    states = Counter(trial.state for trial in study.trials)
-    assert len(done) == states[TrialState.COMPLETE] == 10
-    assert states[TrialState.FAIL] > 0
+    # Nor are they kept: the study holds what was scored.
+    assert len(done) == len(study.trials) == 10
+
+
+def test_few_feasible_architectures_are_found_however_rare() -> None:
+    """A sampler that proposes nothing else is not asked for ever."""
+    only = Architecture(ROOT.space.name, (2, 2, 3))
+    evaluator = RecordingEvaluator(total)
+    done = search(StrategySettings("tpe"), ROOT, evaluator, 15, accepts=only.__eq__)
+    assert [trial.architecture for trial in done] == [only] * 15
+    assert evaluator.asked == [only]
+
+
+def test_what_is_feasible_is_found_out_once() -> None:
+    asked = Counter[Architecture]()
+    only = Architecture(ROOT.space.name, (2, 2, 3))
+
+    def accepts(architecture: Architecture) -> bool:
+        asked[architecture] += 1
+        return architecture == only
+
+    strategy = make_strategy(StrategySettings("random"), ROOT, lambda a: True)
+    evaluator = RecordingEvaluator(total)
+    run_search(new_study(), ROOT, strategy, evaluator, accepts, count=20, seed=0)
+    assert set(asked.values()) == {1}
+
+
+# --- budgets
+
+
+def test_a_part_of_the_budget_counts_as_what_it_costs() -> None:
+    class Dear(BudgetedRecordingEvaluator):
+        def price(self, budget: float) -> float:
+            return 0.5 + budget / 2
+
+    done = search(StrategySettings("hyperband"), ROOT, Dear(total), 10)
+    spent = [0.5 + trial.budget / 2 for trial in done]
+    assert sum(spent) >= 10 - 1e-9 > sum(spent[:-1])
+
+
+def test_an_evaluator_without_budgets_is_never_given_one() -> None:
+    evaluator = RecordingEvaluator(total)
+    done = search(StrategySettings("hyperband"), ROOT, evaluator, 20)
+    assert {trial.budget for trial in done} == set(evaluator.budgets) == {1.0}
+    assert len(done) == 20
+
+
+def test_what_was_scored_with_a_part_is_scored_again_with_the_whole() -> None:
+    evaluator = BudgetedRecordingEvaluator(total)
+    search(StrategySettings("hyperband"), ROOT, evaluator, 3)
+    questions = list(zip(evaluator.asked, evaluator.budgets, strict=True))
+    whole = [architecture for architecture, budget in questions if budget == 1]
+    assert len(whole) == 1
+    assert [b for a, b in questions if a == whole[0]] == [1 / 9, 1 / 3, 1]
+
+
+def test_only_the_whole_budget_makes_a_find() -> None:
+    found = Trial(1, Architecture("s", (1,)), 2.0, {})
+    partial = Trial(0, Architecture("s", (0,)), 9.0, {}, budget=1 / 3)
+    assert best_trial([partial, found]) == found
+    worse = Trial(2, Architecture("s", (2,)), 1.0, {})
+    assert best_trial([partial, found, worse], minimise=True) == worse
+
+
+def test_progress_is_about_the_whole_budget() -> None:
+    told: list[tuple[float, float]] = []
+    evaluator = BudgetedRecordingEvaluator(total)
+    strategy = make_strategy(StrategySettings("hyperband"), ROOT, lambda a: True, budgets=True)
+    done = run_search(
+        new_study(),
+        ROOT,
+        strategy,
+        evaluator,
+        lambda a: True,
+        count=3,
+        seed=0,
+        on_trial=lambda spent, best: told.append((spent, best)),
+    )
+    spent = [0.0, *itertools.accumulate(trial.budget for trial in done)]
+    assert [value for value, _ in told] == pytest.approx(spent)
+    assert {best for _, best in told[:-1]} == {-math.inf}
+    assert told[-1][1] == done[-1].score == total(done[-1].architecture)

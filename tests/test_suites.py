@@ -6,16 +6,20 @@ import dataclasses
 import random
 from collections.abc import Callable
 
+import optuna
 import pytest
 
 from fewshot_core.region import Partition, Region
 from fewshot_core.search import run_search
 from fewshot_core.space import Architecture
+from fewshot_core.strategies.hyperband import HyperbandStrategy
+from fewshot_core.strategies.sampled import SampledStrategy
 from fewshot_core.testing import spaces, strategies
 from fewshot_core.testing.spaces import SpaceSuite, some_architectures
 from fewshot_core.testing.splitters import SplitterSuite
 from fewshot_core.testing.strategies import RecordingEvaluator
 from fewshot_core.testing.toys import ToySpace, toy_space
+from fewshot_core.trial import Proposal, Trial
 
 
 class Skewed(ToySpace):
@@ -175,10 +179,45 @@ def test_a_loop_that_starts_over_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         _suite("test_a_search_that_is_cut_goes_on_as_if_it_were_not")
 
 
-def _suite(test: str) -> None:
+def _suite(test: str, *, budgets: bool = False) -> None:
     score: Callable[[Architecture], float] = lambda a: int(a.id, 16)  # noqa: E731
-    settings = strategies.StrategySettings("evolution", population=4, sample=4)
-    getattr(strategies.StrategySuite(), test)(settings, ROOT, score)
+    settings = strategies.StrategySettings("rea", population=4, sample=4)
+    suite = strategies.StrategySuite()
+    suite.budgets = budgets
+    getattr(suite, test)(settings, ROOT, score)
+
+
+def test_a_strategy_that_learns_from_what_it_is_asked_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Counting(SampledStrategy):
+        """Every question changes the next answer."""
+
+        asked = 0
+
+        def ask(self, seed: int) -> Proposal:
+            self.asked += 1
+            return super().ask(seed + self.asked)
+
+    def make(settings: object, region: Region, *arguments: object, **options: object) -> Counting:
+        return Counting(region, lambda seed: optuna.samplers.RandomSampler(seed=seed % 2**32))
+
+    monkeypatch.setattr(strategies, "make_strategy", make)
+    with pytest.raises(AssertionError):
+        _suite("test_a_search_that_is_cut_goes_on_as_if_it_were_not")
+
+
+def test_a_strategy_that_only_maximises_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Climbing(HyperbandStrategy):
+        def tell(self, trial: Trial) -> None:
+            self._brackets.fill(trial.architecture, trial.score)
+
+    def make(settings: object, region: Region, *arguments: object, **options: object) -> Climbing:
+        return Climbing(region, (1 / 9, 1 / 3, 1.0), 3, str(options.get("direction", "maximize")))
+
+    monkeypatch.setattr(strategies, "make_strategy", make)
+    with pytest.raises(AssertionError):
+        _suite("test_it_minimises_as_it_maximises", budgets=True)
 
 
 def test_the_recording_evaluator_dies_where_it_is_told() -> None:

@@ -38,7 +38,7 @@ class InheritedEvaluator:
         self._score = score
         self._share_equal = share_equal
         self._supernets: dict[Region, Supernet] = {}
-        self._known: dict[Architecture, Mapping[str, float]] = {}
+        self._known: dict[tuple[Architecture, float], Mapping[str, float]] = {}
 
     def scored_as(self, architecture: Architecture) -> Architecture:
         """The architecture that is really run for this one."""
@@ -46,12 +46,15 @@ class InheritedEvaluator:
             return architecture
         return representative(self.tree.region, architecture)
 
-    def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
+    def evaluate(self, architecture: Architecture, budget: float = 1.0) -> Mapping[str, float]:
         target = self.scored_as(architecture)
-        if target not in self._known:
-            metrics = self._scorer.score(self._of(self.tree.locate(target)), target)
-            self._known[target] = with_score(metrics, self._score)
-        return self._known[target]
+        if (target, budget) not in self._known:
+            metrics = self._scorer.score(self._of(self.tree.locate(target)), target, budget)
+            self._known[target, budget] = with_score(metrics, self._score)
+        return self._known[target, budget]
+
+    def price(self, budget: float) -> float:
+        return self._scorer.price(budget)
 
     def evaluate_many(
         self, architectures: Sequence[Architecture]

@@ -12,15 +12,20 @@ class StandaloneEvaluator:
     """Trains every architecture on its own; slow, and the nearest thing to the truth.
 
     Args:
-        train: Trains an architecture on the training part and measures it on the validation part.
+        train: Trains an architecture on the training part, for this share of the epochs, and
+            measures it on the validation part. Every share is a training of its own, with the
+            whole schedule of learning rates.
         score: ``accuracy`` or ``loss``.
     """
 
     def __init__(
-        self, train: Callable[[Architecture], Mapping[str, float]], score: str = "accuracy"
+        self, train: Callable[[Architecture, float], Mapping[str, float]], score: str = "accuracy"
     ) -> None:
         self._train = train
         self._score = score
 
-    def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
-        return with_score(self._train(architecture), self._score)
+    def evaluate(self, architecture: Architecture, budget: float = 1.0) -> Mapping[str, float]:
+        return with_score(self._train(architecture, budget), self._score)
+
+    def price(self, budget: float) -> float:
+        return budget  # measuring takes no time beside training

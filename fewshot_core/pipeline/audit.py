@@ -15,7 +15,7 @@ from fewshot_core.pipeline.session import Session
 from fewshot_core.ranking import bootstrap_tau, kendall
 from fewshot_core.runs.files import write_json
 from fewshot_core.scores import write_table
-from fewshot_core.search import Trial, best_trial
+from fewshot_core.trial import Trial, best_trial
 from fewshot_core.trust import BASELINES, Evidence, judge, span
 
 

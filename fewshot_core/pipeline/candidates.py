@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from accelerate.utils import broadcast_object_list
 
 from fewshot_core.equal_cost import near_cost
-from fewshot_core.evaluators.agreed import AgreedEvaluator
-from fewshot_core.pipeline.session import Session
+from fewshot_core.evaluators.agreed import agreed
+from fewshot_core.pipeline.session import FRONT_COST, Session
 from fewshot_core.scores import ScoreLog
-from fewshot_core.search import Trial, best_trial
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
+from fewshot_core.trial import Trial, best_trial, full
 
-COST = "connected_flops"
+COST = FRONT_COST
 """The cost that is about equal: the one that users limit most."""
 
 CHOICE = 3
@@ -56,7 +56,7 @@ def about_equal(session: Session, done: list[Trial]) -> list[Candidate]:
     best = best_trial(done)
     middle = session.costs.costs(best.architecture)[COST]
     pool: dict[Architecture, Candidate] = {}
-    for trial in [best, *done]:
+    for trial in [best, *full(done)]:
         architecture = trial.architecture
         if math.isfinite(trial.score) and space.connected(architecture) is not None:
             costs = session.costs.costs(architecture)
@@ -117,7 +117,7 @@ def _scores(session: Session, architectures: Sequence[Architecture]) -> dict[Arc
         kept = {row["architecture"]: float(row["score"]) for row in log.rows} if log else {}
         # Only the main process reads the file, and what one skips all have to skip.
         known: dict[str, float] = broadcast_object_list([kept])[0]
-        evaluator = AgreedEvaluator(session.evaluator())
+        evaluator = agreed(session.evaluator())
         tick = stack.enter_context(session.console.progress("audit, scores", len(architectures)))
         scores = {}
         for architecture in architectures:

@@ -88,9 +88,10 @@ def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, 
             plots.test_results(facts.retrained, with_unit(f"test {metric}", metric)),
         )
     if facts.trials:
+        whole = " with the whole budget" if facts.partial else ""
         yield (
             "search",
-            f"The score of every trial{scored_on} and the best so far.",
+            f"The score of every trial{whole}{scored_on} and the best so far.",
             plots.search_progress(facts.trials, scores),
         )
         found = facts.found["id"] if facts.found else None

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import optuna
 from accelerate.utils import broadcast_object_list
 
 from fewshot_core.budget import SPLITTING
 from fewshot_core.data import ImageData
-from fewshot_core.evaluators.agreed import AgreedEvaluator
+from fewshot_core.evaluators import BudgetedEvaluator
+from fewshot_core.evaluators.agreed import agreed
+from fewshot_core.pareto import pareto_front
 from fewshot_core.pipeline.audit import audit
-from fewshot_core.pipeline.session import Session, make_accelerator
+from fewshot_core.pipeline.session import FRONT_COST, Session, make_accelerator
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.region import Region
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.scores import write_table
-from fewshot_core.search import Trial, best_trial, open_study, run_search
+from fewshot_core.search import run_search
 from fewshot_core.seeds import derive_seed
-from fewshot_core.strategies import make_sampler_factory
+from fewshot_core.strategies import PROMOTING
+from fewshot_core.study import open_study
 from fewshot_core.supernet import Supernet
+from fewshot_core.trial import Trial, best_trial, full
 
 COST_COLUMNS = ("params", "flops", "connected_params", "connected_flops")
 
@@ -108,16 +114,24 @@ def train_supernets(session: Session) -> None:
 
 
 def ask_and_tell(session: Session) -> list[Trial]:
-    """Run the strategy until the study holds the recipe's number of trials.
+    """Run the strategy until the study holds trials worth the recipe's number of evaluations.
 
     With many processes all run the same search: trainings need every one of them. The study of the
-    main process is the database; the others follow in a copy, and are told its scores.
+    main process is the one that lasts; the others follow in a copy, and are told its scores.
     """
     recipe = session.recipe
-    accepts = session.accepts()
+    evaluator = agreed(session.evaluator())
+    budgets = isinstance(evaluator, BudgetedEvaluator)
+    strategy = session.strategy(budgets)
+    if recipe.strategy.name in PROMOTING and not budgets:
+        session.console.print(
+            f"strategy={recipe.strategy.name}: evaluator={recipe.evaluator.name} knows one budget, "
+            "so that nothing is promoted"
+        )
     main = session.accelerator.is_main_process
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = _study(session) if main else optuna.create_study(direction="maximize")
+    directions = list(strategy.directions)
+    study = _study(session, directions) if main else optuna.create_study(directions=directions)
     earlier = broadcast_object_list([study.get_trials() if main else []])[0]
     if not main:
         study.add_trials(earlier)
@@ -125,17 +139,17 @@ def ask_and_tell(session: Session) -> list[Trial]:
         return run_search(
             study,
             session.root,
-            make_sampler_factory(recipe.strategy, session.root, accepts),
-            AgreedEvaluator(session.evaluator()),
-            accepts,
+            strategy,
+            evaluator,
+            session.accepts(),
             count=recipe.search.trials,
             seed=derive_seed(recipe.seed, "search"),
-            on_trial=lambda done, best: tick(done, f"best {best:.4g}"),
+            on_trial=lambda spent, best: tick(int(spent), f"best {best:.4g}"),
         )
 
 
 def record(session: Session, done: list[Trial]) -> None:
-    """Write the trials and the architecture found."""
+    """Write the trials, the architecture found and the Pareto front."""
     if not session.folder.main:
         return
     space = session.root.space
@@ -148,6 +162,7 @@ def record(session: Session, done: list[Trial]) -> None:
                 "architecture": space.genotype(trial.architecture),
                 "id": trial.architecture.id,
                 "region": session.scored_in(trial.architecture).id,
+                "budget": trial.budget,
                 "score": trial.score,
                 **{k: trial.metrics.get(k) for k in ("accuracy", "loss")},
                 **{k: int(costs[k]) for k in COST_COLUMNS},
@@ -165,12 +180,30 @@ def record(session: Session, done: list[Trial]) -> None:
             "costs": session.costs.costs(best.architecture),
         },
     )
+    write_json(session.folder.file("pareto.json"), _front(session, done))
     session.console.print(f"best of {len(done)} trials: {space.genotype(best.architecture)}")
     session.console.print(f"  score {best.score:.4g}, found in trial {best.number}")
 
 
-def _study(session: Session) -> optuna.Study:
+def _front(session: Session, done: list[Trial]) -> dict[str, Any]:
+    """What no cheaper architecture beats, among those scored with the whole budget."""
+    whole = [trial for trial in full(done) if math.isfinite(trial.score)]
+    costs = [session.costs.costs(trial.architecture) for trial in whole]
+    front = pareto_front([cost[FRONT_COST] for cost in costs], [trial.score for trial in whole])
+    return {
+        "cost": FRONT_COST,
+        "front": [
+            session.root.space.to_json(whole[i].architecture)
+            | {"score": whole[i].score, "trial": whole[i].number, "costs": costs[i]}
+            for i in front
+        ],
+    }
+
+
+def _study(session: Session, directions: Sequence[str]) -> optuna.Study:
     storage = session.recipe.search.storage
     if storage:
-        return open_study(storage, session.study_name)
-    return open_study(f"sqlite:///{session.folder.file('study.db')}", "search")
+        return open_study(storage, session.study_name, directions)
+    earlier = session.folder.file("study.db")  # where earlier versions kept it
+    place = earlier if earlier.exists() else session.folder.file("study.log")
+    return open_study(place, "search", directions)

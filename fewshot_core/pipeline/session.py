@@ -47,13 +47,17 @@ from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import RunFolder
-from fewshot_core.search import open_study
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.splitters import LEARNED, Splitter, grow_tree
+from fewshot_core.strategies import Strategy, make_strategy
+from fewshot_core.study import open_study
 from fewshot_core.supernet import Supernet
 from fewshot_core.task import Task
 from fewshot_core.training import Stage, steps_for, train
+
+FRONT_COST = "connected_flops"
+"""The cost that a Pareto front is about: the one that users limit most."""
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:
@@ -221,12 +225,26 @@ class Session:
         """Whether an architecture satisfies the constraint."""
         return feasible(self.costs, self.limits)
 
+    def strategy(self, budgets: bool) -> Strategy:
+        """The strategy of the recipe, new.
+
+        Args:
+            budgets: Whether it may ask for scores with a part of the budget.
+        """
+        return make_strategy(
+            self.recipe.strategy,
+            self.root,
+            self.accepts(),
+            budgets=budgets,
+            cost=lambda architecture: self.costs.costs(architecture)[FRONT_COST],
+        )
+
     def check(self) -> None:
         """Find what is wrong with the recipe before anything is written or trained.
 
         Raises:
             FewshotError: The space, the regions, the paths, the data, the constraint, the
-                evaluator, an optimiser or the storage cannot be what the recipe says.
+                evaluator, an optimiser, the strategy or the storage cannot be what the recipe says.
         """
         any_architecture = self.root.sample(random.Random(0))
         for region, parent in self.tree.walk():
@@ -245,8 +263,9 @@ class Session:
         for settings in (self.recipe.supernet, self.recipe.regions, self.recipe.retrain):
             self.task.objective(network, settings, 1, self.accelerator)
         self.accelerator.free_memory()
+        strategy = self.strategy(budgets=False)
         if self.recipe.search.storage and self.accelerator.is_main_process:
-            open_study(self.recipe.search.storage, self.study_name)
+            open_study(self.recipe.search.storage, self.study_name, strategy.directions)
 
     # -- training ----------------------------------------------------------------------------
 
@@ -358,7 +377,10 @@ class Session:
         if settings.name == "table":
             return TabularEvaluator(self.root.space, Path(str(settings.table)), settings.column)
         if settings.name == "standalone":
-            return StandaloneEvaluator(self.train_standalone, settings.score)
+            return StandaloneEvaluator(
+                lambda architecture, share: self.train_standalone(architecture, share=share),
+                settings.score,
+            )
         if settings.name in PROXIES:
             return ProxyEvaluator(
                 self.root, self._untrained, self._proxy(), share_equal=settings.share_equal
@@ -391,14 +413,16 @@ class Session:
         return lambda network: naswot(network.to(device), images)
 
     def train_standalone(
-        self, architecture: Architecture, epochs: float | None = None
+        self, architecture: Architecture, epochs: float | None = None, *, share: float = 1.0
     ) -> dict[str, float]:
         """Train from scratch on the training part and measure on the validation part.
 
         With ``epochs`` all validation images are used, because it is a truth to hold scores
-        against; without, those of ``evaluator.images``, because it is a score.
+        against; without, those of ``evaluator.images``, because it is a score. It is then trained
+        for a ``share`` of ``evaluator.epochs``.
         """
-        settings = _with_epochs(self.recipe.retrain, epochs or self.recipe.evaluator.epochs)
+        scored = share * self.recipe.evaluator.epochs
+        settings = _with_epochs(self.recipe.retrain, scored if epochs is None else epochs)
         seed = derive_seed(self.recipe.seed, "standalone", architecture.id)
         model = self.build(
             lambda: self.task.network(architecture, self.recipe, self.data.shape), seed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from fewshot_core.errors import nearest
@@ -28,7 +28,19 @@ PROXIES = ("synflow", "naswot")
 EVALUATORS = ("inherited", "standalone", "table", *PROXIES)
 WHEN = ("auto", "always", "never")
 SCORES = ("accuracy", "loss")
-STRATEGIES = ("random", "evolution", "tpe")
+STRATEGIES = {
+    "random": "uniform random search, the baseline",
+    "rea": "regularized evolution (Real et al., AAAI 2019)",
+    "reinforce": "policy gradient, a softmax for each decision (Zoph and Le, ICLR 2017)",
+    "hyperband": "many architectures on little budget, the best on more (Li et al., JMLR 2018)",
+    "bohb": "hyperband with a model of good architectures (Falkner et al., ICML 2018)",
+    "smac": "random forest and expected improvement (Lindauer et al., JMLR 2022); needs smac",
+    "tpe": "tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011)",
+    "nsga2": "score against FLOPs, a Pareto front (Deb et al., 2002)",
+}
+"""Names for `strategy=` and what they are."""
+RENAMED = {"evolution": "rea"}
+"""Names of strategies in recipes of earlier versions."""
 PRECISIONS = ("no", "bf16", "fp16")
 SOURCES = ("digits", "images", "torch/NAME")
 COMPARED = ("random", "largest")
@@ -193,11 +205,21 @@ def _check_strategy(strategy: StrategySettings) -> Problems:
     yield from _one_of("strategy.name", strategy.name, STRATEGIES)
     yield from _at_least("strategy.population", strategy.population, 1)
     yield from _at_least("strategy.sample", strategy.sample, 1)
-    if strategy.sample > strategy.population:
+    if strategy.name == "rea" and strategy.sample > strategy.population:
         yield (
             f"strategy.sample={strategy.sample} must not be above "
             f"strategy.population={strategy.population}"
         )
+    if strategy.name == "nsga2":
+        yield from _at_least("strategy.population", strategy.population, 2)
+    yield from _positive("strategy.lr", strategy.lr)
+    if not 0 <= strategy.decay < 1:
+        yield f"strategy.decay={strategy.decay} must be at least 0 and below 1"
+    yield from _at_least("strategy.eta", strategy.eta, 2)
+    if not 0 < strategy.least <= 1:
+        yield f"strategy.least={strategy.least} must be above 0 and at most 1"
+    if not 0 <= strategy.random_share <= 1:
+        yield f"strategy.random_share={strategy.random_share} must be between 0 and 1"
 
 
 def _check_constraint(constraint: ConstraintSettings) -> Problems:
@@ -224,7 +246,7 @@ def _check_retrain(retrain: RetrainSettings) -> Problems:
         yield from _one_of("retrain.compare", name, COMPARED)
 
 
-def _one_of(key: str, value: str, choices: Sequence[str]) -> Problems:
+def _one_of(key: str, value: str, choices: Collection[str]) -> Problems:
     if value not in choices:
         text = f"{key}={value} is none of {', '.join(choices)}"
         yield with_hint(text, nearest(value, choices))

@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fewshot_core.errors import FewshotError, RecipeError
+from fewshot_core.recipe.check import STRATEGIES
 from fewshot_core.recipe.find import list_recipes
 from fewshot_core.recipe.helptext import settings_help, words_help
 from fewshot_core.recipe.load import load_recipe, recipe_from_file, recipe_yaml
@@ -89,6 +90,8 @@ def _dispatch(
         _show(_help(parser, tool, keys, words))
     elif about_recipes and flags.list_recipes:
         _show(_recipe_list())
+    elif keys is None and flags.list_strategies:
+        _show(_aligned(STRATEGIES.items()))
     elif about_recipes and flags.print_recipe:
         _show(recipe_yaml(_recipe_to_print(keys, words)))
     else:
@@ -138,6 +141,8 @@ def _parser(
             action="store_true",
             help="print every setting of recipe=NAME, or of the run=DIR, as YAML",
         )
+    if takes_settings:
+        parser.add_argument("--list-strategies", action="store_true", help="list the strategies")
     return parser
 
 
@@ -161,6 +166,7 @@ def _examples(tool: str) -> str:
     lines = [
         "examples:",
         f"  python {command} --list-recipes",
+        *([f"  python {command} --list-strategies"] if tool == "search" else []),
         f"  python {command} --print-recipe recipe={name}",
         f"  python {command} --help recipe={name}",
         f"  accelerate launch {command} recipe={name}",
@@ -173,8 +179,14 @@ def _recipe_list() -> str:
     recipes = list_recipes()
     if not recipes:
         return "no recipes were found: there is no folder `recipes` here or in the checkout\n"
-    width = max(len(name) for name, _ in recipes)
-    return "".join(f"{name:<{width}}  {summary}".rstrip() + "\n" for name, summary in recipes)
+    return _aligned(recipes)
+
+
+def _aligned(pairs: Iterable[tuple[str, str]]) -> str:
+    """A line for each name and what it is."""
+    lines = list(pairs)
+    width = max(len(name) for name, _ in lines)
+    return "".join(f"{name:<{width}}  {text}".rstrip() + "\n" for name, text in lines)
 
 
 def _show(text: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from fewshot_core.errors import RecipeError
-from fewshot_core.recipe.check import check
+from fewshot_core.recipe.check import RENAMED, check
 from fewshot_core.recipe.find import RecipeFile, find_recipe, list_recipes, read_chain
 from fewshot_core.recipe.keys import Layout, flatten
 from fewshot_core.recipe.merge import Merger
@@ -131,6 +131,7 @@ def _resolve(chain: Sequence[RecipeFile], overrides: Sequence[tuple[str, str]]) 
 def _to_recipe(config: DictConfig) -> Recipe:
     recipe = OmegaConf.to_object(config)
     assert isinstance(recipe, Recipe)
+    recipe.strategy.name = RENAMED.get(recipe.strategy.name, recipe.strategy.name)
     return recipe
 
 

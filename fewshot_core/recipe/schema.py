@@ -121,20 +121,29 @@ class EvaluatorSettings:
 
 @dataclass
 class StrategySettings:
-    """Who asks next."""
+    """Who asks next; `--list-strategies` says what each is."""
 
     shorthand: ClassVar[str] = "name"
-    name: str = "evolution"  # random | evolution | tpe
-    population: int = 30  # evolution: architectures alive
-    sample: int = 10  # evolution: tournament size
+    name: str = "rea"  # random | rea | reinforce | hyperband | bohb | smac | tpe | nsga2
+    population: int = 30  # rea, nsga2: architectures alive
+    sample: int = 10  # rea: tournament size
+    lr: float = 0.1  # reinforce: step size of Adam
+    decay: float = 0.9  # reinforce: of the average of earlier scores
+    eta: int = 3  # hyperband, bohb: so many compete for one place at the next budget
+    # hyperband, bohb: smallest share of the validation images, or of the epochs of standalone
+    # training. Other evaluators know one budget, and these strategies then have nothing to promote.
+    least: float = 0.11
+    random_share: float = 0.33  # bohb: architectures drawn at random all the same
 
 
 @dataclass
 class SearchSettings:
     """Length of the search and where its study is kept."""
 
+    # Evaluations; one with a part of the budget counts as what it costs. An architecture that was
+    # scored before is not scored again, and counts.
     trials: int = 200
-    storage: str | None = None  # any database URL of Optuna; none: study.db in the run folder
+    storage: str | None = None  # any database URL of Optuna; none: study.log in the run folder
 
 
 @dataclass

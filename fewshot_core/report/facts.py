@@ -111,9 +111,15 @@ class Retrained:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Everything a report is made of; None or empty where a stage has not been run."""
+    """Everything a report is made of; None or empty where a stage has not been run.
+
+    Attributes:
+        trials: Those with the whole budget: scores of others compare only among themselves.
+        partial: How many trials had a part of it.
+    """
 
     trials: list[TrialFacts] = field(default_factory=list)
+    partial: int = 0
     found: Mapping[str, Any] | None = None
     audit: AuditFacts | None = None
     regions: list[RegionFacts] = field(default_factory=list)
@@ -142,8 +148,10 @@ def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
         DataError: A table is damaged.
     """
     found = _optional(run / "found.json")
+    trials, partial = _trials(run / "trials.csv")
     return RunFacts(
-        trials=_trials(run / "trials.csv"),
+        trials=trials,
+        partial=partial,
         found=found,
         audit=_audit(run, found),
         regions=_regions(run),
@@ -195,10 +203,14 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _trials(path: Path) -> list[TrialFacts]:
+def _trials(path: Path) -> tuple[list[TrialFacts], int]:
+    """Those with the whole budget and a finite score, and the number of those with less."""
     if not path.exists():
-        return []
+        return [], 0
     try:
+        rows = _rows(path)
+        # Tables of earlier versions know the whole budget alone.
+        whole = [row for row in rows if float(row.get("budget", 1)) == 1]
         trials = [
             TrialFacts(
                 int(row["number"]),
@@ -209,11 +221,12 @@ def _trials(path: Path) -> list[TrialFacts]:
                 int(row["connected_params"]),
                 int(row["connected_flops"]),
             )
-            for row in _rows(path)
+            for row in whole
         ]
     except (KeyError, ValueError) as error:
         raise RunFolderError(f"{path} is damaged", found=repr(error)) from None
-    return [trial for trial in trials if math.isfinite(trial.score)]
+    finite = [trial for trial in trials if math.isfinite(trial.score)]
+    return finite, len(rows) - len(whole)
 
 
 def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:

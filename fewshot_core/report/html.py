@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
+from fewshot_core.pareto import pareto_front
 from fewshot_core.report.facts import RegionFacts, last_loss, top_trials
 from fewshot_core.report.markup import CSS, Cell, facts_table, figure, from_rich, table
 from fewshot_core.report.page import Page
@@ -32,6 +33,7 @@ def render(page: Page) -> str:
         _ranking(page),
         _regions(page),
         _top_trials(page),
+        _front(page),
         _data(page),
         _environment(page),
         _settings(page),
@@ -205,6 +207,28 @@ def _top_trials(page: Page) -> str:
             marked=marked,
             caption=f"Score: {score_meaning(page.recipe, page.facts)}. Architectures that are the "
             "same network are listed once; the found one is bold.",
+        ),
+    )
+
+
+def _front(page: Page) -> str:
+    """For a search that was about it; the picture of costs has it for every search."""
+    trials = page.facts.trials
+    if page.recipe.strategy.name != "nsga2" or not trials:
+        return ""
+    places = pareto_front([trial.flops for trial in trials], [trial.score for trial in trials])
+    front = [trials[place] for place in places]
+    found = page.facts.found["id"] if page.facts.found else None
+    return _section(
+        "Score against FLOPs",
+        table(
+            ["FLOPs", "score", "parameters", "trial", "architecture"],
+            [(t.flops, f"{t.score:.4g}", t.params, t.number, t.genotype) for t in front],
+            code=[4],
+            marked=next((i for i, trial in enumerate(front) if trial.id == found), None),
+            caption="The Pareto front: no network of the search that costs as much or less has a "
+            "better score. The found one, with the best score of all, is bold. As JSON: "
+            "pareto.json.",
         ),
     )
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 from scipy.stats import rankdata
 
+from fewshot_core.pareto import pareto_front
 from fewshot_core.report.canvas import (
     BLUE,
     INK,
@@ -214,15 +215,6 @@ def rank_clouds(clouds: Mapping[str, tuple[list[float], list[float]]], truth_nam
 
 
 # -- numbers -----------------------------------------------------------------------------------
-
-
-def pareto_front(costs: Values, scores: Values) -> list[int]:
-    """Indices of the trials that nothing cheaper or equally cheap beats, by rising cost."""
-    front: list[int] = []
-    for index in np.lexsort((-scores, costs)):
-        if not front or scores[index] > scores[front[-1]]:
-            front.append(int(index))
-    return front
 
 
 def running_mean(values: Values) -> Values:

@@ -85,9 +85,10 @@ def summary(recipe: Recipe, facts: RunFacts, metric: str) -> list[str]:
     if facts.found is not None:
         costs = facts.found["costs"]
         distinct = len({trial.id for trial in facts.trials})
+        partial = f" and {facts.partial:,} with a part of the budget" if facts.partial else ""
         sentences.append(
-            f"In {len(facts.trials):,} trials ({distinct:,} different architectures) the search "
-            f"found a network with {costs['connected_params']:,.0f} parameters and "
+            f"In {len(facts.trials):,} trials ({distinct:,} different architectures){partial} the "
+            f"search found a network with {costs['connected_params']:,.0f} parameters and "
             f"{costs['connected_flops']:,.0f} FLOPs; its score is {facts.found['score']:.4g} "
             f"({score_meaning(recipe, facts)})."
         )

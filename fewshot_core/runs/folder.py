@@ -3,9 +3,10 @@
     recipe.yaml          the resolved recipe            overrides.txt   what was typed
     environment.json     versions, machine, commit      regions.json    the partition
     splitting.json       whether the supernet is split
-    costs.json           the cost table                 study.db        the search (Optuna)
+    costs.json           the cost table                 study.log       the search (Optuna)
     checkpoints/REGION/  one training each              trials.csv      the search, readable
     found.json           the architecture found         audit.csv       scores against trainings
+    pareto.json          what nothing cheaper beats
     retrain/LABEL-SEED/  one training each              retrain.json    their test accuracy
     audit-scores.csv     scores for the audit alone     audit.json      what the audit shows
     scores/  ranking.json  pictures/  report.html  export/

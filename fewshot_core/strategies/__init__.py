@@ -1,73 +1,104 @@
 """Strategies: who asks for the next architecture.
 
-Each is an Optuna sampler that is built anew for every trial from the strategy's settings and a
-seed, and reads everything else from the study. A killed search thus continues as if it had not
-been killed. Strategies see architectures and scores, never weights.
+Each is told every trial of the search once and learns from nothing else, so a killed search
+continues as if it had not been killed: see :class:`fewshot_core.strategies.base.Strategy`. Those of
+our own are Optuna samplers like Optuna's. Strategies see architectures and scores, never weights.
 """
 
 from __future__ import annotations
 
-import random
-import warnings
 from collections.abc import Callable
 
 import optuna
 
 from fewshot_core.errors import RecipeError, nearest
+from fewshot_core.recipe.check import STRATEGIES
 from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.region import Region
 from fewshot_core.space import Architecture
-from fewshot_core.strategies.evolution import EvolutionSampler, distributions
+from fewshot_core.strategies.base import Accepts, Strategy
+from fewshot_core.strategies.brackets import ladder
+from fewshot_core.strategies.evolution import EvolutionSampler
+from fewshot_core.strategies.hyperband import BohbStrategy, HyperbandStrategy
+from fewshot_core.strategies.optuna_samplers import nsga2, tpe
+from fewshot_core.strategies.reinforce import ReinforceSampler
+from fewshot_core.strategies.sampled import SampledStrategy, SamplerFactory
+from fewshot_core.strategies.smac import SmacStrategy
+from fewshot_core.trial import FULL
 
-Accepts = Callable[[Architecture], bool]
-SamplerFactory = Callable[[int], optuna.samplers.BaseSampler]
+__all__ = [
+    "PROMOTING",
+    "STRATEGIES",
+    "Accepts",
+    "EvolutionSampler",
+    "ReinforceSampler",
+    "SampledStrategy",
+    "Strategy",
+    "make_strategy",
+]
 
-STRATEGIES = {
-    "random": "uniform random search, the baseline",
-    "evolution": "regularized evolution (Real et al., AAAI 2019)",
-    "tpe": "tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011)",
-}
-"""Names for `strategy=` and what they are."""
+PROMOTING = ("hyperband", "bohb")
+"""Strategies that ask for scores with a part of the budget."""
+
+CANDIDATES = 64
+"""Samples of BOHB's model, of which the best is taken (Falkner et al. 2018, appendix)."""
 
 
-def make_sampler_factory(
-    settings: StrategySettings, region: Region, accepts: Accepts
-) -> SamplerFactory:
-    """A function from a seed to the sampler of one trial.
+def make_strategy(
+    settings: StrategySettings,
+    region: Region,
+    accepts: Accepts,
+    *,
+    budgets: bool = False,
+    cost: Callable[[Architecture], float] | None = None,
+    direction: str = "maximize",
+) -> Strategy:
+    """The strategy that the settings name, for one search.
+
+    Args:
+        settings: Its name and what it is told.
+        region: Where to search.
+        accepts: The constraint, for strategies that can heed it.
+        budgets: Whether the evaluator takes budgets. Without, there is nothing to promote.
+        cost: What a two-objective strategy minimises beside the score.
+        direction: Of the score, ``maximize`` or ``minimize``.
 
     Raises:
-        RecipeError: Unknown strategy.
+        RecipeError: Unknown strategy, or it needs a package that is not installed.
     """
+    shares = ladder(settings.least, settings.eta) if budgets else (FULL,)
+    name = settings.name
+    if name == "hyperband":
+        return HyperbandStrategy(region, shares, settings.eta, direction)
+    if name == "bohb":
+        model = tpe(region, n_startup_trials=1, n_ei_candidates=CANDIDATES)
+        share = settings.random_share
+        return BohbStrategy(region, shares, settings.eta, model, share, direction)
+    if name == "smac":
+        return SmacStrategy(region, accepts, direction)
+    if name == "nsga2":
+        if cost is None:
+            raise ValueError("nsga2 needs a cost")
+        sampler = nsga2(region, settings.population)
+        return SampledStrategy(region, sampler, (direction, "minimize"), cost)
+    return SampledStrategy(region, _sampler(settings, region, accepts), (direction,))
+
+
+def _sampler(settings: StrategySettings, region: Region, accepts: Accepts) -> SamplerFactory:
     if settings.name == "random":
         return lambda seed: optuna.samplers.RandomSampler(seed=seed % 2**32)
-    if settings.name == "evolution":
-        return lambda seed: EvolutionSampler(
-            region,
-            random.Random(seed),
-            population=settings.population,
-            sample=settings.sample,
-            accepts=accepts,
-        )
+    if settings.name == "rea":
+        return EvolutionSampler(
+            region, population=settings.population, sample=settings.sample, accepts=accepts
+        ).seeded
+    if settings.name == "reinforce":
+        return ReinforceSampler(
+            region, lr=settings.lr, decay=settings.decay, accepts=accepts
+        ).seeded
     if settings.name == "tpe":
-        return _tpe
+        return tpe(region)
     raise RecipeError(
         f"unknown strategy {settings.name!r}",
         allowed=", ".join(STRATEGIES),
         fix=nearest(settings.name, STRATEGIES) or None,
     )
-
-
-def _tpe(seed: int) -> optuna.samplers.BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # Jointly, because the effect of an edge's operation depends on the other edges.
-        return optuna.samplers.TPESampler(seed=seed % 2**32, multivariate=True)
-
-
-__all__ = [
-    "STRATEGIES",
-    "EvolutionSampler",
-    "SamplerFactory",
-    "distributions",
-    "make_sampler_factory",
-]

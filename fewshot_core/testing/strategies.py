@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import optuna
 import pytest
 
 from fewshot_core.errors import ConstraintError
+from fewshot_core.evaluators.base import BudgetedEvaluator
 from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.region import Region
-from fewshot_core.search import Trial, run_search
+from fewshot_core.search import run_search
 from fewshot_core.space import Architecture
-from fewshot_core.strategies import make_sampler_factory
+from fewshot_core.strategies import make_strategy
 from fewshot_core.testing.toys import total, toy_space
+from fewshot_core.trial import FULL, Trial, best_trial, full
+
+Score = Callable[[Architecture], float]
 
 
 class Killed(BaseException):
@@ -23,16 +27,32 @@ class Killed(BaseException):
 class RecordingEvaluator:
     """Scores by a function, notes what it was asked, and dies where it is told to."""
 
-    def __init__(self, score: Callable[[Architecture], float], dies_at: int | None = None) -> None:
+    def __init__(self, score: Score, dies_at: int | None = None) -> None:
         self.score = score
         self.dies_at = dies_at
         self.asked: list[Architecture] = []
+        self.budgets: list[float] = []
 
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
+        return self._answer(architecture, FULL)
+
+    def _answer(self, architecture: Architecture, budget: float) -> Mapping[str, float]:
         if len(self.asked) == self.dies_at:
             raise Killed
         self.asked.append(architecture)
+        self.budgets.append(budget)
         return {"score": self.score(architecture)}
+
+
+class BudgetedRecordingEvaluator(RecordingEvaluator):
+    """The same with budgets: the less is spent, the more a score says about the id instead."""
+
+    def evaluate(self, architecture: Architecture, budget: float = FULL) -> Mapping[str, float]:
+        exact = self._answer(architecture, budget)["score"]
+        return {"score": budget * exact + (1 - budget) * int(architecture.id, 16) / 16**12}
+
+    def price(self, budget: float) -> float:
+        return budget
 
 
 class StrategySuite:
@@ -42,7 +62,11 @@ class StrategySuite:
     """
 
     trials = 25
-    """Length of a search; longer than the strategy's random start."""
+    """Length of a search in evaluations; longer than the strategy's random start."""
+
+    budgets = False
+    """Whether the evaluator takes budgets. A strategy that uses them should pass with and without;
+    for one that does not, it makes no difference."""
 
     @pytest.fixture
     def settings(self) -> StrategySettings:
@@ -56,127 +80,207 @@ class StrategySuite:
         return root.restrict("a", (1, 3)).restrict("d", (0,))
 
     @pytest.fixture
-    def score(self) -> Callable[[Architecture], float]:
+    def score(self) -> Score:
         """Higher is better; hardly two architectures have the same."""
         return lambda a: total(a) + int(a.id, 16) / 16**12
+
+    def recorder(self, score: Score, dies_at: int | None = None) -> RecordingEvaluator:
+        """An evaluator of the kind that the suite is about."""
+        kind = BudgetedRecordingEvaluator if self.budgets else RecordingEvaluator
+        return kind(score, dies_at)
 
     # -- tests -------------------------------------------------------------------------------
 
     def test_it_stays_in_the_region(
-        self, settings: StrategySettings, region: Region, score: Callable[[Architecture], float]
+        self, settings: StrategySettings, region: Region, score: Score
     ) -> None:
-        done = search(settings, region, RecordingEvaluator(score), self.trials)
-        assert len(done) == self.trials
+        done = search(settings, region, self.recorder(score), self.trials)
+        lasts(done, self.trials)
         assert all(region.contains(trial.architecture) for trial in done)
 
-    def test_it_stays_in_a_band(self, settings: StrategySettings, score: Callable) -> None:
+    def test_it_stays_in_a_band(self, settings: StrategySettings, score: Score) -> None:
         band = Region.root(toy_space(3, 3, 4)).band("sum", 2, 4)
-        done = search(settings, band, RecordingEvaluator(score), self.trials)
-        assert len(done) == self.trials
+        done = search(settings, band, self.recorder(score), self.trials)
+        lasts(done, self.trials)
         assert all(band.contains(trial.architecture) for trial in done)
 
     def test_infeasible_architectures_are_never_scored(
-        self, settings: StrategySettings, region: Region, score: Callable[[Architecture], float]
+        self, settings: StrategySettings, region: Region, score: Score
     ) -> None:
         # The best architectures are forbidden, so a strategy that learns runs into the limit.
         allowed = sorted(region.enumerate(), key=score)[: (region.size() or 0) // 4]
-        evaluator = RecordingEvaluator(score)
+        evaluator = self.recorder(score)
         done = search(settings, region, evaluator, self.trials, accepts=set(allowed).__contains__)
-        assert len(done) == self.trials
+        lasts(done, self.trials)
         assert set(evaluator.asked) <= set(allowed)
         assert {trial.architecture for trial in done} <= set(allowed)
 
     def test_a_constraint_that_one_architecture_meets(
-        self, settings: StrategySettings, region: Region, score: Callable[[Architecture], float]
+        self, settings: StrategySettings, region: Region, score: Score
     ) -> None:
         only = max(region.enumerate(), key=score)
-        evaluator = RecordingEvaluator(score)
+        evaluator = self.recorder(score)
         done = search(settings, region, evaluator, 3, accepts=lambda a: a == only)
-        assert [trial.architecture for trial in done] == [only] * 3
-        assert evaluator.asked == [only]
+        lasts(done, 3)
+        assert {trial.architecture for trial in done} == {only}
+        once(evaluator)
 
     def test_a_constraint_that_nothing_meets_is_an_error(
-        self, settings: StrategySettings, region: Region, score: Callable[[Architecture], float]
+        self, settings: StrategySettings, region: Region, score: Score
     ) -> None:
         with pytest.raises(ConstraintError):
-            search(settings, region, RecordingEvaluator(score), 3, accepts=lambda a: False)
+            search(settings, region, self.recorder(score), 3, accepts=lambda a: False)
 
     def test_same_seed_same_trials(
-        self, settings: StrategySettings, region: Region, score: Callable[[Architecture], float]
+        self, settings: StrategySettings, region: Region, score: Score
     ) -> None:
         def run(seed: int) -> list[Trial]:
-            return search(settings, region, RecordingEvaluator(score), self.trials, seed=seed)
+            return search(settings, region, self.recorder(score), self.trials, seed=seed)
 
         assert run(1) == run(1)
         assert run(1) != run(2)
 
-    def test_a_search_that_is_cut_goes_on_as_if_it_were_not(
-        self, settings: StrategySettings, region: Region, score: Callable[[Architecture], float]
+    def test_it_minimises_as_it_maximises(
+        self, settings: StrategySettings, region: Region, score: Score
     ) -> None:
-        whole = RecordingEvaluator(score)
+        class Negative:
+            """The scores of another evaluator with their sign turned."""
+
+            def __init__(self, evaluator: RecordingEvaluator) -> None:
+                self.of = evaluator
+
+            def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
+                return {"score": -self.of.evaluate(architecture)["score"]}
+
+        class NegativeBudgeted(Negative):
+            def evaluate(
+                self, architecture: Architecture, budget: float = FULL
+            ) -> Mapping[str, float]:
+                assert isinstance(self.of, BudgetedRecordingEvaluator)
+                return {"score": -self.of.evaluate(architecture, budget)["score"]}
+
+            def price(self, budget: float) -> float:
+                return budget
+
+        kind = NegativeBudgeted if self.budgets else Negative
+        up = search(settings, region, self.recorder(score), self.trials)
+        down = search(
+            settings, region, kind(self.recorder(score)), self.trials, direction="minimize"
+        )
+        assert [(t.architecture, t.budget, -t.score) for t in down] == [
+            (t.architecture, t.budget, t.score) for t in up
+        ]
+        assert best_trial(down, minimise=True).number == best_trial(up).number
+
+    def test_a_search_that_is_cut_goes_on_as_if_it_were_not(
+        self, settings: StrategySettings, region: Region, score: Score
+    ) -> None:
+        whole = self.recorder(score)
         expected = search(settings, region, whole, self.trials)
         for cut in (0, 1, len(whole.asked) // 2, len(whole.asked) - 1):
-            study = new_study()
-            first = RecordingEvaluator(score, dies_at=cut)
+            study = new_study(directions_of(settings))
+            first = self.recorder(score, dies_at=cut)
             with pytest.raises(Killed):
                 search(settings, region, first, self.trials, study=study)
-            second = RecordingEvaluator(score)
+            second = self.recorder(score)
             assert search(settings, region, second, self.trials, study=study) == expected
             assert first.asked + second.asked == whole.asked, f"cut at {cut}"
 
     def test_a_finished_search_asks_nothing(
-        self, settings: StrategySettings, region: Region, score: Callable[[Architecture], float]
+        self, settings: StrategySettings, region: Region, score: Score
     ) -> None:
-        study = new_study()
-        done = search(settings, region, RecordingEvaluator(score), 5, study=study)
-        again = RecordingEvaluator(score)
+        study = new_study(directions_of(settings))
+        done = search(settings, region, self.recorder(score), 5, study=study)
+        again = self.recorder(score)
         assert search(settings, region, again, 5, study=study) == done
         assert again.asked == []
 
     def test_no_architecture_is_scored_twice(
-        self, settings: StrategySettings, score: Callable[[Architecture], float]
+        self, settings: StrategySettings, score: Score
     ) -> None:
-        # More trials than architectures, so repetitions are certain.
+        # More trials than architectures, so the space is explored long before the end.
         region = Region.root(toy_space(2, 2))
-        evaluator = RecordingEvaluator(score)
+        evaluator = self.recorder(score)
         done = search(settings, region, evaluator, self.trials)
-        assert len(done) == self.trials
-        assert len(set(evaluator.asked)) == len(evaluator.asked)
-        assert all(trial.score == score(trial.architecture) for trial in done)
+        lasts(done, self.trials)
+        once(evaluator)
+        assert all(trial.score == score(trial.architecture) for trial in full(done))
 
-    def test_a_space_of_one_architecture(
-        self, settings: StrategySettings, score: Callable[[Architecture], float]
+    def test_a_feasible_part_that_is_explored(
+        self, settings: StrategySettings, region: Region, score: Score
     ) -> None:
+        allowed = sorted(region.enumerate(), key=score)[-3:]
+        evaluator = self.recorder(score)
+        done = search(settings, region, evaluator, self.trials, accepts=set(allowed).__contains__)
+        lasts(done, self.trials)
+        once(evaluator)
+        assert set(evaluator.asked) == set(allowed)
+
+    def test_a_space_of_one_architecture(self, settings: StrategySettings, score: Score) -> None:
         region = Region.root(toy_space(1, 1))
-        done = search(settings, region, RecordingEvaluator(score), self.trials)
-        assert [trial.architecture for trial in done] == list(region.enumerate()) * self.trials
+        done = search(settings, region, self.recorder(score), self.trials)
+        lasts(done, self.trials)
+        assert {trial.architecture for trial in done} == set(region.enumerate())
 
-    def test_a_budget_of_one(
-        self, settings: StrategySettings, region: Region, score: Callable[[Architecture], float]
-    ) -> None:
-        evaluator = RecordingEvaluator(score)
+    def test_one_evaluation(self, settings: StrategySettings, region: Region, score: Score) -> None:
+        """However short a search is, something has been scored with the whole budget."""
+        evaluator = self.recorder(score)
         done = search(settings, region, evaluator, 1)
-        assert [trial.architecture for trial in done] == evaluator.asked
-        assert len(done) == 1
+        assert [trial.budget for trial in done].count(FULL) == 1
+        assert done[-1].budget == FULL
+        if not self.budgets:
+            assert [trial.architecture for trial in done] == evaluator.asked
 
 
-def new_study() -> optuna.Study:
+def lasts(done: Sequence[Trial], count: float) -> None:
+    """Check that trials are worth so many evaluations, and that the last one was needed."""
+    budgets = [trial.budget for trial in done]
+    assert sum(budgets) >= count - 1e-6
+    assert sum(budgets[:-1]) < count - 1e-6
+
+
+def once(evaluator: RecordingEvaluator) -> None:
+    """Check that an evaluator was asked nothing twice."""
+    questions = list(zip(evaluator.asked, evaluator.budgets, strict=True))
+    assert len(set(questions)) == len(questions)
+
+
+def distinct_cost(architecture: Architecture) -> float:
+    """What two-objective strategies minimise: about the sum of the choices, without ties."""
+    return total(architecture) + int(architecture.id[::-1], 16) / 16**12
+
+
+def directions_of(settings: StrategySettings) -> tuple[str, ...]:
+    """Directions of a strategy's study."""
+    region = Region.root(toy_space())
+    return make_strategy(settings, region, lambda a: True, cost=distinct_cost).directions
+
+
+def new_study(directions: Sequence[str] = ("maximize",)) -> optuna.Study:
     """A study in memory."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(direction="maximize")
+    return optuna.create_study(directions=list(directions))
 
 
 def search(
     settings: StrategySettings,
     region: Region,
-    evaluator: RecordingEvaluator,
-    count: int,
+    evaluator: object,
+    count: float,
     *,
     accepts: Callable[[Architecture], bool] = lambda architecture: True,
     seed: int = 0,
     study: optuna.Study | None = None,
+    direction: str = "maximize",
 ) -> list[Trial]:
     """Run the search loop with a strategy."""
-    factory = make_sampler_factory(settings, region, accepts)
-    study = study or new_study()
-    return run_search(study, region, factory, evaluator, accepts, count=count, seed=seed)
+    strategy = make_strategy(
+        settings,
+        region,
+        accepts,
+        budgets=isinstance(evaluator, BudgetedEvaluator),
+        cost=distinct_cost,
+        direction=direction,
+    )
+    study = study or new_study(strategy.directions)
+    return run_search(study, region, strategy, evaluator, accepts, count=count, seed=seed)  # type: ignore[arg-type]

@@ -22,10 +22,10 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.folder import RunFolder
-from fewshot_core.search import Trial
 from fewshot_core.space import Architecture, SearchSpace
 from fewshot_core.testing.strategies import Killed
 from fewshot_core.testing.toys import toy_space
+from fewshot_core.trial import Trial
 from tasks.cifar10.space import nasbench201
 
 SIZES = {"nor_conv_1x1": 100.0, "nor_conv_3x3": 900.0}

@@ -41,3 +41,7 @@ def test_a_truth_uses_every_validation_image_and_a_score_those_of_the_evaluator(
     assert used == [(images, "validation")]
     assert recipe.evaluator.images == 7
     assert trained[0][4].folder.name == f"{architecture.id}-{name}"
+    if epochs is None:
+        session.train_standalone(architecture, share=1 / 3)
+        assert trained[1][4].folder.name == f"{architecture.id}-1.66667"
+        assert trained[1][2].epochs == pytest.approx(5 / 3)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fewshot_core.errors import DataError, RecipeError
+from fewshot_core.recipe.check import STRATEGIES
 from fewshot_core.recipe.cli import is_main_process, main, parse_words
 from fewshot_core.recipe.keys import Layout, comments
 from fewshot_core.recipe.load import recipe_from_file
@@ -74,7 +75,7 @@ def test_help_of_a_tool_with_words_of_its_own(capsys: pytest.CaptureFixture[str]
     assert "--list-recipes" not in out
 
 
-@pytest.mark.parametrize("flag", ["--help", "--list-recipes"])
+@pytest.mark.parametrize("flag", ["--help", "--list-recipes", "--list-strategies"])
 def test_torch_is_not_imported(flag: str) -> None:
     code = (
         "import sys; from fewshot_core.recipe.cli import main; "
@@ -89,6 +90,22 @@ def test_list_recipes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main("search", DOC, nothing, argv=["--list-recipes"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.split() == ["own_demo", "A", "small", "one."]]
+
+
+def test_list_strategies(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("search", DOC, nothing, argv=["--list-strategies"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = [line.split()[0] for line in lines]
+    assert names == list(STRATEGIES)
+    assert set(names) >= {"random", "rea", "reinforce", "hyperband", "bohb", "smac", "tpe", "nsga2"}
+    assert "hyperband  many architectures" in "\n".join(lines)
+
+
+def test_a_tool_without_settings_lists_no_strategies(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main("rank", DOC, nothing, keys={"recipe": ""}, argv=["--help"]) == 0
+    assert "--list-strategies" not in capsys.readouterr().out
 
 
 def test_print_recipe_can_be_read_back(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

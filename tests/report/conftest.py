@@ -24,8 +24,8 @@ from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.scores import ScoreLog, write_table
-from fewshot_core.search import Trial, best_trial
 from fewshot_core.space import SearchSpace
+from fewshot_core.trial import Trial, best_trial
 from tasks.cifar10.space import nasbench201
 from tasks.cifar10.task import CellSettings
 

@@ -12,11 +12,12 @@ import pytest
 
 from fewshot_core.errors import RunFolderError
 from fewshot_core.pipeline.report import report, write_report
-from fewshot_core.recipe.schema import EvaluatorSettings, Recipe
+from fewshot_core.recipe.schema import EvaluatorSettings, Recipe, StrategySettings
 from fewshot_core.report.facts import (
     Retrained,
     RunFacts,
     TrialFacts,
+    read_facts,
     top_trials,
 )
 from fewshot_core.report.html import render
@@ -102,6 +103,52 @@ def test_a_full_page_stands_alone(make_run: MakeRun) -> None:
         for name in ("audit", "cost", "ranking", "results", "search", "training")
         for kind in ("png", "svg")
     )
+
+
+def test_the_front_of_a_search_for_one(make_run: MakeRun) -> None:
+    plain = write_report(make_run(["search"], name="plain")).read_text()
+    assert "Score against FLOPs" not in Reader(plain).headings
+    session = make_run(["search"], strategy=StrategySettings("nsga2"))
+    text = write_report(session).read_text()
+    assert "Score against FLOPs" in Reader(text).headings
+    section = text.partition("<h2>Score against FLOPs")[2].partition("</section>")[0]
+    front = read_json(session.folder.file("pareto.json"))["front"]
+    assert len(front) > 1
+    for point in front:
+        assert f"{point['costs']['connected_flops']:,.0f}" in section
+        assert escape(point["genotype"]) in section.replace("<wbr>", "")
+    assert section.count("<tr") == 1 + len(front)
+
+
+def test_scores_with_a_part_of_the_budget_stand_apart(make_run: MakeRun) -> None:
+    """They say something else, so they are in no picture, table or count of trials."""
+    session = make_run(["search"])
+    path = session.folder.file("trials.csv")
+    header, *lines = path.read_text().splitlines()
+    place = header.split(",").index("budget")
+    for number in (0, 1, 2):
+        cells = lines[number].split(",")
+        cells[place] = "0.1111111111111111"
+        cells[place + 1] = "99.99"  # the score
+        lines[number] = ",".join(cells)
+    path.write_text("\n".join([header, *lines]) + "\n")
+    facts = read_facts(session.folder.path)
+    assert (len(facts.trials), facts.partial) == (len(lines) - 3, 3)
+    text = write_report(session).read_text()
+    assert f"In {len(lines) - 3} trials" in text
+    assert "and 3 with a part of the budget" in text
+    assert "every trial with the whole budget" in text
+    assert "99.99" not in text
+
+
+def test_a_table_of_trials_without_budgets_is_read(make_run: MakeRun) -> None:
+    session = make_run(["search"])
+    path = session.folder.file("trials.csv")
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    place = rows[0].index("budget")
+    path.write_text("".join(",".join(r[:place] + r[place + 1 :]) + "\n" for r in rows))
+    facts = read_facts(session.folder.path)
+    assert (len(facts.trials), facts.partial) == (len(rows) - 1, 0)
 
 
 @pytest.mark.parametrize("missing", STAGES)

@@ -89,12 +89,6 @@ def test_one_trial_is_drawn() -> None:
         ElementTree.fromstring(svg_text(figure))
 
 
-def test_the_front_has_what_nothing_cheaper_beats() -> None:
-    costs = np.array([3.0, 1.0, 2.0, 1.0, 3.0, 4.0])
-    scores = np.array([5.0, 1.0, 4.0, 2.0, 5.0, 4.5])
-    assert plots.pareto_front(costs, scores) == [3, 2, 0]
-
-
 def test_the_running_mean_keeps_length_and_constants() -> None:
     for size in (1, 2, 50):
         assert plots.running_mean(np.full(size, 3.0)) == pytest.approx(np.full(size, 3.0))

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from .process import succeed, words_of
 
@@ -53,6 +54,20 @@ def copy(finished: Path, tmp_path: Path) -> Path:
     """``tmp_path/run``, a copy of the finished run."""
     shutil.copytree(finished, tmp_path / "run")
     return tmp_path / "run"
+
+
+def as_before(run: Path) -> None:
+    """Give a run the look of one from before the journal: another study and another name."""
+    from fewshot_core.study import open_study
+
+    journal = open_study(run / "study.log", "search")
+    database = open_study(run / "study.db", "search")
+    database.add_trials(journal.get_trials())
+    (run / "study.log").unlink()
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    strategy = {name: recipe["strategy"][name] for name in ("population", "sample")}
+    recipe["strategy"] = {"name": "evolution", **strategy}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
 
 
 @pytest.fixture(scope="session")

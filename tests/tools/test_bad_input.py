@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from .conftest import TINY
+from .conftest import TINY, as_before
 from .process import Done, run_tool, succeed, words_of
 
 NO_SPLIT = {key: value for key, value in TINY.items() if not key.startswith("split")}
@@ -75,7 +75,7 @@ SETTINGS: dict[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
     "data.source": ({"data": "digts"}, ("data.source=digts", "did you mean 'digits'")),
     "data.source torch": ({"data": "torch/cifar11"}, ("torch/cifar11", "torch/cifar10")),
     "data.limit": ({"data.limit": 5}, ("data.limit", "found: 5", "20 or more")),
-    "strategy": ({"strategy": "evolutoin"}, ("evolutoin", "did you mean 'evolution'")),
+    "strategy": ({"strategy": "hyprband"}, ("hyprband", "did you mean 'hyperband'")),
     "optimizer": ({"regions.optimizer": "sdg"}, ("sdg", "did you mean 'sgd'")),
     "constraint.params": (
         {"constraint.params": 10},
@@ -115,6 +115,20 @@ def test_the_real_command_line(case: str, tmp_path: Path) -> None:
     changes, parts = SETTINGS[case]
     words = words_of(TINY | changes, run="run")
     refused(run_tool("search", words, tmp_path, real=True), *parts)
+
+
+def test_a_strategy_whose_package_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that cannot be imported stands for one that is not there."""
+    hidden = tmp_path / "hidden"
+    (hidden / "smac").mkdir(parents=True)
+    (hidden / "smac" / "__init__.py").write_text("raise ImportError(\"No module named 'smac'\")")
+    paths = [str(hidden), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    done = run_tool("search", words_of(TINY, strategy="smac", run="run"), tmp_path, real=True)
+    refused(done, "strategy=smac needs the package smac", "No module named 'smac'", "pip install")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_bad_run_is_refused_before_the_recipe_is_tried(tmp_path: Path) -> None:
@@ -318,27 +332,46 @@ def test_a_checkpoint_that_brings_code(copy: Path) -> None:
 
 
 def overwrite(path: Path) -> None:
-    path.write_bytes(b"no database" * 400)
+    path.write_bytes(b"no study" * 400)
 
 
-def break_a_page(path: Path) -> None:
+def break_a_block(path: Path) -> None:
     content = bytearray(path.read_bytes())
-    content[4096:] = bytes(len(content) - 4096)
+    content[1024:2048] = bytes(1024)
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", [truncate, overwrite, break_a_page])
+@pytest.mark.parametrize("damage", [overwrite, break_a_block])
 def test_a_damaged_study(damage: Callable[[Path], None], copy: Path, finished: Path) -> None:
-    damage(copy / "study.db")
+    damage(copy / "study.log")
     before = contents(copy)
     words = words_of(TINY, run="run")
     done = run_tool("search", words, copy.parent)
-    refused(done, "study.db cannot be opened", "delete a damaged study.db to search again")
+    refused(done, "study.log cannot be opened", "delete run/study.log to search again")
     assert contents(copy) == before
     if damage is overwrite:
-        (copy / "study.db").unlink()
+        (copy / "study.log").unlink()
         succeed("search", words, copy.parent)
         assert (copy / "trials.csv").read_bytes() == (finished / "trials.csv").read_bytes()
+
+
+def test_a_study_that_was_cut_short_is_completed(copy: Path, finished: Path) -> None:
+    """Half a journal is one that a kill has left, and the search goes on from there."""
+    truncate(copy / "study.log")
+    succeed("search", words_of(TINY, run="run"), copy.parent)
+    assert (copy / "trials.csv").read_bytes() == (finished / "trials.csv").read_bytes()
+
+
+@pytest.mark.parametrize("damage", [truncate, overwrite])
+def test_a_damaged_study_of_an_earlier_version(
+    damage: Callable[[Path], None], copy: Path, finished: Path
+) -> None:
+    as_before(copy)
+    damage(copy / "study.db")
+    before = contents(copy)
+    done = run_tool("search", words_of(TINY, run="run"), copy.parent)
+    refused(done, "study.db cannot be opened", "delete run/study.db to search again")
+    assert contents(copy) == before
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"choices": {"edge_1_0": "none"}}', "\0"])

@@ -17,6 +17,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from fewshot_core.recipe.check import STRATEGIES
 from fewshot_core.space import Architecture
 from tasks.cifar10.space import nasbench201
 
@@ -340,12 +341,17 @@ def test_search_in_a_table(tmp_path: Path) -> None:
         )
     changes = {"evaluator": "table", "evaluator.table": "all.csv", "evaluator.column": "value"}
     words = words_of(NO_AUDIT | changes | {"search.trials": 40}, run="run")
-    succeed("search", words, tmp_path)
+    assert "promoted" not in succeed("search", words, tmp_path).out
     for row in table(tmp_path / "run" / "trials.csv"):
         convolutions = row["architecture"].count("nor_conv")
         assert float(row["score"]) == convolutions
     assert read(tmp_path / "run" / "found.json")["score"] >= 4  # evolution climbs: random has 2.4
     assert not (tmp_path / "run" / "checkpoints").exists()
+    # A table knows one budget.
+    more = words_of(NO_AUDIT | changes | {"strategy": "hyperband"}, run="hyperband")
+    assert "evaluator=table knows one budget" in succeed("search", more, tmp_path).out
+    rows = table(tmp_path / "hyperband" / "trials.csv")
+    assert [row["budget"] for row in rows] == ["1.0"] * 8
 
 
 def test_search_by_standalone_trainings(tmp_path: Path) -> None:
@@ -386,8 +392,11 @@ def test_search_by_a_proxy(proxy: str, title: str, tmp_path: Path) -> None:
     assert "validation images and the best so far" not in page
 
 
-@pytest.mark.parametrize("strategy", ["evolution", "random", "tpe"])
+@pytest.mark.parametrize("strategy", list(STRATEGIES))
 def test_constraints_hold_in_every_trial(strategy: str, finished: Path, tmp_path: Path) -> None:
+    """With every strategy, which also shows that each runs from the command line."""
+    if strategy == "smac":
+        pytest.importorskip("smac")
     costs = [
         (int(row["connected_params"]), int(row["connected_flops"]))
         for row in table(finished / "trials.csv")
@@ -397,10 +406,62 @@ def test_constraints_hold_in_every_trial(strategy: str, finished: Path, tmp_path
     changes = {"constraint.params": params, "constraint.flops": flops, "search.trials": 15}
     succeed("search", words_of(NO_AUDIT | changes | {"strategy": strategy}, run="run"), tmp_path)
     rows = table(tmp_path / "run" / "trials.csv")
-    assert len(rows) == 15
+    budgets = {float(row["budget"]) for row in rows}
+    assert budgets == ({1 / 9, 1 / 3, 1.0} if strategy in ("hyperband", "bohb") else {1.0})
+    assert len(rows) == 15 if budgets == {1.0} else len(rows) > 15
     assert all(int(row["connected_params"]) <= params for row in rows)
     assert all(int(row["connected_flops"]) <= flops for row in rows)
     assert read(tmp_path / "run" / "found.json")["costs"]["connected_params"] <= params
+
+
+def test_budgets_of_inherited_weights(finished: Path, tmp_path: Path) -> None:
+    """A promotion is scored anew on more images, and what is found was scored on all of them."""
+    changes = {"strategy": "hyperband", "search.trials": 6, "evaluator.recalibrate": 0}
+    succeed("search", words_of(NO_AUDIT | changes, run="run"), tmp_path)
+    rows = table(tmp_path / "run" / "trials.csv")
+    assert sum(float(row["budget"]) for row in rows) == pytest.approx(6, abs=1)
+    whole = [row for row in rows if float(row["budget"]) == 1]
+    assert read(tmp_path / "run" / "found.json")["score"] == max(float(r["score"]) for r in whole)
+    first = [row for row in rows if float(row["budget"]) < 1 / 3]
+    promoted = rows[9:12]
+    assert [float(row["budget"]) for row in promoted] == [1 / 3] * 3
+    ranked = sorted(first[:9], key=lambda row: -float(row["score"]))
+    assert [row["id"] for row in promoted] == [row["id"] for row in ranked[:3]]
+    assert any(a["score"] != b["score"] for a, b in zip(promoted, ranked, strict=False))
+    assert (
+        f"and {len(rows) - len(whole)} with a part of the budget"
+        in (tmp_path / "run" / "report.html").read_text()
+    )
+
+
+def test_budgets_of_standalone_trainings(tmp_path: Path) -> None:
+    changes = {
+        "evaluator": "standalone",
+        "evaluator.epochs": 1.8,
+        "strategy": "hyperband",
+        "strategy.least": 0.3,
+        "search.trials": 2,
+    }
+    succeed("search", words_of(NO_AUDIT | changes, run="run"), tmp_path)
+    trained = {path.parent.name for path in (tmp_path / "run").glob("standalone/*/state.json")}
+    rows = table(tmp_path / "run" / "trials.csv")
+    assert trained == {f"{row['id']}-{1.8 * float(row['budget']):g}" for row in rows}
+    assert {float(row["budget"]) for row in rows} == {1 / 3, 1.0}
+
+
+def test_two_objectives(tmp_path: Path) -> None:
+    words = words_of(NO_AUDIT | {"strategy": "nsga2", "search.trials": 16}, run="run")
+    succeed("search", words, tmp_path)
+    rows = {row["id"]: row for row in table(tmp_path / "run" / "trials.csv")}
+    front = read(tmp_path / "run" / "pareto.json")["front"]
+    points = [(point["costs"]["connected_flops"], point["score"]) for point in front]
+    assert points == sorted(points)
+    assert len({score for _, score in points}) == len(points)
+    for row in rows.values():
+        flops, score = float(row["connected_flops"]), float(row["score"])
+        assert any(cost <= flops and best >= score for cost, best in points)
+    assert points[-1][1] == read(tmp_path / "run" / "found.json")["score"]
+    assert "Score against FLOPs" in (tmp_path / "run" / "report.html").read_text()
 
 
 # -- flags ---------------------------------------------------------------------------------
@@ -463,7 +524,7 @@ def test_two_processes(tmp_path: Path) -> None:
     assert done.stdout.count("run folder: run") == 1  # one of them speaks
     # The audit trains in step with each other: it hangs unless both know the same trials.
     assert (tmp_path / "run" / "audit.json").exists()
-    before = (tmp_path / "run" / "study.db").read_bytes()
+    before = (tmp_path / "run" / "study.log").read_bytes()
     # What two have begun, one can go on with, and finds nothing left to do.
     succeed("search", words, tmp_path)
-    assert (tmp_path / "run" / "study.db").read_bytes() == before
+    assert (tmp_path / "run" / "study.log").read_bytes() == before

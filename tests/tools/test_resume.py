@@ -6,16 +6,17 @@ import hashlib
 import json
 import random
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
+from optuna.trial import TrialState
 
-from .conftest import TINY
+from fewshot_core.study import open_study
+
+from .conftest import TINY, as_before
 from .process import Done, Running, succeed, words_of
 
 # Small batches make many steps, so that every stage lasts long enough to be hit.
@@ -53,15 +54,14 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def outcome(run: Path) -> dict[str, Any]:
     """Everything that must not depend on interruptions: all but times."""
-    study = optuna.load_study(storage=f"sqlite:///{run / 'study.db'}", study_name="search")
-    state = optuna.trial.TrialState
-    assert not study.get_trials(states=(state.RUNNING,))  # a killed process leaves one behind
-    complete = study.get_trials(states=(state.COMPLETE,))
+    study = open_study(run / "study.log", "search")
+    assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
     found = json.loads((run / "found.json").read_text())
     return {
-        "study": [(t.params, t.value, t.user_attrs) for t in complete],
+        "study": [(t.params, t.value, t.user_attrs) for t in study.trials],
         "trials": (run / "trials.csv").read_text(),
         "found": found,
+        "front": (run / "pareto.json").read_text(),
         "audit": [
             (run / name).read_text() for name in ("audit-scores.csv", "audit.csv", "audit.json")
         ],
@@ -116,28 +116,14 @@ def in_region(run: Path) -> bool:
     return len(found) > 1 and any(under_way(s) for s in found.values()) and found["root"]["done"]
 
 
-def completed(run: Path) -> list[tuple[int, str]]:
-    """Number and time of every completed trial."""
-    query = "SELECT number, datetime_complete FROM trials WHERE state='COMPLETE' ORDER BY 1"
-    return rows_of_study(run, query)
-
-
-def rows_of_study(run: Path, query: str) -> list[Any]:
-    if not (run / "study.db").exists():
-        return []
-    connection = sqlite3.connect(f"file:{run / 'study.db'}?mode=ro", uri=True, timeout=5)
-    try:
-        return connection.execute(query).fetchall()
-    except sqlite3.OperationalError:  # the tables are just being made
-        return []
-    finally:
-        connection.close()
+def completed(run: Path) -> list[bytes]:
+    """The whole lines of the journal but the first, which makes the study: a trial each."""
+    path = run / "study.log"
+    content = path.read_bytes() if path.exists() else b""
+    return content[: content.rfind(b"\n") + 1].splitlines()[1:]
 
 
 def in_search(run: Path) -> bool:
-    """While a trial is being scored: what was asked and not told is the hard case."""
-    if not rows_of_study(run, "SELECT number FROM trials WHERE state='RUNNING'"):
-        return False
     return 2 <= len(completed(run)) <= 12 and not (run / "found.json").exists()
 
 
@@ -225,6 +211,43 @@ def test_killed_in_a_search_by_a_proxy(tmp_path: Path) -> None:
         assert resumed.read_text() == whole.read_text()
 
 
+@pytest.mark.parametrize("strategy", ["hyperband", "nsga2"])
+def test_killed_in_a_search_with(strategy: str, reference: Path, tmp_path: Path) -> None:
+    """Parts of the budget, and two objectives; the supernets are those of the reference."""
+    changes = {"strategy": strategy, "search.trials": 8, "audit.networks": 0}
+    words = words_of(SETTINGS | changes, run="run")
+    for name in ("whole", "start"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run").mkdir()
+        shutil.copytree(reference / "checkpoints", tmp_path / name / "run" / "checkpoints")
+        recipe = (reference / "recipe.yaml").read_text()
+        for key, old, new in (
+            ("name", "rea", strategy), ("trials", "14", "8"), ("networks", "4", "0"),
+        ):  # fmt: skip
+            assert f"  {key}: {old}\n" in recipe
+            recipe = recipe.replace(f"  {key}: {old}\n", f"  {key}: {new}\n")
+        (tmp_path / name / "run" / "recipe.yaml").write_text(recipe)
+    succeed("search", words, tmp_path / "whole")
+    folder = killed_in(in_search, "search", words, tmp_path, tmp_path / "start" / "run")
+    before = completed(folder / "run")
+    succeed("search", words, folder)
+    assert completed(folder / "run")[: len(before)] == before
+    for name in ("trials.csv", "found.json", "pareto.json"):
+        whole, resumed = (path / "run" / name for path in (tmp_path / "whole", folder))
+        assert resumed.read_text() == whole.read_text()
+
+
+def test_a_run_of_an_earlier_version_goes_on(reference: Path, tmp_path: Path) -> None:
+    """Its study is a SQLite file, and its strategy has another name."""
+    shutil.copytree(reference, tmp_path / "run")
+    as_before(tmp_path / "run")
+    for name in ("trials.csv", "found.json"):
+        (tmp_path / "run" / name).unlink()
+    succeed("search", [*SEARCH, "strategy=evolution"], tmp_path)
+    assert (tmp_path / "run" / "trials.csv").read_text() == (reference / "trials.csv").read_text()
+    assert not (tmp_path / "run" / "study.log").exists()
+
+
 def test_killed_in_the_scores_of_the_audit(reference: Path, tmp_path: Path) -> None:
     folder = killed_in(in_audit_scores, "search", SEARCH, tmp_path, None)
     kept = (folder / "run" / "audit-scores.csv").read_text()
@@ -288,7 +311,7 @@ def test_a_finished_run_is_only_reported(reference: Path, tmp_path: Path) -> Non
 
 def stamps(run: Path) -> dict[str, tuple[int, bytes]]:
     """Time of change and content of the weights, their states and the study."""
-    files = [run / "study.db", *run.rglob("weights.safetensors"), *run.rglob("state.json")]
+    files = [run / "study.log", *run.rglob("weights.safetensors"), *run.rglob("state.json")]
     return {str(f.relative_to(run)): (f.stat().st_mtime_ns, f.read_bytes()) for f in sorted(files)}
 
 

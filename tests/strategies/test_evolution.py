@@ -6,59 +6,18 @@ from collections import Counter
 import optuna
 import pytest
 
-from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.region import Region
-from fewshot_core.search import Trial, run_search
+from fewshot_core.search import run_search
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
-from fewshot_core.strategies import STRATEGIES, EvolutionSampler, make_sampler_factory
-from fewshot_core.testing.strategies import RecordingEvaluator, StrategySuite, new_study, search
+from fewshot_core.strategies import EvolutionSampler, make_strategy
+from fewshot_core.study import keep
+from fewshot_core.testing.strategies import RecordingEvaluator, new_study, search
 from fewshot_core.testing.toys import total, toy_space
+from fewshot_core.trial import Trial
 
 ROOT = Region.root(toy_space(5, 5, 5, 5))
-
-
-class TestRandom(StrategySuite):
-    @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("random")
-
-
-class TestEvolution(StrategySuite):
-    @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("evolution", population=6, sample=3)
-
-
-class TestEvolutionOfOne(StrategySuite):
-    """The least that the recipe allows: the child of the last, always."""
-
-    @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("evolution", population=1, sample=1)
-
-
-class TestTpe(StrategySuite):
-    trials = 16  # its model takes over after ten
-
-    @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("tpe")
-
-
-def test_every_strategy_of_the_list_can_be_made() -> None:
-    for name in STRATEGIES:
-        factory = make_sampler_factory(StrategySettings(name), ROOT, lambda a: True)
-        assert isinstance(factory(2**63 - 1), optuna.samplers.BaseSampler)
-
-
-def test_an_unknown_strategy_names_the_near_one() -> None:
-    with pytest.raises(RecipeError, match=r"'evolutoin'.*did you mean 'evolution'"):
-        make_sampler_factory(StrategySettings("evolutoin"), ROOT, lambda a: True)
-
-
-# --- regularized evolution
 
 
 def score(architecture: Architecture) -> float:
@@ -84,24 +43,17 @@ def reference(population: int, sample: int, count: int, seed: int) -> list[Archi
 
 @pytest.mark.parametrize(("population", "sample"), [(8, 3), (4, 4), (10, 1)])
 def test_evolution_is_the_papers_algorithm(population: int, sample: int) -> None:
-    settings = StrategySettings("evolution", population=population, sample=sample)
+    settings = StrategySettings("rea", population=population, sample=sample)
     done = search(settings, ROOT, RecordingEvaluator(score), 50, seed=3)
     assert [trial.architecture for trial in done] == reference(population, sample, 50, seed=3)
 
 
-def history(count: int, values: list[float]) -> optuna.Study:
+def history(count: int, values: list[float], direction: str = "maximize") -> optuna.Study:
     """A study of which the sampler is asked for the next trial."""
-    study = new_study()
-    space = ROOT.space
+    study = new_study((direction,))
     architectures = random.Random(0).sample(list(ROOT.enumerate()), count)
-    for architecture, value in zip(architectures, values, strict=True):
-        study.enqueue_trial(space.choices(architecture))
-        handle = study.ask(
-            EvolutionSampler(
-                ROOT, random.Random(0), population=1, sample=1
-            ).infer_relative_search_space(study, None)
-        )  # type: ignore[arg-type]
-        study.tell(handle, value)
+    for number, (architecture, value) in enumerate(zip(architectures, values, strict=True)):
+        keep(study, ROOT, Trial(number, architecture, value, {}), [value])
     return study
 
 
@@ -110,7 +62,7 @@ def parents_of(study: optuna.Study, population: int, sample: int) -> Counter[int
     counts: Counter[int] = Counter()
     alive = [ROOT.space.architecture(trial.params) for trial in study.trials]
     for seed in range(200):
-        sampler = EvolutionSampler(ROOT, random.Random(seed), population=population, sample=sample)
+        sampler = EvolutionSampler(ROOT, population=population, sample=sample, seed=seed)
         child = ROOT.space.architecture(sampler.sample_relative(study, None, {}))  # type: ignore[arg-type]
         for number, parent in enumerate(alive):
             differing = sum(a != b for a, b in zip(parent.choices, child.choices, strict=True))
@@ -133,9 +85,7 @@ def test_the_best_of_the_tournament_wins() -> None:
 
 
 def test_a_study_that_minimises_prefers_the_lowest() -> None:
-    study = optuna.create_study(direction="minimize")
-    for trial in history(5, [5, 4, 3, 2, 1]).trials:
-        study.add_trial(trial)
+    study = history(5, [5, 4, 3, 2, 1], "minimize")
     counts = parents_of(study, population=5, sample=5)
     assert counts[4] == 200
 
@@ -147,20 +97,50 @@ def test_evolution_finds_more_than_random() -> None:
         ]
         return sum(max(trial.score for trial in run) for run in runs)
 
-    evolution = best(StrategySettings("evolution", population=10, sample=5))
+    evolution = best(StrategySettings("rea", population=10, sample=5))
     assert evolution > best(StrategySettings("random"))
 
 
 def test_children_satisfy_the_constraint_without_being_refused() -> None:
-    study = new_study()
-    settings = StrategySettings("evolution", population=5, sample=3)
+    refused = Counter[bool]()
 
     def accepts(architecture: Architecture) -> bool:
         return total(architecture) <= 8
 
-    factory = make_sampler_factory(settings, ROOT, accepts)
-    done: list[Trial] = run_search(
-        study, ROOT, factory, RecordingEvaluator(score), accepts, count=40, seed=0
-    )
-    refused = len(study.trials) - len(done)
-    assert refused < 12  # from the random start alone, where about every second one is
+    def counting(architecture: Architecture) -> bool:
+        refused[accepts(architecture)] += 1
+        return accepts(architecture)
+
+    strategy = make_strategy(StrategySettings("rea", population=5, sample=3), ROOT, accepts)
+    evaluator = RecordingEvaluator(score)
+    run_search(new_study(), ROOT, strategy, evaluator, counting, count=40, seed=0)
+    assert refused[False] < 12  # from the random start alone, where about every second one is
+
+
+def test_the_sampler_serves_optuna_without_the_rest() -> None:
+    """It reads what is there and learns from what follows, in `optimize` as in our loop."""
+
+    def objective(trial: optuna.Trial) -> float:
+        choices = {name: trial.suggest_categorical(name, range(5)) for name in "abcd"}
+        return float(sum(choices.values()))
+
+    study = new_study()
+    study.sampler = optuna.samplers.RandomSampler(seed=0)
+    study.optimize(objective, n_trials=10)
+    study.sampler = EvolutionSampler(ROOT, population=10, sample=5, seed=0)
+    study.optimize(objective, n_trials=60)
+    early, late = study.trials[:10], study.trials[-10:]
+    assert min(t.value or 0 for t in late) > sum(t.value or 0 for t in early) / 10
+
+
+def test_a_trial_that_was_enqueued_is_learnt_once() -> None:
+    """Optuna hands it over before the sampler has been asked anything."""
+    study = new_study()
+    study.sampler = sampler = EvolutionSampler(ROOT, population=10, sample=5, seed=0)
+    study.enqueue_trial(dict.fromkeys("abcd", 1))
+
+    def objective(trial: optuna.Trial) -> float:
+        return float(sum(trial.suggest_categorical(name, range(5)) for name in "abcd"))
+
+    study.optimize(objective, n_trials=3)
+    assert [value for _, value in sampler.alive] == [trial.value for trial in study.trials]
