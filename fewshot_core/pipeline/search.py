@@ -7,12 +7,16 @@ from pathlib import Path
 
 import optuna
 from accelerate.utils import broadcast_object_list
+from optuna.trial import TrialState
 
 from fewshot_core.data import ImageData
+from fewshot_core.differentiable import DIFFERENTIABLE
 from fewshot_core.evaluators.agreed import AgreedEvaluator
 from fewshot_core.pipeline.audit import audit
+from fewshot_core.pipeline.derive import derive
 from fewshot_core.pipeline.session import Session, make_accelerator
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
+from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.region import Region
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
@@ -20,6 +24,7 @@ from fewshot_core.runs.folder import RunFolder
 from fewshot_core.scores import write_table
 from fewshot_core.search import Trial, best_trial, open_study, run_search
 from fewshot_core.seeds import derive_seed
+from fewshot_core.space import Architecture
 from fewshot_core.strategies import make_sampler_factory
 from fewshot_core.supernet import Supernet
 
@@ -34,9 +39,12 @@ def search(words: Sequence[str]) -> None:
     """
     loaded = load_recipe(words)
     session = start(loaded)
-    if session.recipe.evaluator.name == "inherited":
-        train_supernets(session)
-    done = ask_and_tell(session)
+    if session.recipe.strategy.name in DIFFERENTIABLE:
+        done = score_derived(session, derive(session))
+    else:
+        if session.recipe.evaluator.name == "inherited":
+            train_supernets(session)
+        done = ask_and_tell(session)
     record(session, done)
     if session.recipe.audit.networks:
         audit(session, done)
@@ -129,6 +137,32 @@ def ask_and_tell(session: Session) -> list[Trial]:
             accepts,
             count=recipe.search.trials,
             seed=derive_seed(recipe.seed, "search"),
+            on_trial=lambda done, best: tick(done, f"best {best:.4g}"),
+        )
+
+
+def score_derived(session: Session, architectures: Sequence[Architecture]) -> list[Trial]:
+    """Score what a differentiable strategy named, each as a trial of the study."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study, space = _study(session), session.root.space
+    asked = (TrialState.COMPLETE, TrialState.WAITING)
+    known = {
+        space.architecture(t.params or t.system_attrs["fixed_params"])
+        for t in study.get_trials(deepcopy=False, states=asked)
+    }
+    for architecture in architectures:
+        if architecture not in known:
+            study.enqueue_trial(space.choices(architecture))
+    accepts = session.accepts()
+    with session.console.progress("scoring", len(architectures)) as tick:
+        return run_search(
+            study,
+            session.root,
+            make_sampler_factory(StrategySettings("random"), session.root, accepts),
+            session.evaluator(),
+            accepts,
+            count=len(architectures),
+            seed=derive_seed(session.recipe.seed, "search"),
             on_trial=lambda done, best: tick(done, f"best {best:.4g}"),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 import random
@@ -21,6 +20,7 @@ from fewshot_core.budget import SplitDecision, decide_split
 from fewshot_core.cost import CostTable, Limits, feasible, require_feasible
 from fewshot_core.data import BatchStream, ImageArray, ImageData, load_images
 from fewshot_core.data.stream import calibration_batches
+from fewshot_core.differentiable import DIFFERENTIABLE
 from fewshot_core.errors import RecipeError, RunFolderError
 from fewshot_core.evaluators import (
     Evaluator,
@@ -299,6 +299,12 @@ class Session:
             self.console,
         )
 
+    def settings_of(self, region: Region) -> SupernetSettings:
+        """How the supernet of a region is trained."""
+        if region != self.root:
+            return self.recipe.regions
+        return replace(self.recipe.supernet, epochs=self.splitting.parent_epochs)
+
     def new_supernet(self, region: Region) -> Supernet:
         """A supernet of a region with fresh weights."""
         seed = derive_seed(self.recipe.seed, "supernet", region.id)
@@ -311,10 +317,7 @@ class Session:
         self, region: Region, parent: Supernet | None
     ) -> tuple[Supernet, StageState]:
         """The trained supernet of a region; ``parent`` is the one it inherits from, if any."""
-        settings: SupernetSettings = self.recipe.regions
-        if region == self.root:
-            epochs = self.splitting.parent_epochs
-            settings = dataclasses.replace(self.recipe.supernet, epochs=epochs)
+        settings = self.settings_of(region)
         supernet = self.new_supernet(region)
         checkpoint = self.folder.checkpoint(region)
         notes: dict[str, Any] = {"region": region.id, "size": region.size()}
@@ -341,7 +344,11 @@ class Session:
             RunFolderError: It has not been trained, or its checkpoint is damaged.
         """
         supernet = self.new_supernet(region)
-        supernet.load_state_dict(self.folder.checkpoint(region).load_finished())
+        weights = self.folder.checkpoint(region).load_finished()
+        if self.recipe.strategy.name in DIFFERENTIABLE:  # the preferences are of no use here
+            mine = {k: v for k, v in weights.items() if k.startswith("supernet.")}
+            weights = {name.removeprefix("supernet."): value for name, value in mine.items()}
+        supernet.load_state_dict(weights)
         return supernet.to(self.accelerator.device).eval()
 
     # -- scoring -----------------------------------------------------------------------------

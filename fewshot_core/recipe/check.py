@@ -28,7 +28,8 @@ PROXIES = ("synflow", "naswot")
 EVALUATORS = ("inherited", "standalone", "table", *PROXIES)
 WHEN = ("auto", "always", "never")
 SCORES = ("accuracy", "loss")
-STRATEGIES = ("random", "evolution", "tpe")
+DIFFERENTIABLE_NAMES = ("darts", "pcdarts", "enas", "setn")
+STRATEGIES = ("random", "evolution", "tpe", "darts", "pcdarts", "enas", "setn")
 PRECISIONS = ("no", "bf16", "fp16")
 SOURCES = ("digits", "images", "torch/NAME")
 COMPARED = ("random", "largest")
@@ -54,6 +55,7 @@ def check(recipe: Recipe) -> list[str]:
         *_check_paths("regions.paths", recipe.regions.paths),
         *_check_evaluator(recipe.evaluator),
         *_check_strategy(recipe.strategy),
+        *_check_preferences(recipe),
         *_check_constraint(recipe.constraint),
         *_check_audit(recipe.audit, recipe.evaluator),
         *_check_training("retrain", recipe.retrain),
@@ -198,6 +200,24 @@ def _check_strategy(strategy: StrategySettings) -> Problems:
             f"strategy.sample={strategy.sample} must not be above "
             f"strategy.population={strategy.population}"
         )
+
+
+def _check_preferences(recipe: Recipe) -> Problems:
+    settings = recipe.preferences
+    yield from _share("preferences.share", settings.share)
+    yield from _positive("preferences.lr", settings.lr)
+    for name in ("weight_decay", "entropy"):
+        yield from _at_least(f"preferences.{name}", getattr(settings, name), 0)
+    for name in ("partial", "hidden", "samples"):
+        yield from _at_least(f"preferences.{name}", getattr(settings, name), 1)
+    if settings.order not in (1, 2):
+        yield f"preferences.order={settings.order} must be 1 or 2"
+    for name in ("start", "decay"):
+        if not 0 <= getattr(settings, name) < 1:
+            yield f"preferences.{name}={getattr(settings, name)} must be at least 0 and below 1"
+    strategy, evaluator = recipe.strategy.name, recipe.evaluator.name
+    if strategy in DIFFERENTIABLE_NAMES and evaluator != "inherited":
+        yield f"strategy.name={strategy} needs evaluator.name=inherited, not {evaluator}"
 
 
 def _check_constraint(constraint: ConstraintSettings) -> Problems:
