@@ -80,7 +80,7 @@ class SharedCell(nn.Module):
         assert isinstance(space, CellSpace)
         if channels % partial:
             raise RecipeError(
-                f"{channels} channels cannot be divided by strategy.partial={partial}",
+                f"{channels} channels cannot be divided by preferences.partial={partial}",
                 fix=f"make network.channels a multiple of {partial}",
             )
         self.partial = partial
