@@ -27,8 +27,9 @@ from fewshot_core.cost import CostTable
 from fewshot_core.data import ImageData, ImageShape, load_images
 from fewshot_core.evaluators import InheritedEvaluator
 from fewshot_core.pipeline.rank import Truth, score_all
-from fewshot_core.pipeline.search import start, train_supernets
+from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.files import write_json

@@ -50,10 +50,10 @@ class Task(Protocol):
         self,
         model: nn.Module,
         batch: Batch,
-        architecture: Architecture,
+        architecture: Architecture | None,
         accelerator: Accelerator,
     ) -> Tensor:
-        """A differentiable loss of an architecture, for splits that compare gradients."""
+        """A differentiable loss of an architecture, or of a model without one."""
 
     def scorer(
         self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator

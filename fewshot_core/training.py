@@ -58,6 +58,7 @@ def train(
     checkpoint: StageCheckpoint,
     accelerator: Accelerator,
     console: Console,
+    batches: int = 1,
 ) -> StageState:
     """Train ``model`` in place, or load the weights if this stage is already done.
 
@@ -66,6 +67,7 @@ def train(
         make_objective: Builds the objective on the model as prepared by the accelerator.
         stream: The global batch size; every process reads its own share.
         paths: Picks the architectures of a step; None when the model is no supernet.
+        batches: Batches that the objective looks at in a step, those of its own among them.
 
     Raises:
         DivergedError: A loss was not finite.
@@ -84,7 +86,9 @@ def train(
         objective.load_state_dict(payload["objective"])
         console.print(f"{stage.name}: continuing from step {state.step} of {stage.steps}")
     state.steps = stage.steps
-    _run(stage, prepared, objective, stream, paths, checkpoint, accelerator, console, state, model)
+    per_step = batches * stream.batch_size * (paths.paths_per_step if paths else 1)
+    run = (stage, prepared, objective, stream, paths, checkpoint, accelerator, console)
+    _run(*run, state, model, per_step)
     checkpoint.finish(state, model.state_dict())
     accelerator.wait_for_everyone()
     accelerator.free_memory()  # it would keep every model and optimiser it has prepared
@@ -103,9 +107,9 @@ def _run(
     console: Console,
     state: StageState,
     model: nn.Module,
+    per_step: int,
 ) -> None:
     every = max(1, stage.steps // HISTORY_POINTS)
-    per_step = stream.batch_size * (paths.paths_per_step if paths else 1)
     began, before = time.monotonic(), state.seconds
     with console.progress(stage.name, stage.steps, state.step) as tick:
         for step in range(state.step, stage.steps):

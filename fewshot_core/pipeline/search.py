@@ -16,18 +16,21 @@ from fewshot_core.evaluators import BudgetedEvaluator
 from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.pareto import pareto_front
 from fewshot_core.pipeline.audit import audit
+from fewshot_core.pipeline.derive import derive, require_relaxable
 from fewshot_core.pipeline.session import FRONT_COST, Session, make_accelerator
+from fewshot_core.pipeline.supernets import train_supernets
+from fewshot_core.recipe.check import DIFFERENTIABLE
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
-from fewshot_core.region import Region
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.scores import write_table
 from fewshot_core.search import run_search
 from fewshot_core.seeds import derive_seed
-from fewshot_core.strategies import PROMOTING
+from fewshot_core.space import Architecture
+from fewshot_core.strategies import PROMOTING, Strategy
+from fewshot_core.strategies.named import NamedStrategy
 from fewshot_core.study import open_study
-from fewshot_core.supernet import Supernet
 from fewshot_core.trial import Trial, best_trial, full
 
 COST_COLUMNS = ("params", "flops", "connected_params", "connected_flops")
@@ -41,9 +44,12 @@ def search(words: Sequence[str]) -> None:
     """
     loaded = load_recipe(words)
     session = start(loaded)
-    if session.recipe.evaluator.name == "inherited":
-        train_supernets(session)
-    done = ask_and_tell(session)
+    if session.recipe.strategy.name in DIFFERENTIABLE:
+        done = ask_and_tell(session, derive(session))
+    else:
+        if session.recipe.evaluator.name == "inherited":
+            train_supernets(session)
+        done = ask_and_tell(session)
     record(session, done)
     if session.recipe.audit.networks:
         audit(session, done)
@@ -73,6 +79,8 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     if data is not None:
         session.data = data
     session.check()
+    if recipe.strategy.name in DIFFERENTIABLE:
+        require_relaxable(session)
     accelerator.wait_for_everyone()
     folder = RunFolder.start(path, recipe, loaded.overrides, accelerator.is_main_process)
     session.folder = folder
@@ -90,39 +98,20 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     return session
 
 
-def train_supernets(session: Session) -> None:
-    """Train the supernet of every region, each after the one it inherits from.
-
-    Without inheritance only the leaves are used, so only they are trained.
-    """
-    trained: dict[Region, Supernet] = {}
-    if session.split_is_learned:
-        trained[session.root], _ = session.train_supernet(session.root, None)
-        session.cut(trained[session.root])
-    leaves = session.tree.leaves()
-    for region, parent in session.tree.walk():
-        if not session.recipe.regions.inherit and region not in leaves:
-            continue
-        source = trained[parent] if parent and session.recipe.regions.inherit else None
-        trained[region], state = session.train_supernet(region, source)
-        inherited = state.notes.get("inherited")
-        session.console.print(
-            f"supernet {region.id}: {region.size() or 'many'} architectures, "
-            f"{state.images:,} images seen, {state.seconds:.0f} s"
-            + (f", {inherited['copied']} tensors inherited" if inherited else "")
-        )
-
-
-def ask_and_tell(session: Session) -> list[Trial]:
+def ask_and_tell(session: Session, named: Sequence[Architecture] = ()) -> list[Trial]:
     """Run the strategy until the study holds trials worth the recipe's number of evaluations.
 
     With many processes all run the same search: trainings need every one of them. The study of the
     main process is the one that lasts; the others follow in a copy, and are told its scores.
+
+    Args:
+        session: Whose study, strategy and evaluator.
+        named: Architectures to score in place of those that the strategy would ask for.
     """
     recipe = session.recipe
     evaluator = agreed(session.evaluator())
-    budgets = isinstance(evaluator, BudgetedEvaluator)
-    strategy = session.strategy(budgets)
+    budgets = isinstance(evaluator, BudgetedEvaluator) and not named
+    strategy: Strategy = NamedStrategy(named) if named else session.strategy(budgets)
     if recipe.strategy.name in PROMOTING and not budgets:
         session.console.print(
             f"strategy={recipe.strategy.name}: evaluator={recipe.evaluator.name} knows one budget, "
@@ -135,14 +124,15 @@ def ask_and_tell(session: Session) -> list[Trial]:
     earlier = broadcast_object_list([study.get_trials() if main else []])[0]
     if not main:
         study.add_trials(earlier)
-    with session.console.progress("search", recipe.search.trials) as tick:
+    count = len(named) or recipe.search.trials
+    with session.console.progress("search", count) as tick:
         return run_search(
             study,
             session.root,
             strategy,
             evaluator,
             session.accepts(),
-            count=recipe.search.trials,
+            count=count,
             seed=derive_seed(recipe.seed, "search"),
             on_trial=lambda spent, best: tick(int(spent), f"best {best:.4g}"),
         )

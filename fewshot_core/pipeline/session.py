@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 import random
@@ -33,7 +32,7 @@ from fewshot_core.evaluators.standalone import StandaloneEvaluator
 from fewshot_core.gradients import ByGradients, divisible
 from fewshot_core.paths import PathPolicy, make_paths
 from fewshot_core.proxies import NASWOT_IMAGES, naswot, synflow
-from fewshot_core.recipe.check import PROXIES
+from fewshot_core.recipe.check import DIFFERENTIABLE, PROXIES
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.recipe.schema import (
     Recipe,
@@ -263,9 +262,11 @@ class Session:
         for settings in (self.recipe.supernet, self.recipe.regions, self.recipe.retrain):
             self.task.objective(network, settings, 1, self.accelerator)
         self.accelerator.free_memory()
-        strategy = self.strategy(budgets=False)
+        directions = Strategy.directions
+        if self.recipe.strategy.name not in DIFFERENTIABLE:
+            directions = self.strategy(budgets=False).directions
         if self.recipe.search.storage and self.accelerator.is_main_process:
-            open_study(self.recipe.search.storage, self.study_name, strategy.directions)
+            open_study(self.recipe.search.storage, self.study_name, directions)
 
     # -- training ----------------------------------------------------------------------------
 
@@ -317,6 +318,12 @@ class Session:
             self.console,
         )
 
+    def settings_of(self, region: Region) -> SupernetSettings:
+        """How the supernet of a region is trained."""
+        if region != self.root:
+            return self.recipe.regions
+        return replace(self.recipe.supernet, epochs=self.splitting.parent_epochs)
+
     def new_supernet(self, region: Region) -> Supernet:
         """A supernet of a region with fresh weights."""
         seed = derive_seed(self.recipe.seed, "supernet", region.id)
@@ -329,10 +336,7 @@ class Session:
         self, region: Region, parent: Supernet | None
     ) -> tuple[Supernet, StageState]:
         """The trained supernet of a region; ``parent`` is the one it inherits from, if any."""
-        settings: SupernetSettings = self.recipe.regions
-        if region == self.root:
-            epochs = self.splitting.parent_epochs
-            settings = dataclasses.replace(self.recipe.supernet, epochs=epochs)
+        settings = self.settings_of(region)
         supernet = self.new_supernet(region)
         checkpoint = self.folder.checkpoint(region)
         notes: dict[str, Any] = {"region": region.id, "size": region.size()}
@@ -359,7 +363,11 @@ class Session:
             RunFolderError: It has not been trained, or its checkpoint is damaged.
         """
         supernet = self.new_supernet(region)
-        supernet.load_state_dict(self.folder.checkpoint(region).load_finished())
+        weights = self.folder.checkpoint(region).load_finished()
+        if self.recipe.strategy.name in DIFFERENTIABLE:  # the preferences are of no use here
+            mine = {k: v for k, v in weights.items() if k.startswith("supernet.")}
+            weights = {name.removeprefix("supernet."): value for name, value in mine.items()}
+        supernet.load_state_dict(weights)
         return supernet.to(self.accelerator.device).eval()
 
     # -- scoring -----------------------------------------------------------------------------

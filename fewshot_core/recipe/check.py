@@ -28,7 +28,7 @@ PROXIES = ("synflow", "naswot")
 EVALUATORS = ("inherited", "standalone", "table", *PROXIES)
 WHEN = ("auto", "always", "never")
 SCORES = ("accuracy", "loss")
-STRATEGIES = {
+SEARCHING = {
     "random": "uniform random search, the baseline",
     "rea": "regularized evolution (Real et al., AAAI 2019)",
     "reinforce": "policy gradient, a softmax for each decision (Zoph and Le, ICLR 2017)",
@@ -38,7 +38,16 @@ STRATEGIES = {
     "tpe": "tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011)",
     "nsga2": "score against FLOPs, a Pareto front (Deb et al., 2002)",
 }
-"""Names for `strategy=` and what they are."""
+"""Strategies that ask for scores, and what they are."""
+DIFFERENTIABLE = {
+    "darts": "mixtures, first or second order (Liu et al., ICLR 2019)",
+    "pcdarts": "mixtures of partial channels, edge normalisation (Xu et al., ICLR 2020)",
+    "enas": "a controller learns with the weights, by REINFORCE (Pham et al., ICML 2018)",
+    "setn": "random paths for the weights, a mixture for the choice (Dong and Yang, ICCV 2019)",
+}
+"""Strategies that learn preferences together with the supernet, and what they are."""
+STRATEGIES = SEARCHING | DIFFERENTIABLE
+"""All names for `strategy=`."""
 RENAMED = {"evolution": "rea"}
 """Names of strategies in recipes of earlier versions."""
 PRECISIONS = ("no", "bf16", "fp16")
@@ -66,6 +75,7 @@ def check(recipe: Recipe) -> list[str]:
         *_check_paths("regions.paths", recipe.regions.paths),
         *_check_evaluator(recipe.evaluator),
         *_check_strategy(recipe.strategy),
+        *_check_preferences(recipe),
         *_check_constraint(recipe.constraint),
         *_check_audit(recipe.audit, recipe.evaluator),
         *_check_training("retrain", recipe.retrain),
@@ -220,6 +230,24 @@ def _check_strategy(strategy: StrategySettings) -> Problems:
         yield f"strategy.least={strategy.least} must be above 0 and at most 1"
     if not 0 <= strategy.random_share <= 1:
         yield f"strategy.random_share={strategy.random_share} must be between 0 and 1"
+
+
+def _check_preferences(recipe: Recipe) -> Problems:
+    settings = recipe.preferences
+    yield from _share("preferences.share", settings.share)
+    yield from _positive("preferences.lr", settings.lr)
+    for name in ("weight_decay", "entropy"):
+        yield from _at_least(f"preferences.{name}", getattr(settings, name), 0)
+    for name in ("partial", "hidden", "samples"):
+        yield from _at_least(f"preferences.{name}", getattr(settings, name), 1)
+    if settings.order not in (1, 2):
+        yield f"preferences.order={settings.order} must be 1 or 2"
+    for name in ("start", "decay"):
+        if not 0 <= getattr(settings, name) < 1:
+            yield f"preferences.{name}={getattr(settings, name)} must be at least 0 and below 1"
+    strategy, evaluator = recipe.strategy.name, recipe.evaluator.name
+    if strategy in DIFFERENTIABLE and evaluator != "inherited":
+        yield f"strategy.name={strategy} needs evaluator.name=inherited, not {evaluator}"
 
 
 def _check_constraint(constraint: ConstraintSettings) -> Problems:

@@ -137,6 +137,22 @@ class StrategySettings:
 
 
 @dataclass
+class PreferenceSettings:
+    """How `darts`, `pcdarts`, `enas` and `setn` learn what they prefer."""
+
+    share: float = 0.5  # share of the training images that preferences are learned on
+    lr: float = 3e-4
+    weight_decay: float = 1e-3
+    order: int = 1  # darts: 2 looks one step of the weights ahead
+    partial: int = 4  # pcdarts: operations see one of so many channels
+    start: float = 0.3  # pcdarts: share of the training before preferences move
+    hidden: int = 64  # enas: size of the controller
+    entropy: float = 1e-4  # enas: weight of the entropy of its choices
+    decay: float = 0.95  # enas: of the moving average that rewards are compared with
+    samples: int = 50  # enas, setn: architectures drawn and scored in the end, per region
+
+
+@dataclass
 class SearchSettings:
     """Length of the search and where its study is kept."""
 
@@ -193,6 +209,7 @@ class Recipe:
     regions: RegionSettings = field(default_factory=RegionSettings)
     evaluator: EvaluatorSettings = field(default_factory=EvaluatorSettings)
     strategy: StrategySettings = field(default_factory=StrategySettings)
+    preferences: PreferenceSettings = field(default_factory=PreferenceSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     constraint: ConstraintSettings = field(default_factory=ConstraintSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import optuna
 
 from fewshot_core.errors import RecipeError, nearest
-from fewshot_core.recipe.check import STRATEGIES
+from fewshot_core.recipe.check import SEARCHING
 from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.region import Region
 from fewshot_core.space import Architecture
@@ -28,7 +28,7 @@ from fewshot_core.trial import FULL
 
 __all__ = [
     "PROMOTING",
-    "STRATEGIES",
+    "SEARCHING",
     "Accepts",
     "EvolutionSampler",
     "ReinforceSampler",
@@ -99,6 +99,6 @@ def _sampler(settings: StrategySettings, region: Region, accepts: Accepts) -> Sa
         return tpe(region)
     raise RecipeError(
         f"unknown strategy {settings.name!r}",
-        allowed=", ".join(STRATEGIES),
-        fix=nearest(settings.name, STRATEGIES) or None,
+        allowed=", ".join(SEARCHING),
+        fix=nearest(settings.name, SEARCHING) or None,
     )

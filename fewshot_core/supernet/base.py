@@ -58,6 +58,25 @@ class Supernet(nn.Module, ABC):
             RegionError: The architecture is not in the region.
         """
 
+    def forward_mixed(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Run every option of every decision at once and add their outputs, weighted.
+
+        Args:
+            x: The batch.
+            weights: Per decision ``[options]``, in the order of the region's allowed options.
+
+        Raises:
+            RegionError: This kind of supernet cannot.
+        """
+        raise RegionError(
+            f"{type(self).__name__} cannot run its options as a mixture",
+            fix="use a strategy that trains single paths",
+        )
+
+    def competing(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of decisions whose outputs are added to one another; none by default."""
+        return ()
+
     @abstractmethod
     def extract(self, architecture: Architecture) -> nn.Module:
         """A standalone network with copies of the weights and identical outputs.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewshot_core.errors import RecipeError, RegionError
 from fewshot_core.region import Region
 from fewshot_core.space import Architecture
 from fewshot_core.supernet import Supernet, copy_into
@@ -22,7 +23,7 @@ from tasks.cifar10.network import (
     run_cell,
 )
 from tasks.cifar10.shared import SharedResults
-from tasks.cifar10.space import CellSpace
+from tasks.cifar10.space import CellSpace, edge_name
 
 
 class _AveragePool(torch.autograd.Function):
@@ -73,10 +74,17 @@ def shared_operation(name: str, channels: int, affine: bool) -> nn.Module:
 class SharedCell(nn.Module):
     """A cell that holds every operation that some architecture of the region needs."""
 
-    def __init__(self, region: Region, channels: int, affine: bool) -> None:
+    def __init__(self, region: Region, channels: int, affine: bool, partial: int = 1) -> None:
         super().__init__()
         space = region.space
         assert isinstance(space, CellSpace)
+        if channels % partial:
+            raise RecipeError(
+                f"{channels} channels cannot be divided by preferences.partial={partial}",
+                fix=f"make network.channels a multiple of {partial}",
+            )
+        self.partial = partial
+        channels //= partial
         self.edges = nn.ModuleDict()
         for (target, source), options in zip(space.edges, region.reachable(), strict=True):
             names = sorted(str(option) for option in options if option != "none")
@@ -89,9 +97,37 @@ class SharedCell(nn.Module):
             return run_cell(x, edges, self._operate)
         return run_cell(x, edges, lambda e, v: shared.operation(e, lambda: self._operate(e, v)))
 
+    def mixed(self, x: Tensor, weights: Mapping[tuple[int, int], Mapping[str, Tensor]]) -> Tensor:
+        """The cell with every operation of every edge, weighted: ``weights[edge][operation]``."""
+        nodes = [x]
+        for (target, source), options in weights.items():
+            total = self._mix((target, source), nodes[source], options)
+            if target == len(nodes):
+                nodes.append(total)
+            else:
+                nodes[target] = nodes[target] + total
+        return nodes[-1]
+
+    def _mix(self, edge: tuple[int, int], x: Tensor, options: Mapping[str, Tensor]) -> Tensor:
+        operations: Any = self.edges[edge_key(*edge)]
+        part = x[:, : x.shape[1] // self.partial]
+        outputs = [weight * operations[name](part) for name, weight in options.items()]
+        total: Tensor = sum(outputs) if outputs else torch.zeros_like(part)  # type: ignore[assignment]
+        return self._joined(total, x)
+
+    def _joined(self, part: Tensor, x: Tensor) -> Tensor:
+        """The channels that went past the operation, shuffled in (PC-DARTS, section 3.1)."""
+        if self.partial == 1:
+            return part
+        whole = torch.cat([part, x[:, part.shape[1] :]], dim=1)
+        batch, channels, height, width = whole.shape
+        groups = whole.view(batch, self.partial, channels // self.partial, height, width)
+        return groups.transpose(1, 2).reshape(batch, channels, height, width)
+
     def _operate(self, edge: Edge, x: Tensor) -> Tensor:
         target, source, operation = edge
-        return self.edges[edge_key(target, source)][operation](x)  # type: ignore[index]
+        apply: Any = self.edges[edge_key(target, source)]
+        return self._joined(apply[operation](x[:, : x.shape[1] // self.partial]), x)
 
 
 class CellSupernet(Supernet):
@@ -110,9 +146,11 @@ class CellSupernet(Supernet):
         num_classes: int,
         in_chans: int,
         affine: bool = False,
+        partial: int = 1,
     ) -> None:
+        """``partial``: operations see one of so many channels, the others go past them."""
         super().__init__(region)
-        self.affine = affine
+        self.affine, self.partial = affine, partial
         self._shared: SharedResults | None = None
         self.shape = {
             "channels": channels,
@@ -120,7 +158,9 @@ class CellSupernet(Supernet):
             "num_classes": num_classes,
             "in_chans": in_chans,
         }
-        self.net = CellSkeleton(lambda width: SharedCell(region, width, affine), **self.shape)
+        self.net = CellSkeleton(
+            lambda width: SharedCell(region, width, affine, partial), **self.shape
+        )
 
     def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
         """``[B, in_chans, H, W]`` to logits ``[B, num_classes]``."""
@@ -130,6 +170,33 @@ class CellSupernet(Supernet):
             return self.net(x, plan)
         cell = self.net.stages[0][0](shared.stem(lambda: self.net.stem(x)), plan, shared)  # type: ignore[index]
         return self.net.forward_head(self.net.forward_cells(cell, plan, first=1))
+
+    def forward_mixed(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        space = self.region.space
+        assert isinstance(space, CellSpace)
+        plan: dict[tuple[int, int], dict[str, Tensor]] = {}
+        for edge, allowed, reachable in zip(
+            space.edges, self.region.allowed, self.region.reachable(), strict=True
+        ):
+            values = weights[edge_name(*edge)]
+            plan[edge] = {
+                str(option): values[place]
+                for place, option in enumerate(allowed)
+                if option != "none" and option in reachable
+            }
+        for stage, cells in enumerate(self.net.stages):
+            x = self.net.reductions[stage - 1](x) if stage else self.net.stem(x)
+            for cell in cells:  # type: ignore[attr-defined]
+                x = cell.mixed(x, plan)
+        return self.net.forward_head(self.net.norm(x))
+
+    def competing(self) -> tuple[tuple[str, ...], ...]:
+        space = self.region.space
+        assert isinstance(space, CellSpace)
+        return tuple(
+            tuple(edge_name(t, s) for t, s in space.edges if t == target)
+            for target in range(1, space.nodes)
+        )
 
     @contextmanager
     def sharing(self, batches: Sequence[Tensor]) -> Iterator[None]:
@@ -159,6 +226,8 @@ class CellSupernet(Supernet):
     def extract(self, architecture: Architecture) -> CellNetwork:
         """The standalone network of an architecture, with the supernet's weights."""
         self.region.require(architecture)
+        if self.partial > 1:
+            raise RegionError("a supernet of partial channels holds no standalone networks")
         space = self.region.space
         genotype = space.genotype(architecture)
         network = CellNetwork(genotype, affine=self.affine, **self.shape)

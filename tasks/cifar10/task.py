@@ -59,8 +59,12 @@ class CellTask:
         return SPACES[name]()
 
     def supernet(self, region: Region, recipe: Recipe, shape: ImageShape) -> CellSupernet:
-        affine = recipe.network.supernet_affine
-        return CellSupernet(region, affine=affine, **_arguments(recipe, shape))
+        return CellSupernet(
+            region,
+            affine=recipe.network.supernet_affine,
+            partial=recipe.preferences.partial if recipe.strategy.name == "pcdarts" else 1,
+            **_arguments(recipe, shape),
+        )
 
     def network(self, architecture: Architecture, recipe: Recipe, shape: ImageShape) -> nn.Module:
         genotype = self.space(recipe).genotype(architecture)
@@ -100,7 +104,7 @@ class CellTask:
         self,
         model: nn.Module,
         batch: Batch,
-        architecture: Architecture,
+        architecture: Architecture | None,
         accelerator: Accelerator,
     ) -> Tensor:
         return classification_loss(model, batch, architecture, accelerator)

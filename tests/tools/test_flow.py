@@ -17,7 +17,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from fewshot_core.recipe.check import STRATEGIES
+from fewshot_core.recipe.check import DIFFERENTIABLE, STRATEGIES
 from fewshot_core.space import Architecture
 from tasks.cifar10.space import nasbench201
 
@@ -404,11 +404,16 @@ def test_constraints_hold_in_every_trial(strategy: str, finished: Path, tmp_path
     params, flops = 12_000, 90_000
     assert any(p > params or f > flops for p, f in costs)  # else the limits would be idle
     changes = {"constraint.params": params, "constraint.flops": flops, "search.trials": 15}
-    succeed("search", words_of(NO_AUDIT | changes | {"strategy": strategy}, run="run"), tmp_path)
+    changes |= {"strategy": strategy, "preferences.samples": 4}
+    succeed("search", words_of(NO_AUDIT | changes, run="run"), tmp_path)
     rows = table(tmp_path / "run" / "trials.csv")
+    leaves = len(read(tmp_path / "run" / "regions.json")["children"])
     budgets = {float(row["budget"]) for row in rows}
     assert budgets == ({1 / 9, 1 / 3, 1.0} if strategy in ("hyperband", "bohb") else {1.0})
-    assert len(rows) == 15 if budgets == {1.0} else len(rows) > 15
+    if strategy in DIFFERENTIABLE:  # scores what it names, up to so many in each region
+        assert 1 <= len(rows) <= (4 if strategy in ("enas", "setn") else 1) * leaves
+    else:
+        assert len(rows) == 15 if budgets == {1.0} else len(rows) > 15
     assert all(int(row["connected_params"]) <= params for row in rows)
     assert all(int(row["connected_flops"]) <= flops for row in rows)
     assert read(tmp_path / "run" / "found.json")["costs"]["connected_params"] <= params

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 import torch
 from torch import Tensor
 
+from fewshot_core.errors import RecipeError, RegionError
 from fewshot_core.region import Region
 from fewshot_core.space import SearchSpace
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
@@ -88,3 +91,42 @@ def test_an_operation_has_one_name_in_every_region() -> None:
     root = Region.root(SPACE)
     for region in (root, root.restrict("edge_1_0", ("none",)), root.band("skips", 0, 2)):
         assert name in make(region).state_dict()
+
+
+def test_a_mixture_of_one_option_each_is_that_architecture() -> None:
+    root = Region.root(nasbench201())
+    net = make(root)
+    rng, images = random.Random(3), torch.randn(2, 3, 8, 8)
+    compared = 0
+    while compared < 10:
+        architecture = root.sample(rng)
+        if root.space.connected(architecture) != architecture:
+            continue  # what leads nowhere would still move the statistics of batch norm
+        compared += 1
+        weights = {
+            decision.name: torch.tensor([float(option == choice) for option in decision.options])
+            for decision, choice in zip(root.space.decisions, architecture.choices, strict=True)
+        }
+        assert torch.allclose(
+            net.forward_mixed(images, weights), net(images, architecture), atol=1e-5
+        )
+
+
+def test_partial_channels_go_past_the_operations() -> None:
+    """With skips alone nothing is changed but the order of the channels."""
+    root = Region.root(nasbench201())
+    net = CellSupernet(root, channels=8, cells_per_stage=1, num_classes=3, in_chans=3, partial=4)
+    skip = root.space.parse("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
+    x = torch.randn(2, 8, 4, 4)
+    cell = net.net.stages[0][0]  # type: ignore[index]
+    out = cell(x, net._plan(skip))
+    assert torch.allclose(out.sum(1), x.sum(1), atol=1e-5)
+    assert not torch.equal(out, x)
+    with pytest.raises(RegionError, match="partial channels"):
+        net.extract(skip)
+
+
+def test_channels_that_cannot_be_divided_are_refused() -> None:
+    root = Region.root(nasbench201())
+    with pytest.raises(RecipeError, match=r"strategy\.partial|preferences\.partial"):
+        CellSupernet(root, channels=6, cells_per_stage=1, num_classes=3, in_chans=3, partial=4)

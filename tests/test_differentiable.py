@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Mapping
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fewshot_core.differentiable.controller import Controller
+from fewshot_core.differentiable.objectives import ControllerStep, MixtureStep, TwoBatchObjective
+from fewshot_core.differentiable.relaxed import RelaxedSupernet, draw, most_likely, scores_of
+from fewshot_core.errors import RegionError
+from fewshot_core.recipe.schema import PreferenceSettings
+from fewshot_core.region import Region
+from fewshot_core.space import Architecture
+from fewshot_core.supernet import Supernet
+from fewshot_core.testing.toys import toy_space
+
+ROOT = Region.root(toy_space(3, 2))
+GOOD = (2, 1)  # the options whose targets are met
+
+
+class Toy(Supernet):
+    """Options are learned offsets: an architecture's output is the sum of its two."""
+
+    def __init__(self, region: Region) -> None:
+        super().__init__(region)
+        self.offsets = nn.ParameterList(
+            [nn.Parameter(torch.linspace(-1, 1, len(o))) for o in region.allowed]
+        )
+
+    def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
+        picks = [o.index(c) for o, c in zip(self.region.allowed, architecture.choices, strict=True)]
+        return x + sum(p[i] for p, i in zip(self.offsets, picks, strict=True))
+
+    def forward_mixed(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        names = [decision.name for decision in self.region.space.decisions]
+        terms = [(weights[n] * p).sum() for n, p in zip(names, self.offsets, strict=True)]
+        return x + sum(terms)
+
+    def competing(self) -> tuple[tuple[str, ...], ...]:
+        return (("a", "b"),)
+
+    def extract(self, architecture: Architecture) -> nn.Module:
+        raise NotImplementedError
+
+
+Batch = tuple[Tensor, Tensor]
+
+
+def loss(model: nn.Module, batch: Batch, architecture: Architecture | None) -> Tensor:
+    images, targets = batch
+    out = model(images) if architecture is None else model(images, architecture)
+    return ((out - targets) ** 2).mean()
+
+
+def relaxed(**more: object) -> RelaxedSupernet:
+    torch.manual_seed(0)
+    return RelaxedSupernet(Toy(ROOT), **more)  # type: ignore[arg-type]
+
+
+def batch(seed: int, target: float = 2.0) -> Batch:
+    images = 0.1 * torch.randn(8, generator=torch.Generator().manual_seed(seed))
+    return images, images + target
+
+
+class TestRelaxedSupernet:
+    def test_preferences_begin_nearly_equal_and_add_up_to_one(self) -> None:
+        for values in relaxed().mixture().values():
+            assert values.sum().item() == pytest.approx(1)
+            assert values.min() > 0.3 if len(values) == 3 else values.min() > 0.49
+
+    def test_competing_places_share_one(self) -> None:
+        weights = relaxed(normalise_places=True).mixture()
+        assert sum(v.sum().item() for v in weights.values()) == pytest.approx(1)
+
+    def test_a_supernet_without_mixtures_says_so(self) -> None:
+        class Single(Toy):
+            forward_mixed = Supernet.forward_mixed
+
+        with pytest.raises(RegionError, match="Single cannot run its options as a mixture"):
+            RelaxedSupernet(Single(ROOT))(torch.zeros(1))
+
+
+class TestMixtureStep:
+    @pytest.mark.parametrize("order", [1, 2])
+    def test_it_learns_to_prefer_what_is_good(self, order: int) -> None:
+        model = relaxed()
+        settings = PreferenceSettings(lr=0.05, weight_decay=0.0, order=order)
+        step = MixtureStep(model, loss, settings, lambda _: 1e-3)
+        for number in range(200):
+            step(batch(number), batch(1000 + number), number)
+        best = most_likely(ROOT, scores_of(model), lambda a: True, random.Random(0))
+        assert best.choices == GOOD
+
+    @pytest.mark.parametrize("order", [1, 2])
+    def test_the_weights_are_left_as_they_are(self, order: int) -> None:
+        model = relaxed()
+        before = copy.deepcopy(model.supernet.state_dict())
+        settings = PreferenceSettings(lr=0.05, order=order)
+        MixtureStep(model, loss, settings, lambda _: 0.1)(batch(0), batch(1), 0)
+        after = model.supernet.state_dict()
+        assert all(torch.equal(before[name], after[name]) for name in before)
+        assert all(p.requires_grad for p in model.parameters())
+
+    def test_the_second_order_is_the_gradient_through_one_step(self) -> None:
+        """Finite differences against autograd through w - rate * dL/dw."""
+        rate, mine, other = 0.3, batch(0), batch(1, 1.0)
+        model = relaxed()
+        step = MixtureStep(model, loss, PreferenceSettings(order=2), lambda _: rate)
+        step.optimizer = _Catch()  # type: ignore[assignment]
+        step(mine, other, 0)
+        found = [p.grad.clone() for p in model.weights_of_choice()]  # type: ignore[union-attr]
+
+        weights = dict(model.supernet.named_parameters())
+        choice = model.weights_of_choice()
+
+        def run(values: Mapping[str, Tensor], data: Batch) -> Tensor:
+            out = torch.func.functional_call(
+                model, {f"supernet.{k}": v for k, v in values.items()}, (data[0],)
+            )
+            return ((out - data[1]) ** 2).mean()
+
+        inner = torch.autograd.grad(run(weights, mine), list(weights.values()), create_graph=True)
+        ahead = {k: v - rate * g for (k, v), g in zip(weights.items(), inner, strict=True)}
+        exact = torch.autograd.grad(run(ahead, other), choice)
+        first = torch.autograd.grad(run(weights, other), choice)
+        for one, two, plain in zip(found, exact, first, strict=True):
+            assert torch.allclose(one, two, rtol=1e-2, atol=1e-4)
+            assert not torch.allclose(plain, two, rtol=1e-2, atol=1e-4)
+
+    def test_preferences_wait_for_the_first_step(self) -> None:
+        model = relaxed()
+        before = copy.deepcopy(model.state_dict())
+        step = MixtureStep(model, loss, PreferenceSettings(lr=0.1), lambda _: 0.1, first=3)
+        for number in range(3):
+            assert step(batch(0), batch(1), number) == {}
+        assert all(torch.equal(before[n], v) for n, v in model.state_dict().items())
+        assert step(batch(0), batch(1), 3)
+        assert not torch.equal(before["preferences.a"], model.state_dict()["preferences.a"])
+
+
+class _Catch:
+    """An optimiser that leaves the gradients where they are."""
+
+    def zero_grad(self, set_to_none: bool) -> None: ...
+
+    def step(self) -> None: ...
+
+
+class TestController:
+    def test_it_learns_what_is_rewarded(self) -> None:
+        torch.manual_seed(0)
+        model, controller = Toy(ROOT), Controller(ROOT, 16)
+        settings = PreferenceSettings(lr=0.02, weight_decay=0.0, entropy=0.0)
+        step = ControllerStep(model, controller, loss, settings, lambda a: True, seed=1)
+        for number in range(300):
+            step(batch(number), batch(1000 + number), number)
+        generator = torch.Generator().manual_seed(0)
+        drawn = [controller.draw(generator)[0].choices for _ in range(50)]
+        assert drawn.count(GOOD) > 35
+
+    def test_what_is_not_acceptable_is_not_rewarded(self) -> None:
+        torch.manual_seed(0)
+        controller = Controller(ROOT, 8)
+        before = copy.deepcopy(controller.state_dict())
+
+        def never(*_: object) -> Tensor:
+            raise AssertionError("an architecture beyond the constraint was scored")
+
+        step = ControllerStep(
+            Toy(ROOT), controller, never, PreferenceSettings(), lambda a: False, 0
+        )
+        assert step(batch(0), batch(1), 0) == {}
+        assert all(torch.equal(before[n], v) for n, v in controller.state_dict().items())
+
+    def test_likelihood_and_entropy(self) -> None:
+        torch.manual_seed(0)
+        controller = Controller(ROOT, 8)
+        generator = torch.Generator().manual_seed(0)
+        seen: dict[tuple[object, ...], float] = {}
+        for _ in range(200):
+            architecture, likelihood, entropy = controller.draw(generator)
+            seen[architecture.choices] = float(likelihood.exp())
+            assert 0 < float(entropy) <= torch.log(torch.tensor(6.0)) + 1e-5
+        assert len(seen) == 6
+        assert sum(seen.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_weights_and_preferences_move_by_their_own_batch_alone() -> None:
+    model = relaxed()
+
+    class Weights:
+        def __init__(self) -> None:
+            self.moved = [p for p in model.parameters() if p.requires_grad]
+
+        def step(self, data: Batch, architectures: object, step: int) -> dict[str, Tensor]:
+            model.zero_grad(set_to_none=True)
+            value = loss(model, data, None)
+            value.backward()
+            assert all(p.grad is None for p in model.weights_of_choice())
+            return {"loss": value.detach()}
+
+        def state_dict(self) -> dict[str, int]:
+            return {"weights": 1}
+
+        def load_state_dict(self, state: object) -> None: ...
+
+    step = MixtureStep(model, loss, PreferenceSettings(), lambda _: 0.1)
+    made: list[Weights] = []
+
+    def make() -> Weights:
+        made.append(Weights())
+        return made[0]
+
+    objective = TwoBatchObjective(model, make, step, lambda number: batch(50 + number))  # type: ignore[arg-type]
+    logged = objective.step(batch(0), [None], 0)
+    assert next(iter(logged)) == "loss"
+    assert {id(p) for p in made[0].moved} == {id(p) for p in model.weights_of_network()}
+    assert set(objective.state_dict()) == {"weights", "preferences"}
+
+
+class TestNaming:
+    SCORES: ClassVar = [[-3.0, -0.1, -2.0], [-0.2, -1.7]]
+
+    def test_the_likeliest(self) -> None:
+        best = most_likely(ROOT, self.SCORES, lambda a: True, random.Random(0))
+        assert best.choices == (1, 0)
+
+    def test_the_likeliest_that_is_acceptable(self) -> None:
+        best = most_likely(ROOT, self.SCORES, lambda a: a.choices[0] != 1, random.Random(0))
+        assert best.choices == (2, 0)
+
+    def test_the_likeliest_inside_a_band(self) -> None:
+        band = ROOT.band("sum", 2, 4)
+        best = most_likely(band, self.SCORES, lambda a: True, random.Random(0))
+        assert best.choices == (1, 1)
+
+    def test_nothing_acceptable(self) -> None:
+        with pytest.raises(RegionError, match="no acceptable architecture"):
+            most_likely(ROOT, self.SCORES, lambda a: False, random.Random(0))
+
+    def test_draws_are_distinct_and_follow_the_probabilities(self) -> None:
+        drawn = draw(ROOT, self.SCORES, lambda a: True, random.Random(0), 6)
+        assert len(set(drawn)) == len(drawn) <= 6
+        first = [
+            draw(ROOT, self.SCORES, lambda a: True, random.Random(i), 1)[0].choices[0]
+            for i in range(200)
+        ]
+        assert first.count(1) > 130
