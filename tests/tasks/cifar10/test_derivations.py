@@ -70,7 +70,7 @@ class TestTheSuite:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("fewshot_core.pipeline.relaxation.batches_of", lambda *_: 1)
-        broken = self.outcome(["supernet.epochs=3"], tmp_path / "run")
+        broken = self.outcome([], tmp_path / "run")
         with pytest.raises(AssertionError):
             DerivationSuite().test_images_are_counted(broken)
 
