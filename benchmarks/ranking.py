@@ -179,11 +179,11 @@ def _done(task: Task, rows: Path) -> bool:
 
 
 def _arm_tasks(study: Study, plan: Plan, images: Images) -> list[Task]:
-    tasks = []
-    for seed in range(study.seeds):
-        for epochs in study.epochs:
+    seeds = range(study.seeds)
+    tasks = [_proxy_task(name, seed, False, plan, images) for seed in seeds for name in PROXIES]
+    for epochs in study.epochs:  # the spread of a cheap budget is known before the next one begins
+        for seed in seeds:
             tasks += [_task(Job(arm, seed, epochs), plan, images) for arm in ARMS]
-        tasks += [_proxy_task(name, seed, False, plan, images) for name in PROXIES]
     return tasks
 
 
