@@ -1,8 +1,8 @@
 """The settings of a run, as plain dataclasses.
 
 A recipe file and the ``key=value`` overrides are merged into these and checked; after loading, the
-rest of the program sees nothing but these objects. The section ``network`` is the task's own
-dataclass (channels, depth, ...): see :class:`fewshot_core.task.Task`.
+rest of the program sees nothing but these objects. The sections of :data:`TASK_SECTIONS` are the
+task's own dataclasses (channels, depth, ...): see :class:`fewshot_core.task.Task`.
 
 A class attribute ``shorthand`` names the field that a bare value means: ``strategy=tpe`` is
 ``strategy.name=tpe`` and ``split=none`` is ``split.by=none``.
@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+TASK_SECTIONS = ("network", "gan", "metric")
+"""Sections whose dataclasses are the task's own; a task that has none leaves a section out."""
 
 
 @dataclass
@@ -109,7 +112,7 @@ class EvaluatorSettings:
 
     shorthand: ClassVar[str] = "name"
     name: str = "inherited"  # inherited | standalone | table | synflow | naswot
-    score: str = "accuracy"  # accuracy | loss
+    score: str = "accuracy"  # accuracy | loss; autogan: is | fid | reward
     recalibrate: int = 256  # training images for batch-norm recalibration; 0: running statistics
     images: int | None = None  # validation images used; none: all
     batch_size: int = 256  # naswot: its one batch of training images has at most 64
@@ -204,6 +207,8 @@ class Recipe:
     checkpoint_steps: int = 200
     data: DataSettings = field(default_factory=DataSettings)
     network: Any = None  # the task's own settings
+    gan: Any = None  # the task's own settings of adversarial training, if any
+    metric: Any = None  # the task's own settings of its metric, if any
     supernet: SupernetSettings = field(default_factory=SupernetSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     regions: RegionSettings = field(default_factory=RegionSettings)

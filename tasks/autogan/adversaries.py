@@ -46,7 +46,7 @@ def hinge(role: str, discriminator: nn.Module, make: Callable[[], Tensor], real:
 
 
 class SharedGenerator(Supernet):
-    """All generators of a region. Block types have convolutions of their own; the rest is shared."""
+    """All generators of a region; block types have their own convolutions, the rest is shared."""
 
     def __init__(self, region: Region, **shape: int) -> None:
         """``shape``: as of :class:`tasks.autogan.network.GeneratorBody`."""

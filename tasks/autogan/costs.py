@@ -77,7 +77,7 @@ def generator_costs(space: GeneratorSpace, shape: Mapping[str, int]) -> Generato
     plain = [PLAIN[: 4 + (place > 0)] for place in range(space.cells)]
 
     def cost(place: int = 0, cell: Cell | None = None) -> Costs:
-        cells = plain[:place] + [plain[place] if cell is None else cell] + plain[place + 1 :]
+        cells = [*plain[:place], cell or plain[place], *plain[place + 1 :]]
         vector = [value for one in cells for value in one]
         return measure(Generator(vector, **shape), (shape["latent"],))
 

@@ -1,8 +1,8 @@
 """The discriminator, which is not searched: SN-GAN's, growing with the generator.
 
 Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, and Gong et
-al., ICCV 2019, section 3.1. Every convolution and the linear layer have spectral norm with one power
-iteration; there is no batch norm.
+al., ICCV 2019, section 3.1. Every convolution and the linear layer have spectral norm with one
+power iteration; there is no batch norm.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 This file travels with every exported generator; :func:`load` reads the folder that it lies in.
 
-The skeleton is that of AutoGAN (Gong et al., ICCV 2019, section 3.1): one linear layer makes a small
-image of C channels of the noise, every cell doubles its side, and batch norm, ReLU and a 3x3
+The skeleton is that of AutoGAN (Gong et al., ICCV 2019, section 3.1): one linear layer makes a
+small image of C channels of the noise, every cell doubles its side, and batch norm, ReLU and a 3x3
 convolution with tanh make pixels of it. A cell has two convolutions; the integers of a cell are
 
 1. block: 0 convolution, normalisation, ReLU (post); 1 normalisation, ReLU, convolution (pre)
@@ -95,7 +95,8 @@ class Block(nn.Module):
     def _normalised(self, x: Tensor, norm: int) -> Tensor:
         if norm == BATCH:
             return self.norm(x)
-        return F.instance_norm(x) if norm == INSTANCE else x
+        # A group for each channel is instance norm, and can be exported for any batch size.
+        return F.group_norm(x, x.shape[1]) if norm == INSTANCE else x
 
 
 class Resize(nn.Module):
@@ -198,7 +199,8 @@ class GeneratorBody(nn.Module):
 
     def run(self, z: Tensor, cells: Sequence[Sequence[int]]) -> Tensor:
         """Noise ``[B, latent]`` to images ``[B, image_channels, S, S]`` in [-1, 1]."""
-        x = self.stem(z).view(len(z), self.channels, self.bottom, self.bottom)
+        # Not len(z): an exported network would be bound to its value.
+        x = self.stem(z).view(-1, self.channels, self.bottom, self.bottom)
         handed: list[Tensor] = []
         for cell, choice in zip(self.cells, cells, strict=True):
             given, x = cell(x, handed, choice)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from fewshot_core.data import ImageShape
@@ -140,10 +140,9 @@ def require_settings(recipe: Recipe) -> None:
     Raises:
         RecipeError: In one line, all of it.
     """
-    gan, metric = recipe.gan, recipe.metric
+    network, gan, metric = recipe.network, recipe.gan, recipe.metric
     least = {
-        "network": ("channels", "supernet_channels", "discriminator", "latent")
-        + ("supernet_discriminator",),
+        "network": [f.name for f in fields(network) if f.name != "cells"],
         "gan": ("critic_steps",),
         "metric": ("images", "test_images", "splits", "batch_size", "steps"),
     }

@@ -1,8 +1,9 @@
 """The generators of AutoGAN (Gong et al., ICCV 2019, section 3.1): 373,248 of them at 32 pixels.
 
-A generator is a row of cells, each of which doubles the resolution. Its genotype is AutoGAN's row of
-integers, cell after cell: block, normalisation, upsampling, shortcut, and from the second cell on
-the earlier cells it reads. ``1,0,1,1,1,0,0,1,1,1,0,1,0,3`` is the generator that the paper reports.
+A generator is a row of cells, each of which doubles the resolution. Its genotype is AutoGAN's row
+of integers, cell after cell: block, normalisation, upsampling, shortcut, and from the second cell
+on the earlier cells it reads. ``1,0,1,1,1,0,0,1,1,1,0,1,0,3`` is the generator that the paper
+reports.
 """
 
 from __future__ import annotations
