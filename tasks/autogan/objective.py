@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, get_optimizer_info
 from torch import Tensor, nn
 
 from fewshot_core.classification import check_optimizer
@@ -186,17 +186,18 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """One side's optimiser: any of timm's that has two betas."""
     check_optimizer(settings.optimizer)
-    try:
+    betas = (rules.beta1, rules.beta2)
+    name = settings.optimizer.lower().removeprefix("lookahead_")
+    if get_optimizer_info(name).has_betas:
         return create_optimizer_v2(
             module,
             opt=settings.optimizer,
             lr=rate,
             weight_decay=settings.weight_decay,
-            betas=(rules.beta1, rules.beta2),
+            betas=betas,
         )
-    except (TypeError, AssertionError):
-        raise RecipeError(
-            f"optimizer={settings.optimizer} has no betas, which gan.beta1 and gan.beta2 set",
-            allowed="adam and its like",
-            fix="set optimizer: adam in supernet, regions and retrain",
-        ) from None
+    raise RecipeError(
+        f"optimizer={settings.optimizer} has no betas, which gan.beta1 and gan.beta2 set",
+        allowed="adam and its like",
+        fix="set optimizer: adam in supernet, regions and retrain",
+    )

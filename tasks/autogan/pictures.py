@@ -60,7 +60,7 @@ class SampleWatch:
             state.notes.setdefault(CURVE, []).append([state.step, figures["fid"], figures["is"]])
 
 
-def write_grid(path: Path, images: Tensor, columns: int = ROWS, least: int = 256) -> None:
+def write_grid(path: Path, images: Tensor, columns: int = ROWS, least: int = 512) -> None:
     """Write uint8 images ``[N, C, S, S]`` as one PNG, enlarged by whole pixels to be seen."""
     factor = max(1, least // (columns * images.shape[-1]))
     grid = make_grid(images, nrow=columns, padding=max(1, 2 // factor), pad_value=255)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from fewshot_core.cost import measure
+from fewshot_core.export.onnx import write_onnx
 from tasks.autogan.adversaries import CRITIC, GENERATOR, AdversarialNetwork, hinge
 from tasks.autogan.discriminator import Discriminator
 from tasks.autogan.network import Generator, split_vector, to_bytes
@@ -186,3 +188,13 @@ def test_rows_of_another_length_are_refused(count: int) -> None:
 def test_sizes_that_do_not_halve_are_refused() -> None:
     with pytest.raises(ValueError, match="do not make images of 12"):
         Generator(vector(A), image_size=12)
+
+
+def test_every_kind_of_generator_can_be_exported(tmp_path: Path) -> None:
+    """For any batch size: writing compares batches of three and of one with torch."""
+    for text in ("0,2,2,1,1,1,0,1,1", "1,2,1,0,0,0,2,0,1"):
+        torch.manual_seed(0)
+        numbers = [int(word) for word in text.split(",")]
+        generator = Generator(numbers, channels=4, latent=5, image_size=8).eval()
+        noise = torch.randn(3, 5)
+        assert write_onnx(tmp_path / "model.onnx", generator, noise, ("noise", "images")) < 1e-4
