@@ -31,6 +31,7 @@ SEARCHING = {
     "random": "uniform random search, the baseline",
     "rea": "regularized evolution (Real et al., AAAI 2019)",
     "reinforce": "policy gradient, a softmax for each decision (Zoph and Le, ICLR 2017)",
+    "multilevel": "level by level, recurrent controllers and a beam (Gong et al., ICCV 2019)",
     "hyperband": "many architectures on little budget, the best on more (Li et al., JMLR 2018)",
     "bohb": "hyperband with a model of good architectures (Falkner et al., ICML 2018)",
     "smac": "random forest and expected improvement (Lindauer et al., JMLR 2022); needs smac",
@@ -224,6 +225,9 @@ def _check_strategy(strategy: StrategySettings) -> Problems:
     yield from _positive("strategy.lr", strategy.lr)
     if not 0 <= strategy.decay < 1:
         yield f"strategy.decay={strategy.decay} must be at least 0 and below 1"
+    for name in ("hidden", "level_trials", "candidates", "beam"):
+        yield from _at_least(f"strategy.{name}", getattr(strategy, name), 1)
+    yield from _at_least("strategy.entropy", strategy.entropy, 0)
     yield from _at_least("strategy.eta", strategy.eta, 2)
     if not 0 < strategy.least <= 1:
         yield f"strategy.least={strategy.least} must be above 0 and at most 1"

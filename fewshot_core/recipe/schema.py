@@ -127,16 +127,23 @@ class StrategySettings:
     """Who asks next; `--list-strategies` says what each is."""
 
     shorthand: ClassVar[str] = "name"
-    name: str = "rea"  # random | rea | reinforce | hyperband | bohb | smac | tpe | nsga2
+    name: str = (
+        "rea"  # random | rea | reinforce | multilevel | hyperband | bohb | smac | tpe | nsga2
+    )
     population: int = 30  # rea, nsga2: architectures alive
     sample: int = 10  # rea: tournament size
-    lr: float = 0.1  # reinforce: step size of Adam
+    lr: float = 0.1  # reinforce, multilevel: step size of Adam
     decay: float = 0.9  # reinforce: of the average of earlier scores
     eta: int = 3  # hyperband, bohb: so many compete for one place at the next budget
     # hyperband, bohb: smallest share of the validation images, or of the epochs of standalone
     # training. Other evaluators know one budget, and these strategies then have nothing to promote.
     least: float = 0.11
     random_share: float = 0.33  # bohb: architectures drawn at random all the same
+    hidden: int = 100  # multilevel: size of the controllers
+    entropy: float = 1e-3  # multilevel: weight of the entropy of their choices
+    level_trials: int = 100  # multilevel: that a controller learns from; the last to the end
+    candidates: int = 10  # multilevel: that a controller draws when it has learnt
+    beam: int = 5  # multilevel: best of them that the next level starts from
 
 
 @dataclass

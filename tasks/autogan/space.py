@@ -74,6 +74,10 @@ class GeneratorSpace(SearchSpace):
             choices.append(decision.options[int(word)])
         return Architecture(self.name, tuple(choices))
 
+    def levels(self) -> tuple[tuple[str, ...], ...]:
+        """Cell by cell."""
+        return self._cut(tuple(decision.name for decision in self.decisions))
+
     def features(self) -> Mapping[str, Feature]:
         return {
             "post_blocks": self._counting("_block", "post"),
