@@ -305,7 +305,7 @@ def _score(
     images = settings.recalibrate if statistics == "recalibrated" else 0
     evaluation = dataclasses.replace(settings, recalibrate=images)
     recipe = dataclasses.replace(session.recipe, evaluator=evaluation)
-    scorer = session.task.scorer(recipe, session.data, "validation", session.accelerator)
+    scorer = session.scorer(recipe, session.data, "validation")
     evaluator = InheritedEvaluator(session.tree, session.load_supernet, scorer)
     path = session.folder.file("scores", f"{statistics}-{len(truth.architectures)}.csv")
     return score_all(evaluator, truth, path, session.console, f"scoring, {statistics}")

@@ -39,7 +39,7 @@ class ClassificationObjective:
         self.warmup = round(steps * settings.warmup_epochs / settings.epochs)
         self.accelerator = accelerator
         self.model = model
-        _check_optimizer(settings.optimizer)
+        check_optimizer(settings.optimizer)
         # Fused and foreach kernels of torch do not help here: a step touches a few small tensors.
         optimizer = create_optimizer_v2(
             accelerator.unwrap_model(model),
@@ -163,7 +163,8 @@ def classification_loss(
         return F.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
 
 
-def _check_optimizer(name: str) -> None:
+def check_optimizer(name: str) -> None:
+    """Raise a :class:`RecipeError` unless timm has an optimiser of that name."""
     known = list_optimizers()
     # A prefix such as `lookahead_` wraps what follows it.
     if name.lower().split("_")[-1] not in known and name.lower() not in known:

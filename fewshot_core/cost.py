@@ -26,8 +26,12 @@ MEASURES = ("params", "flops", "fvcore_flops")
 image; fvcore's own total, which also counts batch norm and pooling."""
 
 
-def measure(network: nn.Module, input_size: tuple[int, int, int]) -> dict[str, float]:
-    """Parameters and FLOPs of a network for one image of ``input_size`` (channels, height, width).
+def measure(network: nn.Module, input_size: tuple[int, ...]) -> dict[str, float]:
+    """Parameters and FLOPs of a network for one input of ``input_size``.
+
+    Args:
+        network: A module that takes one tensor.
+        input_size: Channels, height and width of an image, or what else the network takes.
 
     FLOPs are multiply-adds of convolutions and linear layers, as papers count them.
     """
@@ -84,6 +88,13 @@ class CostTable:
         connected = self.total(self.space.connected(architecture))
         return figures | {f"connected_{name}": value for name, value in connected.items()}
 
+    def least(self, region: Region, name: str) -> float:
+        """The lowest value of a measure among the architectures that a region's options allow."""
+        return self.base[name] + sum(
+            min(self.options[d.name][o][name] for o in allowed)
+            for d, allowed in zip(region.space.decisions, region.allowed, strict=True)
+        )
+
     def to_json(self) -> dict[str, Any]:
         """A JSON value."""
         return {
@@ -124,10 +135,7 @@ def require_feasible(region: Region, table: CostTable, limits: Limits) -> None:
     for name, limit in (("flops", limits.flops), ("params", limits.params)):
         if limit is None:
             continue
-        least = table.base[name] + sum(
-            min(table.options[d.name][o][name] for o in allowed)
-            for d, allowed in zip(region.space.decisions, region.allowed, strict=True)
-        )
+        least = table.least(region, name)
         if least > limit:
             raise ConstraintError(
                 f"constraint.{name}={limit:,.0f} cannot be met",

@@ -233,6 +233,13 @@ class SearchSpace:
         """
         return architecture
 
+    def levels(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the decisions in groups that a strategy may decide one after the other.
+
+        In the order of the decisions; all in one by default.
+        """
+        return (tuple(decision.name for decision in self.decisions),)
+
     def features(self) -> Mapping[str, Feature]:
         """Scalar features by name, for bands and for balanced paths."""
         return {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from fewshot_core.errors import RunFolderError
+from fewshot_core.metrics import metric_text
 from fewshot_core.pipeline.retrain import LABELS, format_spread, results_table, summarise
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.load import recipe_yaml
@@ -19,6 +20,8 @@ from fewshot_core.report.html import render
 from fewshot_core.report.page import Page, Picture
 from fewshot_core.report.words import score_name, uses_validation, with_unit
 from fewshot_core.runs.files import read_json, write_text
+
+Pictures = Callable[[Session], Iterable[tuple[str, str, Figure]]]
 
 
 def report(options: Mapping[str, Any]) -> None:
@@ -32,7 +35,9 @@ def report(options: Mapping[str, Any]) -> None:
         path = write_report(session)
         results = _results(session)
         if results is not None:
-            session.console.print(results_table(results["results"], results["metric"]))
+            metric = results["metric"]
+            named = metric_text(session.task, session.recipe, metric, "test")
+            session.console.print(results_table(results["results"], metric, named))
         session.console.print(f"report: {path}")
     session.folder.close()
 
@@ -68,6 +73,7 @@ def write_report(session: Session) -> Path:
         facts=facts,
         drawing=_drawing(session, facts),
         pictures=pictures,
+        metric_text=metric_text(session.task, session.recipe, metric, "test"),
         canonical=lambda genotype: space.canonical(space.parse(genotype)).id,
     )
     path = session.folder.file("report.html")
@@ -78,14 +84,16 @@ def write_report(session: Session) -> Path:
 def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, str, Figure]]:
     """Name, caption and figure of every picture that the facts allow."""
     scores = score_name(session.recipe)
+    test = metric_text(session.task, session.recipe, metric, "test")
+    audited = metric_text(session.task, session.recipe, metric, "validation")
     validation = f"{_count(facts, 'validation')}validation images"
     scored_on = f" on the {validation}" if uses_validation(session.recipe) else ""
     if facts.retrained:
         yield (
             "results",
-            f"Test {metric} of every seed, measured once on the {_count(facts, 'test')}test images "
+            f"Test {test} of every seed, measured once on the {_count(facts, 'test')}test images "
             "after training from scratch.",
-            plots.test_results(facts.retrained, with_unit(f"test {metric}", metric)),
+            plots.test_results(facts.retrained, with_unit(f"test {test}", metric)),
         )
     if facts.trials:
         whole = " with the whole budget" if facts.partial else ""
@@ -102,7 +110,7 @@ def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, 
             plots.score_against_cost(facts.trials, "flops", scores, found),
         )
     if facts.audit is not None:
-        truth = f"validation {metric},\n{facts.audit.epochs:g} epochs from scratch"
+        truth = f"validation {audited},\n{facts.audit.epochs:g} epochs from scratch"
         yield (
             "audit",
             f"{len(facts.audit.values)} networks trained from scratch, measured on the "
@@ -124,6 +132,9 @@ def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, 
             "supernets' validation accuracy predicts, each distinct network once.",
             plots.rank_clouds(facts.ranking.clouds, f"true value ({facts.ranking.column})"),
         )
+    own: Pictures | None = getattr(session.task, "pictures", None)
+    if own is not None:
+        yield from own(session)
 
 
 def _count(facts: RunFacts, part: str) -> str:

@@ -14,6 +14,7 @@ from fewshot_core.budget import SPLITTING
 from fewshot_core.data import ImageData
 from fewshot_core.evaluators import BudgetedEvaluator
 from fewshot_core.evaluators.agreed import agreed
+from fewshot_core.metrics import scores_of
 from fewshot_core.pareto import pareto_front
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.derive import derive, require_relaxable
@@ -78,7 +79,7 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     # Bad input must not leave a run folder behind, so everything is tried before there is one.
     session = Session(recipe, RunFolder(path, accelerator.is_main_process), accelerator, console)
     if data is not None:
-        session.data = data
+        session.data = session.normalised(data)
     session.check()
     if recipe.strategy.name in DIFFERENTIABLE:
         require_relaxable(session)
@@ -155,7 +156,7 @@ def record(session: Session, done: list[Trial]) -> None:
                 "region": session.scored_in(trial.architecture).id,
                 "budget": trial.budget,
                 "score": trial.score,
-                **{k: trial.metrics.get(k) for k in ("accuracy", "loss")},
+                **{k: trial.metrics.get(k) for k in scores_of(session.task)},
                 **{k: int(costs[k]) for k in COST_COLUMNS},
             }
         )

@@ -30,6 +30,7 @@ from fewshot_core.evaluators import (
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
 from fewshot_core.gradients import ByGradients, divisible
+from fewshot_core.objective import Scorer
 from fewshot_core.paths import PathPolicy, make_paths
 from fewshot_core.proxies import NASWOT_IMAGES, naswot, synflow
 from fewshot_core.recipe.check import DIFFERENTIABLE, PROXIES
@@ -53,7 +54,7 @@ from fewshot_core.strategies import Strategy, make_strategy
 from fewshot_core.study import open_study
 from fewshot_core.supernet import Supernet
 from fewshot_core.task import Task
-from fewshot_core.training import Stage, steps_for, train
+from fewshot_core.training import Stage, Watch, steps_for, train
 
 FRONT_COST = "connected_flops"
 """The cost that a Pareto front is about: the one that users limit most."""
@@ -196,7 +197,15 @@ class Session:
         with self.accelerator.main_process_first(), self.console.progress("images", 1) as tick:
             data = load_images(self.recipe.data, self.recipe.seed)
             tick(1)
-        return data
+        return self.normalised(data)
+
+    def normalised(self, data: ImageData) -> ImageData:
+        """The images, to be normalised as the task wants it."""
+        own: tuple[float, float] | None = getattr(self.task, "normalisation", None)
+        if own is None:
+            return data
+        mean, std = ((value,) * data.channels for value in own)
+        return replace(data, mean=mean, std=std)
 
     @cached_property
     def search_data(self) -> ImageData:
@@ -303,6 +312,7 @@ class Session:
         checkpoint: StageCheckpoint,
         seed: int,
         paths: PathPolicy | None = None,
+        watch: Watch | None = None,
     ) -> StageState:
         """Train a model, or load it where it is already trained."""
         per_step = paths.paths_per_step if paths else 1
@@ -316,7 +326,12 @@ class Session:
             checkpoint,
             self.accelerator,
             self.console,
+            watch=watch,
         )
+
+    def scorer(self, recipe: Recipe, data: ImageData, part: str) -> Scorer:
+        """The task's scorer of a part of the images."""
+        return self.task.scorer(recipe, data, part, self.accelerator, self.folder.file("metric"))
 
     def settings_of(self, region: Region) -> SupernetSettings:
         """How the supernet of a region is trained."""
@@ -396,7 +411,7 @@ class Session:
         return InheritedEvaluator(
             tree or self.tree,
             self.load_supernet,
-            self.task.scorer(self.recipe, self.search_data, "validation", self.accelerator),
+            self.scorer(self.recipe, self.search_data, "validation"),
             score=settings.score,
             share_equal=settings.share_equal,
         )
@@ -447,7 +462,7 @@ class Session:
         recipe = self.recipe
         if epochs is not None:
             recipe = replace(recipe, evaluator=replace(recipe.evaluator, images=None))
-        scorer = self.task.scorer(recipe, self.data, "validation", self.accelerator)
+        scorer = self.scorer(recipe, self.data, "validation")
         return dict(scorer.score(model, None))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from fewshot_core.errors import nearest
+from fewshot_core.metrics import SCORES
 from fewshot_core.recipe.schema import (
     AuditSettings,
     ConstraintSettings,
@@ -14,7 +15,6 @@ from fewshot_core.recipe.schema import (
     EvaluatorSettings,
     PathSettings,
     Recipe,
-    RetrainSettings,
     SplitLevel,
     StrategySettings,
     TrainingSettings,
@@ -27,11 +27,11 @@ SPLITS = ("none", "decision", "groups", "bands", "random", "gradients")
 PROXIES = ("synflow", "naswot")
 EVALUATORS = ("inherited", "standalone", "table", *PROXIES)
 WHEN = ("auto", "always", "never")
-SCORES = ("accuracy", "loss")
 SEARCHING = {
     "random": "uniform random search, the baseline",
     "rea": "regularized evolution (Real et al., AAAI 2019)",
     "reinforce": "policy gradient, a softmax for each decision (Zoph and Le, ICLR 2017)",
+    "multilevel": "level by level, recurrent controllers and a beam (Gong et al., ICCV 2019)",
     "hyperband": "many architectures on little budget, the best on more (Li et al., JMLR 2018)",
     "bohb": "hyperband with a model of good architectures (Falkner et al., ICML 2018)",
     "smac": "random forest and expected improvement (Lindauer et al., JMLR 2022); needs smac",
@@ -52,7 +52,7 @@ RENAMED = {"evolution": "rea"}
 """Names of strategies in recipes of earlier versions."""
 PRECISIONS = ("no", "bf16", "fp16")
 SOURCES = ("digits", "images", "torch/NAME")
-COMPARED = ("random", "largest")
+COMPARED = ("random", "largest", "one-shot")
 
 # Splits whose regions are not simply a set of options per decision.
 _NOT_PRODUCTS = ("bands", "random")
@@ -60,10 +60,10 @@ _NOT_PRODUCTS = ("bands", "random")
 Problems = Iterator[str]
 
 
-def check(recipe: Recipe) -> list[str]:
+def check(recipe: Recipe, scores: Sequence[str] = SCORES) -> list[str]:
     """Everything that is wrong with the values of a recipe, one line each; empty when it is fine.
 
-    The section ``network`` is the task's own affair.
+    The sections of ``TASK_SECTIONS`` are the task's own affair. ``scores`` are what it measures.
     """
     return [
         *_check_run(recipe),
@@ -73,13 +73,13 @@ def check(recipe: Recipe) -> list[str]:
         *_check_splits(recipe),
         *_check_training("regions", recipe.regions),
         *_check_paths("regions.paths", recipe.regions.paths),
-        *_check_evaluator(recipe.evaluator),
+        *_check_evaluator(recipe.evaluator, scores),
         *_check_strategy(recipe.strategy),
         *_check_preferences(recipe),
         *_check_constraint(recipe.constraint),
         *_check_audit(recipe.audit, recipe.evaluator),
         *_check_training("retrain", recipe.retrain),
-        *_check_retrain(recipe.retrain),
+        *_check_retrain(recipe),
     ]
 
 
@@ -197,9 +197,9 @@ def _check_gradients(key: str, level: SplitLevel) -> Problems:
     yield from _at_least(f"{key}.samples", level.samples, 1)
 
 
-def _check_evaluator(evaluator: EvaluatorSettings) -> Problems:
+def _check_evaluator(evaluator: EvaluatorSettings, scores: Sequence[str]) -> Problems:
     yield from _one_of("evaluator.name", evaluator.name, EVALUATORS)
-    yield from _one_of("evaluator.score", evaluator.score, SCORES)
+    yield from _one_of("evaluator.score", evaluator.score, scores)
     if evaluator.name == "table" and not evaluator.table:
         yield "evaluator.name=table needs evaluator.table, a CSV file"
     yield from _path("evaluator.table", evaluator.table)
@@ -225,6 +225,9 @@ def _check_strategy(strategy: StrategySettings) -> Problems:
     yield from _positive("strategy.lr", strategy.lr)
     if not 0 <= strategy.decay < 1:
         yield f"strategy.decay={strategy.decay} must be at least 0 and below 1"
+    for name in ("hidden", "level_trials", "candidates", "beam"):
+        yield from _at_least(f"strategy.{name}", getattr(strategy, name), 1)
+    yield from _at_least("strategy.entropy", strategy.entropy, 0)
     yield from _at_least("strategy.eta", strategy.eta, 2)
     if not 0 < strategy.least <= 1:
         yield f"strategy.least={strategy.least} must be above 0 and at most 1"
@@ -268,10 +271,16 @@ def _check_audit(audit: AuditSettings, evaluator: EvaluatorSettings) -> Problems
         )
 
 
-def _check_retrain(retrain: RetrainSettings) -> Problems:
+def _check_retrain(recipe: Recipe) -> Problems:
+    retrain = recipe.retrain
     yield from _at_least("retrain.seeds", retrain.seeds, 1)
     for name in retrain.compare:
         yield from _one_of("retrain.compare", name, COMPARED)
+    inherits = recipe.evaluator.name == "inherited" and recipe.regions.inherit
+    if "one-shot" in retrain.compare and not inherits:
+        yield (
+            "retrain.compare has one-shot, which needs evaluator=inherited and regions.inherit=true"
+        )
 
 
 def _one_of(key: str, value: str, choices: Collection[str]) -> Problems:

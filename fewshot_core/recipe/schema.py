@@ -1,8 +1,8 @@
 """The settings of a run, as plain dataclasses.
 
 A recipe file and the ``key=value`` overrides are merged into these and checked; after loading, the
-rest of the program sees nothing but these objects. The section ``network`` is the task's own
-dataclass (channels, depth, ...): see :class:`fewshot_core.task.Task`.
+rest of the program sees nothing but these objects. The sections of :data:`TASK_SECTIONS` are the
+task's own dataclasses (channels, depth, ...): see :class:`fewshot_core.task.Task`.
 
 A class attribute ``shorthand`` names the field that a bare value means: ``strategy=tpe`` is
 ``strategy.name=tpe`` and ``split=none`` is ``split.by=none``.
@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+TASK_SECTIONS = ("network", "gan", "metric")
+"""Sections whose dataclasses are the task's own; a task that has none leaves a section out."""
 
 
 @dataclass
@@ -109,7 +112,7 @@ class EvaluatorSettings:
 
     shorthand: ClassVar[str] = "name"
     name: str = "inherited"  # inherited | standalone | table | synflow | naswot
-    score: str = "accuracy"  # accuracy | loss
+    score: str = "accuracy"  # accuracy | loss; autogan: is | fid | reward
     recalibrate: int = 256  # training images for batch-norm recalibration; 0: running statistics
     images: int | None = None  # validation images used; none: all
     batch_size: int = 256  # naswot: its one batch of training images has at most 64
@@ -124,16 +127,23 @@ class StrategySettings:
     """Who asks next; `--list-strategies` says what each is."""
 
     shorthand: ClassVar[str] = "name"
-    name: str = "rea"  # random | rea | reinforce | hyperband | bohb | smac | tpe | nsga2
+    name: str = (
+        "rea"  # random | rea | reinforce | multilevel | hyperband | bohb | smac | tpe | nsga2
+    )
     population: int = 30  # rea, nsga2: architectures alive
     sample: int = 10  # rea: tournament size
-    lr: float = 0.1  # reinforce: step size of Adam
+    lr: float = 0.1  # reinforce, multilevel: step size of Adam
     decay: float = 0.9  # reinforce: of the average of earlier scores
     eta: int = 3  # hyperband, bohb: so many compete for one place at the next budget
     # hyperband, bohb: smallest share of the validation images, or of the epochs of standalone
     # training. Other evaluators know one budget, and these strategies then have nothing to promote.
     least: float = 0.11
     random_share: float = 0.33  # bohb: architectures drawn at random all the same
+    hidden: int = 100  # multilevel: size of the controllers
+    entropy: float = 1e-3  # multilevel: weight of the entropy of their choices
+    level_trials: int = 100  # multilevel: that a controller learns from; the last to the end
+    candidates: int = 10  # multilevel: that a controller draws when it has learnt
+    beam: int = 5  # multilevel: best of them that the next level starts from
 
 
 @dataclass
@@ -206,6 +216,8 @@ class Recipe:
     checkpoint_steps: int = 200
     data: DataSettings = field(default_factory=DataSettings)
     network: Any = None  # the task's own settings
+    gan: Any = None  # the task's own settings of adversarial training, if any
+    metric: Any = None  # the task's own settings of its metric, if any
     supernet: SupernetSettings = field(default_factory=SupernetSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     regions: RegionSettings = field(default_factory=RegionSettings)

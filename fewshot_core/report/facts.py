@@ -11,6 +11,7 @@ from typing import Any
 from fewshot_core.budget import SPLITTING, read_splitting
 from fewshot_core.csv_text import check_width, content_of, decoded, records_of
 from fewshot_core.errors import DataError, RunFolderError
+from fewshot_core.metrics import goodness
 from fewshot_core.ranking import RankFigures, bootstrap_tau
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json
@@ -237,10 +238,12 @@ def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:
         rows = _rows(run / "audit.csv")
         scores = [float(row["score"]) for row in rows]
         # Runs of earlier versions name no metric and compare networks of any cost.
-        values = [float(row[summary.get("metric", "accuracy")]) for row in rows]
+        metric = summary.get("metric", "accuracy")
+        values = [float(row[metric]) for row in rows]
+        goods = [goodness(metric, value) for value in values]
         costs = {name: [float(row[name]) for row in rows] for name in summary["baselines"]}
         of_costs = {
-            name: Correlation(float(tau), *bootstrap_tau(costs[name], values))
+            name: Correlation(float(tau), *bootstrap_tau(costs[name], goods))
             for name, tau in summary["baselines"].items()
         }
         of_scores = Correlation(float(summary["tau"]), *map(float, summary["interval"]))

@@ -105,7 +105,7 @@ def _results(page: Page) -> str:
         table(
             [
                 "architecture",
-                with_unit(f"test {page.metric}", page.metric),
+                with_unit(f"test {page.metric_text or page.metric}", page.metric),
                 "seeds",
                 "parameters",
                 "FLOPs",

@@ -1,7 +1,7 @@
 """Conformance suites: one per kind of plug-in, to be subclassed by whoever writes one.
 
-A space, splitter, supernet or strategy that passes its suite works with the rest of the program, and
-so do the differentiable strategies with a task that passes the suite of derivations.
+A space, splitter, supernet or strategy that passes its suite works with the rest of the program,
+and so do the differentiable strategies with a task that passes the suite of derivations.
 Subclass a suite in a test file under a name that starts with ``Test`` and supply its fixtures::
 
     class TestMySpace(SpaceSuite):

@@ -110,7 +110,7 @@ class CellTask:
         return classification_loss(model, batch, architecture, accelerator)
 
     def scorer(
-        self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator
+        self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator, folder: Path
     ) -> Scorer:
         settings = recipe.evaluator
         validation = part == "validation"
