@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -232,6 +232,14 @@ class SearchSpace:
         None when nothing connects input and output.
         """
         return architecture
+
+    def parts(self, architecture: Architecture) -> Iterable[tuple[str, Hashable]]:
+        """What the network consists of, beside what all networks have: its cost is their sum.
+
+        A part is a pair of a place and of what is there. By default a decision and its choice; a
+        space whose choices depend on one another says what is really built.
+        """
+        return zip(self._positions, architecture.choices, strict=True)
 
     def features(self) -> Mapping[str, Feature]:
         """Scalar features by name, for bands and for balanced paths."""
