@@ -271,6 +271,11 @@ class ElasticSpace(MobileSpace):
             for depth, slots in self._places
         ]
 
+    def kernel_options(self, unit: int, slot: int) -> list[int]:
+        """All kernel sizes of a slot, both counted from 0."""
+        _, kernel, _ = self._places[unit][1][slot]
+        return [int(option) for option in self.decisions[kernel].options]
+
 
 @dataclass(frozen=True)
 class OperationSpace(MobileSpace):
