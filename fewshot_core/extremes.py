@@ -11,16 +11,21 @@ from fewshot_core.space import Architecture, Option
 Value = Callable[[Architecture], float]
 
 
-def extreme(region: Region, value: Value) -> Architecture:
+def extreme(region: Region, value: Value, start: Architecture | None = None) -> Architecture:
     """An architecture of the region with the largest value, found decision by decision.
 
     Each decision in turn gets its best option given all others, until none can be improved. That is
     the largest value where decisions add up, and where one decides how many others count (a depth).
 
+    Args:
+        region: The region.
+        value: Finite, of an architecture.
+        start: Where to begin; it matters where the answer depends on the order of decisions.
+
     Raises:
         RegionError: The region is empty, or so rare that rejection finds nothing.
     """
-    return _climbed(region, region.sample(random.Random(0)), value)
+    return _climbed(region, start or region.sample(random.Random(0)), value)
 
 
 def descended(

@@ -233,6 +233,14 @@ class SearchSpace:
         """
         return architecture
 
+    def plain(self, architecture: Architecture) -> Architecture:
+        """The same network, built part for part alike, without choices that say nothing.
+
+        What a search hands over. Unlike :meth:`canonical` it never names another network that only
+        computes the same.
+        """
+        return architecture
+
     def parts(self, architecture: Architecture) -> Iterable[tuple[str, Hashable]]:
         """What the network consists of, beside what all networks have: its cost is their sum.
 

@@ -60,8 +60,8 @@ class Task(Protocol):
     ) -> Scorer:
         """Measures models on the part ``validation`` or ``test``."""
 
-    def draw(self, architecture: Architecture) -> str:
-        """A picture of an architecture as SVG text."""
+    def draw(self, space: SearchSpace, architecture: Architecture) -> str:
+        """A picture of an architecture of the space as SVG text."""
 
     def export_model(
         self, architecture: Architecture, recipe: Recipe, shape: ImageShape

@@ -160,9 +160,10 @@ def record(session: Session, done: list[Trial]) -> None:
         )
     write_table(session.folder.file("trials.csv"), rows, list(rows[0]))
     best = best_trial(done)
+    found = space.plain(best.architecture)
     write_json(
         session.folder.file("found.json"),
-        space.to_json(best.architecture)
+        space.to_json(found)
         | {
             "score": best.score,
             "metrics": dict(best.metrics),
@@ -171,19 +172,20 @@ def record(session: Session, done: list[Trial]) -> None:
         },
     )
     write_json(session.folder.file("pareto.json"), _front(session, done))
-    session.console.print(f"best of {len(done)} trials: {space.genotype(best.architecture)}")
+    session.console.print(f"best of {len(done)} trials: {space.genotype(found)}")
     session.console.print(f"  score {best.score:.4g}, found in trial {best.number}")
 
 
 def _front(session: Session, done: list[Trial]) -> dict[str, Any]:
     """What no cheaper architecture beats, among those scored with the whole budget."""
+    space = session.root.space
     whole = [trial for trial in full(done) if math.isfinite(trial.score)]
     costs = [session.costs.costs(trial.architecture) for trial in whole]
     front = pareto_front([cost[FRONT_COST] for cost in costs], [trial.score for trial in whole])
     return {
         "cost": FRONT_COST,
         "front": [
-            session.root.space.to_json(whole[i].architecture)
+            space.to_json(space.plain(whole[i].architecture))
             | {"score": whole[i].score, "trial": whole[i].number, "costs": costs[i]}
             for i in front
         ],

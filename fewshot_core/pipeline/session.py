@@ -17,7 +17,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from fewshot_core.budget import SPLITTING, SplitDecision, decide_split, read_splitting
-from fewshot_core.cost import CostTable, Limits, feasible, require_feasible
+from fewshot_core.cost import Constraint, CostTable, Limits, feasible, require_feasible
 from fewshot_core.data import BatchStream, ImageArray, ImageData, load_images
 from fewshot_core.data.stream import calibration_batches
 from fewshot_core.errors import RecipeError, RunFolderError
@@ -30,7 +30,7 @@ from fewshot_core.evaluators import (
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
 from fewshot_core.gradients import ByGradients, divisible
-from fewshot_core.paths import PathPolicy, make_paths
+from fewshot_core.paths import CostPaths, PathPolicy, make_paths
 from fewshot_core.proxies import NASWOT_IMAGES, naswot, synflow
 from fewshot_core.recipe.check import DIFFERENTIABLE, PROXIES
 from fewshot_core.recipe.load import recipe_yaml
@@ -220,7 +220,11 @@ class Session:
         """The constraint."""
         return Limits(self.recipe.constraint.flops, self.recipe.constraint.params)
 
-    def accepts(self) -> Callable[[Architecture], bool]:
+    def front_cost(self, architecture: Architecture) -> float:
+        """The cost that paths, fronts and audits are about."""
+        return self.costs.costs(architecture)[FRONT_COST]
+
+    def accepts(self) -> Constraint:
         """Whether an architecture satisfies the constraint."""
         return feasible(self.costs, self.limits)
 
@@ -235,7 +239,7 @@ class Session:
             self.root,
             self.accepts(),
             budgets=budgets,
-            cost=lambda architecture: self.costs.costs(architecture)[FRONT_COST],
+            cost=self.front_cost,
         )
 
     def check(self) -> None:
@@ -248,7 +252,9 @@ class Session:
         any_architecture = self.root.sample(random.Random(0))
         for region, parent in self.tree.walk():
             paths = (self.recipe.regions if parent else self.recipe.supernet).paths
-            make_paths(paths, region)
+            policy = make_paths(paths, region, self.front_cost)
+            if isinstance(policy, CostPaths):
+                policy.range  # noqa: B018  (it raises where no architecture is in the range)
             if paths.policy == "balanced":
                 self.root.space.feature(paths.feature, any_architecture)
         if self.split_is_learned:
@@ -349,7 +355,7 @@ class Session:
             self.search_data.train,
             checkpoint,
             derive_seed(self.recipe.seed, "training", region.id),
-            make_paths(settings.paths, region),
+            make_paths(settings.paths, region, self.front_cost),
         )
         if not state.notes:
             state.notes = notes

@@ -22,7 +22,7 @@ from fewshot_core.recipe.schema import (
 from fewshot_core.recipe.words import path_problem, with_hint
 from fewshot_core.splitters import LEARNED
 
-POLICIES = ("uniform", "fair", "balanced")
+POLICIES = ("uniform", "fair", "balanced", "sandwich", "cost")
 SPLITS = ("none", "decision", "groups", "bands", "random", "gradients")
 PROXIES = ("synflow", "naswot")
 EVALUATORS = ("inherited", "standalone", "table", *PROXIES)
@@ -131,6 +131,11 @@ def _check_paths(key: str, paths: PathSettings) -> Problems:
     yield from _one_of(f"{key}.policy", paths.policy, POLICIES)
     if paths.policy == "balanced" and not paths.feature:
         yield f"{key}.policy=balanced needs {key}.feature"
+    yield from _at_least(f"{key}.count", paths.count, 2)
+    for name in ("low", "high"):
+        yield from _positive(f"{key}.{name}", getattr(paths, name))
+    if paths.low is not None and paths.high is not None and paths.low > paths.high:
+        yield f"{key}.low={paths.low} must not be above {key}.high={paths.high}"
 
 
 def _check_splits(recipe: Recipe) -> Problems:

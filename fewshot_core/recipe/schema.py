@@ -40,8 +40,12 @@ class PathSettings:
     """How training picks an architecture for a step."""
 
     shorthand: ClassVar[str] = "policy"
-    policy: str = "uniform"  # uniform | fair | balanced
+    policy: str = "uniform"  # uniform | fair | balanced | sandwich | cost
     feature: str = "nonlinear"  # what `balanced` balances over
+    count: int = 4  # sandwich: architectures of a step, the largest and the smallest among them
+    distill: bool = True  # sandwich: the largest learns from labels, the others from its outputs
+    low: float | None = None  # cost: FLOPs that are drawn from; none: what the region has
+    high: float | None = None
 
 
 @dataclass

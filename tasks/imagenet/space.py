@@ -158,6 +158,9 @@ class MobileSpace(SearchSpace):
             [[block for _, block in blocks] for blocks in self.units(architecture)]
         )
 
+    def plain(self, architecture: Architecture) -> Architecture:
+        return self.canonical(architecture)
+
     # -- costs and features --------------------------------------------------------------------
 
     def parts(self, architecture: Architecture) -> list[tuple[str, Hashable]]:
