@@ -17,9 +17,9 @@ from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.pareto import pareto_front
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.derive import derive, require_relaxable
-from fewshot_core.pipeline.session import FRONT_COST, Session, make_accelerator
+from fewshot_core.pipeline.session import FRONT_COST, LATENCY, Session, make_accelerator
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.recipe.check import DIFFERENTIABLE
+from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
@@ -47,7 +47,7 @@ def search(words: Sequence[str]) -> None:
     if session.recipe.strategy.name in DIFFERENTIABLE:
         done = ask_and_tell(session, derive(session))
     else:
-        if session.recipe.evaluator.name == "inherited":
+        if session.recipe.evaluator.name in INHERITING:
             train_supernets(session)
         done = ask_and_tell(session)
     record(session, done)
@@ -88,12 +88,14 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     console.print(f"run folder: {path}")
     if folder.main:
         write_json(folder.file("costs.json"), session.costs.to_json())
+        if session.latency is not None:
+            write_json(folder.file(LATENCY), session.latency)
         write_json(folder.file(SPLITTING), session.splitting.to_json())
         write_json(folder.file("regions.json"), session.tree.to_json())
         write_json(folder.file("data.json"), session.data.describe())
     described = session.data.describe()
     console.print(", ".join(f"{key} {value}" for key, value in described.items()))
-    if session.splitting.sentence and recipe.evaluator.name == "inherited":
+    if session.splitting.sentence and recipe.evaluator.name in INHERITING:
         console.print(session.splitting.sentence)
     return session
 

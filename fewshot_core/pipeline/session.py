@@ -30,9 +30,11 @@ from fewshot_core.evaluators import (
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
 from fewshot_core.gradients import ByGradients, divisible
+from fewshot_core.latency import with_latency
 from fewshot_core.paths import CostPaths, PathPolicy, make_paths
+from fewshot_core.pipeline.latency import measured_latency
 from fewshot_core.proxies import NASWOT_IMAGES, naswot, synflow
-from fewshot_core.recipe.check import DIFFERENTIABLE, PROXIES
+from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.recipe.schema import (
     Recipe,
@@ -54,6 +56,9 @@ from fewshot_core.study import open_study
 from fewshot_core.supernet import Supernet
 from fewshot_core.task import Task
 from fewshot_core.training import Stage, steps_for, train
+
+LATENCY = "latency.json"
+"""The file of a run folder that keeps the latencies measured."""
 
 FRONT_COST = "connected_flops"
 """The cost that a Pareto front is about: the one that users limit most."""
@@ -206,8 +211,20 @@ class Session:
 
     @cached_property
     def costs(self) -> CostTable:
-        """The cost table."""
-        return self.task.costs(self.recipe, self.data.shape)
+        """The cost table; with latencies where they are limited."""
+        table = self.task.costs(self.recipe, self.data.shape)
+        return table if self.latency is None else with_latency(table, self.latency)
+
+    @cached_property
+    def latency(self) -> dict[str, Any] | None:
+        """What the parts of networks take on this device; measured where a run begins."""
+        if self.recipe.constraint.latency is None:
+            return None
+        path = self.folder.file(LATENCY)
+        if path.exists():
+            found: dict[str, Any] = read_json(path, "delete it: the latencies are measured again")
+            return found
+        return measured_latency(self)
 
     @property
     def study_name(self) -> str:
@@ -218,7 +235,8 @@ class Session:
     @property
     def limits(self) -> Limits:
         """The constraint."""
-        return Limits(self.recipe.constraint.flops, self.recipe.constraint.params)
+        constraint = self.recipe.constraint
+        return Limits(constraint.flops, constraint.params, constraint.latency)
 
     def front_cost(self, architecture: Architecture) -> float:
         """The cost that paths, fronts and audits are about."""
@@ -381,7 +399,7 @@ class Session:
     def scored_in(self, architecture: Architecture) -> Region:
         """The region whose supernet gives an architecture its score."""
         settings = self.recipe.evaluator
-        if settings.name == "inherited" and settings.share_equal:
+        if settings.name in INHERITING and settings.share_equal:
             architecture = representative(self.root, architecture)
         return self.tree.locate(architecture)
 
@@ -399,6 +417,15 @@ class Session:
             return ProxyEvaluator(
                 self.root, self._untrained, self._proxy(), share_equal=settings.share_equal
             )
+        if settings.name == "predictor":
+            from fewshot_core.pipeline.predictor import predictor  # it needs a session
+
+            return predictor(self)
+        return self.inherited(tree)
+
+    def inherited(self, tree: RegionTree | None = None) -> InheritedEvaluator:
+        """The evaluator of inherited weights, whatever the recipe's is."""
+        settings = self.recipe.evaluator
         return InheritedEvaluator(
             tree or self.tree,
             self.load_supernet,

@@ -25,7 +25,9 @@ from fewshot_core.splitters import LEARNED
 POLICIES = ("uniform", "fair", "balanced", "sandwich", "cost")
 SPLITS = ("none", "decision", "groups", "bands", "random", "gradients")
 PROXIES = ("synflow", "naswot")
-EVALUATORS = ("inherited", "standalone", "table", *PROXIES)
+INHERITING = ("inherited", "predictor")
+"""Evaluators that need trained supernets."""
+EVALUATORS = (*INHERITING, "standalone", "table", *PROXIES)
 WHEN = ("auto", "always", "never")
 SCORES = ("accuracy", "loss")
 SEARCHING = {
@@ -214,6 +216,7 @@ def _check_evaluator(evaluator: EvaluatorSettings) -> Problems:
     least = 2 if evaluator.name == "naswot" else 1
     yield from _at_least("evaluator.batch_size", evaluator.batch_size, least)
     yield from _positive("evaluator.epochs", evaluator.epochs)
+    yield from _at_least("evaluator.samples", evaluator.samples, 20)
 
 
 def _check_strategy(strategy: StrategySettings) -> Problems:
@@ -258,6 +261,7 @@ def _check_preferences(recipe: Recipe) -> Problems:
 def _check_constraint(constraint: ConstraintSettings) -> Problems:
     yield from _positive("constraint.flops", constraint.flops)
     yield from _positive("constraint.params", constraint.params)
+    yield from _positive("constraint.latency", constraint.latency)
 
 
 def _check_audit(audit: AuditSettings, evaluator: EvaluatorSettings) -> Problems:

@@ -43,7 +43,8 @@ def score_name(recipe: Recipe) -> str:
     kind = {"accuracy": "validation accuracy", "loss": "negative validation loss"}.get(
         settings.score, f"validation {settings.score}"
     )
-    how = "supernet" if settings.name == "inherited" else f"{settings.epochs:g} epochs"
+    names = {"inherited": "supernet", "predictor": "predicted"}
+    how = names.get(settings.name, f"{settings.epochs:g} epochs")
     return with_unit(f"{kind}, {how}", settings.score)
 
 

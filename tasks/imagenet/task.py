@@ -11,12 +11,15 @@ from fewshot_core.classification import ClassificationTask
 from fewshot_core.cost import CostTable
 from fewshot_core.data import ImageShape
 from fewshot_core.errors import RecipeError
+from fewshot_core.latency import NetworkParts
+from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region
 from fewshot_core.space import Architecture, SearchSpace
 from tasks.imagenet.build import SOURCE, timm_arguments, timm_network
 from tasks.imagenet.costs import cost_table
 from tasks.imagenet.draw import network_svg
+from tasks.imagenet.latency import network_parts
 from tasks.imagenet.settings import MobileSettings, make_space
 from tasks.imagenet.space import MobileSpace
 from tasks.imagenet.supernet import MobileSupernet
@@ -35,7 +38,7 @@ class MobileTask(ClassificationTask):
             RecipeError: A setting is out of range, or scores would be taken without batch-norm
                 recalibration: with statistics over all paths a mobile network scores like chance.
         """
-        if recipe.evaluator.name == "inherited" and recipe.evaluator.recalibrate < 1:
+        if recipe.evaluator.name in INHERITING and recipe.evaluator.recalibrate < 1:
             raise RecipeError(
                 "evaluator.recalibrate=0 scores networks with batch-norm statistics of others",
                 fix="set evaluator.recalibrate, images to measure them anew with, for example 2000",
@@ -62,6 +65,10 @@ class MobileTask(ClassificationTask):
 
     def costs(self, recipe: Recipe, shape: ImageShape) -> CostTable:
         return cost_table(self.space(recipe), shape)
+
+    def latency_parts(self, recipe: Recipe, shape: ImageShape) -> NetworkParts:
+        """The parts whose latencies add up to a network's."""
+        return network_parts(self.space(recipe), shape)
 
     def draw(self, space: SearchSpace, architecture: Architecture) -> str:
         assert isinstance(space, MobileSpace)

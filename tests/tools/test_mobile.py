@@ -135,3 +135,35 @@ def test_bad_input_is_one_line(words: dict, problem: str, tmp_path: Path) -> Non
     assert problem in done.err
     assert len(done.err.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_latency_is_measured_once_and_kept(tmp_path: Path) -> None:
+    words = words_of(
+        TINY | {"constraint.latency": 50, "supernet.epochs": 0.5, "split": "none"}, run="run"
+    )
+    succeed("search", words, tmp_path)
+    kept = (tmp_path / "run" / "latency.json").read_bytes()
+    found = json.loads((tmp_path / "run" / "found.json").read_text())
+    assert 0 < found["costs"]["connected_latency"] <= 50
+    assert json.loads(kept)["compared"]["networks"] == 5
+    succeed("search", words, tmp_path)
+    assert (tmp_path / "run" / "latency.json").read_bytes() == kept
+
+
+def test_a_predictor_says_how_good_it_is(tmp_path: Path) -> None:
+    more = {
+        "evaluator": "predictor",
+        "evaluator.samples": 40,
+        "search.trials": 60,
+        "supernet.epochs": 0.5,
+        "split": "none",
+    }
+    done = succeed("search", words_of(TINY | more, run="run"), tmp_path)
+    figures = json.loads((tmp_path / "run" / "predictor.json").read_text())
+    assert "held out, tau" in done.out
+    with (tmp_path / "run" / "predictor-scores.csv").open(newline="") as file:
+        scored = len(list(csv.DictReader(file)))
+    # Few networks of so small a space are within the limit.
+    assert 20 <= scored <= 40
+    assert figures["samples"] + figures["held_out"] == scored
+    assert figures["held_out"] == round(0.2 * scored)
