@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,10 +14,12 @@ from accelerate import Accelerator
 from timm.optim import create_optimizer_v2, list_optimizers
 from torch import Tensor, nn
 
-from fewshot_core.data import Batch
+from fewshot_core.data import Batch, ImageData
+from fewshot_core.data.stream import calibration_batches, eval_batches
 from fewshot_core.errors import RecipeError, nearest
-from fewshot_core.objective import learning_rate
-from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.objective import Objective, Scorer, learning_rate
+from fewshot_core.recipe.schema import Recipe, SupernetSettings, TrainingSettings
+from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.supernet import Supernet, recalibrated
 
@@ -39,6 +42,9 @@ class ClassificationObjective:
         self.warmup = round(steps * settings.warmup_epochs / settings.epochs)
         self.accelerator = accelerator
         self.model = model
+        # In-place distillation (Yu et al., BigNAS, ECCV 2020, section 3.1).
+        paths = settings.paths if isinstance(settings, SupernetSettings) else None
+        self.teaches = paths is not None and paths.policy == "sandwich" and paths.distill
         check_optimizer(settings.optimizer)
         # Fused and foreach kernels of torch do not help here: a step touches a few small tensors.
         optimizer = create_optimizer_v2(
@@ -59,17 +65,20 @@ class ClassificationObjective:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         total = images.new_zeros(())
+        taught: Tensor | None = None
         for index, architecture in enumerate(architectures):
             last = index == len(architectures) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                loss = classification_loss(
-                    self.model,
-                    (images, targets),
-                    architecture,
-                    self.accelerator,
-                    self.settings.label_smoothing,
-                )
+                with self.accelerator.autocast():
+                    logits = call(self.model, images, architecture).float()
+                if taught is None:
+                    smoothing = self.settings.label_smoothing
+                    loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
+                else:
+                    loss = F.cross_entropy(logits, taught)
                 self.accelerator.backward(loss / len(architectures))
+            if index == 0 and self.teaches:
+                taught = logits.detach().softmax(1)
             total += loss.detach() / len(architectures)
         logged = {"loss": total}
         if self.settings.grad_clip:
@@ -161,6 +170,52 @@ def classification_loss(
     with accelerator.autocast():
         logits = call(model, images, architecture)
         return F.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
+
+
+class ClassificationTask:
+    """What all tasks share that classify images: objective, loss and scorer."""
+
+    metric = "accuracy"
+
+    def objective(
+        self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
+    ) -> Objective:
+        return ClassificationObjective(model, settings, steps, accelerator)
+
+    def loss(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        architecture: Architecture | None,
+        accelerator: Accelerator,
+    ) -> Tensor:
+        return classification_loss(model, batch, architecture, accelerator)
+
+    def scorer(
+        self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator, folder: Path
+    ) -> Scorer:
+        settings = recipe.evaluator
+        validation = part == "validation"
+        images = data.validation if validation else data.test()
+        limit = settings.images if validation else None
+        device = accelerator.device
+        batches = [
+            (x.to(device), y.to(device))
+            for x, y in eval_batches(images, settings.batch_size, data.mean, data.std, limit=limit)
+        ]
+        # Made once: loaders that are built anew for every score eat up the memory of their host.
+        calibration = [
+            x.to(device)
+            for x, _ in calibration_batches(
+                data.train,
+                settings.recalibrate,
+                settings.batch_size,
+                derive_seed(recipe.seed, "calibration"),
+                data.mean,
+                data.std,
+            )
+        ]
+        return ClassificationScorer(batches, calibration, accelerator)
 
 
 def check_optimizer(name: str) -> None:

@@ -22,10 +22,12 @@ from fewshot_core.recipe.schema import (
 from fewshot_core.recipe.words import path_problem, with_hint
 from fewshot_core.splitters import LEARNED
 
-POLICIES = ("uniform", "fair", "balanced")
+POLICIES = ("uniform", "fair", "balanced", "sandwich", "cost")
 SPLITS = ("none", "decision", "groups", "bands", "random", "gradients")
 PROXIES = ("synflow", "naswot")
-EVALUATORS = ("inherited", "standalone", "table", *PROXIES)
+INHERITING = ("inherited", "predictor")
+"""Evaluators that need trained supernets."""
+EVALUATORS = (*INHERITING, "standalone", "table", *PROXIES)
 WHEN = ("auto", "always", "never")
 SEARCHING = {
     "random": "uniform random search, the baseline",
@@ -131,6 +133,11 @@ def _check_paths(key: str, paths: PathSettings) -> Problems:
     yield from _one_of(f"{key}.policy", paths.policy, POLICIES)
     if paths.policy == "balanced" and not paths.feature:
         yield f"{key}.policy=balanced needs {key}.feature"
+    yield from _at_least(f"{key}.count", paths.count, 2)
+    for name in ("low", "high"):
+        yield from _positive(f"{key}.{name}", getattr(paths, name))
+    if paths.low is not None and paths.high is not None and paths.low > paths.high:
+        yield f"{key}.low={paths.low} must not be above {key}.high={paths.high}"
 
 
 def _check_splits(recipe: Recipe) -> Problems:
@@ -209,6 +216,7 @@ def _check_evaluator(evaluator: EvaluatorSettings, scores: Sequence[str]) -> Pro
     least = 2 if evaluator.name == "naswot" else 1
     yield from _at_least("evaluator.batch_size", evaluator.batch_size, least)
     yield from _positive("evaluator.epochs", evaluator.epochs)
+    yield from _at_least("evaluator.samples", evaluator.samples, 20)
 
 
 def _check_strategy(strategy: StrategySettings) -> Problems:
@@ -256,6 +264,7 @@ def _check_preferences(recipe: Recipe) -> Problems:
 def _check_constraint(constraint: ConstraintSettings) -> Problems:
     yield from _positive("constraint.flops", constraint.flops)
     yield from _positive("constraint.params", constraint.params)
+    yield from _positive("constraint.latency", constraint.latency)
 
 
 def _check_audit(audit: AuditSettings, evaluator: EvaluatorSettings) -> Problems:

@@ -43,8 +43,12 @@ class PathSettings:
     """How training picks an architecture for a step."""
 
     shorthand: ClassVar[str] = "policy"
-    policy: str = "uniform"  # uniform | fair | balanced
+    policy: str = "uniform"  # uniform | fair | balanced | sandwich | cost
     feature: str = "nonlinear"  # what `balanced` balances over
+    count: int = 4  # sandwich: architectures of a step, the largest and the smallest among them
+    distill: bool = True  # sandwich: the largest learns from labels, the others from its outputs
+    low: float | None = None  # cost: FLOPs that are drawn from; none: what the region has
+    high: float | None = None
 
 
 @dataclass
@@ -111,12 +115,13 @@ class EvaluatorSettings:
     """How an architecture gets its score during search."""
 
     shorthand: ClassVar[str] = "name"
-    name: str = "inherited"  # inherited | standalone | table | synflow | naswot
+    name: str = "inherited"  # inherited | predictor | standalone | table | synflow | naswot
     score: str = "accuracy"  # accuracy | loss; autogan: is | fid | reward
     recalibrate: int = 256  # training images for batch-norm recalibration; 0: running statistics
     images: int | None = None  # validation images used; none: all
     batch_size: int = 256  # naswot: its one batch of training images has at most 64
     share_equal: bool = True  # architectures with one canonical form share one score
+    samples: int = 300  # predictor: architectures scored by supernets, which it learns from
     epochs: float = 5.0  # standalone: passes over the training images, other settings of `retrain`
     table: str | None = None  # table: a CSV with a column `architecture` (or `arch`)
     column: str = "score"
@@ -180,6 +185,7 @@ class ConstraintSettings:
 
     flops: float | None = None  # multiply-adds of convolutions and linear layers for one image
     params: float | None = None
+    latency: float | None = None  # ms for one image on this device, by a table measured once
 
 
 @dataclass
