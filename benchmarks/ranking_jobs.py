@@ -1,8 +1,7 @@
 """The jobs of the ranking study: train an arm, score it, rank it; each is done once.
 
 A job's figures are a row of the results; a row whose settings are still those of the plan is not
-computed again. What a job leaves on the way lies in the work folder and is resumed, all but the
-scores of a training-free proxy, which takes minutes.
+computed again. What a job leaves on the way lies in the work folder and is resumed.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.files import write_json
-from fewshot_core.scores import read_table
+from fewshot_core.scores import ScoreLog, read_table
 from fewshot_core.space import Architecture
 from tasks.cifar10.task import TASK
 
@@ -209,16 +208,20 @@ def run_proxy(proxy: Proxy, plan: Plan, images: Images) -> dict[str, Any]:
     evaluator = session.evaluator()
     truths = {column: plan.truth(column, session.costs, proxy.every) for column in COLUMNS}
     architectures = truths[COLUMNS[0]].architectures
-    scores: dict[Architecture, float] = {}
-    with session.console.progress(f"scoring, {proxy.name}", len(architectures)) as tick:
-        for count, architecture in enumerate(architectures):
-            scores[architecture] = evaluator.evaluate(architecture)["score"]
-            tick(count + 1)
+    # Equal networks have one score, so it is kept under the text of their representative.
+    names = {a: session.root.space.genotype(session.root.space.canonical(a)) for a in architectures}
+    distinct = {name: a for a, name in names.items()}
+    with ScoreLog(session.folder.file("scores.csv"), ("architecture", "score")) as log:
+        scores = {row["architecture"]: float(row["score"]) for row in log.rows}
+        title = f"scoring, {proxy.name}"
+        with session.console.progress(title, len(distinct), len(scores)) as tick:
+            for name in [name for name in distinct if name not in scores]:
+                scores[name] = evaluator.evaluate(distinct[name])["score"]
+                log.append([{"architecture": name, "score": scores[name]}])
+                tick(len(scores))
     session.folder.close()
-    figures = {
-        column: {"score": _figures(truth, np.array([scores[a] for a in truth.architectures]))}
-        for column, truth in truths.items()
-    }
+    values = np.array([scores[names[a]] for a in architectures])
+    figures = {column: {"score": _figures(truth, values)} for column, truth in truths.items()}
     return {
         "arm": proxy.name,
         "seed": proxy.seed,

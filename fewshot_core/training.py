@@ -51,9 +51,15 @@ class Stage:
     checkpoint_steps: int
 
 
-def steps_for(settings: TrainingSettings, images: int, paths_per_step: int = 1) -> int:
-    """Number of steps that show ``epochs x images`` images, every path of a step counted."""
-    return max(1, math.ceil(settings.epochs * images / (settings.batch_size * paths_per_step)))
+def steps_for(settings: TrainingSettings, images: int, per_step: float = 1) -> int:
+    """Number of steps that show ``epochs x images`` images.
+
+    Args:
+        settings: Epochs and batch size.
+        images: Number of training images.
+        per_step: Batches that a step looks at; one that several paths see counts for each.
+    """
+    return max(1, math.ceil(settings.epochs * images / (settings.batch_size * per_step)))
 
 
 def train(
@@ -65,7 +71,7 @@ def train(
     checkpoint: StageCheckpoint,
     accelerator: Accelerator,
     console: Console,
-    batches: int = 1,
+    batches: Callable[[int], int] = lambda step: 1,
     watch: Watch | None = None,
 ) -> StageState:
     """Train ``model`` in place, or load the weights if this stage is already done.
@@ -75,7 +81,7 @@ def train(
         make_objective: Builds the objective on the model as prepared by the accelerator.
         stream: The global batch size; every process reads its own share.
         paths: Picks the architectures of a step; None when the model is no supernet.
-        batches: Batches that the objective looks at in a step, those of its own among them.
+        batches: How many batches the objective looks at in a step, that of the stream included.
         watch: Looks at the model now and then.
 
     Raises:
@@ -95,11 +101,11 @@ def train(
         objective.load_state_dict(payload["objective"])
         console.print(f"{stage.name}: continuing from step {state.step} of {stage.steps}")
     state.steps = stage.steps
-    per_step = batches * stream.batch_size * (paths.paths_per_step if paths else 1)
+    per_batch = stream.batch_size * (paths.paths_per_step if paths else 1)
     run = (stage, prepared, objective, stream, paths, checkpoint, accelerator, console)
     if not checkpoint.writes:
         watch = None
-    _run(*run, state, model, per_step, watch)
+    _run(*run, state, model, lambda step: per_batch * batches(step), watch)
     if watch is not None:
         watch(state, model, checkpoint.folder)
     checkpoint.finish(state, model.state_dict())
@@ -120,7 +126,7 @@ def _run(
     console: Console,
     state: StageState,
     model: nn.Module,
-    per_step: int,
+    images_of: Callable[[int], int],
     watch: Watch | None,
 ) -> None:
     every = max(1, stage.steps // HISTORY_POINTS)
@@ -134,7 +140,7 @@ def _run(
             batch = (images.to(accelerator.device), targets.to(accelerator.device))
             logged = objective.step(batch, architectures, step)
             state.step = step + 1
-            state.images += per_step
+            state.images += images_of(step)
             if step % every == 0 or state.step == stage.steps:
                 loss = _finite(stage, step, {k: float(v) for k, v in logged.items()})
                 state.history.append([step, round(loss, 5)])

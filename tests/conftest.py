@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
+
+
+def pytest_collection_finish() -> None:
+    """Every training ends with a collection, which would walk all that was imported each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

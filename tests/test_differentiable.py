@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections.abc import Mapping
 from typing import ClassVar
@@ -10,7 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from fewshot_core.differentiable.controller import Controller
-from fewshot_core.differentiable.objectives import ControllerStep, MixtureStep, TwoBatchObjective
+from fewshot_core.differentiable.objectives import (
+    ControllerStep,
+    MixtureStep,
+    TwoBatchObjective,
+    batches_of,
+)
 from fewshot_core.differentiable.relaxed import RelaxedSupernet, draw, most_likely, scores_of
 from fewshot_core.errors import RegionError
 from fewshot_core.recipe.schema import PreferenceSettings
@@ -89,8 +95,8 @@ class TestMixtureStep:
     @pytest.mark.parametrize("order", [1, 2])
     def test_it_learns_to_prefer_what_is_good(self, order: int) -> None:
         model = relaxed()
-        settings = PreferenceSettings(lr=0.05, weight_decay=0.0, order=order)
-        step = MixtureStep(model, loss, settings, lambda _: 1e-3)
+        settings = PreferenceSettings(lr=0.05, weight_decay=0.0)
+        step = MixtureStep(model, loss, settings, (lambda _: 1e-3) if order == 2 else None)
         for number in range(200):
             step(batch(number), batch(1000 + number), number)
         best = most_likely(ROOT, scores_of(model), lambda a: True, random.Random(0))
@@ -100,8 +106,8 @@ class TestMixtureStep:
     def test_the_weights_are_left_as_they_are(self, order: int) -> None:
         model = relaxed()
         before = copy.deepcopy(model.supernet.state_dict())
-        settings = PreferenceSettings(lr=0.05, order=order)
-        MixtureStep(model, loss, settings, lambda _: 0.1)(batch(0), batch(1), 0)
+        rate = (lambda _: 0.1) if order == 2 else None
+        MixtureStep(model, loss, PreferenceSettings(lr=0.05), rate)(batch(0), batch(1), 0)
         after = model.supernet.state_dict()
         assert all(torch.equal(before[name], after[name]) for name in before)
         assert all(p.requires_grad for p in model.parameters())
@@ -110,7 +116,7 @@ class TestMixtureStep:
         """Finite differences against autograd through w - rate * dL/dw."""
         rate, mine, other = 0.3, batch(0), batch(1, 1.0)
         model = relaxed()
-        step = MixtureStep(model, loss, PreferenceSettings(order=2), lambda _: rate)
+        step = MixtureStep(model, loss, PreferenceSettings(lr=0.1), lambda _: rate)
         step.optimizer = _Catch()  # type: ignore[assignment]
         step(mine, other, 0)
         found = [p.grad.clone() for p in model.weights_of_choice()]  # type: ignore[union-attr]
@@ -131,16 +137,6 @@ class TestMixtureStep:
         for one, two, plain in zip(found, exact, first, strict=True):
             assert torch.allclose(one, two, rtol=1e-2, atol=1e-4)
             assert not torch.allclose(plain, two, rtol=1e-2, atol=1e-4)
-
-    def test_preferences_wait_for_the_first_step(self) -> None:
-        model = relaxed()
-        before = copy.deepcopy(model.state_dict())
-        step = MixtureStep(model, loss, PreferenceSettings(lr=0.1), lambda _: 0.1, first=3)
-        for number in range(3):
-            assert step(batch(0), batch(1), number) == {}
-        assert all(torch.equal(before[n], v) for n, v in model.state_dict().items())
-        assert step(batch(0), batch(1), 3)
-        assert not torch.equal(before["preferences.a"], model.state_dict()["preferences.a"])
 
 
 class _Catch:
@@ -172,10 +168,98 @@ class TestController:
             raise AssertionError("an architecture beyond the constraint was scored")
 
         step = ControllerStep(
-            Toy(ROOT), controller, never, PreferenceSettings(), lambda a: False, 0
+            Toy(ROOT), controller, never, PreferenceSettings(lr=0.1), lambda a: False, 0
         )
         assert step(batch(0), batch(1), 0) == {}
         assert all(torch.equal(before[n], v) for n, v in controller.state_dict().items())
+
+    def test_it_learns_the_best_of_what_is_acceptable(self) -> None:
+        torch.manual_seed(0)
+        controller, scored = Controller(ROOT, 16), []
+
+        def noting(model: nn.Module, data: Batch, architecture: Architecture | None) -> Tensor:
+            scored.append(architecture)
+            return loss(model, data, architecture)
+
+        def accepts(architecture: Architecture) -> bool:
+            return architecture.choices[0] == 1
+
+        settings = PreferenceSettings(lr=0.02, entropy=0.0)
+        step = ControllerStep(Toy(ROOT), controller, noting, settings, accepts, seed=1)
+        for number in range(300):
+            step(batch(number), batch(1000 + number), number)
+        assert all(accepts(a) for a in scored)
+        assert len(scored) > 250  # a refused draw is drawn again, and the batch is not lost
+        generator = torch.Generator().manual_seed(0)
+        drawn = [controller.draw(generator)[0] for _ in range(200)]
+        good = [a.choices[1] == 1 for a in drawn if accepts(a)]
+        assert sum(good) > 0.8 * len(good) > 10
+
+    def test_the_gradient_is_that_of_the_mean_reward(self) -> None:
+        """The sign and size of the estimate, against the sum over all six architectures."""
+        torch.manual_seed(0)
+        model, controller = Toy(ROOT), Controller(ROOT, 8)
+        rewards = {a: -float(loss(model, batch(7), a).detach()) for a in ROOT.enumerate()}
+        parameters = list(controller.parameters())
+        generator = torch.Generator().manual_seed(0)
+        met: dict[Architecture, Tensor] = {}
+        while len(met) < len(rewards):
+            architecture, likelihood, _ = controller.draw(generator)
+            met.setdefault(architecture, likelihood)
+        mean = torch.stack([met[a].exp() * r for a, r in rewards.items()]).sum()
+        exact = torch.autograd.grad(mean, parameters, allow_unused=True, materialize_grads=True)
+
+        # The optimiser goes down, so its gradient is the other way round; averages converge.
+        settings = PreferenceSettings(lr=0.1, entropy=0.0, decay=0.0)
+        step = ControllerStep(model, controller, loss, settings, lambda a: True, seed=1)
+        step.optimizer = _Catch()  # type: ignore[assignment]
+        total = [torch.zeros_like(p) for p in parameters]
+        for number in range(1500):
+            controller.zero_grad()
+            step.baseline = float(mean.detach())
+            step(batch(0), batch(7), number)
+            for sum_, parameter in zip(total, parameters, strict=True):
+                sum_ -= torch.zeros_like(sum_) if parameter.grad is None else parameter.grad / 1500
+        flat, wanted = (torch.cat([g.flatten() for g in side]) for side in (total, exact))
+        assert torch.cosine_similarity(flat, wanted, 0) > 0.95
+        assert flat.norm().item() == pytest.approx(wanted.norm().item(), rel=0.15)
+
+    def test_rewards_count_from_their_average(self) -> None:
+        rewards = iter((1.0, 3.0, 2.0))
+
+        def given(*_: object) -> Tensor:
+            return torch.tensor(-next(rewards))
+
+        settings = PreferenceSettings(lr=0.1, decay=0.75)
+        step = ControllerStep(
+            Toy(ROOT), Controller(ROOT, 8), given, settings, lambda a: True, seed=0
+        )
+        found = []
+        for number in range(3):
+            step(batch(0), batch(1), number)
+            found.append(step.baseline)
+        assert found == pytest.approx([1.0, 1.5, 1.625])
+
+    def test_without_a_difference_only_entropy_moves_it(self) -> None:
+        def alike(*_: object) -> Tensor:
+            return torch.tensor(1.0)
+
+        def entropy(weight: float) -> tuple[Controller, float]:
+            torch.manual_seed(0)
+            controller = Controller(ROOT, 8)
+            with torch.no_grad():
+                controller.heads[0].bias.copy_(torch.tensor([2.0, 0.0, 0.0]))  # type: ignore[operator]
+            settings = PreferenceSettings(lr=0.05, entropy=weight)
+            step = ControllerStep(Toy(ROOT), controller, alike, settings, lambda a: True, seed=0)
+            for number in range(30):
+                step(batch(0), batch(1), number)
+            generator = torch.Generator().manual_seed(0)
+            return controller, float(controller.draw(generator)[2].detach())
+
+        torch.manual_seed(0)
+        still, before = entropy(0.0)
+        assert still.heads[0].bias[0].item() == 2.0  # type: ignore[index]
+        assert entropy(1.0)[1] > before + 0.1
 
     def test_likelihood_and_entropy(self) -> None:
         torch.manual_seed(0)
@@ -184,8 +268,8 @@ class TestController:
         seen: dict[tuple[object, ...], float] = {}
         for _ in range(200):
             architecture, likelihood, entropy = controller.draw(generator)
-            seen[architecture.choices] = float(likelihood.exp())
-            assert 0 < float(entropy) <= torch.log(torch.tensor(6.0)) + 1e-5
+            seen[architecture.choices] = float(likelihood.detach().exp())
+            assert 0 < entropy.item() <= math.log(6) + 1e-5
         assert len(seen) == 6
         assert sum(seen.values()) == pytest.approx(1, abs=1e-5)
 
@@ -198,7 +282,9 @@ def test_weights_and_preferences_move_by_their_own_batch_alone() -> None:
             self.moved = [p for p in model.parameters() if p.requires_grad]
 
         def step(self, data: Batch, architectures: object, step: int) -> dict[str, Tensor]:
-            model.zero_grad(set_to_none=True)
+            # Nothing of the preferences' step may be left: the task's objective clips the norm of
+            # all gradients together.
+            assert all(p.grad is None for p in model.parameters())
             value = loss(model, data, None)
             value.backward()
             assert all(p.grad is None for p in model.weights_of_choice())
@@ -209,7 +295,7 @@ def test_weights_and_preferences_move_by_their_own_batch_alone() -> None:
 
         def load_state_dict(self, state: object) -> None: ...
 
-    step = MixtureStep(model, loss, PreferenceSettings(), lambda _: 0.1)
+    step = MixtureStep(model, loss, PreferenceSettings(lr=0.1))
     made: list[Weights] = []
 
     def make() -> Weights:
@@ -221,6 +307,28 @@ def test_weights_and_preferences_move_by_their_own_batch_alone() -> None:
     assert next(iter(logged)) == "loss"
     assert {id(p) for p in made[0].moved} == {id(p) for p in model.weights_of_network()}
     assert set(objective.state_dict()) == {"weights", "preferences"}
+
+
+def test_preferences_wait_for_their_first_step() -> None:
+    model = relaxed()
+    before = copy.deepcopy(model.state_dict())
+
+    class Nothing:
+        def step(self, *_: object) -> dict[str, Tensor]:
+            return {"loss": torch.zeros(())}
+
+    def others(step: int) -> Batch:
+        assert step >= 3, "a batch was looked at for nothing"
+        return batch(step)
+
+    step = MixtureStep(model, loss, PreferenceSettings(lr=0.1))
+    objective = TwoBatchObjective(model, Nothing, step, others, first=3)  # type: ignore[arg-type]
+    for number in range(3):
+        assert list(objective.step(batch(0), [None], number)) == ["loss"]
+    assert all(torch.equal(before[n], v) for n, v in model.state_dict().items())
+    assert len(objective.step(batch(0), [None], 3)) == 2
+    assert not torch.equal(before["preferences.a"], model.state_dict()["preferences.a"])
+    assert [batches_of(number, 3) for number in (0, 2, 3, 9)] == [1, 1, 2, 2]
 
 
 class TestNaming:
@@ -238,6 +346,14 @@ class TestNaming:
         band = ROOT.band("sum", 2, 4)
         best = most_likely(band, self.SCORES, lambda a: True, random.Random(0))
         assert best.choices == (1, 1)
+
+    def test_a_large_region_whose_favourites_are_refused(self) -> None:
+        """More architectures than are ever enumerated, and the acceptable ones are unlikely."""
+        large = Region.root(toy_space(*[4] * 12))
+        scores = [[-0.001, -8.0, -8.0, -8.0] for _ in range(12)]
+        best = most_likely(large, scores, lambda a: a.choices[0] != 0, random.Random(0))
+        assert best.choices[0] != 0
+        assert best.choices.count(0) >= 3
 
     def test_nothing_acceptable(self) -> None:
         with pytest.raises(RegionError, match="no acceptable architecture"):

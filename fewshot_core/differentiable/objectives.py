@@ -24,8 +24,13 @@ from fewshot_core.space import Architecture
 
 Loss = Callable[[nn.Module, Batch, Architecture | None], Tensor]
 
-BATCHES = 2
-"""Batches of a step, one for the weights and one for the preferences."""
+PROPOSALS = 20
+"""Draws of the controller in a step before the step is given up."""
+
+
+def batches_of(step: int, first: int) -> int:
+    """Batches that a step looks at; ``first`` is the one from which on preferences move."""
+    return 1 if step < first else 2
 
 
 class PreferenceStep(Protocol):
@@ -49,6 +54,7 @@ class TwoBatchObjective:
         make_weights: Makes the task's own objective, over whatever can be trained then.
         preferences: Moves the preferences.
         others: The batch for the preferences, by step.
+        first: The step from which on preferences move.
     """
 
     def __init__(
@@ -57,8 +63,9 @@ class TwoBatchObjective:
         make_weights: Callable[[], Objective],
         preferences: PreferenceStep,
         others: Callable[[int], Batch],
+        first: int = 0,
     ) -> None:
-        self.preferences, self.others = preferences, others
+        self.preferences, self.others, self.first = preferences, others, first
         self.choice = model.weights_of_choice()
         with frozen(self.choice):
             self.weights = make_weights()
@@ -66,7 +73,11 @@ class TwoBatchObjective:
     def step(
         self, batch: Batch, architectures: Sequence[Architecture | None], step: int
     ) -> dict[str, Tensor]:
-        logged = self.preferences(batch, self.others(step), step)
+        logged = {}
+        if step >= self.first:
+            logged = self.preferences(batch, self.others(step), step)
+            for parameter in self.choice:  # or the weights' gradient is clipped by the norm of both
+                parameter.grad = None
         with frozen(self.choice):
             return {**self.weights.step(batch, architectures, step), **logged}
 
@@ -87,9 +98,9 @@ class MixtureStep:
     Args:
         model: The supernet with its preferences.
         loss: A differentiable loss; None for the architecture means the mixture.
-        settings: Learning rate, weight decay, order.
-        rate: Learning rate of the weights by step: how far the second order looks ahead.
-        first: The step from which on preferences move.
+        settings: Learning rate, weight decay.
+        rate: Learning rate of the weights by step: how far the second order looks ahead. None: the
+            first order, which does not.
     """
 
     def __init__(
@@ -97,18 +108,14 @@ class MixtureStep:
         model: RelaxedSupernet,
         loss: Loss,
         settings: PreferenceSettings,
-        rate: Callable[[int], float],
-        first: int = 0,
+        rate: Callable[[int], float] | None = None,
     ) -> None:
-        self.model, self.loss, self.rate, self.first = model, loss, rate, first
-        self.order = settings.order
-        self.optimizer = _adam(model.weights_of_choice(), settings)
+        self.model, self.loss, self.rate = model, loss, rate
+        self.optimizer = _adam(model.weights_of_choice(), settings, settings.weight_decay)
 
     def __call__(self, batch: Batch, other: Batch, step: int) -> dict[str, Tensor]:
-        if step < self.first:
-            return {}
         self.optimizer.zero_grad(set_to_none=True)
-        if self.order == 2:
+        if self.rate is not None:
             loss = self._look_ahead(batch, other, self.rate(step))
         else:
             with frozen(self.model.weights_of_network()):
@@ -151,14 +158,16 @@ class ControllerStep:
     """REINFORCE on the controller of ENAS (Pham et al., section 2.2).
 
     The reward is the loss of a drawn architecture on one batch, with its sign turned: it needs no
-    notion of accuracy, and tells more than that from so few images.
+    notion of accuracy, and tells more than that from so few images. What the constraint refuses is
+    not scored but drawn anew, so that the controller learns among what is acceptable: the gradient
+    is then that of the mean reward there, because rewards count from their mean.
 
     Args:
         model: The supernet; its weights stay as they are.
         controller: What learns.
         loss: A loss of one architecture.
         settings: Learning rate, entropy, decay.
-        accepts: The constraint; what it refuses is not rewarded.
+        accepts: The constraint.
         seed: Decides what is drawn.
     """
 
@@ -173,14 +182,16 @@ class ControllerStep:
     ) -> None:
         self.model, self.controller, self.loss = model, controller, loss
         self.settings, self.accepts, self.seed = settings, accepts, seed
-        self.optimizer = _adam(list(controller.parameters()), settings)
+        self.optimizer = _adam(list(controller.parameters()), settings)  # nothing pulls to zero
         self.baseline: float | None = None
 
     def __call__(self, batch: Batch, other: Batch, step: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "controller", step))
-        architecture, likelihood, entropy = self.controller.draw(generator)
-        if not self.accepts(architecture):
+        draws = (self.controller.draw(generator) for _ in range(PROPOSALS))
+        drawn = next((draw for draw in draws if self.accepts(draw[0])), None)
+        if drawn is None:
             return {}
+        architecture, likelihood, entropy = drawn
         with torch.no_grad():
             reward = -float(self.loss(self.model, other, architecture))
         if self.baseline is None:
@@ -202,10 +213,13 @@ class ControllerStep:
         self.baseline = state["baseline"]
 
 
-def _adam(parameters: Sequence[nn.Parameter], settings: PreferenceSettings) -> torch.optim.Adam:
-    # Betas of Liu et al., section A.2: no momentum on what is to be compared.
+def _adam(
+    parameters: Sequence[nn.Parameter], settings: PreferenceSettings, weight_decay: float = 0.0
+) -> torch.optim.Adam:
+    assert settings.lr is not None, "the length of the training decides it"
+    # Betas of Liu et al., appendix A.1.
     return torch.optim.Adam(
-        parameters, lr=settings.lr, betas=(0.5, 0.999), weight_decay=settings.weight_decay
+        parameters, lr=settings.lr, betas=(0.5, 0.999), weight_decay=weight_decay
     )
 
 

@@ -21,7 +21,10 @@ from fewshot_core.space import Architecture
 from fewshot_core.supernet import Supernet
 
 TRIES = 1_000
-"""Draws after which a region that the preferences avoid is searched in another way."""
+"""Architectures drawn in a region that cannot be enumerated, to find the likeliest acceptable."""
+
+FLATTER = (1.0, 0.5, 0.25, 0.0)
+"""What logarithms of probabilities are multiplied with until a draw is acceptable; 0: uniform."""
 
 
 class RelaxedSupernet(nn.Module):
@@ -117,10 +120,12 @@ def most_likely(
     free = _architecture(region, [max(range(len(s)), key=s.__getitem__) for s in scores])
     if region.contains(free) and accepts(free):
         return free
+    members: list[Architecture] = []
     if region.box_size() <= ENUMERABLE:
         members = [a for a in region.enumerate() if accepts(a)]
-    else:
-        members = draw(region, scores, accepts, rng, TRIES)
+    for flatter in () if region.box_size() <= ENUMERABLE else FLATTER:
+        less = [[flatter * score for score in options] for options in scores]
+        members = members or draw(region, less, accepts, rng, TRIES)
     if not members:
         raise RegionError(f"no acceptable architecture in region {region.id!r}")
     lookup = [dict(zip(o, s, strict=True)) for o, s in zip(region.allowed, scores, strict=True)]

@@ -46,7 +46,8 @@ def search(words: Sequence[str]) -> None:
     loaded = load_recipe(words)
     session = start(loaded)
     if session.recipe.strategy.name in DIFFERENTIABLE:
-        done = ask_and_tell(session, derive(session))
+        named = derive(session)
+        done = ask_and_tell(session, [a for some in named.values() for a in some])
     else:
         if session.recipe.evaluator.name == "inherited":
             train_supernets(session)
@@ -125,7 +126,7 @@ def ask_and_tell(session: Session, named: Sequence[Architecture] = ()) -> list[T
     earlier = broadcast_object_list([study.get_trials() if main else []])[0]
     if not main:
         study.add_trials(earlier)
-    count = len(named) or recipe.search.trials
+    count = len(set(named)) or recipe.search.trials
     with session.console.progress("search", count) as tick:
         return run_search(
             study,

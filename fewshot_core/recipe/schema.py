@@ -153,8 +153,10 @@ class PreferenceSettings:
     """How `darts`, `pcdarts`, `enas` and `setn` learn what they prefer."""
 
     share: float = 0.5  # share of the training images that preferences are learned on
-    lr: float = 3e-4
-    weight_decay: float = 1e-3
+    # Step size of Adam. none: 6 divided by the number of steps, at most 0.1, so that preferences
+    # can move as far in a short training as in the 50 epochs of DARTS; its own is 3e-4.
+    lr: float | None = None
+    weight_decay: float = 1e-3  # darts, pcdarts, setn
     order: int = 1  # darts: 2 looks one step of the weights ahead
     partial: int = 4  # pcdarts: operations see one of so many channels
     start: float = 0.3  # pcdarts: share of the training before preferences move

@@ -6,7 +6,7 @@
     costs.json           the cost table                 study.log       the search (Optuna)
     checkpoints/REGION/  one training each              trials.csv      the search, readable
     found.json           the architecture found         audit.csv       scores against trainings
-    pareto.json          what nothing cheaper beats
+    pareto.json          what nothing cheaper beats     derived.json    what each region prefers
     retrain/LABEL-SEED/  one training each              retrain.json    their test accuracy
     audit-scores.csv     scores for the audit alone     audit.json      what the audit shows
     scores/  ranking.json  pictures/  report.html  export/

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -71,6 +71,18 @@ def shared_operation(name: str, channels: int, affine: bool) -> nn.Module:
     return make_operation(name, channels, affine)
 
 
+class MixedEdge(NamedTuple):
+    """The weights of an edge in a mixture.
+
+    Attributes:
+        options: Of the operations that there are, by name.
+        total: Of all options together, ``none`` among them.
+    """
+
+    options: Mapping[str, Tensor]
+    total: Tensor
+
+
 class SharedCell(nn.Module):
     """A cell that holds every operation that some architecture of the region needs."""
 
@@ -97,29 +109,48 @@ class SharedCell(nn.Module):
             return run_cell(x, edges, self._operate)
         return run_cell(x, edges, lambda e, v: shared.operation(e, lambda: self._operate(e, v)))
 
-    def mixed(self, x: Tensor, weights: Mapping[tuple[int, int], Mapping[str, Tensor]]) -> Tensor:
-        """The cell with every operation of every edge, weighted: ``weights[edge][operation]``."""
+    def mixed(self, x: Tensor, weights: Mapping[tuple[int, int], MixedEdge]) -> Tensor:
+        """The cell with every operation of every edge, weighted; edges in the order of targets."""
         nodes = [x]
-        for (target, source), options in weights.items():
-            total = self._mix((target, source), nodes[source], options)
+        known: dict[tuple[int, str], Tensor] = {}
+        for (target, source), mixed in weights.items():
+            total = self._mix((target, source), nodes[source], mixed, known)
             if target == len(nodes):
                 nodes.append(total)
             else:
                 nodes[target] = nodes[target] + total
         return nodes[-1]
 
-    def _mix(self, edge: tuple[int, int], x: Tensor, options: Mapping[str, Tensor]) -> Tensor:
+    def _mix(
+        self,
+        edge: tuple[int, int],
+        x: Tensor,
+        mixed: MixedEdge,
+        known: dict[tuple[int, str], Tensor],
+    ) -> Tensor:
+        """``known``: what operations without weights made of a node, which all its edges share."""
         operations: Any = self.edges[edge_key(*edge)]
         part = x[:, : x.shape[1] // self.partial]
-        outputs = [weight * operations[name](part) for name, weight in options.items()]
+        outputs = []
+        for name, weight in mixed.options.items():
+            place = (edge[1], name)
+            output = known[place] if place in known else operations[name](part)
+            if next(operations[name].parameters(), None) is None:
+                known[place] = output
+            outputs.append(weight * output)
         total: Tensor = sum(outputs) if outputs else torch.zeros_like(part)  # type: ignore[assignment]
-        return self._joined(total, x)
+        return self._joined(total, x, mixed.total)
 
-    def _joined(self, part: Tensor, x: Tensor) -> Tensor:
-        """The channels that went past the operation, shuffled in (PC-DARTS, section 3.1)."""
+    def _joined(self, part: Tensor, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The channels that went past the operation, shuffled in (Xu et al., section 3.2).
+
+        In a mixture they are part of every option, and get the ``weight`` of all together: 1, or
+        the edge's share where edges are normalised (their equation 3).
+        """
         if self.partial == 1:
             return part
-        whole = torch.cat([part, x[:, part.shape[1] :]], dim=1)
+        past = x[:, part.shape[1] :]
+        whole = torch.cat([part, past if weight is None else weight * past], dim=1)
         batch, channels, height, width = whole.shape
         groups = whole.view(batch, self.partial, channels // self.partial, height, width)
         return groups.transpose(1, 2).reshape(batch, channels, height, width)
@@ -174,16 +205,17 @@ class CellSupernet(Supernet):
     def forward_mixed(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         space = self.region.space
         assert isinstance(space, CellSpace)
-        plan: dict[tuple[int, int], dict[str, Tensor]] = {}
+        plan: dict[tuple[int, int], MixedEdge] = {}
         for edge, allowed, reachable in zip(
             space.edges, self.region.allowed, self.region.reachable(), strict=True
         ):
             values = weights[edge_name(*edge)]
-            plan[edge] = {
+            options = {
                 str(option): values[place]
                 for place, option in enumerate(allowed)
                 if option != "none" and option in reachable
             }
+            plan[edge] = MixedEdge(options, values.sum())
         for stage, cells in enumerate(self.net.stages):
             x = self.net.reductions[stage - 1](x) if stage else self.net.stem(x)
             for cell in cells:  # type: ignore[attr-defined]

@@ -126,6 +126,42 @@ def test_partial_channels_go_past_the_operations() -> None:
         net.extract(skip)
 
 
+@pytest.mark.parametrize("partial", [1, 4])
+def test_a_mixture_is_the_weighted_sum_of_operations(partial: int) -> None:
+    """Node by node, as Xu et al. write it (equations 2 and 3): edges weigh what goes past, too."""
+    root = Region.root(nasbench201())
+    net = CellSupernet(
+        root, channels=8, cells_per_stage=1, num_classes=3, in_chans=3, partial=partial
+    ).eval()
+    cell = net.net.stages[0][0]  # type: ignore[index]
+    x = torch.randn(2, 8, 5, 5)
+    generator = torch.Generator().manual_seed(1)
+    alphas = {e: torch.rand(5, generator=generator).softmax(0) for e in root.space.edges}  # type: ignore[attr-defined]
+    betas = {(1, 0): 1.0, (2, 0): 0.3, (2, 1): 0.7, (3, 0): 0.2, (3, 1): 0.3, (3, 2): 0.5}
+
+    def edge(place: tuple[int, int], value: Tensor) -> Tensor:
+        part = value[:, : 8 // partial]
+        options = root.options(f"edge_{place[0]}_{place[1]}")
+        mixed = torch.zeros_like(part)
+        for weight, option in zip(alphas[place], options, strict=True):
+            if option != "none":
+                mixed = mixed + weight * cell.edges[f"edge_{place[0]}_{place[1]}"][option](part)
+        whole = torch.cat([mixed, value[:, 8 // partial :]], 1)
+        shuffled = whole.view(2, partial, 8 // partial, 5, 5).transpose(1, 2).reshape(2, 8, 5, 5)
+        return betas[place] * shuffled
+
+    nodes = [x]
+    for target in (1, 2, 3):
+        nodes.append(sum(edge((target, source), nodes[source]) for source in range(target)))  # type: ignore[arg-type]
+
+    weights = {f"edge_{t}_{s}": betas[t, s] * alphas[t, s] for t, s in alphas}
+    plan = {}
+    original = cell.mixed
+    cell.mixed = lambda value, given: plan.update(given) or original(value, given)
+    net.forward_mixed(torch.randn(2, 3, 5, 5), weights)
+    assert torch.allclose(original(x, plan), nodes[-1], atol=1e-5)
+
+
 def test_channels_that_cannot_be_divided_are_refused() -> None:
     root = Region.root(nasbench201())
     with pytest.raises(RecipeError, match=r"strategy\.partial|preferences\.partial"):

@@ -1,0 +1,191 @@
+"""The training of one region's supernet together with its preferences."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fewshot_core.data import Batch, BatchStream
+from fewshot_core.data.images import class_balanced_split
+from fewshot_core.differentiable.controller import Controller
+from fewshot_core.differentiable.objectives import (
+    ControllerStep,
+    Loss,
+    MixtureStep,
+    PreferenceStep,
+    TwoBatchObjective,
+    batches_of,
+)
+from fewshot_core.differentiable.relaxed import RelaxedSupernet
+from fewshot_core.objective import Objective, learning_rate
+from fewshot_core.paths import PathPolicy, UniformPaths
+from fewshot_core.pipeline.session import Session
+from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.region import Region
+from fewshot_core.seeds import derive_seed
+from fewshot_core.space import Architecture
+from fewshot_core.training import Stage, steps_for, train
+
+REACH = 6.0
+"""How far Adam can move a preference: step size times steps. DARTS takes 50 epochs of 390 steps
+with 3e-4 (Liu et al., appendix A.1), which is 5.9."""
+
+LARGEST_STEP = 0.1
+
+
+class Relaxation:
+    """The training of one region by the recipe's differentiable strategy."""
+
+    def __init__(self, session: Session, region: Region) -> None:
+        self.session, self.region = session, region
+        self.method = session.recipe.strategy.name
+        self.settings = session.recipe.preferences
+        self.seed = derive_seed(session.recipe.seed, "preferences", region.id)
+        self.training: TrainingSettings = session.settings_of(region)
+
+    @cached_property
+    def steps(self) -> int:
+        """Steps of the training: both batches count. Until :attr:`first` there is one."""
+        images = len(self.session.search_data.train)
+        return steps_for(self.training, images, 2 - self._start)
+
+    @property
+    def first(self) -> int:
+        """The step from which on preferences move."""
+        return round(self.steps * self._start)
+
+    @property
+    def _start(self) -> float:
+        return self.settings.start if self.method == "pcdarts" else 0.0
+
+    @property
+    def step_size(self) -> float:
+        """Of Adam on the preferences: ``preferences.lr``, or what suits the length."""
+        if self.settings.lr is not None:
+            return self.settings.lr
+        reach = REACH / max(1, self.steps - self.first)
+        if self.method == "enas":  # what a choice of the controller depends on moves together
+            reach /= math.sqrt(self.settings.hidden)
+        return min(LARGEST_STEP, reach)
+
+    def new(self, parent: RelaxedSupernet | None = None) -> tuple[RelaxedSupernet, dict[str, Any]]:
+        """Fresh preferences, and weights that start from the parent's; notes on them."""
+        supernet = self.session.new_supernet(self.region)
+        notes: dict[str, Any] = {"region": self.region.id, "size": self.region.size()}
+        if parent is not None:
+            notes["inherited"] = supernet.inherit_from(parent.supernet).to_json()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            enas = self.method == "enas"
+            model = RelaxedSupernet(
+                supernet,
+                normalise_places=self.method == "pcdarts",
+                controller=Controller(self.region, self.settings.hidden) if enas else None,
+            )
+        return model, notes
+
+    def trained(self, parent: RelaxedSupernet | None) -> RelaxedSupernet:
+        """Train, continue, or load what is trained."""
+        session = self.session
+        model, notes = self.new(parent)
+        images = session.search_data.train
+        mine, theirs = class_balanced_split(images.labels, self.settings.share, self.seed)
+        seed = derive_seed(self.seed, "others")
+        others = session.stream(images.subset(theirs), self.training, seed)
+        checkpoint = session.folder.checkpoint(self.region)
+        state = train(
+            Stage(
+                f"supernet {self.region.id}",
+                self.steps,
+                derive_seed(session.recipe.seed, "training", self.region.id),
+                session.recipe.checkpoint_steps,
+            ),
+            model,
+            lambda prepared: self._objective(model, others),
+            session.stream(images.subset(mine), self.training, self.seed),
+            self.paths(model),
+            checkpoint,
+            session.accelerator,
+            session.console,
+            batches=lambda step: batches_of(step, self.first),
+        )
+        if not state.notes:
+            checkpoint.annotate(notes)
+        session.console.print(
+            f"supernet {self.region.id}: {state.images:,} images seen, {state.seconds:.0f} s"
+        )
+        return model
+
+    def paths(self, model: RelaxedSupernet) -> PathPolicy | None:
+        """What the weights are trained on; None: the mixture."""
+        if self.method == "setn":
+            return UniformPaths(self.region)
+        if model.controller is not None:
+            return ControllerPaths(model.controller)
+        return None
+
+    def _objective(self, model: RelaxedSupernet, others: BatchStream) -> Objective:
+        session = self.session
+        device = session.accelerator.device
+
+        def batch(step: int) -> Batch:
+            images, targets = others.batch(step)
+            return images.to(device), targets.to(device)
+
+        def loss(net: nn.Module, batch: Batch, architecture: Architecture | None) -> Tensor:
+            return session.task.loss(net, batch, architecture, session.accelerator)
+
+        return TwoBatchObjective(
+            model,
+            lambda: session.task.objective(model, self.training, self.steps, session.accelerator),
+            self._step(model, loss),
+            batch,
+            self.first,
+        )
+
+    def _step(self, model: RelaxedSupernet, loss: Loss) -> PreferenceStep:
+        settings = replace(self.settings, lr=self.step_size)
+        if model.controller is not None:
+            region, accepts = self.region, self.session.accepts()
+            return ControllerStep(
+                model,
+                model.controller,
+                loss,
+                settings,
+                lambda a: region.contains(a) and accepts(a),
+                self.seed,
+            )
+        if self.method != "darts" or settings.order == 1:
+            return MixtureStep(model, loss, settings)
+        warmup = round(self.steps * self.training.warmup_epochs / self.training.epochs)
+        return MixtureStep(
+            model,
+            loss,
+            settings,
+            lambda step: learning_rate(self.training, step, self.steps, warmup),
+        )
+
+
+class ControllerPaths:
+    """The controller's own draws train the weights (Pham et al., section 2.2)."""
+
+    paths_per_step = 1
+
+    def __init__(self, controller: Controller) -> None:
+        self.controller, self.region = controller, controller.region
+
+    def draw(self, rng: random.Random) -> list[Architecture]:
+        """One architecture, as it prefers; at random where none of its draws is in the bands."""
+        generator = torch.Generator().manual_seed(rng.getrandbits(62))
+        with torch.no_grad():
+            for _ in range(100):
+                architecture = self.controller.draw(generator)[0]
+                if self.region.contains(architecture):
+                    return [architecture]
+        return [self.region.sample(rng)]

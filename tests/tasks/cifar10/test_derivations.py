@@ -1,0 +1,107 @@
+"""Differentiable strategies with the cell supernet, on digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fewshot_core.errors import ConstraintError, RecipeError
+from fewshot_core.paths import UniformPaths
+from fewshot_core.pipeline.derive import derive
+from fewshot_core.pipeline.relaxation import REACH, ControllerPaths, Relaxation
+from fewshot_core.pipeline.search import start
+from fewshot_core.recipe.load import load_recipe
+from fewshot_core.testing.derivations import DerivationSuite, opened
+
+BASE = [
+    "recipe=digits",
+    "threads=1",
+    "checkpoint_steps=2",
+    "network.channels=4",
+    "data.limit=120",
+    "supernet.batch_size=16",
+    "regions.batch_size=16",
+    "regions.epochs=2",
+    "evaluator.recalibrate=32",
+]
+WORDS = [
+    *BASE,
+    "supernet.epochs=2",
+    "split=groups",
+    "split.decision=edge_1_0",
+    "split.groups=[[none,skip_connect],[nor_conv_1x1,nor_conv_3x3,avg_pool_3x3]]",
+]
+
+
+class TestDerivations(DerivationSuite):
+    @pytest.fixture
+    def words(self) -> list[str]:
+        return WORDS
+
+
+def test_a_region_beyond_the_constraint_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*BASE, "supernet.epochs=1", "split=bands", "split.feature=nonlinear", "split.cuts=[5]"]
+    with opened([*words, "strategy=random"], tmp_path / "costs") as session:
+        many = session.tree.leaves()[1]
+        least = min(session.costs.costs(a)["connected_params"] for a in many.enumerate())
+    # What leads nowhere is free, so that cells of many convolutions may be cheap.
+    cheap = [f"constraint.params={least - 1:.0f}"]
+    for method in ("darts", "enas"):
+        with opened([*words, *cheap, f"strategy={method}"], tmp_path / method) as session:
+            named = derive(session)
+        few, many = named
+        assert named[few]
+        assert named[many] == []
+        assert f"region {many.id}: nothing in it satisfies" in capsys.readouterr().out
+
+
+def test_no_region_has_anything_acceptable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened([*WORDS, "strategy=darts"], tmp_path / "run") as session:
+        # A recipe like this is refused before; only a region that is searched in vain gets here.
+        monkeypatch.setattr(type(session), "accepts", lambda self: lambda architecture: False)
+        with pytest.raises(ConstraintError, match="no region has anything acceptable"):
+            derive(session)
+        assert not session.folder.file("derived.json").exists()
+
+
+def test_more_processes_than_one_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accelerate.Accelerator.num_processes", property(lambda self: 2))
+    loaded = load_recipe([*WORDS, "strategy=setn", f"run={tmp_path / 'run'}"])
+    with pytest.raises(RecipeError, match=r"strategy=setn uses one process.*2 processes"):
+        start(loaded)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_trains_the_weights(tmp_path: Path) -> None:
+    """Mixtures, the controller's draws, or paths that do not look at preferences."""
+    kinds = {"darts": type(None), "pcdarts": type(None), "setn": UniformPaths}
+    for method, kind in (kinds | {"enas": ControllerPaths}).items():
+        with opened([*WORDS, f"strategy={method}"], tmp_path / method) as session:
+            relaxation = Relaxation(session, session.root)
+            model, _ = relaxation.new()
+            assert type(relaxation.paths(model)) is kind
+            assert bool(model.places) == (method == "pcdarts")
+
+
+# 100 images are left for training: 200 epochs are 1,250 batches of 16.
+@pytest.mark.parametrize(
+    ("words", "lr"),
+    [
+        (["strategy=darts", "supernet.epochs=2"], 0.1),
+        (["strategy=setn", "supernet.epochs=200"], REACH / 625),
+        (["strategy=pcdarts", "supernet.epochs=200"], REACH / (736 - 221)),
+        (["strategy=enas", "supernet.epochs=200"], REACH / 625 / 8),
+        (["strategy=enas", "supernet.epochs=200", "preferences.lr=0.003"], 0.003),
+    ],
+)
+def test_preferences_move_as_far_in_a_short_training(
+    words: list[str], lr: float, tmp_path: Path
+) -> None:
+    with opened([*BASE, "split=none", *words], tmp_path / "run") as session:
+        relaxation = Relaxation(session, session.root)
+        assert relaxation.step_size == pytest.approx(lr)
