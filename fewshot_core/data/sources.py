@@ -20,6 +20,7 @@ from fewshot_core.data.images import (
     class_balanced_subset,
 )
 from fewshot_core.data.packaged import KNOWN_TORCH, list_digits, list_torch
+from fewshot_core.data.unlabelled import list_unlabelled, without_classes
 from fewshot_core.errors import DataError, nearest
 from fewshot_core.recipe.schema import DataSettings
 from fewshot_core.seeds import derive_seed
@@ -158,7 +159,7 @@ def load_images(settings: DataSettings, seed: int, progress: Progress | None = N
 
 def _parts(settings: DataSettings) -> _Parts:
     if settings.source == "digits":
-        return _Parts(list_digits(), None, None)
+        return _Parts(_classes(list_digits(), settings), None, None)
     if settings.source == "images":
         return _folder_parts(settings)
     if settings.source.startswith("torch/"):
@@ -176,23 +177,28 @@ def _folder_parts(settings: DataSettings) -> _Parts:
     if not settings.root:
         raise DataError("data.source=images needs data.root=, the folder or .tar file of images")
     root, test_root = train_and_test_folders(settings.root)
-    train = list_images(root)
+    listed = list_images if settings.labelled else list_unlabelled
+    train = listed(root)
     if settings.test_root:
-        test = list_images(settings.test_root, "data.test_root")
+        test = listed(settings.test_root, "data.test_root")
     elif test_root:
-        test = list_images(test_root)
+        test = listed(test_root)
     else:
         return _Parts(train, None, None)
     check_same_classes(train.where, train.classes, test)
     return _Parts(train, lambda: test, len(test))
 
 
+def _classes(listing: Listing, settings: DataSettings) -> Listing:
+    return listing if settings.labelled else without_classes(listing)
+
+
 def _torch_parts(settings: DataSettings) -> _Parts:
-    train = list_torch(settings, train=True)
+    train = _classes(list_torch(settings, train=True), settings)
     where, classes = train.where, train.classes  # not `train` itself, which holds its images
 
     def test() -> Listing:
-        listing = list_torch(settings, train=False)
+        listing = _classes(list_torch(settings, train=False), settings)
         check_same_classes(where, classes, listing)
         return listing
 

@@ -25,6 +25,9 @@ class DataSettings:
     source: str = "digits"  # digits | images (folder or tar of class folders) | torch/NAME
     root: str | None = None  # the folder or tar file; for torch/NAME where the download is kept
     test_root: str | None = None  # test images of their own; else `test` is held out of root
+    # Whether images have classes. Generators do without: then every image of a folder or tar
+    # counts, wherever it lies, and torch/stl10 has its unlabelled images as well.
+    labelled: bool = True
     download: bool = True
     image_size: int | None = None  # pixels; none: the size of the first image
     # Pixels of the images that supernets see; none: image_size. Half of it makes a search up to
@@ -132,9 +135,8 @@ class StrategySettings:
     """Who asks next; `--list-strategies` says what each is."""
 
     shorthand: ClassVar[str] = "name"
-    name: str = (
-        "rea"  # random | rea | reinforce | multilevel | hyperband | bohb | smac | tpe | nsga2
-    )
+    # random | rea | reinforce | multilevel | hyperband | bohb | smac | tpe | nsga2
+    name: str = "rea"
     population: int = 30  # rea, nsga2: architectures alive
     sample: int = 10  # rea: tournament size
     lr: float = 0.1  # reinforce, multilevel: step size of Adam

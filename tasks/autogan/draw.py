@@ -49,7 +49,7 @@ def _cell(place: int, cell: tuple[int, ...], top: int) -> list[str]:
     x, middle = _left(place), top + HEIGHT / 2
     block, up = BLOCKS[cell[0]], UPSAMPLINGS[cell[2]]
     line = ORDERS[block].format(norm=NORM_NAMES[NORMS[cell[1]]])
-    lines = [f"cell {place + 1}", f"{up}, twice the side", *line.split(", "), "(twice)"]
+    lines = [f"cell {place + 1}", f"{up} ×2", *line.split(", "), "two blocks"]
     parts = [
         _arrow(x - GAP + 4, x - 6, middle),
         f'<rect x="{x}" y="{top}" width="{WIDTH}" height="{HEIGHT}" rx="8" fill="none" '
@@ -62,8 +62,8 @@ def _cell(place: int, cell: tuple[int, ...], top: int) -> list[str]:
     if cell[3]:
         y, low = top + HEIGHT, top + HEIGHT + 30
         parts.append(
-            f'<path d="M{x - 14} {middle} L{x - 14} {low} L{x + WIDTH + 14} {low} '
-            f'L{x + WIDTH + 14} {middle + 4}" fill="none" stroke="{ORANGE}" stroke-width="2" '
+            f'<path d="M{x - 24} {middle} L{x - 24} {low} L{x + WIDTH + 24} {low} '
+            f'L{x + WIDTH + 24} {middle + 4}" fill="none" stroke="{ORANGE}" stroke-width="2" '
             'marker-end="url(#head-short)"/>'
         )
         parts.append(_text(x + WIDTH / 2, y + 46, "shortcut", colour=ORANGE))
