@@ -17,7 +17,8 @@ from fewshot_core.data import Batch, ImageData
 from fewshot_core.data.stream import calibration_batches, eval_batches
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.objective import Objective, Scorer, learning_rate
-from fewshot_core.recipe.schema import Recipe, SupernetSettings, TrainingSettings
+from fewshot_core.recipe.schema import Recipe, RetrainSettings, SupernetSettings, TrainingSettings
+from fewshot_core.retraining import Extras
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.supernet import Supernet, recalibrated
@@ -54,6 +55,9 @@ class ClassificationObjective:
             momentum=settings.momentum,
         )
         self.optimizer = accelerator.prepare_optimizer(optimizer)
+        self.extras = None
+        if isinstance(settings, RetrainSettings):
+            self.extras = Extras(accelerator.unwrap_model(model), settings, accelerator)
 
     def step(
         self, batch: Batch, architectures: Sequence[Architecture | None], step: int
@@ -63,6 +67,8 @@ class ClassificationObjective:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
+        if self.extras is not None:
+            images, targets = self.extras.mixed(batch)
         total = images.new_zeros(())
         taught: Tensor | None = None
         for index, architecture in enumerate(architectures):
@@ -70,7 +76,9 @@ class ClassificationObjective:
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 with self.accelerator.autocast():
                     logits = call(self.model, images, architecture).float()
-                if taught is None:
+                if self.extras is not None:
+                    loss = self.extras.loss(logits, (images, targets))
+                elif taught is None:
                     smoothing = self.settings.label_smoothing
                     loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
                 else:
@@ -88,13 +96,23 @@ class ClassificationObjective:
             if norm is not None:
                 logged["gradient norm"] = norm
         self.optimizer.step()
+        if self.extras is not None:
+            self.extras.stepped(step)
         return logged
 
+    def finish(self) -> None:
+        """Put averaged weights, if any are kept, into the model."""
+        if self.extras is not None:
+            self.extras.finish()
+
     def state_dict(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict()}
+        extras = {} if self.extras is None else self.extras.state_dict()
+        return {"optimizer": self.optimizer.state_dict(), **extras}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.extras is not None:
+            self.extras.load_state_dict(state)
 
 
 class ClassificationScorer:

@@ -17,9 +17,10 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.data.stream import BatchStream
 from fewshot_core.errors import FewshotError
-from fewshot_core.objective import Objective
+from fewshot_core.objective import FinishingObjective, Objective
 from fewshot_core.paths import PathPolicy
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
@@ -53,7 +54,7 @@ def train(
     stage: Stage,
     model: nn.Module,
     make_objective: Callable[[nn.Module], Objective],
-    stream: BatchStream,
+    stream: BatchStream | PrefetchedStream,
     paths: PathPolicy | None,
     checkpoint: StageCheckpoint,
     accelerator: Accelerator,
@@ -89,6 +90,8 @@ def train(
     per_step = batches * stream.batch_size * (paths.paths_per_step if paths else 1)
     run = (stage, prepared, objective, stream, paths, checkpoint, accelerator, console)
     _run(*run, state, model, per_step)
+    if isinstance(objective, FinishingObjective):
+        objective.finish()
     checkpoint.finish(state, model.state_dict())
     accelerator.wait_for_everyone()
     accelerator.free_memory()  # it would keep every model and optimiser it has prepared
@@ -100,7 +103,7 @@ def _run(
     stage: Stage,
     prepared: nn.Module,
     objective: Objective,
-    stream: BatchStream,
+    stream: BatchStream | PrefetchedStream,
     paths: PathPolicy | None,
     checkpoint: StageCheckpoint,
     accelerator: Accelerator,

@@ -10,6 +10,7 @@ import torch
 
 from fewshot_core.data import Batch, BatchStream
 from fewshot_core.data.images import class_balanced_split
+from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.differentiable.controller import Controller
 from fewshot_core.differentiable.objectives import (
     BATCHES,
@@ -157,7 +158,9 @@ class Relaxation:
             return ControllerPaths(self.region, model.controller)
         return None
 
-    def _objective(self, model: RelaxedSupernet, steps: int, others: BatchStream) -> Objective:
+    def _objective(
+        self, model: RelaxedSupernet, steps: int, others: BatchStream | PrefetchedStream
+    ) -> Objective:
         session, settings = self.session, self.training
         device = session.accelerator.device
 

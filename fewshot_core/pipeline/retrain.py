@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from fewshot_core.data import ImageArray
+from fewshot_core.data import Images
 from fewshot_core.errors import ArchitectureError, RunFolderError
 from fewshot_core.extremes import extreme
 from fewshot_core.pipeline.session import Session
@@ -110,7 +110,7 @@ def _params(session: Session, architecture: Architecture) -> float:
     return session.costs.costs(architecture)["connected_params"]
 
 
-def training_images(session: Session) -> ImageArray:
+def training_images(session: Session) -> Images:
     """What networks are retrained on: all that is not test images, if the recipe says so."""
     if session.recipe.retrain.use_validation:
         return session.data.train.concat(session.data.validation)

@@ -33,6 +33,12 @@ class DataSettings:
     flip: bool = False  # random horizontal flips
     pad: int = 0  # pixels of random shift
     cutout: int = 0  # side in pixels of the square that is blanked; 0: none
+    scale: float = (
+        1.0  # random crops show at least this share of an image, 0.08 in ImageNet; 1: none
+    )
+    jitter: float = 0.0  # strength of random brightness, contrast and saturation
+    memory: bool = True  # decode all images once; false: read each at every use, by the workers
+    workers: int = 0  # processes that make batches ahead
 
 
 @dataclass
@@ -178,7 +184,22 @@ class ConstraintSettings:
 
 @dataclass
 class RetrainSettings(TrainingSettings):
-    """Training from scratch of what the search found, and of what stands beside it."""
+    """Training from scratch of what the search found, and of what stands beside it.
+
+    Audits and standalone scores use the same settings. Mixup, erasing, policies and the moving
+    average are timm's.
+    """
+
+    augment: str | None = None  # timm's policy, such as rand-m9-mstd0.5
+    erase: float = 0.0  # share of the images of which a rectangle is erased
+    mixup: float = 0.0  # alpha of mixup; 0: none
+    cutmix: float = 0.0  # alpha of cutmix; 0: none
+    ema: float | None = None  # decay of a moving average of the weights, which is what is kept
+    schedule: str = "cosine"  # cosine | step; step: lr times `decay_rate` every `decay_epochs`
+    decay_rate: float = 0.97
+    decay_epochs: float = 2.4
+    teacher: str | None = None  # any timm model with weights, as for create_model: local-dir:FOLDER
+    teacher_weight: float = 1.0  # of the loss on the teacher's outputs, beside that on labels
 
     seeds: int = 1
     compare: list[str] = field(default_factory=lambda: ["random", "largest"])
