@@ -118,6 +118,7 @@ def _check_training(key: str, training: TrainingSettings) -> Problems:
     yield from _at_least(f"{key}.batch_size", training.batch_size, 1)
     yield from _positive(f"{key}.lr", training.lr)
     yield from _positive(f"{key}.grad_clip", training.grad_clip)
+    yield from _positive(f"{key}.eps", training.eps)
     for name in ("min_lr", "warmup_epochs", "weight_decay"):
         yield from _at_least(f"{key}.{name}", getattr(training, name), 0)
     for name in ("momentum", "label_smoothing"):

@@ -67,6 +67,7 @@ class TrainingSettings:
     min_lr: float = 0.0
     warmup_epochs: float = 0.0
     momentum: float = 0.9
+    eps: float | None = None  # of optimisers that have one; none: timm's default
     weight_decay: float = 5e-4
     grad_clip: float | None = 5.0  # largest norm of the gradient
     label_smoothing: float = 0.0
@@ -229,6 +230,7 @@ class Recipe:
     channels_last: bool = False  # memory layout of the weights; faster from 16 channels on
     threads: int | None = None  # CPU threads of a process; none: the cores shared out
     checkpoint_steps: int = 200
+    estimate: bool = False  # time two steps before a run begins, and say what all will take
     data: DataSettings = field(default_factory=DataSettings)
     network: Any = None  # the task's own settings
     supernet: SupernetSettings = field(default_factory=SupernetSettings)
