@@ -12,7 +12,7 @@ from typing import Any
 from accelerate.utils import broadcast_object_list
 from rich.table import Table
 
-from fewshot_core.data import ImageArray
+from fewshot_core.data import Images
 from fewshot_core.errors import ArchitectureError, RunFolderError
 from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.extremes import extreme
@@ -168,7 +168,7 @@ def _one_shot(session: Session) -> Architecture:
     return space.parse(max(genotypes, key=lambda genotype: scores[genotype]))
 
 
-def training_images(session: Session) -> ImageArray:
+def training_images(session: Session) -> Images:
     """What networks are retrained on: all that is not test images, if the recipe says so."""
     if session.recipe.retrain.use_validation:
         return session.data.train.concat(session.data.validation)

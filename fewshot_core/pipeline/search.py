@@ -19,6 +19,7 @@ from fewshot_core.pareto import pareto_front
 from fewshot_core.pipeline.accelerator import make_accelerator
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.derive import derive, require_relaxable
+from fewshot_core.pipeline.estimate import ESTIMATE, estimate
 from fewshot_core.pipeline.session import FRONT_COST, LATENCY, Session
 from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING
@@ -98,6 +99,11 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
         write_json(folder.file("data.json"), session.data.describe())
     described = session.data.describe()
     console.print(", ".join(f"{key} {value}" for key, value in described.items()))
+    if recipe.estimate and not folder.file(ESTIMATE).exists():
+        expected = estimate(session)
+        console.print(str(expected))
+        if folder.main:
+            write_json(folder.file(ESTIMATE), expected.to_json())
     if session.splitting.sentence and recipe.evaluator.name in INHERITING:
         console.print(session.splitting.sentence)
     return session

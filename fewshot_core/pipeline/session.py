@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from fewshot_core.budget import SPLITTING, SplitDecision, decide_split, read_splitting
 from fewshot_core.cost import Constraint, CostTable, Limits, feasible, require_feasible
-from fewshot_core.data import BatchStream, ImageArray, ImageData, load_images
+from fewshot_core.data import BatchStream, ImageData, Images, load_images
+from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.data.stream import calibration_batches
 from fewshot_core.errors import RecipeError, RunFolderError
 from fewshot_core.evaluators import (
@@ -35,6 +36,7 @@ from fewshot_core.objective import Scorer
 from fewshot_core.paths import CostPaths, PathPolicy, make_paths
 from fewshot_core.pipeline.accelerator import make_accelerator
 from fewshot_core.pipeline.latency import measured_latency
+from fewshot_core.pipeline.streams import training_stream
 from fewshot_core.proxies import NASWOT_IMAGES, naswot, synflow
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.load import recipe_yaml
@@ -283,21 +285,11 @@ class Session:
 
     # -- training ----------------------------------------------------------------------------
 
-    def stream(self, images: ImageArray, settings: TrainingSettings, seed: int) -> BatchStream:
-        """Training batches of this process; shifts and squares shrink with the images."""
-        data, scale = self.recipe.data, images.images.shape[-1] / self.data.image_size
-        return BatchStream(
-            images,
-            batch_size=settings.batch_size,
-            seed=seed,
-            mean=self.data.mean,
-            std=self.data.std,
-            flip=data.flip,
-            pad=round(data.pad * scale),
-            cutout=round(data.cutout * scale),
-            rank=self.accelerator.process_index,
-            world=self.accelerator.num_processes,
-        )
+    def stream(
+        self, images: Images, settings: TrainingSettings, seed: int
+    ) -> BatchStream | PrefetchedStream:
+        """Training batches of this process."""
+        return training_stream(self.recipe, self.data, images, settings, seed, self.accelerator)
 
     def build(self, make: Callable[[], nn.Module], seed: int) -> nn.Module:
         """Build a module whose initial weights depend on the seed alone."""
@@ -312,7 +304,7 @@ class Session:
         name: str,
         model: nn.Module,
         settings: TrainingSettings,
-        images: ImageArray,
+        images: Images,
         checkpoint: StageCheckpoint,
         seed: int,
         paths: PathPolicy | None = None,
@@ -458,7 +450,7 @@ class Session:
         for a ``share`` of ``evaluator.epochs``.
         """
         scored = share * self.recipe.evaluator.epochs
-        settings = _with_epochs(self.recipe.retrain, scored if epochs is None else epochs)
+        settings = replace(self.recipe.retrain, epochs=scored if epochs is None else epochs)
         seed = derive_seed(self.recipe.seed, "standalone", architecture.id)
         model = self.build(
             lambda: self.task.network(architecture, self.recipe, self.data.shape), seed
@@ -477,8 +469,3 @@ class Session:
             recipe = replace(recipe, evaluator=replace(recipe.evaluator, images=None))
         scorer = self.scorer(recipe, self.data, "validation")
         return dict(scorer.score(model, None))
-
-
-def _with_epochs(settings: TrainingSettings, epochs: float) -> TrainingSettings:
-    fields = {name: getattr(settings, name) for name in TrainingSettings.__dataclass_fields__}
-    return TrainingSettings(**(fields | {"epochs": epochs}))

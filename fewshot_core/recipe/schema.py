@@ -39,6 +39,12 @@ class DataSettings:
     flip: bool = False  # random horizontal flips
     pad: int = 0  # pixels of random shift
     cutout: int = 0  # side in pixels of the square that is blanked; 0: none
+    scale: float = (
+        1.0  # random crops show at least this share of an image, 0.08 in ImageNet; 1: none
+    )
+    jitter: float = 0.0  # strength of random brightness, contrast and saturation
+    memory: bool = True  # decode all images once; false: read each at every use, by the workers
+    workers: int = 0  # processes that make batches ahead
 
 
 @dataclass
@@ -67,6 +73,7 @@ class TrainingSettings:
     min_lr: float = 0.0
     warmup_epochs: float = 0.0
     momentum: float = 0.9
+    eps: float | None = None  # of optimisers that have one; none: timm's default
     weight_decay: float = 5e-4
     grad_clip: float | None = 5.0  # largest norm of the gradient
     label_smoothing: float = 0.0
@@ -192,7 +199,22 @@ class ConstraintSettings:
 
 @dataclass
 class RetrainSettings(TrainingSettings):
-    """Training from scratch of what the search found, and of what stands beside it."""
+    """Training from scratch of what the search found, and of what stands beside it.
+
+    Audits and standalone scores use the same settings. Mixup, erasing, policies and the moving
+    average are timm's.
+    """
+
+    augment: str | None = None  # timm's policy, such as rand-m9-mstd0.5
+    erase: float = 0.0  # share of the images of which a rectangle is erased
+    mixup: float = 0.0  # alpha of mixup; 0: none
+    cutmix: float = 0.0  # alpha of cutmix; 0: none
+    ema: float | None = None  # decay of a moving average of the weights, which is what is kept
+    schedule: str = "cosine"  # cosine | step; step: lr times `decay_rate` every `decay_epochs`
+    decay_rate: float = 0.97
+    decay_epochs: float = 2.4
+    teacher: str | None = None  # any timm model with weights, as for create_model: local-dir:FOLDER
+    teacher_weight: float = 1.0  # of the loss on the teacher's outputs, beside that on labels
 
     seeds: int = 1
     compare: list[str] = field(default_factory=lambda: ["random", "largest"])
@@ -222,6 +244,7 @@ class Recipe:
     channels_last: bool = False  # memory layout of the weights; faster from 16 channels on
     threads: int | None = None  # CPU threads of a process; none: the cores shared out
     checkpoint_steps: int = 200
+    estimate: bool = False  # time two steps before a run begins, and say what all will take
     data: DataSettings = field(default_factory=DataSettings)
     network: Any = None  # the task's own settings
     gan: Any = None  # the task's own settings of adversarial training, if any
