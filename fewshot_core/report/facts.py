@@ -99,7 +99,11 @@ class RankingFacts:
 
 @dataclass(frozen=True)
 class Retrained:
-    """The trainings of one label: a test value for every seed."""
+    """The trainings of one label: a test value for every seed.
+
+    Attributes:
+        others: Further metrics in words, with their means and spreads.
+    """
 
     label: str
     name: str
@@ -108,6 +112,7 @@ class Retrained:
     params: int
     flops: int
     genotype: str
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,17 @@ def _results(page: Page) -> str:
             "FLOPs are multiply-adds of convolutions and linear layers for one image."
             f"{resolution}{test}",
         ),
+        _others(page),
     )
+
+
+def _others(page: Page) -> str:
+    rows = page.facts.retrained
+    names = list(rows[0].others)
+    if not names:
+        return ""
+    cells = [(row.name, *(row.others[name] for name in names)) for row in rows]
+    return table(["architecture", *(f"test {name}" for name in names)], cells)
 
 
 def _drawing(page: Page) -> str:
