@@ -16,7 +16,8 @@ from typing import Any
 from differentiable_arms import Arm
 from jobs import COLUMNS, Images, Plan, close, costs_of, images_seen
 
-from fewshot_core.pipeline.derive import DERIVED, derive
+from fewshot_core.differentiable.named import DERIVED
+from fewshot_core.pipeline.derive import derive
 from fewshot_core.pipeline.search import ask_and_tell, record, start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets

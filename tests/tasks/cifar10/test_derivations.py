@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 
+from fewshot_core.differentiable import RelaxedSupernet
 from fewshot_core.errors import ConstraintError, RecipeError
 from fewshot_core.paths import UniformPaths
 from fewshot_core.pipeline.derive import derive
@@ -17,7 +19,8 @@ from fewshot_core.pipeline.relaxation import (
 )
 from fewshot_core.pipeline.search import start
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.testing.derivations import DerivationSuite, opened
+from fewshot_core.space import Architecture
+from fewshot_core.testing.derivations import DerivationSuite, Outcome, opened
 
 BASE = [
     "recipe=digits",
@@ -43,6 +46,47 @@ class TestDerivations(DerivationSuite):
     @pytest.fixture
     def words(self) -> list[str]:
         return WORDS
+
+
+class TestTheSuite:
+    """It has to fail for what is broken."""
+
+    def outcome(self, words: list[str], folder: Path) -> Outcome:
+        with opened([*WORDS, "strategy=darts", *words], folder) as session:
+            return Outcome(session, derive(session))
+
+    def test_naming_outside_the_region(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lost(model: RelaxedSupernet, *_: object) -> list[Architecture]:
+            return [model.region.space.sample(random.Random(0))]
+
+        monkeypatch.setattr("fewshot_core.pipeline.derive.named", lost)
+        broken = self.outcome([], tmp_path / "run")
+        with pytest.raises(AssertionError):
+            DerivationSuite().test_every_region_names_its_own(broken)
+
+    def test_images_that_nobody_counts(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("fewshot_core.pipeline.relaxation.batches_of", lambda *_: 1)
+        broken = self.outcome([], tmp_path / "run")
+        with pytest.raises(AssertionError):
+            DerivationSuite().test_images_are_counted(broken)
+
+    def test_a_loose_seed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = self.outcome([], tmp_path / "whole")
+
+        def again(name: str, *words: str) -> Outcome:
+            with monkeypatch.context() as patch:
+                seeds = iter(range(1000))
+                patch.setattr(
+                    "fewshot_core.pipeline.relaxation.derive_seed", lambda *_: next(seeds)
+                )
+                return self.outcome(list(words), tmp_path / name)
+
+        with pytest.raises(AssertionError):
+            DerivationSuite().test_same_seed_same_answer(again, whole)
 
 
 def test_a_region_beyond_the_constraint_is_left_out(
