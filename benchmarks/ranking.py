@@ -16,31 +16,28 @@ at any time, and start it again.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ranking_arms import ARMS, PROXIES
-from ranking_jobs import (
+from jobs import (
     COLUMNS,
+    SMALL_IMAGES,
     Images,
-    Job,
-    Plan,
-    Proxy,
+    Task,
+    arguments,
     costs_of,
-    locked,
-    merge_row,
+    places_of,
     read_rows,
-    run_job,
-    run_proxy,
+    share_out,
+    table_of,
+    take,
+    work_folder,
 )
+from ranking_arms import ARMS, PROXIES
+from ranking_jobs import Job, Proxy, RankingPlan, run_job, run_proxy
 from ranking_plots import write_plots
 from ranking_show import best_arm, markdown, show, summary
 from record import RESULTS, write_results
@@ -63,16 +60,6 @@ class Study:
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Task:
-    """A job with its place in the results."""
-
-    key: str
-    slug: str
-    recipe: list[str]
-    run: Callable[[], dict[str, Any]]
-
-
 FULL = Study(
     epochs=(6, 18, 54),
     seeds=3,
@@ -92,45 +79,31 @@ QUICK = Study(
     words=("data.limit=2000", "evaluator.images=128", "evaluator.recalibrate=128"),
 )
 
-COMMON = ("recipe=nasbench201", "data.image_size=16", "data.pad=2", "data.source=images")
-
 
 def main() -> int:
     options = _options()
-    if not (options.data / "nasbench201" / "accuracies.csv").is_file():
+    if not table_of(options.data).is_file():
         print(f"skipped: {options.data} holds no nasbench201/accuracies.csv; see --help for --data")
         return 0 if options.quick else 2
-    if not options.quick:
-        plan = _plan(options, FULL, options.work)
-        return _run(options, FULL, plan, RESULTS / "ranking_rows.json")
-    with tempfile.TemporaryDirectory() as folder:
-        work = options.work if options.worker else Path(folder)
-        return _run(options, QUICK, _plan(options, QUICK, work), work / "rows.json")
+    study = QUICK if options.quick else FULL
+    with work_folder(options) as work:
+        rows = work / "rows.json" if options.quick else RESULTS / "ranking_rows.json"
+        return _run(options, study, _plan(options, study, work), rows)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=beside, metavar="DIR")
-    parser.add_argument("--work", type=Path, default=Path("runs/ranking"), metavar="DIR")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N")
+    parser = arguments(__doc__, Path("runs/ranking"))
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
-    parser.add_argument("--quick", action="store_true", help="tiny budget, nothing is written")
-    parser.add_argument("--show", action="store_true", help="no job, only what is there")
-    parser.add_argument(
-        "--markdown", action="store_true", help="print the tables for the docs, too"
-    )
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def _run(options: argparse.Namespace, study: Study, plan: Plan, rows: Path) -> int:
+def _run(options: argparse.Namespace, study: Study, plan: RankingPlan, rows: Path) -> int:
     if options.worker:
         _work(options.stages, study, plan, rows)
         return 0
-    if not options.show and not _share_out(options, plan.work):
+    if not options.show and not share_out(
+        __file__, options, plan.work, ["--stages", *options.stages]
+    ):
         return 1
     figures = summary(read_rows(rows), plan)
     show(figures)
@@ -144,44 +117,18 @@ def _run(options: argparse.Namespace, study: Study, plan: Plan, rows: Path) -> i
     return 0
 
 
-def _share_out(options: argparse.Namespace, work: Path) -> bool:
-    """Run the workers to their end; whether all of them reached it."""
-    command = [sys.executable, __file__, "--worker", "--data", str(options.data)]
-    command += ["--work", str(work), "--stages", *options.stages]
-    command += ["--quick"] if options.quick else []
-    # The threads of a process are the machine's cores divided by this.
-    environment = os.environ | {"LOCAL_WORLD_SIZE": str(options.workers)}
-    workers = [subprocess.Popen(command, env=environment) for _ in range(options.workers)]
-    codes = [worker.wait() for worker in workers]
-    return not any(codes)
-
-
-def _work(stages: Sequence[str], study: Study, plan: Plan, rows: Path) -> None:
+def _work(stages: Sequence[str], study: Study, plan: RankingPlan, rows: Path) -> None:
     """Take one job after the other until none is left that nobody else is at."""
     images = Images()
     if "proxies" in stages:
-        _take(_proxy_tasks(study, plan, images), plan, rows)
+        take(_proxy_tasks(study, plan, images), plan.work, rows)
     if "arms" in stages:
-        _take(_arm_tasks(study, plan, images), plan, rows)
+        take(_arm_tasks(study, plan, images), plan.work, rows)
     if "long" in stages:
-        _take(_long_tasks(study, plan, images, read_rows(rows)), plan, rows)
+        take(_long_tasks(study, plan, images, read_rows(rows)), plan.work, rows)
 
 
-def _take(tasks: Sequence[Task], plan: Plan, rows: Path) -> None:
-    while missing := [t for t in tasks if not _done(t, rows)]:
-        for task in missing:
-            with locked(plan.work / "locks" / f"{task.slug}.lock", wait=False) as mine:
-                if mine and not _done(task, rows):
-                    print(f"-- {task.key}", flush=True)
-                    merge_row(rows, task.key, task.run())
-        time.sleep(1)  # what is left is with the other workers
-
-
-def _done(task: Task, rows: Path) -> bool:
-    return bool(read_rows(rows).get(task.key, {}).get("recipe") == task.recipe)
-
-
-def _arm_tasks(study: Study, plan: Plan, images: Images) -> list[Task]:
+def _arm_tasks(study: Study, plan: RankingPlan, images: Images) -> list[Task]:
     # All seeds of a cheap budget first: its spread is known before the next budget begins.
     return [
         _task(Job(arm, seed, epochs), plan, images)
@@ -191,7 +138,9 @@ def _arm_tasks(study: Study, plan: Plan, images: Images) -> list[Task]:
     ]
 
 
-def _long_tasks(study: Study, plan: Plan, images: Images, rows: Mapping[str, Any]) -> list[Task]:
+def _long_tasks(
+    study: Study, plan: RankingPlan, images: Images, rows: Mapping[str, Any]
+) -> list[Task]:
     one, few = (best_arm(rows, few=few) for few in (False, True))
     if one is None or few is None:
         print("stage long: the arms are not done, so it is not known yet which are the best")
@@ -204,7 +153,7 @@ def _long_tasks(study: Study, plan: Plan, images: Images, rows: Mapping[str, Any
     ]
 
 
-def _drawn(study: Study, plan: Plan, rows: Mapping[str, Any]) -> tuple[list[Job], Truth]:
+def _drawn(study: Study, plan: RankingPlan, rows: Mapping[str, Any]) -> tuple[list[Job], Truth]:
     """The finished jobs of the longest budget and first seed, one-shot first, and their truth."""
     best = [arm for few in (False, True) if (arm := best_arm(rows, few=few)) is not None]
     for epochs in sorted(study.long_epochs, reverse=True):
@@ -214,32 +163,26 @@ def _drawn(study: Study, plan: Plan, rows: Mapping[str, Any]) -> tuple[list[Job]
     return [], plan.truth(COLUMNS[0], costs_of(plan), True)
 
 
-def _task(job: Job, plan: Plan, images: Images) -> Task:
+def _task(job: Job, plan: RankingPlan, images: Images) -> Task:
     return Task(job.key, job.slug, job.words(plan), partial(run_job, job, plan, images))
 
 
-def _proxy_tasks(study: Study, plan: Plan, images: Images) -> list[Task]:
+def _proxy_tasks(study: Study, plan: RankingPlan, images: Images) -> list[Task]:
     """On the rows for short jobs with every seed, on those for long ones with the first."""
     asked = [Proxy(name, seed, False) for seed in range(study.seeds) for name in PROXIES]
     asked += [Proxy(name, 0, True) for name in PROXIES]
     return [_proxy_task(proxy, plan, images) for proxy in asked]
 
 
-def _proxy_task(proxy: Proxy, plan: Plan, images: Images) -> Task:
+def _proxy_task(proxy: Proxy, plan: RankingPlan, images: Images) -> Task:
     return Task(proxy.key, proxy.slug, proxy.words(plan), partial(run_proxy, proxy, plan, images))
 
 
-def _plan(options: argparse.Namespace, study: Study, work: Path) -> Plan:
-    data = options.data
-    words = (*COMMON, *study.words)
-    places = tuple(
-        f"data.{key}={data / 'cifar10' / name}"
-        for key, name in (("root", "train.tar"), ("test_root", "test.tar"))
-    )
-    return Plan(
-        data / "nasbench201" / "accuracies.csv",
-        words,
-        places,
+def _plan(options: argparse.Namespace, study: Study, work: Path) -> RankingPlan:
+    return RankingPlan(
+        table_of(options.data),
+        (*SMALL_IMAGES, *study.words),
+        places_of(options.data),
         work,
         study.cells,
         study.long_cells,

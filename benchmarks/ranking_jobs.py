@@ -1,64 +1,49 @@
-"""The jobs of the ranking study: train an arm, score it, rank it; each is done once.
+"""The jobs of the ranking study: train an arm, score it, rank it.
 
-A job's figures are a row of the results; a row whose settings are still those of the plan is not
-computed again. What a job leaves on the way lies in the work folder and is resumed.
+All of it is resumed.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import fcntl
-import json
 import random
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jobs import COLUMNS, Images, Plan, close, costs_of, images_seen, locked
 from numpy.typing import NDArray
 from ranking_arms import Arm
 
 from fewshot_core.cost import CostTable
-from fewshot_core.data import ImageData, ImageShape, load_images
+from fewshot_core.data import ImageData
 from fewshot_core.evaluators import InheritedEvaluator
 from fewshot_core.pipeline.rank import Truth, score_all
 from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.recipe.schema import Recipe
-from fewshot_core.runs.files import write_json
 from fewshot_core.scores import ScoreLog, read_table
 from fewshot_core.space import Architecture
-from tasks.cifar10.task import TASK
 
-COLUMNS = ("cifar10", "cifar100")
 FIGURES = ("tau", "tau_distinct", "iso_cost_tau", "spearman", "tau_top10", "best_true", "best_ties")
 STATISTICS = ("recalibrated", "running")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What the jobs have in common.
+class RankingPlan(Plan):
+    """The plan of the ranking study.
 
     Attributes:
-        table: The truth, a CSV file with the columns ``arch`` and :data:`COLUMNS`.
-        words: Settings of every recipe.
-        places: Where the images are; of no account for the results.
-        work: Where jobs keep their runs.
         cells: Number of table rows, drawn once, that a short job is ranked on.
         long_cells: The same for a long job; None: all.
         iso_minimum: Smallest group of equal cost among these.
     """
 
-    table: Path
-    words: tuple[str, ...]
-    places: tuple[str, ...]
-    work: Path
     cells: int
     long_cells: int | None
     iso_minimum: int
@@ -106,40 +91,12 @@ class Job:
         text = "".join(c if c.isalnum() else "-" for c in self.arm.name)
         return f"{text}-{self.epochs:g}-{self.seed}".replace("--", "-")
 
-    def words(self, plan: Plan) -> list[str]:
+    def words(self, plan: RankingPlan) -> list[str]:
         """The settings of its recipe."""
         return [*plan.words, f"seed={self.seed}", *self.arm.words(self.epochs)]
 
 
-class Images:
-    """The images of a seed, decoded once in a worker."""
-
-    def __init__(self) -> None:
-        self._key: tuple[Any, ...] | None = None
-        self._data: ImageData | None = None
-
-    def of(self, recipe: Recipe) -> ImageData:
-        """The images that the recipe trains on."""
-        key = (dataclasses.astuple(recipe.data), recipe.seed)
-        if self._data is None or key != self._key:
-            self._key, self._data = key, load_images(recipe.data, recipe.seed)
-        return self._data
-
-
-@contextmanager
-def locked(path: Path, wait: bool) -> Iterator[bool]:
-    """Whether this process now holds the lock file; with ``wait`` it always does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
-            yield False
-            return
-        yield True
-
-
-def run_job(job: Job, plan: Plan, images: Images) -> dict[str, Any]:
+def run_job(job: Job, plan: RankingPlan, images: Images) -> dict[str, Any]:
     """Train, score and rank; returns the row."""
     began = time.monotonic()
     own = ("split.when=always", f"run={plan.work / job.slug}")
@@ -150,7 +107,7 @@ def run_job(job: Job, plan: Plan, images: Images) -> dict[str, Any]:
     if job.arm.has_parent:
         _adopt(_train_parent(job, plan, data), session)
     train_supernets(session)
-    seen = _images_seen(session)
+    seen = images_seen(session)
     truths = {column: plan.truth(column, session.costs, job.every) for column in COLUMNS}
     figures: dict[str, Any] = {column: {} for column in COLUMNS}
     for statistics in STATISTICS:
@@ -162,8 +119,7 @@ def run_job(job: Job, plan: Plan, images: Images) -> dict[str, Any]:
                 if statistics == "recalibrated":
                     name = f"ensemble, {kind}"
                     figures[column][name] = _figures(truth, truth.ensemble(values))
-    session.accelerator.end_training()
-    session.folder.close()
+    close(session)
     return {
         "arm": job.arm.name,
         "seed": job.seed,
@@ -195,12 +151,12 @@ class Proxy:
         """Name of its folder."""
         return f"{self.name}-{'all' if self.every else 'some'}-{self.seed}"
 
-    def words(self, plan: Plan) -> list[str]:
+    def words(self, plan: RankingPlan) -> list[str]:
         """The settings of its recipe."""
         return [*plan.words, f"seed={self.seed}", f"evaluator={self.name}", "split=none"]
 
 
-def run_proxy(proxy: Proxy, plan: Plan, images: Images) -> dict[str, Any]:
+def run_proxy(proxy: Proxy, plan: RankingPlan, images: Images) -> dict[str, Any]:
     """Score untrained networks; the row of :func:`run_job` without a budget."""
     began = time.monotonic()
     loaded = load_recipe([*proxy.words(plan), *plan.places, f"run={plan.work / proxy.slug}"])
@@ -219,7 +175,7 @@ def run_proxy(proxy: Proxy, plan: Plan, images: Images) -> dict[str, Any]:
                 scores[name] = evaluator.evaluate(distinct[name])["score"]
                 log.append([{"architecture": name, "score": scores[name]}])
                 tick(len(scores))
-    session.folder.close()
+    close(session)
     values = np.array([scores[names[a]] for a in architectures])
     figures = {column: {"score": _figures(truth, values)} for column, truth in truths.items()}
     return {
@@ -234,7 +190,7 @@ def run_proxy(proxy: Proxy, plan: Plan, images: Images) -> dict[str, Any]:
     }
 
 
-def baselines(plan: Plan, every: bool) -> dict[str, Any]:
+def baselines(plan: RankingPlan, every: bool) -> dict[str, Any]:
     """Costs and random scores, per column."""
     costs = costs_of(plan)
     found: dict[str, Any] = {}
@@ -247,29 +203,10 @@ def baselines(plan: Plan, every: bool) -> dict[str, Any]:
     return found
 
 
-def costs_of(plan: Plan) -> CostTable:
-    """The cost table of the study's networks."""
-    recipe = load_recipe([*plan.words, *plan.places]).recipe
-    return TASK.costs(recipe, ImageShape(3, recipe.data.image_size or 32, 10))
-
-
-def merge_row(path: Path, key: str, row: Mapping[str, Any]) -> None:
-    """Add a row to the results of all workers."""
-    with locked(path.with_suffix(".lock"), wait=True):
-        rows = read_rows(path)
-        rows[key] = dict(row)
-        write_json(path, rows)
-
-
-def read_rows(path: Path) -> dict[str, Any]:
-    """The rows so far."""
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
 # -- parts of a job ------------------------------------------------------------------------------
 
 
-def _train_parent(job: Job, plan: Plan, data: ImageData) -> Path:
+def _train_parent(job: Job, plan: RankingPlan, data: ImageData) -> Path:
     """The run of the parent supernet that arms of one path policy, budget and seed share."""
     folder = plan.work / f"parent-{job.arm.paths}-{job.epochs:g}-{job.seed}"
     own = ("split", "regions.")
@@ -278,8 +215,7 @@ def _train_parent(job: Job, plan: Plan, data: ImageData) -> Path:
         words += [*plan.places, "split=none", f"run={folder}"]
         session = start(load_recipe(words), data)
         train_supernets(session)
-        session.accelerator.end_training()
-        session.folder.close()
+        close(session)
     return folder
 
 
@@ -291,11 +227,6 @@ def _adopt(parent: Path, session: Session) -> None:
         beside.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(parent / "checkpoints" / target.name, beside)
         beside.rename(target)
-
-
-def _images_seen(session: Session) -> int:
-    states = [session.folder.checkpoint(region).state() for region, _ in session.tree.walk()]
-    return sum(state.images for state in states)
 
 
 def _score(

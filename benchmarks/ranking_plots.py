@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jobs import COLUMNS
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from ranking_arms import ARMS
-from ranking_jobs import COLUMNS, Job, Plan
+from ranking_jobs import Job, RankingPlan
 from ranking_show import SCORE
 
 from fewshot_core.pipeline.rank import Truth
@@ -107,7 +108,7 @@ def within_one_cost(clouds: Mapping[str, tuple[list[float], list[float]]], cost:
 
 
 def write_plots(
-    figures: Mapping[str, Any], plan: Plan, jobs: list[Job], truth: Truth
+    figures: Mapping[str, Any], plan: RankingPlan, jobs: list[Job], truth: Truth
 ) -> list[Path]:
     """Write both plots as far as there is anything to draw.
 
@@ -126,7 +127,9 @@ def write_plots(
     if sizes:
         save_picture(against_budget(figures, sizes[0]), PICTURES, "ranking_budget")
         written.append(PICTURES / "ranking_budget.png")
-    clouds = {job.arm.name: cloud(job, plan, truth) for job in jobs}
+    # Rows may come from another machine, scores of single cells do not.
+    there = all(_scores(job, plan, truth).exists() for job in jobs)
+    clouds = {job.arm.name: cloud(job, plan, truth) for job in jobs if there}
     if clouds:
         count = len(next(iter(clouds.values()))[0])
         text = (
@@ -140,10 +143,9 @@ def write_plots(
     return written
 
 
-def cloud(job: Job, plan: Plan, truth: Truth) -> tuple[list[float], list[float]]:
+def cloud(job: Job, plan: RankingPlan, truth: Truth) -> tuple[list[float], list[float]]:
     """Scores and true values of the distinct networks in the largest group of equal cost."""
-    path = plan.work / job.slug / "scores" / f"recalibrated-{len(truth.architectures)}.csv"
-    loss = read_table(path, "loss")
+    loss = read_table(_scores(job, plan, truth), "loss")
     mask, _ = _group(truth)
     scores, values, met = [], [], set()
     for index in np.flatnonzero(mask):
@@ -153,6 +155,10 @@ def cloud(job: Job, plan: Plan, truth: Truth) -> tuple[list[float], list[float]]
             scores.append(-loss[truth.space.genotype(target)])
             values.append(float(truth.values[index]))
     return scores, values
+
+
+def _scores(job: Job, plan: RankingPlan, truth: Truth) -> Path:
+    return plan.work / job.slug / "scores" / f"recalibrated-{len(truth.architectures)}.csv"
 
 
 def _group(truth: Truth) -> tuple[Any, float]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jobs import COLUMNS
 from ranking_arms import ARMS, PROXIES, Arm
-from ranking_jobs import COLUMNS, FIGURES, Plan, baselines
+from ranking_jobs import FIGURES, RankingPlan, baselines
 from rich.console import Console
-from rich.table import Table
+from tables import grid, pipes, spread, spread_text
 
 SCORE = "recalibrated, loss"
 """The score that arms are compared by; the others stand beside it."""
@@ -19,7 +20,7 @@ CHOSEN_BY = "iso_cost_tau"
 Rows = Mapping[str, Mapping[str, Any]]
 
 
-def summary(rows: Rows, plan: Plan) -> dict[str, Any]:
+def summary(rows: Rows, plan: RankingPlan) -> dict[str, Any]:
     """Mean and spread over seeds of every arm at every budget, beside the baselines."""
     sizes = sorted({row["cells"] for row in rows.values()})
     return {
@@ -59,16 +60,16 @@ def show(figures: Mapping[str, Any]) -> None:
     for size, baseline in figures["baselines"].items():
         arms = [arm for arm in figures["arms"] if str(arm["cells"]) == size]
         title = f"{size} cells; by recalibrated loss; mean ± spread over seeds"
-        console.print(_table(title, HEADER, _lines(arms, baseline)))
+        console.print(grid(title, HEADER, _lines(arms, baseline)))
         title = f"{size} cells; iso-cost tau by the way a score is measured"
-        console.print(_table(title, KINDS_HEADER, _kind_lines(arms)))
+        console.print(grid(title, KINDS_HEADER, _kind_lines(arms)))
 
 
 def markdown(figures: Mapping[str, Any], size: str) -> str:
     """The same tables for the docs."""
     arms = [arm for arm in figures["arms"] if str(arm["cells"]) == size]
     lines = _lines(arms, figures["baselines"][size])
-    return "\n\n".join((_pipes(HEADER, lines), _pipes(KINDS_HEADER, _kind_lines(arms))))
+    return "\n\n".join((pipes(HEADER, lines), pipes(KINDS_HEADER, _kind_lines(arms))))
 
 
 HEADER = (
@@ -89,26 +90,13 @@ KINDS = ("recalibrated, loss", "recalibrated, accuracy", "running, loss", "runni
 KINDS_HEADER = ("arm", "images, M", *KINDS)
 
 
-def _table(title: str, header: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
-    table = Table(title=title)
-    for place, name in enumerate(header):
-        table.add_column(name, justify="right" if place else "left")
-    for line in lines:
-        table.add_row(*line)
-    return table
-
-
-def _pipes(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [header, ["---", *(["---:"] * (len(header) - 1))], *lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
 def _kind_lines(arms: list[dict[str, Any]]) -> Iterator[list[str]]:
     for arm in arms:
         if arm["images"]:
             figures = arm["figures"][COLUMNS[0]]
             values = [
-                _text(figures[kind][CHOSEN_BY], 3) if kind in figures else "" for kind in KINDS
+                spread_text(figures[kind][CHOSEN_BY], 3) if kind in figures else ""
+                for kind in KINDS
             ]
             yield [arm["arm"], f"{arm['images'] / 1e6:.2f}", *values]
 
@@ -122,13 +110,13 @@ def _lines(arms: list[dict[str, Any]], baseline: Mapping[str, Any]) -> Iterator[
             arm["arm"],
             f"{arm['images'] / 1e6:.2f}" if arm["images"] else "",
             str(arm["seeds"]),
-            _text(ten[score]["iso_cost_tau"], 3),
-            _text(ten[score]["tau"], 3),
-            _text(ten[score]["best_true"], 2),
-            _text(ten[ensemble]["tau"], 3) if ensemble else "",
-            _text(ten[ensemble]["best_true"], 2) if ensemble else "",
-            _text(hundred[score]["iso_cost_tau"], 3),
-            _text(hundred[ensemble]["tau"], 3) if ensemble else "",
+            spread_text(ten[score]["iso_cost_tau"], 3),
+            spread_text(ten[score]["tau"], 3),
+            spread_text(ten[score]["best_true"], 2),
+            spread_text(ten[ensemble]["tau"], 3) if ensemble else "",
+            spread_text(ten[ensemble]["best_true"], 2) if ensemble else "",
+            spread_text(hundred[score]["iso_cost_tau"], 3),
+            spread_text(hundred[ensemble]["tau"], 3) if ensemble else "",
         ]
     for name, figures in baseline[COLUMNS[0]].items():
         other = baseline[COLUMNS[1]][name]
@@ -146,13 +134,6 @@ def _lines(arms: list[dict[str, Any]], baseline: Mapping[str, Any]) -> Iterator[
         ]
 
 
-def _text(value: tuple[float | None, float | None], digits: int) -> str:
-    mean, spread = value
-    if mean is None:
-        return ""
-    return f"{mean:.{digits}f}" + (f" ± {spread:.{digits}f}" if spread is not None else "")
-
-
 def _groups(rows: Rows) -> list[tuple[Any, list[Mapping[str, Any]]]]:
     order = {name: place for place, name in enumerate([*(arm.name for arm in ARMS), *PROXIES])}
     groups: dict[Any, list[Mapping[str, Any]]] = {}
@@ -166,7 +147,7 @@ def _cell(group: list[Mapping[str, Any]]) -> dict[str, Any]:
     figures = {
         column: {
             kind: {
-                name: _spread([row["figures"][column][kind][name] for row in group])
+                name: spread([row["figures"][column][kind][name] for row in group])
                 for name in FIGURES
             }
             for kind in first["figures"][column]
@@ -182,11 +163,3 @@ def _cell(group: list[Mapping[str, Any]]) -> dict[str, Any]:
         "seconds": round(statistics.fmean(row["seconds"] for row in group)),
         "figures": figures,
     }
-
-
-def _spread(values: list[float | None]) -> tuple[float | None, float | None]:
-    """Mean and sample standard deviation; None where there is none."""
-    values = [value for value in values if value is not None]
-    if not values:
-        return None, None
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None

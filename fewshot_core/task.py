@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from fewshot_core.cost import CostTable
 from fewshot_core.data import Batch, ImageData, ImageShape
+from fewshot_core.latency import NetworkParts
 from fewshot_core.objective import Objective, Scorer
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
 from fewshot_core.region import Region
 from fewshot_core.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A task whose networks can be timed part by part, for ``constraint.latency``."""
+
+    def latency_parts(self, recipe: Recipe, shape: ImageShape) -> NetworkParts:
+        """The parts whose latencies add up to a network's, named as in its cost table."""
 
 
 class Task(Protocol):
@@ -77,8 +86,8 @@ class Task(Protocol):
         Every process has to ask for it. What it needs to keep goes to ``folder``.
         """
 
-    def draw(self, architecture: Architecture) -> str:
-        """A picture of an architecture as SVG text."""
+    def draw(self, space: SearchSpace, architecture: Architecture) -> str:
+        """A picture of an architecture of the space as SVG text."""
 
     def export_model(
         self, architecture: Architecture, recipe: Recipe, shape: ImageShape

@@ -18,9 +18,10 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.data.stream import BatchStream
 from fewshot_core.errors import FewshotError
-from fewshot_core.objective import Objective
+from fewshot_core.objective import FinishingObjective, Objective
 from fewshot_core.paths import PathPolicy
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
@@ -66,7 +67,7 @@ def train(
     stage: Stage,
     model: nn.Module,
     make_objective: Callable[[nn.Module], Objective],
-    stream: BatchStream,
+    stream: BatchStream | PrefetchedStream,
     paths: PathPolicy | None,
     checkpoint: StageCheckpoint,
     accelerator: Accelerator,
@@ -106,6 +107,8 @@ def train(
     if not checkpoint.writes:
         watch = None
     _run(*run, state, model, lambda step: per_batch * batches(step), watch)
+    if isinstance(objective, FinishingObjective):
+        objective.finish()
     if watch is not None:
         watch(state, model, checkpoint.folder)
     checkpoint.finish(state, model.state_dict())
@@ -119,7 +122,7 @@ def _run(
     stage: Stage,
     prepared: nn.Module,
     objective: Objective,
-    stream: BatchStream,
+    stream: BatchStream | PrefetchedStream,
     paths: PathPolicy | None,
     checkpoint: StageCheckpoint,
     accelerator: Accelerator,

@@ -37,8 +37,10 @@ library_name: timm
 ---
 # {model_name}
 
-Cell `{genotype}`, found by few-shot neural architecture search (recipe `{recipe}`) and trained from
-scratch.
+Found by few-shot neural architecture search (recipe `{recipe}`) and trained from scratch. Its
+architecture:
+
+    {genotype}
 
 | | |
 | --- | --- |

@@ -197,5 +197,6 @@ def _drawing(session: Session, facts: RunFacts) -> Picture | None:
         what, genotype = "given by hand", facts.retrained[0].genotype
     else:
         return None
-    svg = session.task.draw(session.root.space.parse(genotype))
+    space = session.root.space
+    svg = session.task.draw(space, space.parse(genotype))
     return Picture("architecture", svg, f"The architecture {what}: {genotype}")

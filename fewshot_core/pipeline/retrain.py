@@ -12,9 +12,10 @@ from typing import Any
 from accelerate.utils import broadcast_object_list
 from rich.table import Table
 
-from fewshot_core.data import ImageArray
+from fewshot_core.data import Images
 from fewshot_core.errors import ArchitectureError, RunFolderError
 from fewshot_core.evaluators.agreed import agreed
+from fewshot_core.extremes import extreme
 from fewshot_core.metrics import metric_text
 from fewshot_core.objective import Scorer
 from fewshot_core.pipeline.session import Session
@@ -25,6 +26,9 @@ from fewshot_core.search import sample_feasible
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.training import Watch
+
+CLIMBS = 20
+"""Feasible architectures that are enlarged to find the largest, where there are too many to try."""
 
 LABELS = {
     "found": "found by the search",
@@ -71,7 +75,8 @@ def candidates(session: Session, genotype: str | None) -> list[tuple[str, int, A
     else:
         wanted = {"found": [found_architecture(session)] * recipe.retrain.seeds}
         for label in recipe.retrain.compare:
-            wanted[label] = [_compared(session, label, s) for s in range(recipe.retrain.seeds)]
+            seeds = range(recipe.retrain.seeds)
+            wanted[label] = [space.plain(_compared(session, label, seed)) for seed in seeds]
     return [(label, seed, a) for label, many in wanted.items() for seed, a in enumerate(many)]
 
 
@@ -118,9 +123,17 @@ def _compared(session: Session, label: str, seed: int) -> Architecture:
         return sample_feasible(session.root, accepts, rng)
     if session.root.box_size() <= ENUMERABLE:
         pool = [a for a in session.root.enumerate() if accepts(a)]
-    else:
-        pool = [sample_feasible(session.root, accepts, rng) for _ in range(10_000)]
-    return max(pool, key=lambda a: session.costs.costs(a)["connected_params"])
+        return max(pool, key=lambda a: _params(session, a))
+    starts = [sample_feasible(session.root, accepts, rng) for _ in range(CLIMBS)]
+
+    def size(architecture: Architecture) -> float:
+        return _params(session, architecture) if accepts(architecture) else 0.0
+
+    return max((extreme(session.root, size, start) for start in starts), key=size)
+
+
+def _params(session: Session, architecture: Architecture) -> float:
+    return session.costs.costs(architecture)["connected_params"]
 
 
 def _one_shot(session: Session) -> Architecture:
@@ -155,7 +168,7 @@ def _one_shot(session: Session) -> Architecture:
     return space.parse(max(genotypes, key=lambda genotype: scores[genotype]))
 
 
-def training_images(session: Session) -> ImageArray:
+def training_images(session: Session) -> Images:
     """What networks are retrained on: all that is not test images, if the recipe says so."""
     if session.recipe.retrain.use_validation:
         return session.data.train.concat(session.data.validation)

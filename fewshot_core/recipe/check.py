@@ -22,10 +22,12 @@ from fewshot_core.recipe.schema import (
 from fewshot_core.recipe.words import path_problem, with_hint
 from fewshot_core.splitters import LEARNED
 
-POLICIES = ("uniform", "fair", "balanced")
+POLICIES = ("uniform", "fair", "balanced", "sandwich", "cost")
 SPLITS = ("none", "decision", "groups", "bands", "random", "gradients")
 PROXIES = ("synflow", "naswot")
-EVALUATORS = ("inherited", "standalone", "table", *PROXIES)
+INHERITING = ("inherited", "predictor")
+"""Evaluators that need trained supernets."""
+EVALUATORS = (*INHERITING, "standalone", "table", *PROXIES)
 WHEN = ("auto", "always", "never")
 SEARCHING = {
     "random": "uniform random search, the baseline",
@@ -53,6 +55,7 @@ RENAMED = {"evolution": "rea"}
 PRECISIONS = ("no", "bf16", "fp16")
 SOURCES = ("digits", "images", "torch/NAME")
 COMPARED = ("random", "largest", "one-shot")
+SCHEDULES = ("cosine", "step")
 
 # Splits whose regions are not simply a set of options per decision.
 _NOT_PRODUCTS = ("bands", "random")
@@ -104,8 +107,10 @@ def _check_data(data: DataSettings) -> Problems:
     yield from _share("data.test", data.test)
     for key in ("image_size", "search_size", "limit"):
         yield from _at_least(f"data.{key}", getattr(data, key), 1)
-    for key in ("pad", "cutout"):
+    for key in ("pad", "cutout", "workers", "jitter"):
         yield from _at_least(f"data.{key}", getattr(data, key), 0)
+    if not 0 < data.scale <= 1:
+        yield f"data.scale={data.scale} must be above 0 and at most 1"
 
 
 def _check_training(key: str, training: TrainingSettings) -> Problems:
@@ -113,6 +118,7 @@ def _check_training(key: str, training: TrainingSettings) -> Problems:
     yield from _at_least(f"{key}.batch_size", training.batch_size, 1)
     yield from _positive(f"{key}.lr", training.lr)
     yield from _positive(f"{key}.grad_clip", training.grad_clip)
+    yield from _positive(f"{key}.eps", training.eps)
     for name in ("min_lr", "warmup_epochs", "weight_decay"):
         yield from _at_least(f"{key}.{name}", getattr(training, name), 0)
     for name in ("momentum", "label_smoothing"):
@@ -131,6 +137,11 @@ def _check_paths(key: str, paths: PathSettings) -> Problems:
     yield from _one_of(f"{key}.policy", paths.policy, POLICIES)
     if paths.policy == "balanced" and not paths.feature:
         yield f"{key}.policy=balanced needs {key}.feature"
+    yield from _at_least(f"{key}.count", paths.count, 2)
+    for name in ("low", "high"):
+        yield from _positive(f"{key}.{name}", getattr(paths, name))
+    if paths.low is not None and paths.high is not None and paths.low > paths.high:
+        yield f"{key}.low={paths.low} must not be above {key}.high={paths.high}"
 
 
 def _check_splits(recipe: Recipe) -> Problems:
@@ -209,6 +220,7 @@ def _check_evaluator(evaluator: EvaluatorSettings, scores: Sequence[str]) -> Pro
     least = 2 if evaluator.name == "naswot" else 1
     yield from _at_least("evaluator.batch_size", evaluator.batch_size, least)
     yield from _positive("evaluator.epochs", evaluator.epochs)
+    yield from _at_least("evaluator.samples", evaluator.samples, 20)
 
 
 def _check_strategy(strategy: StrategySettings) -> Problems:
@@ -256,6 +268,7 @@ def _check_preferences(recipe: Recipe) -> Problems:
 def _check_constraint(constraint: ConstraintSettings) -> Problems:
     yield from _positive("constraint.flops", constraint.flops)
     yield from _positive("constraint.params", constraint.params)
+    yield from _positive("constraint.latency", constraint.latency)
 
 
 def _check_audit(audit: AuditSettings, evaluator: EvaluatorSettings) -> Problems:
@@ -274,6 +287,18 @@ def _check_audit(audit: AuditSettings, evaluator: EvaluatorSettings) -> Problems
 def _check_retrain(recipe: Recipe) -> Problems:
     retrain = recipe.retrain
     yield from _at_least("retrain.seeds", retrain.seeds, 1)
+    yield from _one_of("retrain.schedule", retrain.schedule, SCHEDULES)
+    for name in ("mixup", "cutmix", "teacher_weight"):
+        yield from _at_least(f"retrain.{name}", getattr(retrain, name), 0)
+    if not 0 <= retrain.erase <= 1:
+        yield f"retrain.erase={retrain.erase} must be between 0 and 1"
+    if retrain.ema is not None and not 0 < retrain.ema < 1:
+        yield f"retrain.ema={retrain.ema} must be between 0 and 1"
+    if not 0 < retrain.decay_rate <= 1:
+        yield f"retrain.decay_rate={retrain.decay_rate} must be above 0 and at most 1"
+    yield from _positive("retrain.decay_epochs", retrain.decay_epochs)
+    if (retrain.mixup or retrain.cutmix) and retrain.batch_size % 2:
+        yield f"retrain.batch_size={retrain.batch_size} must be even for mixup and cutmix"
     for name in retrain.compare:
         yield from _one_of("retrain.compare", name, COMPARED)
     inherits = recipe.evaluator.name == "inherited" and recipe.regions.inherit

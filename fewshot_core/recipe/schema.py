@@ -39,6 +39,12 @@ class DataSettings:
     flip: bool = False  # random horizontal flips
     pad: int = 0  # pixels of random shift
     cutout: int = 0  # side in pixels of the square that is blanked; 0: none
+    scale: float = (
+        1.0  # random crops show at least this share of an image, 0.08 in ImageNet; 1: none
+    )
+    jitter: float = 0.0  # strength of random brightness, contrast and saturation
+    memory: bool = True  # decode all images once; false: read each at every use, by the workers
+    workers: int = 0  # processes that make batches ahead
 
 
 @dataclass
@@ -46,8 +52,12 @@ class PathSettings:
     """How training picks an architecture for a step."""
 
     shorthand: ClassVar[str] = "policy"
-    policy: str = "uniform"  # uniform | fair | balanced
+    policy: str = "uniform"  # uniform | fair | balanced | sandwich | cost
     feature: str = "nonlinear"  # what `balanced` balances over
+    count: int = 4  # sandwich: architectures of a step, the largest and the smallest among them
+    distill: bool = True  # sandwich: the largest learns from labels, the others from its outputs
+    low: float | None = None  # cost: FLOPs that are drawn from; none: what the region has
+    high: float | None = None
 
 
 @dataclass
@@ -63,6 +73,7 @@ class TrainingSettings:
     min_lr: float = 0.0
     warmup_epochs: float = 0.0
     momentum: float = 0.9
+    eps: float | None = None  # of optimisers that have one; none: timm's default
     weight_decay: float = 5e-4
     grad_clip: float | None = 5.0  # largest norm of the gradient
     label_smoothing: float = 0.0
@@ -114,12 +125,13 @@ class EvaluatorSettings:
     """How an architecture gets its score during search."""
 
     shorthand: ClassVar[str] = "name"
-    name: str = "inherited"  # inherited | standalone | table | synflow | naswot
+    name: str = "inherited"  # inherited | predictor | standalone | table | synflow | naswot
     score: str = "accuracy"  # accuracy | loss; autogan: is | fid | reward
     recalibrate: int = 256  # training images for batch-norm recalibration; 0: running statistics
     images: int | None = None  # validation images used; none: all
     batch_size: int = 256  # naswot: its one batch of training images has at most 64
     share_equal: bool = True  # architectures with one canonical form share one score
+    samples: int = 300  # predictor: architectures scored by supernets, which it learns from
     epochs: float = 5.0  # standalone: passes over the training images, other settings of `retrain`
     table: str | None = None  # table: a CSV with a column `architecture` (or `arch`)
     column: str = "score"
@@ -153,8 +165,8 @@ class PreferenceSettings:
     """How `darts`, `pcdarts`, `enas` and `setn` learn what they prefer."""
 
     share: float = 0.5  # share of the training images that preferences are learned on
-    # Step size of Adam. none: 6 divided by the number of steps, at most 0.1, so that preferences
-    # can move as far in a short training as in the 50 epochs of DARTS; its own is 3e-4.
+    # Step size of Adam. none: 20 divided by the number of steps, of enas 0.7, at most 0.1, so that
+    # preferences move in a short training, too. DARTS has 3e-4 for 19,500 steps, ENAS 3.5e-4.
     lr: float | None = None
     weight_decay: float = 1e-3  # darts, pcdarts, setn
     order: int = 1  # darts: 2 looks one step of the weights ahead
@@ -182,11 +194,27 @@ class ConstraintSettings:
 
     flops: float | None = None  # multiply-adds of convolutions and linear layers for one image
     params: float | None = None
+    latency: float | None = None  # ms for one image on this device, by a table measured once
 
 
 @dataclass
 class RetrainSettings(TrainingSettings):
-    """Training from scratch of what the search found, and of what stands beside it."""
+    """Training from scratch of what the search found, and of what stands beside it.
+
+    Audits and standalone scores use the same settings. Mixup, erasing, policies and the moving
+    average are timm's.
+    """
+
+    augment: str | None = None  # timm's policy, such as rand-m9-mstd0.5
+    erase: float = 0.0  # share of the images of which a rectangle is erased
+    mixup: float = 0.0  # alpha of mixup; 0: none
+    cutmix: float = 0.0  # alpha of cutmix; 0: none
+    ema: float | None = None  # decay of a moving average of the weights, which is what is kept
+    schedule: str = "cosine"  # cosine | step; step: lr times `decay_rate` every `decay_epochs`
+    decay_rate: float = 0.97
+    decay_epochs: float = 2.4
+    teacher: str | None = None  # any timm model with weights, as for create_model: local-dir:FOLDER
+    teacher_weight: float = 1.0  # of the loss on the teacher's outputs, beside that on labels
 
     seeds: int = 1
     compare: list[str] = field(default_factory=lambda: ["random", "largest"])
@@ -216,6 +244,7 @@ class Recipe:
     channels_last: bool = False  # memory layout of the weights; faster from 16 channels on
     threads: int | None = None  # CPU threads of a process; none: the cores shared out
     checkpoint_steps: int = 200
+    estimate: bool = False  # time two steps before a run begins, and say what all will take
     data: DataSettings = field(default_factory=DataSettings)
     network: Any = None  # the task's own settings
     gan: Any = None  # the task's own settings of adversarial training, if any

@@ -44,7 +44,8 @@ def score_name(recipe: Recipe) -> str:
         return f"{PROXIES[settings.name]}, untrained network"
     named = _named(recipe, settings.score, "validation")
     kind = f"{'negative ' if settings.score in LOWER_IS_BETTER else ''}validation {named}"
-    how = "supernet" if settings.name == "inherited" else f"{settings.epochs:g} epochs"
+    names = {"inherited": "supernet", "predictor": "predicted"}
+    how = names.get(settings.name, f"{settings.epochs:g} epochs")
     return with_unit(f"{kind}, {how}", settings.score)
 
 

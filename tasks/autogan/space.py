@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fewshot_core.errors import ArchitectureError
@@ -77,6 +77,19 @@ class GeneratorSpace(SearchSpace):
     def levels(self) -> tuple[tuple[str, ...], ...]:
         """Cell by cell."""
         return self._cut(tuple(decision.name for decision in self.decisions))
+
+    def parts(self, architecture: Architecture) -> Iterator[tuple[str, str]]:
+        """One decision alone has no cost: a shortcut costs more in a cell that deconvolves."""
+        for number, (block, norm, up, shortcut, *skips) in enumerate(
+            self.of_cells(architecture), start=1
+        ):
+            place = f"cell{number}"
+            yield place, f"block {block} norm {norm}"
+            yield place, f"upsample {up}"
+            if shortcut:
+                yield place, f"shortcut {up}"
+            if any(skips):
+                yield place, f"skips {skips[0]} {up}"
 
     def features(self) -> Mapping[str, Feature]:
         return {

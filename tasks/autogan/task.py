@@ -148,8 +148,8 @@ class GanTask:
     def metric_text(self, recipe: Recipe, metric: str, part: str) -> str:
         return metric_text(recipe, metric, part)
 
-    def draw(self, architecture: Architecture) -> str:
-        space = generator_space((len(architecture.choices) + 1) // 5)
+    def draw(self, space: SearchSpace, architecture: Architecture) -> str:
+        assert isinstance(space, GeneratorSpace)
         return generator_svg(space, architecture)
 
     def pictures(self, session: Session) -> Iterable[tuple[str, str, Figure]]:

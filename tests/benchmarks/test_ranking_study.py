@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ranking import COMMON, FULL, QUICK, Study
+import ranking
+from jobs import SMALL_IMAGES, Images, is_done, merge_row, read_rows
+from ranking import FULL, QUICK, Study
 from ranking_arms import ARMS, Arm
-from ranking_jobs import FIGURES, Job, Plan, merge_row, read_rows
+from ranking_jobs import FIGURES, Job, RankingPlan
 from ranking_show import SCORE, best_arm, markdown, summary
 
 from fewshot_core.paths import make_paths
@@ -23,10 +25,12 @@ IMAGES = 45_000
 ROOT = Region.root(TASK.space(load_recipe(["recipe=nasbench201"]).recipe))
 
 
-def plan(study: Study, folder: Path) -> Plan:
-    words = (*COMMON, *study.words)
+def plan(study: Study, folder: Path) -> RankingPlan:
+    words = (*SMALL_IMAGES, *study.words)
     places = ("data.root=train.tar",)
-    return Plan(folder / "table.csv", words, places, folder, study.cells, study.long_cells, 10)
+    return RankingPlan(
+        folder / "table.csv", words, places, folder, study.cells, study.long_cells, 10
+    )
 
 
 def images_of(arm: Arm, recipe: Recipe) -> int:
@@ -57,6 +61,15 @@ def test_arms_and_jobs_have_names_of_their_own() -> None:
     assert len({arm.name for arm in ARMS}) == len(ARMS)
     jobs = [Job(arm, s, e) for arm in ARMS for s in (0, 1) for e in (*FULL.epochs, *QUICK.epochs)]
     assert len({job.key for job in jobs}) == len({job.slug for job in jobs}) == len(jobs)
+
+
+def test_what_was_measured_counts_as_done(tmp_path: Path) -> None:
+    """A change that makes rows out of date throws away hours of work: it had better be meant."""
+    rows = Path(ranking.RESULTS / "ranking_rows.json")
+    tasks = {task.key: task for task in ranking._arm_tasks(FULL, plan(FULL, tmp_path), Images())}
+    found = [key for key in read_rows(rows) if key in tasks]
+    assert len(found) >= 18
+    assert all(is_done(tasks[key], rows) for key in found)
 
 
 def row(
@@ -118,7 +131,7 @@ def test_the_table_shows_means_and_spread(tmp_path: Path) -> None:
     names = [space.genotype(a) for a in list(ROOT.enumerate())[:60]]
     lines = [f"{name},{i},{i % 7}" for i, name in enumerate(names)]
     table.write_text("arch,cifar10,cifar100\n" + "\n".join(lines) + "\n")
-    made = Plan(table, COMMON, ("data.root=train.tar",), tmp_path, 30, None, 10)
+    made = RankingPlan(table, SMALL_IMAGES, ("data.root=train.tar",), tmp_path, 30, None, 10)
     rows = {
         "a": row(ARMS[0].name, 4, 0, 0.4, 30),
         "b": row(ARMS[0].name, 4, 1, 0.6, 30),

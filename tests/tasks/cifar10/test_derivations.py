@@ -9,7 +9,12 @@ import pytest
 from fewshot_core.errors import ConstraintError, RecipeError
 from fewshot_core.paths import UniformPaths
 from fewshot_core.pipeline.derive import derive
-from fewshot_core.pipeline.relaxation import REACH, ControllerPaths, Relaxation
+from fewshot_core.pipeline.relaxation import (
+    CONTROLLER_REACH,
+    REACH,
+    ControllerPaths,
+    Relaxation,
+)
 from fewshot_core.pipeline.search import start
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.testing.derivations import DerivationSuite, opened
@@ -95,13 +100,11 @@ def test_what_trains_the_weights(tmp_path: Path) -> None:
         (["strategy=darts", "supernet.epochs=2"], 0.1),
         (["strategy=setn", "supernet.epochs=200"], REACH / 625),
         (["strategy=pcdarts", "supernet.epochs=200"], REACH / (736 - 221)),
-        (["strategy=enas", "supernet.epochs=200"], REACH / 625 / 8),
+        (["strategy=enas", "supernet.epochs=200"], CONTROLLER_REACH / 625),
         (["strategy=enas", "supernet.epochs=200", "preferences.lr=0.003"], 0.003),
     ],
 )
-def test_preferences_move_as_far_in_a_short_training(
-    words: list[str], lr: float, tmp_path: Path
-) -> None:
+def test_a_short_training_takes_longer_steps(words: list[str], lr: float, tmp_path: Path) -> None:
     with opened([*BASE, "split=none", *words], tmp_path / "run") as session:
         relaxation = Relaxation(session, session.root)
         assert relaxation.step_size == pytest.approx(lr)
