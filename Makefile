@@ -33,6 +33,7 @@ bench-quick: $(VENV)/.installed
 	$(BIN)/python benchmarks/strategies.py --quick
 	$(BIN)/python benchmarks/autogan.py --quick
 	$(BIN)/python benchmarks/differentiable.py --quick
+	$(BIN)/python benchmarks/mobile.py --quick
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -12,7 +12,7 @@ import torch
 
 from fewshot_core.errors import RunFolderError
 from fewshot_core.export.card import model_card
-from fewshot_core.export.onnx import write_onnx
+from fewshot_core.export.onnx import onnx_latency, write_onnx
 from fewshot_core.export.package import check_timm_folder, write_timm_folder
 from fewshot_core.pipeline.retrain import (
     LABELS,
@@ -139,5 +139,6 @@ def _fill(
             seeds=f"These weights are of seed {result['seed']}, the first of {count}; the table "
             "gives mean and standard deviation over the seeds.",
             differences=differences,
+            latency=onnx_latency(folder / "model.onnx", images[:1]),
         ),
     )

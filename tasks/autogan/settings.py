@@ -152,6 +152,8 @@ def require_settings(recipe: Recipe) -> None:
         for name in names
         if getattr(getattr(recipe, section), name) < 1
     ]
+    if not recipe.data.memory:
+        problems.append("data.memory=false: generators are measured against images in memory")
     for name in ("beta1", "beta2", "ema"):
         if not 0 <= getattr(gan, name) < 1:
             problems.append(f"gan.{name}={getattr(gan, name)} must be at least 0 and below 1")

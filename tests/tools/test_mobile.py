@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,17 @@ with torch.no_grad():
 difference = float(abs(logits - numpy.asarray(others)).max())
 print(json.dumps([list(size), list(logits.shape), difference, type(model).__name__]))
 """
+
+
+def test_the_card_says_what_the_network_costs(run: Path) -> None:
+    card = (run / "export" / "README.md").read_text()
+    found = json.loads((run / "retrain.json").read_text())["results"][0]
+    for figure in ("flops", "fvcore_flops", "params"):
+        assert f"{found[figure]:,}" in card
+    latency = re.search(r"onnxruntime on the CPU named below \| ([0-9.]+) ms", card)
+    assert latency
+    assert float(latency[1]) > 0
+    assert f"    {found['genotype']}" in card
 
 
 def test_timm_alone_loads_the_export(run: Path) -> None:
