@@ -32,6 +32,7 @@ bench-quick: $(VENV)/.installed
 	$(BIN)/python benchmarks/ranking.py --quick
 	$(BIN)/python benchmarks/strategies.py --quick
 	$(BIN)/python benchmarks/autogan.py --quick
+	$(BIN)/python benchmarks/differentiable.py --quick
 	$(BIN)/python benchmarks/mobile.py --quick
 
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -17,6 +17,9 @@ from fewshot_core.search import sample_feasible
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 
+DERIVED = "derived.json"
+"""The file of a run folder with what every region prefers and names."""
+
 SHARES = 1_000
 """Draws of a controller that tell how likely its options are."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from fewshot_core.differentiable.named import named, probabilities
+from fewshot_core.differentiable.named import DERIVED, named, probabilities
 from fewshot_core.differentiable.relaxed import RelaxedSupernet
 from fewshot_core.errors import ConstraintError, RecipeError
 from fewshot_core.pipeline.relaxation import Relaxation
@@ -14,9 +14,6 @@ from fewshot_core.region import Region
 from fewshot_core.runs.files import write_json
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
-
-DERIVED = "derived.json"
-"""The file of a run folder with what every region prefers and names."""
 
 DRAWING = ("enas", "setn")
 """Strategies that name ``preferences.samples`` architectures of a region, and not just one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from dataclasses import replace
 from functools import cached_property
@@ -33,9 +32,16 @@ from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.training import Stage, steps_for, train
 
-REACH = 6.0
-"""How far Adam can move a preference: step size times steps. DARTS takes 50 epochs of 390 steps
-with 3e-4 (Liu et al., appendix A.1), which is 5.9."""
+REACH = 20.0
+"""How far Adam can move a preference: step size times steps.
+
+DARTS takes 50 epochs of 390 steps with 3e-4 (Liu et al., appendix A.1), which is 5.9. In a tenth of
+the steps gradients agree less, and with 6 hardly anything is preferred; docs/strategies.md has what
+was looked at, and no true accuracy was."""
+
+CONTROLLER_REACH = 0.7
+"""The same for the weights of a controller, which act on a choice together: 2,000 steps with the
+3.5e-4 of Pham et al. With three times as much every choice was as good as made at the end."""
 
 LARGEST_STEP = 0.1
 
@@ -70,10 +76,8 @@ class Relaxation:
         """Of Adam on the preferences: ``preferences.lr``, or what suits the length."""
         if self.settings.lr is not None:
             return self.settings.lr
-        reach = REACH / max(1, self.steps - self.first)
-        if self.method == "enas":  # what a choice of the controller depends on moves together
-            reach /= math.sqrt(self.settings.hidden)
-        return min(LARGEST_STEP, reach)
+        reach = CONTROLLER_REACH if self.method == "enas" else REACH
+        return min(LARGEST_STEP, reach / max(1, self.steps - self.first))
 
     def new(self, parent: RelaxedSupernet | None = None) -> tuple[RelaxedSupernet, dict[str, Any]]:
         """Fresh preferences, and weights that start from the parent's; notes on them."""

@@ -21,6 +21,9 @@ from fewshot_core.report.page import Page, Picture
 from fewshot_core.report.words import score_name, uses_validation, with_unit
 from fewshot_core.runs.files import read_json, write_text
 
+FURTHER = ("is", "fid_train", "kid", "precision", "recall")
+"""Metrics that stand beside the one that retrained models are compared by."""
+
 Pictures = Callable[[Session], Iterable[tuple[str, str, Figure]]]
 
 
@@ -54,7 +57,7 @@ def write_report(session: Session) -> Path:
     run = session.folder.path
     results = _results(session)
     metric = str(results["metric"]) if results is not None else session.task.metric
-    facts = read_facts(run, _retrained(results, metric))
+    facts = read_facts(run, _retrained(session, results, metric))
     if not facts.trials and not facts.retrained:
         raise RunFolderError(
             f"{run} holds nothing to report on: no finished search and no retrained network",
@@ -152,9 +155,10 @@ def _results(session: Session) -> dict[str, Any] | None:
     return results
 
 
-def _retrained(results: Mapping[str, Any] | None, metric: str) -> list[Retrained]:
+def _retrained(session: Session, results: Mapping[str, Any] | None, metric: str) -> list[Retrained]:
     if results is None:
         return []
+    others = _others(session, results["results"], metric)
     return [
         Retrained(
             row["label"],
@@ -164,9 +168,25 @@ def _retrained(results: Mapping[str, Any] | None, metric: str) -> list[Retrained
             row["params"],
             row["flops"],
             row["genotype"],
+            {text: spreads[row["label"]] for text, spreads in others.items()},
         )
         for row in summarise(results["results"], metric)
     ]
+
+
+def _others(
+    session: Session, results: list[dict[str, Any]], metric: str
+) -> dict[str, dict[str, str]]:
+    """Further metrics by their text, then spreads by label; none of a task that names none."""
+    if not hasattr(session.task, "metric_text"):
+        return {}
+    scores = [s for s in results[0]["test"] if s != metric and s in FURTHER]
+    return {
+        metric_text(session.task, session.recipe, score, "test"): {
+            row["label"]: format_spread(row["values"]) for row in summarise(results, score)
+        }
+        for score in scores
+    }
 
 
 def _drawing(session: Session, facts: RunFacts) -> Picture | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from fewshot_core.budget import SPLITTING, read_splitting
 from fewshot_core.csv_text import check_width, content_of, decoded, records_of
+from fewshot_core.differentiable.named import DERIVED
 from fewshot_core.errors import DataError, RunFolderError
 from fewshot_core.metrics import goodness
 from fewshot_core.ranking import RankFigures, bootstrap_tau
@@ -88,6 +89,19 @@ class RegionFacts:
 
 
 @dataclass(frozen=True)
+class DerivedFacts:
+    """What a region prefers: by decision, the probability of every option.
+
+    Attributes:
+        named: Number of architectures that it named.
+    """
+
+    region: str
+    named: int
+    preferences: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
 class RankingFacts:
     """ranking.json; ``clouds`` has (scores, true values) per score file, if still readable."""
 
@@ -99,7 +113,11 @@ class RankingFacts:
 
 @dataclass(frozen=True)
 class Retrained:
-    """The trainings of one label: a test value for every seed."""
+    """The trainings of one label: a test value for every seed.
+
+    Attributes:
+        others: Further metrics in words, with their means and spreads.
+    """
 
     label: str
     name: str
@@ -108,6 +126,7 @@ class Retrained:
     params: int
     flops: int
     genotype: str
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -124,6 +143,7 @@ class RunFacts:
     found: Mapping[str, Any] | None = None
     audit: AuditFacts | None = None
     regions: list[RegionFacts] = field(default_factory=list)
+    derived: list[DerivedFacts] = field(default_factory=list)
     splitting: str = ""  # the decision of split.when in words; empty: nothing was decided
     ranking: RankingFacts | None = None
     retrained: list[Retrained] = field(default_factory=list)
@@ -156,6 +176,7 @@ def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
         found=found,
         audit=_audit(run, found),
         regions=_regions(run),
+        derived=_derived(run),
         splitting=read_splitting(run).sentence if (run / SPLITTING).exists() else "",
         ranking=_ranking(run),
         retrained=retrained or [],
@@ -276,6 +297,24 @@ def _regions(run: Path) -> list[RegionFacts]:
     except (KeyError, TypeError) as error:
         raise RunFolderError(f"{run / 'regions.json'} is damaged", found=repr(error)) from None
     return found
+
+
+def _derived(run: Path) -> list[DerivedFacts]:
+    path = run / DERIVED
+    try:
+        return [
+            DerivedFacts(
+                row["region"],
+                len(row["architectures"]),
+                {
+                    name: {option: float(p) for option, p in options.items()}
+                    for name, options in row["preferences"].items()
+                },
+            )
+            for row in _optional(path) or []
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RunFolderError(f"{path} is damaged", found=repr(error)) from None
 
 
 def _ranking(run: Path) -> RankingFacts | None:

@@ -32,6 +32,7 @@ def render(page: Page) -> str:
         _pictures(page),
         _ranking(page),
         _regions(page),
+        _preferences(page),
         _top_trials(page),
         _front(page),
         _data(page),
@@ -121,7 +122,17 @@ def _results(page: Page) -> str:
             "FLOPs are multiply-adds of convolutions and linear layers for one image."
             f"{resolution}{test}",
         ),
+        _others(page),
     )
+
+
+def _others(page: Page) -> str:
+    rows = page.facts.retrained
+    names = list(rows[0].others)
+    if not names:
+        return ""
+    cells = [(row.name, *(row.others[name] for name in names)) for row in rows]
+    return table(["architecture", *(f"test {name}" for name in names)], cells)
 
 
 def _drawing(page: Page) -> str:
@@ -190,6 +201,29 @@ def _region(region: RegionFacts) -> list[Cell]:
         tensors,
         f"{last_loss(state):.3f}",
     ]
+
+
+def _preferences(page: Page) -> str:
+    """What the regions of a differentiable strategy have come to prefer."""
+    derived = page.facts.derived
+    if not derived:
+        return ""
+    decisions = list(derived[0].preferences)
+    return _section(
+        "Preferences",
+        table(
+            ["region", *decisions],
+            [[row.region, *(_likeliest(row.preferences[d]) for d in decisions)] for row in derived],
+            code=[0],
+            caption="The likeliest option of every decision and its probability. The others, and "
+            "the architectures that each region named, are in derived.json.",
+        ),
+    )
+
+
+def _likeliest(options: Mapping[str, float]) -> str:
+    option = max(options, key=options.__getitem__)
+    return f"{option} {options[option]:.2f}"
 
 
 def _top_trials(page: Page) -> str:

@@ -81,6 +81,11 @@ def uses_validation(recipe: Recipe) -> bool:
     return recipe.evaluator.name in ("inherited", "standalone")
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 region``, ``1,200 regions``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def images(facts: RunFacts, part: str) -> str:
     """``287``, or nothing where data.json does not say."""
     count = facts.data.get(part)
@@ -94,9 +99,18 @@ def summary(recipe: Recipe, facts: RunFacts, metric: str) -> list[str]:
         costs = facts.found["costs"]
         distinct = len({trial.id for trial in facts.trials})
         partial = f" and {facts.partial:,} with a part of the budget" if facts.partial else ""
-        sentences.append(
+        searched = (
             f"In {len(facts.trials):,} trials ({distinct:,} different architectures){partial} the "
-            f"search found a network with {costs['connected_params']:,.0f} parameters and "
+            "search found"
+        )
+        naming = [region.named for region in facts.derived if region.named]
+        if naming:
+            searched = (
+                f"By their preferences, {counted(len(naming), 'region')} named "
+                f"{counted(sum(naming), 'architecture')}. The one with the best score is"
+            )
+        sentences.append(
+            f"{searched} a network with {costs['connected_params']:,.0f} parameters and "
             f"{costs['connected_flops']:,.0f} FLOPs; its score is {facts.found['score']:.4g} "
             f"({score_meaning(recipe, facts)})."
         )

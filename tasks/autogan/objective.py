@@ -78,7 +78,9 @@ class GanObjective:
                 self.pair.update_average(step // self.rules.critic_steps)
         logged = {"loss": loss, "generator loss": self._generator_loss}
         if isinstance(self.pair, AdversarialSupernet):
-            self.collapse.note(loss, self._generator_loss if generates else None)
+            # All processes have to come to the same conclusion.
+            losses = self.accelerator.reduce(torch.stack([loss, self._generator_loss]), "mean")
+            self.collapse.note(losses[0], losses[1] if generates else None)
             if self.collapse.happened(step):
                 self._begin_anew(step)
         return logged

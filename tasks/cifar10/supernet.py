@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
@@ -111,14 +112,19 @@ class SharedCell(nn.Module):
 
     def mixed(self, x: Tensor, weights: Mapping[tuple[int, int], MixedEdge]) -> Tensor:
         """The cell with every operation of every edge, weighted; edges in the order of targets."""
-        nodes = [x]
+        nodes, parts = [x], [self._part(x)]
         known: dict[tuple[int, str], Tensor] = {}
-        for (target, source), mixed in weights.items():
-            total = self._mix((target, source), nodes[source], mixed, known)
-            if target == len(nodes):
-                nodes.append(total)
-            else:
-                nodes[target] = nodes[target] + total
+        for _, edges in groupby(weights.items(), lambda item: item[0][0]):
+            mixes, past = [], []
+            for edge, mixed in edges:
+                mixes += self._mix(edge, parts[edge[1]], mixed, known)
+                if self.partial > 1:
+                    # A part of every option, so they get the weight of all together: 1, or the
+                    # edge's share where edges are normalised (Xu et al., equation 3).
+                    past.append(mixed.total * nodes[edge[1]][:, parts[0].shape[1] :])
+            total = _sum(mixes) if mixes else torch.zeros_like(parts[0])
+            nodes.append(self._joined(total, _sum(past)) if past else total)
+            parts.append(self._part(nodes[-1]))
         return nodes[-1]
 
     def _mix(
@@ -127,38 +133,40 @@ class SharedCell(nn.Module):
         x: Tensor,
         mixed: MixedEdge,
         known: dict[tuple[int, str], Tensor],
-    ) -> Tensor:
+    ) -> Iterator[Tensor]:
         """``known``: what operations without weights made of a node, which all its edges share."""
         operations: Any = self.edges[edge_key(*edge)]
-        part = x[:, : x.shape[1] // self.partial]
-        outputs = []
         for name, weight in mixed.options.items():
             place = (edge[1], name)
-            output = known[place] if place in known else operations[name](part)
+            output = known[place] if place in known else operations[name](x)
             if next(operations[name].parameters(), None) is None:
                 known[place] = output
-            outputs.append(weight * output)
-        total: Tensor = sum(outputs) if outputs else torch.zeros_like(part)  # type: ignore[assignment]
-        return self._joined(total, x, mixed.total)
+            yield weight * output
 
-    def _joined(self, part: Tensor, x: Tensor, weight: Tensor | None = None) -> Tensor:
-        """The channels that went past the operation, shuffled in (Xu et al., section 3.2).
-
-        In a mixture they are part of every option, and get the ``weight`` of all together: 1, or
-        the edge's share where edges are normalised (their equation 3).
-        """
+    def _part(self, x: Tensor) -> Tensor:
+        """The channels that operations see, one of ``partial``."""
         if self.partial == 1:
-            return part
-        past = x[:, part.shape[1] :]
-        whole = torch.cat([part, past if weight is None else weight * past], dim=1)
-        batch, channels, height, width = whole.shape
-        groups = whole.view(batch, self.partial, channels // self.partial, height, width)
-        return groups.transpose(1, 2).reshape(batch, channels, height, width)
+            return x
+        part = x[:, : x.shape[1] // self.partial]
+        like = x.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if like else torch.contiguous_format
+        return part.contiguous(memory_format=layout)
+
+    def _joined(self, part: Tensor, past: Tensor) -> Tensor:
+        """With the channels that went past the operation, shuffled (Xu et al., section 3.2)."""
+        return torch.channel_shuffle(torch.cat([part, past], dim=1), self.partial)
 
     def _operate(self, edge: Edge, x: Tensor) -> Tensor:
         target, source, operation = edge
         apply: Any = self.edges[edge_key(target, source)]
-        return self._joined(apply[operation](x[:, : x.shape[1] // self.partial]), x)
+        part = self._part(x)
+        output: Tensor = apply[operation](part)
+        return output if self.partial == 1 else self._joined(output, x[:, part.shape[1] :])
+
+
+def _sum(tensors: list[Tensor]) -> Tensor:
+    first, *others = tensors
+    return sum(others, start=first)
 
 
 class CellSupernet(Supernet):

@@ -120,6 +120,31 @@ def test_the_front_of_a_search_for_one(make_run: MakeRun) -> None:
     assert section.count("<tr") == 1 + len(front)
 
 
+def test_what_regions_prefer(make_run: MakeRun) -> None:
+    session = make_run(["search"], strategy=StrategySettings("setn"))
+    assert "Preferences" not in Reader(write_report(session).read_text()).headings
+    path = session.folder.file("derived.json")
+    rows = [
+        {"region": name, "preferences": {"op": {"a": p, "b": 1 - p}}, "architectures": cells}
+        for name, p, cells in (
+            ("left", 0.75, ["x", "y"]),
+            ("right", 0.1, []),
+            ("third", 0.5, ["z"]),
+        )
+    ]
+    write_json(path, rows)
+    text = write_report(session).read_text()
+    # A region that named nothing has no part in it.
+    assert "By their preferences, 2 regions named 3 architectures. The one with the best" in text
+    section = text.partition("<h2>Preferences")[2].partition("</section>")[0]
+    assert "a 0.75" in section
+    assert "b 0.90" in section
+
+    path.write_text('[{"region": "left"}]')
+    with pytest.raises(RunFolderError, match=r"derived\.json is damaged"):
+        read_facts(session.folder.path)
+
+
 def test_scores_with_a_part_of_the_budget_stand_apart(make_run: MakeRun) -> None:
     """They say something else, so they are in no picture, table or count of trials."""
     session = make_run(["search"])

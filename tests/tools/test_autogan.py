@@ -103,7 +103,9 @@ def test_the_one_shot_choice_is_the_best_by_the_parents_scores(finished: Path) -
 def test_report(finished: Path) -> None:
     text = (finished / "report.html").read_text()
     assert "FID (classifier, 80 images)" in text
-    assert "negative validation FID (classifier, 60 images)" in text
+    assert "negative validation FID" in text
+    assert "FID (classifier, 60 images) with its sign turned" in text
+    assert "test IS (classifier, 80 images)" in text
     assert "accuracy" not in text
     for name in ("samples", "progress", "distance", "results", "search", "training"):
         with Image.open(finished / "pictures" / f"{name}.png") as image:
@@ -145,6 +147,17 @@ def test_the_exported_generator_is_the_average(finished: Path) -> None:
     assert set(exported) == {n.removeprefix("average.") for n in kept if n.startswith("average.")}
     for name, tensor in exported.items():
         assert torch.equal(tensor, kept[f"average.{name}"])
+
+
+def test_rank(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    trials = table(finished / "trials.csv")
+    lines = [f'"{row["architecture"]}",{place}' for place, row in enumerate(trials)]
+    (tmp_path / "truth.csv").write_text("\n".join(["architecture,quality", *lines]) + "\n")
+    succeed("rank", ["run=run", "truth=truth.csv", "column=quality"], tmp_path)
+    predictors = read(tmp_path / "run" / "ranking.json")["predictors"]
+    assert {f"{name}, by {kind}" for name in ("one-shot", "few-shot, 3 regions")
+            for kind in ("is", "fid", "reward")} <= set(predictors)  # fmt: skip
 
 
 def kill_when(tool: str, words: list[str], folder: Path, pattern: str) -> bool:

@@ -91,6 +91,18 @@ SETTINGS: dict[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
         ("none.csv does not exist", "to mend it"),
     ),
     "storage": ({"search.storage": "nosuchdb://x"}, ("nosuchdb://x", "search.storage")),
+    "preferences": (
+        {"preferences.order": 3, "preferences.share": 1, "preferences.lr": 0},
+        ("preferences.order=3 must be 1 or 2", "preferences.share=1", "preferences.lr=0"),
+    ),
+    "preferences.partial": (
+        {"strategy": "pcdarts", "preferences.partial": 3},
+        ("4 channels cannot be divided by preferences.partial=3", "multiple of 3"),
+    ),
+    "preferences and evaluator": (
+        {"strategy": "enas", "evaluator": "naswot"},
+        ("strategy.name=enas needs evaluator.name=inherited, not naswot",),
+    ),
 }
 
 

@@ -1,0 +1,221 @@
+"""The study of differentiable strategies: equal budgets, a truth that chooses nothing, tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import differentiable
+import pytest
+from differentiable import FULL, NETWORK, QUICK, STAGES, Study
+from differentiable_arms import ARMS, SHOTS, Arm
+from differentiable_jobs import DerivingPlan, Job, baselines, run_job
+from differentiable_show import LOOKS, markdown, plot, summary
+from jobs import COLUMNS, SMALL_IMAGES, Images, is_done, merge_row
+
+from fewshot_core.pipeline.relaxation import Relaxation
+from fewshot_core.recipe.check import DIFFERENTIABLE
+from fewshot_core.recipe.load import load_recipe
+from fewshot_core.recipe.schema import Recipe
+from tasks.cifar10.task import TASK
+
+IMAGES = 45_000
+SPACE = TASK.space(load_recipe(["recipe=nasbench201"]).recipe)
+
+
+def plan(study: Study, folder: Path) -> DerivingPlan:
+    return DerivingPlan(
+        folder / "table.csv",
+        (*SMALL_IMAGES, *study.words),
+        ("data.root=train.tar",),
+        folder,
+        study.epochs,
+        study.scored,
+    )
+
+
+class Paper:
+    """What :class:`Relaxation` looks at to count steps."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.search_data = self
+        self.train = range(IMAGES)
+
+    def settings_of(self, region: Any) -> Any:
+        return self.recipe.regions if region.id == "region" else self.recipe.supernet
+
+
+class Named:
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+
+def images_of(recipe: Recipe, region: str) -> int:
+    """Images that one training shows, both batches counted."""
+    settings = recipe.regions if region == "region" else recipe.supernet
+    if recipe.strategy.name not in DIFFERENTIABLE:
+        return round(settings.epochs * IMAGES)
+    training = Relaxation(Paper(recipe), Named(region))  # type: ignore[arg-type]
+    return settings.batch_size * (2 * training.steps - training.first)
+
+
+@pytest.mark.parametrize("arm", ARMS, ids=lambda arm: f"{arm.method.name}, {arm.shots}")
+def test_every_arm_sees_the_same_images_and_scores_as_many_cells(arm: Arm, tmp_path: Path) -> None:
+    made = plan(FULL, tmp_path)
+    recipe = load_recipe([*Job(arm, 0).words(made), *made.places]).recipe
+    regions = SHOTS[arm.shots].regions
+    total = regions * images_of(recipe, "region") if regions else 0
+    if not regions or recipe.regions.inherit:
+        total += images_of(recipe, "parent")
+    assert total == pytest.approx(FULL.epochs * IMAGES, rel=0.01)
+    if arm.method.scores_many:
+        few = recipe.preferences.samples * max(1, regions)
+        random = recipe.strategy.name == "random"
+        assert (recipe.search.trials if random else few) == FULL.scored
+
+
+def test_jobs_have_names_of_their_own() -> None:
+    jobs = [Job(arm, seed) for arm in ARMS for seed in (0, 1)]
+    assert len({job.key for job in jobs}) == len({job.slug for job in jobs}) == len(jobs)
+    assert set(LOOKS) == set(SHOTS)
+    assert {arm.method.stage for arm in ARMS} == set(STAGES)
+
+
+def test_all_four_are_there_in_the_first_stage(tmp_path: Path) -> None:
+    for study in (FULL, QUICK):
+        made = plan(study, tmp_path)
+        tasks = differentiable._tasks(STAGES[:1], study, made)
+        found = {load_recipe([*t.recipe, *made.places]).recipe.strategy.name for t in tasks}
+        assert found == {*DIFFERENTIABLE, "random"}
+        assert len(tasks) == 5 * len(SHOTS) * study.seeds
+
+
+# -- a job -----------------------------------------------------------------------------------------
+
+
+def table(path: Path, sign: int) -> Path:
+    """A made-up truth for every cell."""
+    cells = enumerate(SPACE.genotype(a) for a in SPACE.enumerate())
+    lines = [f"{cell},{50 + sign * n / 1000:.3f},{n / 1000:.3f}" for n, cell in cells]
+    path.write_text("arch,cifar10,cifar100\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def digits(folder: Path, sign: int = 1) -> DerivingPlan:
+    words = ("recipe=digits", *NETWORK, "data.limit=120", "evaluator.recalibrate=32")
+    folder.mkdir()
+    return DerivingPlan(table(folder / "table.csv", sign), words, (), folder / "work", 1, 10)
+
+
+def arm(method: str, shots: str) -> Arm:
+    return next(a for a in ARMS if (a.method.name, a.shots) == (method, shots))
+
+
+def test_the_truth_is_looked_up_and_chooses_nothing(tmp_path: Path) -> None:
+    job = Job(arm("SETN", "few-shot"), 3)
+    one, other = (
+        run_job(job, digits(tmp_path / name, sign), Images())
+        for name, sign in (("one", 1), ("other", -1))
+    )
+    for row in (one, other):
+        assert len(row["regions"]) == 5
+        best = max((r["best"] for r in row["regions"]), key=lambda cell: cell["score"])
+        assert row["found"] == best
+        assert all(r["cells"] <= 2 for r in row["regions"])
+        # Each region shows 20 images, and a step is 128.
+        assert row["images"] == 5 * 128
+        assert 0.2 < row["peak"] < 1
+    assert one["found"]["cell"] == other["found"]["cell"]
+    assert one["found"]["truth"]["cifar10"] - 50 == 50 - other["found"]["truth"]["cifar10"]
+    choices = SPACE.parse(one["found"]["cell"]).choices
+    assert one["found"]["skips"] == choices.count("skip_connect")
+    assert one["found"]["nones"] == choices.count("none")
+
+
+def test_a_row_is_made_once_for_its_settings(tmp_path: Path) -> None:
+    made, rows = digits(tmp_path / "one"), tmp_path / "rows.json"
+    job = Job(arm("random search", "one-shot"), 0)
+    row = run_job(job, made, Images())
+    assert row["peak"] is None
+    assert [r["cells"] for r in row["regions"]] == [10]
+    merge_row(rows, job.key, row)
+    assert is_done(differentiable.Task(job.key, job.slug, job.words(made), dict), rows)
+    longer = DerivingPlan(made.table, made.words, (), made.work, 2, 10)
+    assert not is_done(differentiable.Task(job.key, job.slug, job.words(longer), dict), rows)
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+def cell(truth: float, skips: int = 1) -> dict[str, Any]:
+    return {
+        "cell": "|none~0|",
+        "score": -1.0,
+        "truth": dict.fromkeys(COLUMNS, truth),
+        "skips": skips,
+        "nones": 0,
+        "params": 30_000,
+    }
+
+
+def row(shots: str, seed: int, truths: list[float], method: str = "DARTS") -> dict[str, Any]:
+    """The first region is the one that was chosen."""
+    return {
+        "method": method,
+        "shots": shots,
+        "seed": seed,
+        "images": 270_000,
+        "training_seconds": 10,
+        "peak": 0.3,
+        "found": cell(truths[0]),
+        "regions": [{"region": str(n), "best": cell(t)} for n, t in enumerate(truths)],
+    }
+
+
+def test_tables_and_plot(tmp_path: Path) -> None:
+    made = digits(tmp_path / "one")
+    rows = {
+        "b": row("few-shot", 1, [70.0, 90.0]),
+        "a": row("few-shot", 0, [80.0, 60.0]),
+        "c": row("one-shot", 0, [50.0]),
+        "d": row("one-shot", 0, [40.0], "random search"),
+    }
+    figures = summary(rows, baselines(made), made)
+    assert [(arm["method"], arm["shots"]) for arm in figures["arms"]] == [
+        ("DARTS", "one-shot"),
+        ("DARTS", "few-shot"),
+        ("random search", "one-shot"),
+    ]
+    few = figures["arms"][1]
+    assert few["seeds"] == [0, 1]
+    assert few["truth"]["cifar10"] == [80.0, 70.0]
+    assert few["regions_mean"]["cifar10"] == [70.0, 80.0]
+    assert few["regions_best"]["cifar10"] == [80.0, 90.0]
+    text = markdown(figures)
+    assert "| DARTS, few-shot | 270,000 | 2 | 75.00 ± 7.07 | 75.00 ± 7.07 | 1.0 ± 0.0 |" in text
+    assert "| DARTS, few-shot | 2 | 75.00 ± 7.07 | 75.00 ± 7.07 | 85.00 ± 7.07 |" in text
+    assert "| DARTS, one-shot | 1 |" not in text  # one region: nothing was chosen
+    assert len(plot(figures).axes[0].collections) == 3
+
+
+def test_baselines_are_those_of_the_table(tmp_path: Path) -> None:
+    made = digits(tmp_path / "one")
+    found = baselines(made)
+    values = made.truth["cifar10"]
+    largest = found["cells"]["largest cell"]
+    assert set(SPACE.parse(largest).choices) == {"nor_conv_3x3"}
+    assert found["cifar10"]["largest cell"] == values[largest]
+    assert found["cifar10"]["random cell"][0] == pytest.approx(sum(values.values()) / 15_625)
+    assert found["cifar10"]["best cell"] == max(values.values())
+
+
+def test_the_quick_run_skips_without_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["differentiable.py", "--data", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", [*words, "--quick"])
+    assert differentiable.main() == 0
+    assert "skipped: " in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", words)
+    assert differentiable.main() == 2
