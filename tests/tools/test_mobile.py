@@ -102,7 +102,7 @@ def test_the_card_says_what_the_network_costs(run: Path) -> None:
     found = json.loads((run / "retrain.json").read_text())["results"][0]
     for figure in ("flops", "fvcore_flops", "params"):
         assert f"{found[figure]:,}" in card
-    latency = re.search(r"onnxruntime on the CPU named below \| ([0-9.]+) ms", card)
+    latency = re.search(r"onnxruntime on the CPU that exported it \| ([0-9.]+) ms", card)
     assert latency
     assert float(latency[1]) > 0
     assert f"    {found['genotype']}" in card
