@@ -31,7 +31,9 @@ bench-quick: $(VENV)/.installed
 	$(BIN)/python benchmarks/speed.py --quick
 	$(BIN)/python benchmarks/ranking.py --quick
 	$(BIN)/python benchmarks/strategies.py --quick
+	$(BIN)/python benchmarks/autogan.py --quick
 	$(BIN)/python benchmarks/differentiable.py --quick
+	$(BIN)/python benchmarks/mobile.py --quick
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -8,8 +8,9 @@ DATA holds `cifar10/train.tar` and `nasbench201/accuracies.csv`. Supernets are t
 the training images and scored on the rest of them; the test images are not read. Every arm is done
 at three budgets with three seeds and ranked on a fixed random part of the table (stage `arms`); the
 best one-shot and the best few-shot arm again at a long budget, ranked on the whole table (stage
-`long`). Jobs are shared among worker processes, and each adds a row to the results when it is done:
-stop it at any time, and start it again.
+`long`). Training-free proxies are ranked on both (stage `proxies`).
+Jobs are shared among worker processes, and each adds a row to the results when it is done: stop it
+at any time, and start it again.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from record import RESULTS, write_results
 
 from fewshot_core.pipeline.rank import Truth
 
-STAGES = ("arms", "long")
+STAGES = ("proxies", "arms", "long")
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ def _run(options: argparse.Namespace, study: Study, plan: RankingPlan, rows: Pat
 def _work(stages: Sequence[str], study: Study, plan: RankingPlan, rows: Path) -> None:
     """Take one job after the other until none is left that nobody else is at."""
     images = Images()
+    if "proxies" in stages:
+        take(_proxy_tasks(study, plan, images), plan.work, rows)
     if "arms" in stages:
         take(_arm_tasks(study, plan, images), plan.work, rows)
     if "long" in stages:
@@ -126,12 +129,13 @@ def _work(stages: Sequence[str], study: Study, plan: RankingPlan, rows: Path) ->
 
 
 def _arm_tasks(study: Study, plan: RankingPlan, images: Images) -> list[Task]:
-    tasks = []
-    for seed in range(study.seeds):
-        for epochs in study.epochs:
-            tasks += [_task(Job(arm, seed, epochs), plan, images) for arm in ARMS]
-        tasks += [_proxy_task(name, seed, False, plan, images) for name in PROXIES]
-    return tasks
+    # All seeds of a cheap budget first: its spread is known before the next budget begins.
+    return [
+        _task(Job(arm, seed, epochs), plan, images)
+        for epochs in study.epochs
+        for seed in range(study.seeds)
+        for arm in ARMS
+    ]
 
 
 def _long_tasks(
@@ -142,13 +146,10 @@ def _long_tasks(
         print("stage long: the arms are not done, so it is not known yet which are the best")
         return []
     return [
-        *(
-            _task(Job(arm, seed, epochs, every=True), plan, images)
-            for epochs in study.long_epochs
-            for seed in range(study.long_seeds)
-            for arm in (few, one)
-        ),
-        *(_proxy_task(name, 0, True, plan, images) for name in PROXIES),
+        _task(Job(arm, seed, epochs, every=True), plan, images)
+        for epochs in study.long_epochs
+        for seed in range(study.long_seeds)
+        for arm in (few, one)
     ]
 
 
@@ -166,8 +167,14 @@ def _task(job: Job, plan: RankingPlan, images: Images) -> Task:
     return Task(job.key, job.slug, job.words(plan), partial(run_job, job, plan, images))
 
 
-def _proxy_task(name: str, seed: int, every: bool, plan: RankingPlan, images: Images) -> Task:
-    proxy = Proxy(name, seed, every)
+def _proxy_tasks(study: Study, plan: RankingPlan, images: Images) -> list[Task]:
+    """On the rows for short jobs with every seed, on those for long ones with the first."""
+    asked = [Proxy(name, seed, False) for seed in range(study.seeds) for name in PROXIES]
+    asked += [Proxy(name, 0, True) for name in PROXIES]
+    return [_proxy_task(proxy, plan, images) for proxy in asked]
+
+
+def _proxy_task(proxy: Proxy, plan: RankingPlan, images: Images) -> Task:
     return Task(proxy.key, proxy.slug, proxy.words(plan), partial(run_proxy, proxy, plan, images))
 
 

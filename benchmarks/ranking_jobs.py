@@ -1,6 +1,6 @@
 """The jobs of the ranking study: train an arm, score it, rank it.
 
-All of it is resumed, but for the scores of a training-free proxy, which take minutes.
+All of it is resumed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.scores import read_table
+from fewshot_core.scores import ScoreLog, read_table
 from fewshot_core.space import Architecture
 
 FIGURES = ("tau", "tau_distinct", "iso_cost_tau", "spearman", "tau_top10", "best_true", "best_ties")
@@ -164,16 +164,20 @@ def run_proxy(proxy: Proxy, plan: RankingPlan, images: Images) -> dict[str, Any]
     evaluator = session.evaluator()
     truths = {column: plan.truth(column, session.costs, proxy.every) for column in COLUMNS}
     architectures = truths[COLUMNS[0]].architectures
-    scores: dict[Architecture, float] = {}
-    with session.console.progress(f"scoring, {proxy.name}", len(architectures)) as tick:
-        for count, architecture in enumerate(architectures):
-            scores[architecture] = evaluator.evaluate(architecture)["score"]
-            tick(count + 1)
+    # Equal networks have one score, so it is kept under the text of their representative.
+    names = {a: session.root.space.genotype(session.root.space.canonical(a)) for a in architectures}
+    distinct = {name: a for a, name in names.items()}
+    with ScoreLog(session.folder.file("scores.csv"), ("architecture", "score")) as log:
+        scores = {row["architecture"]: float(row["score"]) for row in log.rows}
+        title = f"scoring, {proxy.name}"
+        with session.console.progress(title, len(distinct), len(scores)) as tick:
+            for name in [name for name in distinct if name not in scores]:
+                scores[name] = evaluator.evaluate(distinct[name])["score"]
+                log.append([{"architecture": name, "score": scores[name]}])
+                tick(len(scores))
     close(session)
-    figures = {
-        column: {"score": _figures(truth, np.array([scores[a] for a in truth.architectures]))}
-        for column, truth in truths.items()
-    }
+    values = np.array([scores[names[a]] for a in architectures])
+    figures = {column: {"score": _figures(truth, values)} for column, truth in truths.items()}
     return {
         "arm": proxy.name,
         "seed": proxy.seed,
@@ -232,7 +236,7 @@ def _score(
     images = settings.recalibrate if statistics == "recalibrated" else 0
     evaluation = dataclasses.replace(settings, recalibrate=images)
     recipe = dataclasses.replace(session.recipe, evaluator=evaluation)
-    scorer = session.task.scorer(recipe, session.data, "validation", session.accelerator)
+    scorer = session.scorer(recipe, session.data, "validation")
     evaluator = InheritedEvaluator(session.tree, session.load_supernet, scorer)
     path = session.folder.file("scores", f"{statistics}-{len(truth.architectures)}.csv")
     return score_all(evaluator, truth, path, session.console, f"scoring, {statistics}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,10 +15,13 @@ from accelerate import Accelerator
 from timm.optim import create_optimizer_v2, list_optimizers
 from torch import Tensor, nn
 
-from fewshot_core.data import Batch
+from fewshot_core.data import Batch, ImageArray, ImageData, Images
+from fewshot_core.data.stream import calibration_batches, eval_batches
 from fewshot_core.errors import RecipeError, nearest
-from fewshot_core.objective import learning_rate
-from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.objective import Objective, Scorer, learning_rate
+from fewshot_core.recipe.schema import Recipe, RetrainSettings, SupernetSettings, TrainingSettings
+from fewshot_core.retraining import Extras
+from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.supernet import Supernet, recalibrated
 
@@ -39,7 +44,10 @@ class ClassificationObjective:
         self.warmup = round(steps * settings.warmup_epochs / settings.epochs)
         self.accelerator = accelerator
         self.model = model
-        _check_optimizer(settings.optimizer)
+        # In-place distillation (Yu et al., BigNAS, ECCV 2020, section 3.1).
+        paths = settings.paths if isinstance(settings, SupernetSettings) else None
+        self.teaches = paths is not None and paths.policy == "sandwich" and paths.distill
+        check_optimizer(settings.optimizer)
         # Fused and foreach kernels of torch do not help here: a step touches a few small tensors.
         optimizer = create_optimizer_v2(
             accelerator.unwrap_model(model),
@@ -47,8 +55,12 @@ class ClassificationObjective:
             lr=settings.lr,
             weight_decay=settings.weight_decay,
             momentum=settings.momentum,
+            **({} if settings.eps is None else {"eps": settings.eps}),
         )
         self.optimizer = accelerator.prepare_optimizer(optimizer)
+        self.extras = None
+        if isinstance(settings, RetrainSettings):
+            self.extras = Extras(accelerator.unwrap_model(model), settings, accelerator)
 
     def step(
         self, batch: Batch, architectures: Sequence[Architecture | None], step: int
@@ -58,18 +70,25 @@ class ClassificationObjective:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
+        if self.extras is not None:
+            images, targets = self.extras.mixed(batch)
         total = images.new_zeros(())
+        taught: Tensor | None = None
         for index, architecture in enumerate(architectures):
             last = index == len(architectures) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                loss = classification_loss(
-                    self.model,
-                    (images, targets),
-                    architecture,
-                    self.accelerator,
-                    self.settings.label_smoothing,
-                )
+                with self.accelerator.autocast():
+                    logits = call(self.model, images, architecture).float()
+                if self.extras is not None:
+                    loss = self.extras.loss(logits, (images, targets))
+                elif taught is None:
+                    smoothing = self.settings.label_smoothing
+                    loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
+                else:
+                    loss = F.cross_entropy(logits, taught)
                 self.accelerator.backward(loss / len(architectures))
+            if index == 0 and self.teaches:
+                taught = logits.detach().softmax(1)
             total += loss.detach() / len(architectures)
         logged = {"loss": total}
         if self.settings.grad_clip:
@@ -80,13 +99,23 @@ class ClassificationObjective:
             if norm is not None:
                 logged["gradient norm"] = norm
         self.optimizer.step()
+        if self.extras is not None:
+            self.extras.stepped(step)
         return logged
 
+    def finish(self) -> None:
+        """Put averaged weights, if any are kept, into the model."""
+        if self.extras is not None:
+            self.extras.finish()
+
     def state_dict(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict()}
+        extras = {} if self.extras is None else self.extras.state_dict()
+        return {"optimizer": self.optimizer.state_dict(), **extras}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.extras is not None:
+            self.extras.load_state_dict(state)
 
 
 class ClassificationScorer:
@@ -97,12 +126,12 @@ class ClassificationScorer:
     """
 
     def __init__(
-        self, batches: Sequence[Batch], calibration: Sequence[Tensor], accelerator: Accelerator
+        self, batches: Iterable[Batch], calibration: Sequence[Tensor], accelerator: Accelerator
     ) -> None:
         self.batches = batches
         self.calibration = calibration
         self.accelerator = accelerator
-        self._parts: dict[float, Sequence[Batch]] = {1.0: batches}
+        self._parts: dict[float, Iterable[Batch]] = {1.0: batches}
 
     @torch.no_grad()
     def score(
@@ -129,13 +158,13 @@ class ClassificationScorer:
         part = sum(len(targets) for _, targets in self._part(share))
         return (calibration + part) / (calibration + every)
 
-    def _part(self, share: float) -> Sequence[Batch]:
+    def _part(self, share: float) -> Iterable[Batch]:
         """Images at equal distances: they may come class by class."""
         if share not in self._parts:
             images, targets = (torch.cat(parts) for parts in zip(*self.batches, strict=True))
             count = max(1, math.ceil(share * len(targets) - 1e-9))
             index = torch.arange(count, device=targets.device) * len(targets) // count
-            size = len(self.batches[0][1])
+            size = len(next(iter(self.batches))[1])
             pairs = zip(images[index].split(size), targets[index].split(size), strict=True)
             self._parts[share] = list(pairs)
         return self._parts[share]
@@ -163,7 +192,74 @@ def classification_loss(
         return F.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
 
 
-def _check_optimizer(name: str) -> None:
+@dataclass(frozen=True)
+class EvalBatches:
+    """Every image once, made anew each time they are asked for; see :func:`eval_batches`."""
+
+    images: Images
+    batch_size: int
+    mean: Sequence[float]
+    std: Sequence[float]
+    limit: int | None
+    device: torch.device
+
+    def __iter__(self) -> Iterator[Batch]:
+        for x, y in eval_batches(
+            self.images, self.batch_size, self.mean, self.std, limit=self.limit
+        ):
+            yield x.to(self.device), y.to(self.device)
+
+
+class ClassificationTask:
+    """What all tasks share that classify images: objective, loss and scorer."""
+
+    metric = "accuracy"
+
+    def objective(
+        self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
+    ) -> Objective:
+        return ClassificationObjective(model, settings, steps, accelerator)
+
+    def loss(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        architecture: Architecture | None,
+        accelerator: Accelerator,
+    ) -> Tensor:
+        return classification_loss(model, batch, architecture, accelerator)
+
+    def scorer(
+        self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator, folder: Path
+    ) -> Scorer:
+        settings = recipe.evaluator
+        validation = part == "validation"
+        images = data.validation if validation else data.test()
+        limit = settings.images if validation else None
+        device = accelerator.device
+        batches: Iterable[Batch] = EvalBatches(
+            images, settings.batch_size, data.mean, data.std, limit, device
+        )
+        # What is read again for every score has to be in memory; test images are scored once.
+        if validation or isinstance(images, ImageArray):
+            batches = list(batches)
+        # Made once: loaders that are built anew for every score eat up the memory of their host.
+        calibration = [
+            x.to(device)
+            for x, _ in calibration_batches(
+                data.train,
+                settings.recalibrate,
+                settings.batch_size,
+                derive_seed(recipe.seed, "calibration"),
+                data.mean,
+                data.std,
+            )
+        ]
+        return ClassificationScorer(batches, calibration, accelerator)
+
+
+def check_optimizer(name: str) -> None:
+    """Raise a :class:`RecipeError` unless timm has an optimiser of that name."""
     known = list_optimizers()
     # A prefix such as `lookahead_` wraps what follows it.
     if name.lower().split("_")[-1] not in known and name.lower() not in known:

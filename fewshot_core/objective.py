@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from fewshot_core.data import Batch
-from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.recipe.schema import RetrainSettings, TrainingSettings
 from fewshot_core.space import Architecture
 from fewshot_core.supernet import Supernet
 
@@ -37,6 +37,14 @@ class Objective(Protocol):
         """Continue from :meth:`state_dict`."""
 
 
+@runtime_checkable
+class FinishingObjective(Objective, Protocol):
+    """An objective that has a last word on the weights, such as an average of them."""
+
+    def finish(self) -> None:
+        """Put what is kept into the model, after the last step."""
+
+
 class Scorer(Protocol):
     """Measures a trained model on held-out images."""
 
@@ -58,9 +66,16 @@ class Scorer(Protocol):
 
 
 def learning_rate(settings: TrainingSettings, step: int, steps: int, warmup: int) -> float:
-    """Linear warm-up, then a cosine from ``lr`` to ``min_lr`` (Loshchilov and Hutter 2017)."""
+    """Linear warm-up, then a cosine from ``lr`` to ``min_lr`` (Loshchilov and Hutter 2017).
+
+    Or, where retraining asks for it, steps down by a factor, as MobileNets are trained.
+    """
     if step < warmup:
         return settings.lr * (step + 1) / warmup
+    if isinstance(settings, RetrainSettings) and settings.schedule == "step":
+        epoch = (step - warmup) * settings.epochs / steps
+        rate = settings.lr * settings.decay_rate ** int(epoch / settings.decay_epochs)
+        return max(settings.min_lr, rate)
     progress = (step - warmup) / max(1, steps - warmup)
     span = settings.lr - settings.min_lr
     return settings.min_lr + span * 0.5 * (1 + math.cos(math.pi * progress))

@@ -11,8 +11,10 @@ from functools import lru_cache
 
 import optuna
 
+from fewshot_core.cost import Constraint
 from fewshot_core.errors import ConstraintError
 from fewshot_core.evaluators.base import BudgetedEvaluator, Evaluator
+from fewshot_core.extremes import descended
 from fewshot_core.region import ENUMERABLE, Region
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
@@ -25,6 +27,11 @@ PROPOSALS = 20
 
 DRAWS = 100_000
 """Random architectures looked at before a constraint counts as unreachable in a large space."""
+
+DESCENTS = 100
+"""Random architectures that are changed towards a constraint before it counts as unreachable."""
+
+Excess = Callable[[Architecture], float]
 
 ROUNDING = 1e-9
 """Three thirds of an evaluation are one."""
@@ -68,6 +75,7 @@ def run_search(
         RunFolderError: The study cannot be written to.
     """
     # Where few are feasible, every one is looked at for every trial.
+    excess = accepts.excess if isinstance(accepts, Constraint) else None
     accepts = lru_cache(maxsize=ENUMERABLE)(accepts)
     sign = -1.0 if strategy.minimise else 1.0
     price = evaluator.price if isinstance(evaluator, BudgetedEvaluator) else lambda budget: FULL
@@ -83,7 +91,7 @@ def run_search(
     on_trial(spent, sign * best)
     while spent < count - ROUNDING or not whole:
         began = datetime.now()
-        proposal = _ask(region, strategy, accepts, seed, len(done))
+        proposal = _ask(region, strategy, accepts, excess, seed, len(done))
         earlier = known.get((proposal.architecture, proposal.budget))
         metrics = earlier.metrics if earlier else _measure(evaluator, proposal)
         score = earlier.score if earlier else _number(metrics["score"], sign)
@@ -112,7 +120,12 @@ def _number(score: float, sign: float) -> float:
 
 
 def _ask(
-    region: Region, strategy: Strategy, accepts: Accepts, seed: int, completed: int
+    region: Region,
+    strategy: Strategy,
+    accepts: Accepts,
+    excess: Excess | None,
+    seed: int,
+    completed: int,
 ) -> Proposal:
     for attempt in range(PROPOSALS):
         proposal = strategy.ask(derive_seed(seed, "ask", completed, attempt))
@@ -120,23 +133,40 @@ def _ask(
         if region.contains(proposal.architecture) and accepts(proposal.architecture):
             return proposal
     rng = random.Random(derive_seed(seed, "feasible", completed))
-    return replace(proposal, architecture=sample_feasible(region, accepts, rng))
+    return replace(proposal, architecture=sample_feasible(region, accepts, rng, excess))
 
 
-def sample_feasible(region: Region, accepts: Accepts, rng: random.Random) -> Architecture:
+def sample_feasible(
+    region: Region, accepts: Accepts, rng: random.Random, excess: Excess | None = None
+) -> Architecture:
     """A random architecture of the region that satisfies the constraint.
 
-    Uniform among them where the region can be enumerated or rejection succeeds.
+    Uniform among them where the region can be enumerated or rejection succeeds. In a large space
+    with a tight constraint, a random architecture is changed until it satisfies it.
+
+    Args:
+        region: The region.
+        accepts: The constraint.
+        rng: Draws.
+        excess: How far an architecture is from satisfying it; of a :class:`Constraint` its own.
 
     Raises:
         ConstraintError: There is none, or none was found.
     """
-    for _ in range(1000 if region.box_size() <= ENUMERABLE else DRAWS):
+    if excess is None and isinstance(accepts, Constraint):
+        excess = accepts.excess
+    enumerable = region.box_size() <= ENUMERABLE
+    for _ in range(1000 if enumerable or excess else DRAWS):
         architecture = region.sample(rng)
         if accepts(architecture):
             return architecture
-    if region.box_size() <= ENUMERABLE:
+    if enumerable:
         members = [a for a in region.enumerate() if accepts(a)]
         if members:
             return rng.choice(members)
+    elif excess is not None:
+        for _ in range(DESCENTS):
+            architecture = descended(region, region.sample(rng), excess, rng)
+            if accepts(architecture):
+                return architecture
     raise ConstraintError("no architecture satisfies the constraint", fix="raise constraint.*")

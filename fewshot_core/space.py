@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -232,6 +232,29 @@ class SearchSpace:
         None when nothing connects input and output.
         """
         return architecture
+
+    def levels(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the decisions in groups that a strategy may decide one after the other.
+
+        In the order of the decisions; all in one by default.
+        """
+        return (tuple(decision.name for decision in self.decisions),)
+
+    def plain(self, architecture: Architecture) -> Architecture:
+        """The same network, built part for part alike, without choices that say nothing.
+
+        What a search hands over. Unlike :meth:`canonical` it never names another network that only
+        computes the same.
+        """
+        return architecture
+
+    def parts(self, architecture: Architecture) -> Iterable[tuple[str, Hashable]]:
+        """What the network consists of, beside what all networks have: its cost is their sum.
+
+        A part is a pair of a place and of what is there. By default a decision and its choice; a
+        space whose choices depend on one another says what is really built.
+        """
+        return zip(self._positions, architecture.choices, strict=True)
 
     def features(self) -> Mapping[str, Feature]:
         """Scalar features by name, for bands and for balanced paths."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from fewshot_core.cost import CostTable
 from fewshot_core.data import Batch, ImageData, ImageShape
+from fewshot_core.latency import NetworkParts
 from fewshot_core.objective import Objective, Scorer
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
 from fewshot_core.region import Region
@@ -17,17 +18,39 @@ from fewshot_core.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet
 
 
+@runtime_checkable
+class Timed(Protocol):
+    """A task whose networks can be timed part by part, for ``constraint.latency``."""
+
+    def latency_parts(self, recipe: Recipe, shape: ImageShape) -> NetworkParts:
+        """The parts whose latencies add up to a network's, named as in its cost table."""
+
+
 class Task(Protocol):
     """A kind of search: its space, networks, objective and metric.
 
     A task is found by name (``tasks.NAME.task:TASK``) or by a dotted path ``package.module:TASK``.
+
+    Beside what is listed here, a task may have
+
+    - ``sections``: dataclasses of further sections of the recipe, by name (``TASK_SECTIONS``)
+    - ``scores``: what ``evaluator.score`` may name; accuracy and loss otherwise
+    - ``metric_text(recipe, metric, part)``: a metric as tables name it
+    - ``normalisation``: mean and deviation of pixels in [0, 1] that networks see, in place of those
+      of the training images
+    - ``watch(recipe, data, accelerator, folder)``: what looks at a retraining at each of its
+      checkpoints, see :data:`fewshot_core.training.Watch`; none where it returns None
+    - ``hand_over(session, folder, network, architecture, result, results)``: writes an export of
+      its own in place of a timm folder
+    - ``pictures(session)``: name, caption and figure of pictures for the report
     """
 
     name: str
     settings: type
     """Dataclass of the recipe section ``network``."""
     metric: str
-    """The metric that retrained models are compared by, higher is better."""
+    """The metric that retrained models are compared by; :mod:`fewshot_core.metrics` knows which way
+    is better."""
 
     def space(self, recipe: Recipe) -> SearchSpace:
         """The search space."""
@@ -56,12 +79,15 @@ class Task(Protocol):
         """A differentiable loss of an architecture, or of a model without one."""
 
     def scorer(
-        self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator
+        self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator, folder: Path
     ) -> Scorer:
-        """Measures models on the part ``validation`` or ``test``."""
+        """Measures models on the part ``validation`` or ``test``.
 
-    def draw(self, architecture: Architecture) -> str:
-        """A picture of an architecture as SVG text."""
+        Every process has to ask for it. What it needs to keep goes to ``folder``.
+        """
+
+    def draw(self, space: SearchSpace, architecture: Architecture) -> str:
+        """A picture of an architecture of the space as SVG text."""
 
     def export_model(
         self, architecture: Architecture, recipe: Recipe, shape: ImageShape

@@ -12,19 +12,27 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from torch import nn
 
+from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.data.stream import BatchStream
 from fewshot_core.errors import FewshotError
-from fewshot_core.objective import Objective
+from fewshot_core.objective import FinishingObjective, Objective
 from fewshot_core.paths import PathPolicy
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.seeds import derive_seed
+
+Watch = Callable[["StageState", nn.Module, Path], None]
+"""Is shown the model at every checkpoint and at the end, and the folder of its checkpoints.
+
+On the main process alone. It may add to the state's notes, which a checkpoint keeps; it must not
+touch the model but for its mode."""
 
 HISTORY_POINTS = 200
 """Points kept of a training's loss curve."""
@@ -59,12 +67,13 @@ def train(
     stage: Stage,
     model: nn.Module,
     make_objective: Callable[[nn.Module], Objective],
-    stream: BatchStream,
+    stream: BatchStream | PrefetchedStream,
     paths: PathPolicy | None,
     checkpoint: StageCheckpoint,
     accelerator: Accelerator,
     console: Console,
     batches: Callable[[int], int] = lambda step: 1,
+    watch: Watch | None = None,
 ) -> StageState:
     """Train ``model`` in place, or load the weights if this stage is already done.
 
@@ -74,6 +83,7 @@ def train(
         stream: The global batch size; every process reads its own share.
         paths: Picks the architectures of a step; None when the model is no supernet.
         batches: How many batches the objective looks at in a step, that of the stream included.
+        watch: Looks at the model now and then.
 
     Raises:
         DivergedError: A loss was not finite.
@@ -94,7 +104,13 @@ def train(
     state.steps = stage.steps
     per_batch = stream.batch_size * (paths.paths_per_step if paths else 1)
     run = (stage, prepared, objective, stream, paths, checkpoint, accelerator, console)
-    _run(*run, state, model, lambda step: per_batch * batches(step))
+    if not checkpoint.writes:
+        watch = None
+    _run(*run, state, model, lambda step: per_batch * batches(step), watch)
+    if isinstance(objective, FinishingObjective):
+        objective.finish()
+    if watch is not None:
+        watch(state, model, checkpoint.folder)
     checkpoint.finish(state, model.state_dict())
     accelerator.wait_for_everyone()
     accelerator.free_memory()  # it would keep every model and optimiser it has prepared
@@ -106,7 +122,7 @@ def _run(
     stage: Stage,
     prepared: nn.Module,
     objective: Objective,
-    stream: BatchStream,
+    stream: BatchStream | PrefetchedStream,
     paths: PathPolicy | None,
     checkpoint: StageCheckpoint,
     accelerator: Accelerator,
@@ -114,6 +130,7 @@ def _run(
     state: StageState,
     model: nn.Module,
     images_of: Callable[[int], int],
+    watch: Watch | None,
 ) -> None:
     every = max(1, stage.steps // HISTORY_POINTS)
     began, before = time.monotonic(), state.seconds
@@ -134,6 +151,8 @@ def _run(
             state.seconds = before + time.monotonic() - began
             if state.step % stage.checkpoint_steps == 0 and state.step < stage.steps:
                 _finite(stage, step, {k: float(v) for k, v in logged.items()})
+                if watch is not None:
+                    watch(state, model, checkpoint.folder)
                 payload = {"model": model.state_dict(), "objective": objective.state_dict()}
                 checkpoint.save(state, payload)
 

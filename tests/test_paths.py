@@ -7,7 +7,15 @@ from collections import Counter
 import pytest
 
 from fewshot_core.errors import FewshotError, RegionError
-from fewshot_core.paths import BalancedPaths, FairPaths, PathPolicy, UniformPaths, make_paths
+from fewshot_core.paths import (
+    BalancedPaths,
+    CostPaths,
+    FairPaths,
+    PathPolicy,
+    SandwichPaths,
+    UniformPaths,
+    make_paths,
+)
 from fewshot_core.recipe.schema import PathSettings
 from fewshot_core.region import Region
 from fewshot_core.space import Architecture
@@ -28,12 +36,12 @@ def near(count: int, draws: int, probability: float) -> bool:
     return abs(count - draws * probability) <= 6 * math.sqrt(draws * probability)
 
 
-@pytest.mark.parametrize("name", ["uniform", "fair", "balanced"])
+@pytest.mark.parametrize("name", ["uniform", "fair", "balanced", "sandwich", "cost"])
 @pytest.mark.parametrize("region", [ROOT, PART, BAND, HUGE], ids=["root", "part", "band", "huge"])
 def test_every_policy(name: str, region: Region) -> None:
     if name == "fair" and region.bands:
         pytest.skip("fair paths refuse bands")
-    policy = make_paths(PathSettings(name, feature="sum"), region)
+    policy = make_paths(PathSettings(name, feature="sum"), region, total)
     drawn = steps(policy, 30)
     assert {len(architectures) for architectures in drawn} == {policy.paths_per_step}
     assert all(region.contains(a) for architectures in drawn for a in architectures)
@@ -108,3 +116,46 @@ def test_an_unknown_policy_is_refused() -> None:
 def test_balanced_paths_of_an_empty_region_are_an_error() -> None:
     with pytest.raises(RegionError, match="holds no architecture"):
         BalancedPaths(ROOT.band("sum", 50, 60), "sum").draw(random.Random(0))
+
+
+# --- sandwich and cost
+
+
+def test_a_sandwich_is_the_largest_some_and_the_smallest() -> None:
+    policy = SandwichPaths(ROOT, total, 5)
+    for largest, *between, smallest in steps(policy, 50):
+        assert largest.choices == (2, 2, 3)
+        assert smallest.choices == (0, 0, 0)
+        assert len(between) == 3
+    assert len({a for step in steps(policy, 50) for a in step}) > 20
+
+
+def test_a_sandwich_stays_in_its_region() -> None:
+    largest, *_, smallest = steps(SandwichPaths(BAND, total), 1)[0]
+    assert (total(largest), total(smallest)) == (3, 2)
+
+
+def test_costs_are_drawn_evenly() -> None:
+    """Uniform paths meet the ends of a long sum as good as never."""
+    space = Region.root(toy_space(*[7] * 20))
+    drawn = [total(step[0]) for step in steps(CostPaths(space, total), 600)]
+    counts = Counter(int(cost / 121 * 5) for cost in drawn)
+    assert all(abs(counts[part] - 120) < 50 for part in range(5))
+    uniform = [total(step[0]) for step in steps(UniformPaths(space), 600)]
+    assert min(uniform) > 20
+
+
+def test_costs_can_be_limited() -> None:
+    policy = CostPaths(HUGE, total, low=30, high=40)
+    assert all(29 <= total(step[0]) <= 41 for step in steps(policy, 50))
+    assert policy.range == (30, 40)
+
+
+def test_a_range_without_architectures_is_refused() -> None:
+    with pytest.raises(RegionError, match=r"costs from 0 to 7.*widen"):
+        CostPaths(ROOT, total, low=8).range  # noqa: B018
+
+
+def test_paths_by_cost_need_one() -> None:
+    with pytest.raises(ValueError, match="cost"):
+        make_paths(PathSettings("cost"), ROOT)

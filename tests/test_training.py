@@ -17,7 +17,7 @@ from fewshot_core.data import BatchStream, ImageArray
 from fewshot_core.errors import RunFolderError
 from fewshot_core.objective import Objective, learning_rate
 from fewshot_core.paths import FairPaths, PathPolicy, UniformPaths
-from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.recipe.schema import PathSettings, SupernetSettings, TrainingSettings
 from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
@@ -246,6 +246,31 @@ def test_gradients_of_all_paths_are_averaged(accelerator: Accelerator) -> None:
     )
     losses = [nn.functional.cross_entropy(reference(images, path), targets) for path in paths]
     mean = torch.stack(losses).mean()
+    mean.backward()
+    torch.testing.assert_close(logged["loss"], mean.detach())
+    for mine, theirs in zip(model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs - 0.1 * theirs.grad)
+
+
+@pytest.mark.parametrize("distill", [True, False])
+def test_the_first_of_a_sandwich_teaches_the_others(
+    distill: bool, accelerator: Accelerator
+) -> None:
+    settings = SupernetSettings(
+        epochs=1, lr=0.1, momentum=0, weight_decay=0, grad_clip=None, label_smoothing=0.1
+    )
+    settings.paths = PathSettings("sandwich", distill=distill)
+    paths = FairPaths(ROOT).draw(random.Random(0))
+    images, targets = stream().batch(0)
+    model, reference = fresh_model().eval(), fresh_model().eval()
+    logged = ClassificationObjective(model, settings, 1, accelerator).step(
+        (images, targets), paths, 0
+    )
+    logits = [reference(images, path) for path in paths]
+    hard = [nn.functional.cross_entropy(x, targets, label_smoothing=0.1) for x in logits]
+    soft = logits[0].detach().softmax(1)
+    taught = [-(soft * x.log_softmax(1)).sum(1).mean() for x in logits]
+    mean = torch.stack([hard[0], *(taught if distill else hard)[1:]]).mean()
     mean.backward()
     torch.testing.assert_close(logged["loss"], mean.detach())
     for mine, theirs in zip(model.parameters(), reference.parameters(), strict=True):

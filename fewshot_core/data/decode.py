@@ -64,7 +64,8 @@ def check_memory(count: int, channels: int, size: int) -> None:
         raise DataError(
             f"{count} images of {channels}x{size}x{size} take more than half of the memory",
             found=f"{needed / 2**30:.2f} GiB of {present / 2**30:.2f} GiB",
-            fix="set data.image_size= to fewer pixels or data.limit= to fewer images",
+            fix="set data.memory=false to read them at every use, data.image_size= to fewer pixels "
+            "or data.limit= to fewer images",
         )
 
 
@@ -152,6 +153,15 @@ def _load(listing: Listing, index: int) -> Image.Image:
             fix="convert it to 8 bits",
         )
     return image
+
+
+def read_image(listing: Listing, index: int, channels: int) -> Image.Image:
+    """One image at its own size, of 1 or 3 channels.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    return _load(listing, index).convert("L" if channels == 1 else "RGB")
 
 
 def _squared(image: Image.Image, size: int) -> Image.Image:

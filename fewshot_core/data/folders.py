@@ -51,7 +51,7 @@ def list_images(root: str | Path, setting: str = "data.root") -> Listing:
         raise DataError(f"{setting}: {path} is neither a folder nor a .tar file", allowed=_LAYOUT)
     reader = _reader(path, setting)
     names = [str(name) for name in reader.filenames(absolute=False)]
-    used = [i for i, name in enumerate(names) if not _hidden(PurePosixPath(name).parts)]
+    used = [i for i, name in enumerate(names) if not is_hidden(PurePosixPath(name).parts)]
     if path.is_dir():
         _check_folder(path, folders, [PurePosixPath(names[i]) for i in used], setting)
     else:
@@ -112,7 +112,9 @@ def _reader(path: Path, setting: str) -> Any:
     except PermissionError as error:
         raise DataError(f"{setting}: {path} may not be read", found=error) from error
     except (RuntimeError, ValueError) as error:  # how timm says that it found no image
-        raise DataError(f"{setting}: {path} has no images in it", allowed=_extensions()) from error
+        raise DataError(
+            f"{setting}: {path} has no images in it", allowed=extensions_text()
+        ) from error
 
 
 def _listing(path: Path, reader: Any, names: list[str], used: list[int]) -> Listing:
@@ -149,15 +151,17 @@ def _close_tar(state: Any) -> None:
         state.reset()
 
 
-def _extensions() -> str:
+def extensions_text() -> str:
+    """What counts as an image."""
     return f"files ending in {', '.join(get_img_extensions())}"
 
 
 def _is_class_folder(entry: Path) -> bool:
-    return entry.is_dir() and not _hidden([entry.name])
+    return entry.is_dir() and not is_hidden([entry.name])
 
 
-def _hidden(parts: Iterable[str]) -> bool:
+def is_hidden(parts: Iterable[str]) -> bool:
+    """Whether a path with these parts is one of editors and archivers."""
     return any((part.startswith(".") and part != ".") or part == "__MACOSX" for part in parts)
 
 
@@ -181,7 +185,7 @@ def _check_folder(
     if empty:
         raise DataError(
             f"{setting}: the class folder {empty[0]} has no image in it",
-            allowed=_extensions(),
+            allowed=extensions_text(),
             fix="add images or remove the folder",
         )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -29,8 +32,52 @@ class ImageShape:
         return (self.channels, self.image_size, self.image_size)
 
 
+class Images(ABC):
+    """Labelled images of one size, in memory or not.
+
+    Attributes:
+        labels: int64 ``[N]``, indices into ``classes``.
+        classes: Class names.
+    """
+
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    @abstractmethod
+    def input_size(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+
+    @abstractmethod
+    def pixels(self, index: Tensor) -> Tensor:
+        """The images at ``index``: uint8 ``[n, C, H, W]``."""
+
+    @abstractmethod
+    def picture(self, index: int) -> Image.Image:
+        """One image as it is stored, for random crops."""
+
+    @abstractmethod
+    def subset(self, indices: Tensor | Sequence[int]) -> Self:
+        """The images at ``indices``, in that order."""
+
+    @abstractmethod
+    def resized(self, size: int) -> Images:
+        """The same with ``size`` x ``size`` pixels."""
+
+    @abstractmethod
+    def concat(self, other: Images) -> Images:
+        """These images followed by those of ``other``.
+
+        Raises:
+            DataError: They do not go together.
+        """
+
+
 @dataclass(frozen=True, eq=False)
-class ImageArray:
+class ImageArray(Images):
     """Decoded images with their labels.
 
     Args:
@@ -54,8 +101,16 @@ class ImageArray:
             found = f"{self.labels.dtype} {tuple(self.labels.shape)}"
             raise DataError(f"labels must be int64 [{len(self.images)}]", found=found)
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    @property
+    def input_size(self) -> tuple[int, int, int]:
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    def pixels(self, index: Tensor) -> Tensor:
+        return self.images.index_select(0, index)
+
+    def picture(self, index: int) -> Image.Image:
+        return as_picture(self.images[index])
 
     def subset(self, indices: Tensor | Sequence[int]) -> ImageArray:
         """A copy of the images at ``indices``, in that order."""
@@ -72,12 +127,14 @@ class ImageArray:
         ]
         return ImageArray(torch.cat(pieces), self.labels, self.classes)
 
-    def concat(self, other: ImageArray) -> ImageArray:
+    def concat(self, other: Images) -> ImageArray:
         """These images followed by those of ``other``, as a copy.
 
         Raises:
-            DataError: The classes, channels or sizes differ.
+            DataError: The classes, channels or sizes differ, or the others are not in memory.
         """
+        if not isinstance(other, ImageArray):
+            raise DataError("images in memory cannot be joined with others")
         if self.classes != other.classes or self.images.shape[1:] != other.images.shape[1:]:
             raise DataError(
                 "images of different classes or shapes cannot be joined",
@@ -86,6 +143,12 @@ class ImageArray:
             )
         images = torch.cat([self.images, other.images])
         return ImageArray(images, torch.cat([self.labels, other.labels]), self.classes)
+
+
+def as_picture(pixels: Tensor) -> Image.Image:
+    """uint8 ``[C, H, W]``, C 1 or 3, as an image."""
+    values = pixels.numpy()
+    return Image.fromarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0))
 
 
 def class_balanced_split(

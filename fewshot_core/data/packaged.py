@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 from timm.data import create_dataset
+from torchvision.datasets import STL10
 
 from fewshot_core.data.decode import Listing
 from fewshot_core.errors import DataError, nearest
@@ -25,6 +26,7 @@ KNOWN_TORCH = (
     "torch/kmnist",
     "torch/fashion_mnist",
     "torch/qmnist",
+    "torch/stl10",
     "torch/imagenet",
     "torch/places365",
 )
@@ -61,7 +63,8 @@ def list_torch(settings: DataSettings, train: bool) -> Listing:
     """
     root = Path(settings.root).expanduser() if settings.root else default_folder()
     dataset = _torch_dataset(settings, root, "train" if train else "validation")
-    labels = getattr(dataset, "targets", None)
+    # STL10 has labels where others have targets.
+    labels = getattr(dataset, "targets", getattr(dataset, "labels", None))
     classes = getattr(dataset, "classes", None)
     if labels is None or classes is None:
         raise DataError(
@@ -84,6 +87,8 @@ def _torch_dataset(settings: DataSettings, root: Path, split: str) -> Any:
     try:
         if settings.download:
             root.mkdir(parents=True, exist_ok=True)
+        if source == "torch/stl10":  # which timm does not know
+            return _stl10(settings, root, split)
         return create_dataset(source, root=str(root), split=split, download=settings.download)
     except AssertionError as error:  # how timm says that it does not know the name
         raise DataError(
@@ -100,6 +105,12 @@ def _torch_dataset(settings: DataSettings, root: Path, split: str) -> Any:
         )
         fix += f"; data.root= names another folder (now {root})"
         raise DataError(f"{source} is not in {root}", found=error, fix=fix) from error
+
+
+def _stl10(settings: DataSettings, root: Path, split: str) -> Any:
+    """96x96; for generators the 100,000 unlabelled images belong to the training part."""
+    part = {"train": "train" if settings.labelled else "train+unlabeled", "validation": "test"}
+    return STL10(str(root), split=part[split], download=settings.download)
 
 
 def _opener(dataset: Any) -> Callable[[int], Image.Image]:

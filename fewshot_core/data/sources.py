@@ -11,15 +11,18 @@ import torch
 from torch import Tensor
 
 from fewshot_core.data.decode import Listing, Progress, check_memory, decode, first_image
+from fewshot_core.data.files import ImageFiles
 from fewshot_core.data.folders import check_same_classes, list_images, train_and_test_folders
 from fewshot_core.data.images import (
     ImageArray,
+    Images,
     ImageShape,
     channel_statistics,
     class_balanced_split,
     class_balanced_subset,
 )
 from fewshot_core.data.packaged import KNOWN_TORCH, list_digits, list_torch
+from fewshot_core.data.unlabelled import list_unlabelled, without_classes
 from fewshot_core.errors import DataError, nearest
 from fewshot_core.recipe.schema import DataSettings
 from fewshot_core.seeds import derive_seed
@@ -27,6 +30,9 @@ from fewshot_core.seeds import derive_seed
 # The held-out test part is the same for every seed of a run: otherwise a network that one run
 # found on some images would be tested on them by a run with another seed.
 _TEST_SEED = derive_seed("held-out test part")
+
+STATISTICS = 1000
+"""Images that mean and deviation are taken of, where images are not in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +50,14 @@ class ImageData:
     """
 
     source: str
-    train: ImageArray
-    validation: ImageArray
+    train: Images
+    validation: Images
     mean: tuple[float, ...]
     std: tuple[float, ...]
     test_count: int | None
-    load_test: Callable[[], ImageArray] = field(repr=False)
+    load_test: Callable[[], Images] = field(repr=False)
 
-    def test(self) -> ImageArray:
+    def test(self) -> Images:
         """The test images, read on the first call: a search that never asks never sees them.
 
         They have the size and channels of the training images.
@@ -62,7 +68,7 @@ class ImageData:
         return self._test
 
     @cached_property
-    def _test(self) -> ImageArray:
+    def _test(self) -> Images:
         return self.load_test()
 
     @property
@@ -73,12 +79,12 @@ class ImageData:
     @property
     def channels(self) -> int:
         """1 or 3."""
-        return self.train.images.shape[1]
+        return self.train.input_size[0]
 
     @property
     def image_size(self) -> int:
         """Side in pixels."""
-        return self.train.images.shape[2]
+        return self.train.input_size[1]
 
     @property
     def shape(self) -> ImageShape:
@@ -137,6 +143,8 @@ def load_images(settings: DataSettings, seed: int, progress: Progress | None = N
     parts = _parts(settings)
     train, validation, test = _divide(parts, settings, seed)
     channels, size = _first_shape(parts.train, test, settings)
+    if not settings.memory:
+        return _unread(parts, (train, validation, test), settings, (channels, size))
     known = len(test) if parts.test is None else parts.test_count or 0
     check_memory(len(train) + len(validation) + known, channels, size)
     # Decoded together, because one coloured image makes every image RGB; the parts are views.
@@ -156,9 +164,40 @@ def load_images(settings: DataSettings, seed: int, progress: Progress | None = N
     )
 
 
+def _unread(
+    parts: _Parts,
+    indices: tuple[Tensor, Tensor, Tensor],
+    settings: DataSettings,
+    shape: tuple[int, int],
+) -> ImageData:
+    """The same, read at every use; the statistics are those of a sample."""
+    train, validation, held = indices
+    channels, size = shape
+    part = ImageFiles(parts.train, train, size, channels)
+    sample = class_balanced_subset(part.labels, STATISTICS, _TEST_SEED)
+    mean, std = channel_statistics(part.pixels(sample))
+    own = parts.test
+
+    def load_test() -> ImageFiles:
+        if own is None:
+            return ImageFiles(parts.train, held, size, channels)
+        listing = own()
+        return ImageFiles(listing, torch.arange(len(listing)), size, channels)
+
+    return ImageData(
+        source=settings.source,
+        train=part,
+        validation=ImageFiles(parts.train, validation, size, channels),
+        mean=mean,
+        std=std,
+        test_count=len(held) if own is None else parts.test_count,
+        load_test=load_test,
+    )
+
+
 def _parts(settings: DataSettings) -> _Parts:
     if settings.source == "digits":
-        return _Parts(list_digits(), None, None)
+        return _Parts(_classes(list_digits(), settings), None, None)
     if settings.source == "images":
         return _folder_parts(settings)
     if settings.source.startswith("torch/"):
@@ -176,23 +215,28 @@ def _folder_parts(settings: DataSettings) -> _Parts:
     if not settings.root:
         raise DataError("data.source=images needs data.root=, the folder or .tar file of images")
     root, test_root = train_and_test_folders(settings.root)
-    train = list_images(root)
+    listed = list_images if settings.labelled else list_unlabelled
+    train = listed(root)
     if settings.test_root:
-        test = list_images(settings.test_root, "data.test_root")
+        test = listed(settings.test_root, "data.test_root")
     elif test_root:
-        test = list_images(test_root)
+        test = listed(test_root)
     else:
         return _Parts(train, None, None)
     check_same_classes(train.where, train.classes, test)
     return _Parts(train, lambda: test, len(test))
 
 
+def _classes(listing: Listing, settings: DataSettings) -> Listing:
+    return listing if settings.labelled else without_classes(listing)
+
+
 def _torch_parts(settings: DataSettings) -> _Parts:
-    train = list_torch(settings, train=True)
+    train = _classes(list_torch(settings, train=True), settings)
     where, classes = train.where, train.classes  # not `train` itself, which holds its images
 
     def test() -> Listing:
-        listing = list_torch(settings, train=False)
+        listing = _classes(list_torch(settings, train=False), settings)
         check_same_classes(where, classes, listing)
         return listing
 

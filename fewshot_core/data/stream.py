@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fewshot_core.data.images import ImageArray, class_balanced_subset
+from fewshot_core.data.augment import Augment
+from fewshot_core.data.images import Images, class_balanced_subset
 from fewshot_core.errors import DataError, RecipeError
 from fewshot_core.seeds import derive_seed
 
@@ -35,6 +36,7 @@ class BatchStream:
         pad: Shift by up to this many pixels in each direction; black moves in.
         cutout: Side in pixels of a square that is blackened; its centre lies in the image, so
             part of the square may not. 0: none.
+        augment: What is done to each image by itself; none: nothing.
         rank: This process.
         world: Number of processes; each gets its contiguous slice of the batch of all.
 
@@ -45,7 +47,7 @@ class BatchStream:
 
     def __init__(
         self,
-        array: ImageArray,
+        array: Images,
         *,
         batch_size: int,
         seed: int,
@@ -54,6 +56,7 @@ class BatchStream:
         flip: bool = False,
         pad: int = 0,
         cutout: int = 0,
+        augment: Augment | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -76,6 +79,7 @@ class BatchStream:
         self.batch_size = batch_size
         self.seed = seed
         self.flip, self.pad, self.cutout = flip, pad, cutout
+        self.augment = augment or Augment()
         self._share = batch_size // world
         self._first = rank * self._share
         self._scale, self._offset = _normalisation(mean, std)
@@ -89,9 +93,16 @@ class BatchStream:
             ``batch_size / world``.
         """
         index = self.indices(step)
-        images = self.array.images.index_select(0, index)
+        places = range(self._first, self._first + self._share)
+        seeds = [derive_seed(self.seed, "image", step, place) for place in places]
+        if self.augment.crops:
+            images = self.augment.cropped(self.array, index, seeds)
+        else:
+            images = self.array.pixels(index)
         images = self._augmented(images, step)
-        return _normalised(images, self._scale, self._offset), self.array.labels[index]
+        images = self.augment.distorted(images, seeds)
+        normalised = _normalised(images, self._scale, self._offset)
+        return self.augment.erased(normalised, seeds), self.array.labels[index]
 
     def indices(self, step: int) -> Tensor:
         """Which images batch ``step`` of this process shows: int64 ``[b]``."""
@@ -133,7 +144,7 @@ class BatchStream:
 
 
 def eval_batches(
-    array: ImageArray,
+    array: Images,
     batch_size: int,
     mean: Sequence[float],
     std: Sequence[float],
@@ -158,7 +169,7 @@ def eval_batches(
 
 
 def calibration_batches(
-    array: ImageArray,
+    array: Images,
     count: int,
     batch_size: int,
     seed: int,
@@ -190,12 +201,12 @@ def calibration_batches(
 
 
 def _batches(
-    array: ImageArray, pieces: Sequence[Tensor], mean: Sequence[float], std: Sequence[float]
+    array: Images, pieces: Sequence[Tensor], mean: Sequence[float], std: Sequence[float]
 ) -> Iterator[Batch]:
     scale, offset = _normalisation(mean, std)
     for index in pieces:
         if len(index):
-            images = array.images.index_select(0, index)
+            images = array.pixels(index)
             yield _normalised(images, scale, offset), array.labels[index]
 
 

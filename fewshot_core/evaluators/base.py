@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
+from fewshot_core.metrics import goodness
 from fewshot_core.space import Architecture
 
 
@@ -34,6 +35,5 @@ class BudgetedEvaluator(Evaluator, Protocol):
 
 
 def with_score(metrics: Mapping[str, float], score: str) -> dict[str, float]:
-    """Add ``score`` to the metrics: the accuracy, or the loss with its sign turned."""
-    value = metrics[score]
-    return {"score": -value if score == "loss" else value, **metrics}
+    """Add ``score`` to the metrics: the named one, with its sign turned where less is better."""
+    return {"score": goodness(score, metrics[score]), **metrics}

@@ -18,6 +18,7 @@ def model_card(
     recipe: str,
     seeds: str,
     differences: Mapping[str, float],
+    latency: float,
 ) -> str:
     """Markdown.
 
@@ -26,6 +27,7 @@ def model_card(
         comparison: Rows (architecture, test metric, parameters).
         seeds: A sentence on the seeds.
         differences: Largest difference of the logits by check.
+        latency: Milliseconds for one image by onnxruntime, on the CPU of this machine.
     """
     rows = "\n".join(f"| {name} | {value} | {params} |" for name, value, params in comparison)
     size = data["image_size"]
@@ -37,8 +39,10 @@ library_name: timm
 ---
 # {model_name}
 
-Cell `{genotype}`, found by few-shot neural architecture search (recipe `{recipe}`) and trained from
-scratch.
+Found by few-shot neural architecture search (recipe `{recipe}`) and trained from scratch. Its
+architecture:
+
+    {genotype}
 
 | | |
 | --- | --- |
@@ -46,6 +50,7 @@ scratch.
 | parameters | {result["params"]:,} |
 | FLOPs: multiply-adds of convolutions and linear layers, one image | {result["flops"]:,} |
 | FLOPs as fvcore totals them (with batch norm and pooling) | {result["fvcore_flops"]:,} |
+| latency of one image, onnxruntime on the CPU that exported it | {latency:.2f} ms |
 | images seen in training | {result["images_seen"]:,} in {result["training_seconds"]:.0f} s |
 | data | {data["source"]}: {parts}, {data["classes"]} classes |
 

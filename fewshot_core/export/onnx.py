@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import statistics
+import time
 import warnings
 from pathlib import Path
 
@@ -13,17 +15,21 @@ import torch
 from torch import Tensor, nn
 
 from fewshot_core.export.package import ExportError
+from fewshot_core.latency import RUNS, WARM_UP
 
 
-def write_onnx(path: Path, network: nn.Module, images: Tensor) -> float:
+def write_onnx(
+    path: Path, network: nn.Module, inputs: Tensor, names: tuple[str, str] = ("images", "logits")
+) -> float:
     """Write ``model.onnx`` with a free batch size and compare it with torch.
 
     Args:
         network: On the CPU, in ``eval()`` mode.
-        images: Example images [B, C, H, W], normalised, B at least 2.
+        inputs: Example inputs [B, ...], such as normalised images, B at least 2.
+        names: Of input and output.
 
     Returns:
-        The largest difference of the logits, at batch sizes B and 1.
+        The largest difference of the outputs, at batch sizes B and 1.
 
     Raises:
         ExportError: The difference is more than rounding.
@@ -33,18 +39,18 @@ def write_onnx(path: Path, network: nn.Module, images: Tensor) -> float:
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             network,
-            (images,),
+            (inputs,),
             dynamo=True,
-            input_names=["images"],
-            output_names=["logits"],
+            input_names=[names[0]],
+            output_names=[names[1]],
             dynamic_shapes=({0: batch},),
             verbose=False,
         )
     assert program is not None
     program.save(str(path), external_data=False)
-    difference = max(_difference(path, network, images), _difference(path, network, images[:1]))
+    difference = max(_difference(path, network, part) for part in (inputs, inputs[:1]))
     if difference > 1e-3:
-        raise ExportError("the exported ONNX model computes other logits", found=difference)
+        raise ExportError(f"the exported ONNX model computes other {names[1]}", found=difference)
     return difference
 
 
@@ -63,9 +69,26 @@ def _quiet():  # type: ignore[no-untyped-def]
 
 
 @torch.no_grad()
-def _difference(path: Path, network: nn.Module, images: Tensor) -> float:
+def _difference(path: Path, network: nn.Module, inputs: Tensor) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (logits,) = session.run(None, {"images": images.numpy()})
-    return float(np.abs(np.asarray(logits) - network(images).numpy()).max())
+    (outputs,) = session.run(None, {session.get_inputs()[0].name: inputs.numpy()})
+    return float(np.abs(np.asarray(outputs) - network(inputs).numpy()).max())
+
+
+def onnx_latency(path: Path, image: Tensor) -> float:
+    """Median milliseconds of onnxruntime on this machine's CPU, for ``image`` [1, C, H, W].
+
+    With onnxruntime's own choice of threads.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    times = []
+    for run in range(WARM_UP + RUNS):
+        began = time.perf_counter()
+        session.run(None, {"images": image.numpy()})
+        if run >= WARM_UP:
+            times.append(time.perf_counter() - began)
+    return 1000 * statistics.median(times)

@@ -31,6 +31,7 @@ def write_timm_folder(
     mean: tuple[float, ...],
     std: tuple[float, ...],
     classes: tuple[str, ...],
+    crop: float = 1.0,
 ) -> None:
     """Write ``config.json``, ``model.safetensors`` and the file that registers the model.
 
@@ -40,10 +41,13 @@ def write_timm_folder(
         source: A Python file that registers it and needs only torch and timm.
         input_size: (channels, height, width) of the training images.
         mean, std: Normalisation per channel, for images in [0, 1].
+        classes: Their names.
+        crop: Side of the central part of a resized image that the network is shown, as a share.
     """
     weights = {n: t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     shutil.copyfile(source, folder / f"{model_name}.py")
+    registered = _registered(folder, model_name)
     write_json(
         folder / "config.json",
         {
@@ -56,13 +60,13 @@ def write_timm_folder(
                 "input_size": list(input_size),
                 "fixed_input_size": False,
                 "interpolation": "bicubic",
-                "crop_pct": 1.0,
+                "crop_pct": crop,
                 "crop_mode": "center",
                 "mean": list(mean),
                 "std": list(std),
                 "num_classes": len(classes),
-                "first_conv": "stem.0",
-                "classifier": "head",
+                "first_conv": registered.first_conv,
+                "classifier": registered.classifier,
             },
         },
     )
@@ -75,8 +79,6 @@ def check_timm_folder(folder: Path, network: nn.Module, images: Tensor) -> float
     Raises:
         ExportError: They differ by more than rounding.
     """
-    if not timm.is_model(_architecture(folder)):
-        _import_file(folder / f"{_architecture(folder)}.py")
     loaded = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     difference = float((loaded(images) - network.cpu().eval()(images)).abs().max())
     if difference > 1e-5:
@@ -84,11 +86,11 @@ def check_timm_folder(folder: Path, network: nn.Module, images: Tensor) -> float
     return difference
 
 
-def _architecture(folder: Path) -> str:
-    import json
-
-    name: str = json.loads((folder / "config.json").read_text())["architecture"]
-    return name
+def _registered(folder: Path, model_name: str) -> Any:
+    """What timm knows of the model: the names of its first and last layer among them."""
+    if not timm.is_model(model_name):
+        _import_file(folder / f"{model_name}.py")
+    return timm.get_pretrained_cfg(model_name)
 
 
 def _import_file(path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fewshot_core.equal_cost import spread
+from fewshot_core.metrics import goodness
 from fewshot_core.pipeline.candidates import COST, about_equal, scored
 from fewshot_core.pipeline.session import Session
 from fewshot_core.ranking import bootstrap_tau, kendall
@@ -78,13 +79,13 @@ def figures(rows: Sequence[Mapping[str, Any]], metric: str, found: int) -> dict[
 
     Args:
         rows: For each network ``score``, the metric and the costs.
-        metric: The key of what was measured, higher is better.
+        metric: The key of what was measured.
         found: Cost of the network that the search found.
 
     Returns:
         Figures and verdict, ready for JSON.
     """
-    truth = [row[metric] for row in rows]
+    truth = [goodness(metric, row[metric]) for row in rows]
     scores = [row["score"] for row in rows]
     costs = [row[COST] for row in rows]
     tau, (low, high) = kendall(scores, truth), bootstrap_tau(scores, truth)

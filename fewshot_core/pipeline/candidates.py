@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from accelerate.utils import broadcast_object_list
-
 from fewshot_core.equal_cost import near_cost
-from fewshot_core.evaluators.agreed import agreed
+from fewshot_core.pipeline.kept_scores import score_and_keep
 from fewshot_core.pipeline.session import FRONT_COST, Session
-from fewshot_core.scores import ScoreLog
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.trial import Trial, best_trial, full
@@ -26,8 +22,6 @@ CHOICE = 3
 
 DRAWS = 20_000
 """Architectures looked at for their cost; a space that has no more is looked at as a whole."""
-
-LOG = ("architecture", "score")
 
 
 @dataclass(frozen=True)
@@ -111,21 +105,6 @@ def scored(session: Session, candidates: Sequence[Candidate]) -> list[Candidate]
 
 
 def _scores(session: Session, architectures: Sequence[Architecture]) -> dict[Architecture, float]:
-    space, path = session.root.space, session.folder.file("audit-scores.csv")
-    with ExitStack() as stack:
-        log = stack.enter_context(ScoreLog(path, LOG)) if session.folder.main else None
-        kept = {row["architecture"]: float(row["score"]) for row in log.rows} if log else {}
-        # Only the main process reads the file, and what one skips all have to skip.
-        known: dict[str, float] = broadcast_object_list([kept])[0]
-        evaluator = agreed(session.evaluator())
-        tick = stack.enter_context(session.console.progress("audit, scores", len(architectures)))
-        scores = {}
-        for architecture in architectures:
-            genotype = space.genotype(architecture)
-            if genotype not in known:
-                known[genotype] = evaluator.evaluate(architecture)["score"]
-                if log is not None:
-                    log.append([{"architecture": genotype, "score": known[genotype]}])
-            scores[architecture] = known[genotype]
-            tick(len(scores))
-    return scores
+    return score_and_keep(
+        session, session.evaluator(), architectures, "audit-scores.csv", "audit, scores"
+    )

@@ -12,7 +12,7 @@ import torch
 
 from fewshot_core.errors import RunFolderError
 from fewshot_core.export.card import model_card
-from fewshot_core.export.onnx import write_onnx
+from fewshot_core.export.onnx import onnx_latency, write_onnx
 from fewshot_core.export.package import check_timm_folder, write_timm_folder
 from fewshot_core.pipeline.retrain import (
     LABELS,
@@ -91,6 +91,12 @@ def _fill(
     result: dict[str, Any],
     results: list[dict[str, Any]],
 ) -> None:
+    write_json(folder / "architecture.json", session.root.space.to_json(architecture))
+    write_text(folder / "recipe.yaml", recipe_yaml(session.recipe))
+    own = getattr(session.task, "hand_over", None)
+    if own is not None:
+        own(session, folder, network, architecture, result, results)
+        return
     data = session.data
     described = data.describe()
     model_name, arguments, source = session.task.export_model(
@@ -113,8 +119,6 @@ def _fill(
         "timm": check_timm_folder(folder, network, images),
         "onnx": write_onnx(folder / "model.onnx", network, images),
     }
-    write_json(folder / "architecture.json", session.root.space.to_json(architecture))
-    write_text(folder / "recipe.yaml", recipe_yaml(session.recipe))
     metric = session.task.metric
     rows = [
         (LABELS.get(r["label"], r["label"]), format_spread(r["values"]), f"{r['params']:,}")
@@ -135,5 +139,6 @@ def _fill(
             seeds=f"These weights are of seed {result['seed']}, the first of {count}; the table "
             "gives mean and standard deviation over the seeds.",
             differences=differences,
+            latency=onnx_latency(folder / "model.onnx", images[:1]),
         ),
     )

@@ -15,6 +15,7 @@ from fewshot_core.data import ImageShape
 from fewshot_core.ensemble import rank_ensemble
 from fewshot_core.errors import DataError
 from fewshot_core.evaluators import InheritedEvaluator
+from fewshot_core.metrics import SCORES, goodness, scores_of
 from fewshot_core.pipeline.session import Session
 from fewshot_core.ranking import ISO_MINIMUM, RankFigures, random_figures, rank_figures
 from fewshot_core.recipe.load import load_recipe
@@ -33,8 +34,6 @@ BASELINES = {
     "FLOPs": "flops",
     "FLOPs, connected part": "connected_flops",
 }
-COLUMNS = ("architecture", "accuracy", "loss")
-
 ENSEMBLE = "rank ensemble:"
 """How the rows of scores joined with the connected parameters begin."""
 
@@ -189,10 +188,10 @@ def _rank_run(options: Mapping[str, Any]) -> None:
                 allowed="a run with evaluator=inherited",
             )
         path = session.folder.file("scores", f"{name.split(',')[0]}.csv")
-        table = score_all(evaluator, truth, path, session.console, f"scoring, {name}")
-        for kind in ("accuracy", "loss"):
-            sign = -1.0 if kind == "loss" else 1.0
-            values = np.array([sign * table[a][kind] for a in truth.architectures])
+        kinds = scores_of(session.task)
+        table = score_all(evaluator, truth, path, session.console, f"scoring, {name}", kinds)
+        for kind in kinds:
+            values = np.array([goodness(kind, table[a][kind]) for a in truth.architectures])
             rows[f"{name}, by {kind}"] = truth.figures(values)
             key = f"{ENSEMBLE} {name}, by {kind}"
             ensembles[key] = truth.figures(truth.ensemble(values))
@@ -204,7 +203,12 @@ def _rank_run(options: Mapping[str, Any]) -> None:
 
 
 def score_all(
-    evaluator: InheritedEvaluator, truth: Truth, path: Path, console: Console, title: str
+    evaluator: InheritedEvaluator,
+    truth: Truth,
+    path: Path,
+    console: Console,
+    title: str,
+    kinds: Sequence[str] = SCORES,
 ) -> dict[Architecture, Mapping[str, float]]:
     """Metrics of every architecture of the truth; resumes where it stopped.
 
@@ -216,20 +220,20 @@ def score_all(
         path: Where the scores are kept, a :class:`ScoreLog`; its folder is made.
         console: Shows progress.
         title: What the progress is called.
+        kinds: The metrics.
     """
     space = truth.space
     targets = {a: evaluator.scored_as(a) for a in truth.architectures}
     distinct = list(dict.fromkeys(targets.values()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with ScoreLog(path, COLUMNS) as log:
+    with ScoreLog(path, ("architecture", *kinds)) as log:
         known = {
-            space.parse(row["architecture"]): {k: float(row[k]) for k in COLUMNS[1:]}
-            for row in log.rows
+            space.parse(row["architecture"]): {k: float(row[k]) for k in kinds} for row in log.rows
         }
         with console.progress(title, len(distinct), len(known)) as tick:
             missing = [a for a in distinct if a not in known]
             for architecture, metrics in evaluator.evaluate_many(missing):
-                known[architecture] = {k: metrics[k] for k in COLUMNS[1:]}
+                known[architecture] = {k: metrics[k] for k in kinds}
                 row = {"architecture": space.genotype(architecture), **known[architecture]}
                 log.append([row])
                 tick(len(known))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fewshot_core.data import Batch, BatchStream
 from fewshot_core.data.images import class_balanced_split
+from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.differentiable.controller import Controller
 from fewshot_core.differentiable.objectives import (
     ControllerStep,
@@ -134,7 +135,9 @@ class Relaxation:
             return ControllerPaths(model.controller)
         return None
 
-    def _objective(self, model: RelaxedSupernet, others: BatchStream) -> Objective:
+    def _objective(
+        self, model: RelaxedSupernet, others: BatchStream | PrefetchedStream
+    ) -> Objective:
         session = self.session
         device = session.accelerator.device
 

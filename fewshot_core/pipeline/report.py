@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from fewshot_core.errors import RunFolderError
+from fewshot_core.metrics import metric_text
 from fewshot_core.pipeline.retrain import LABELS, format_spread, results_table, summarise
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.load import recipe_yaml
@@ -19,6 +20,11 @@ from fewshot_core.report.html import render
 from fewshot_core.report.page import Page, Picture
 from fewshot_core.report.words import score_name, uses_validation, with_unit
 from fewshot_core.runs.files import read_json, write_text
+
+FURTHER = ("is", "fid_train", "kid", "precision", "recall")
+"""Metrics that stand beside the one that retrained models are compared by."""
+
+Pictures = Callable[[Session], Iterable[tuple[str, str, Figure]]]
 
 
 def report(options: Mapping[str, Any]) -> None:
@@ -32,7 +38,9 @@ def report(options: Mapping[str, Any]) -> None:
         path = write_report(session)
         results = _results(session)
         if results is not None:
-            session.console.print(results_table(results["results"], results["metric"]))
+            metric = results["metric"]
+            named = metric_text(session.task, session.recipe, metric, "test")
+            session.console.print(results_table(results["results"], metric, named))
         session.console.print(f"report: {path}")
     session.folder.close()
 
@@ -49,7 +57,7 @@ def write_report(session: Session) -> Path:
     run = session.folder.path
     results = _results(session)
     metric = str(results["metric"]) if results is not None else session.task.metric
-    facts = read_facts(run, _retrained(results, metric))
+    facts = read_facts(run, _retrained(session, results, metric))
     if not facts.trials and not facts.retrained:
         raise RunFolderError(
             f"{run} holds nothing to report on: no finished search and no retrained network",
@@ -68,6 +76,7 @@ def write_report(session: Session) -> Path:
         facts=facts,
         drawing=_drawing(session, facts),
         pictures=pictures,
+        metric_text=metric_text(session.task, session.recipe, metric, "test"),
         canonical=lambda genotype: space.canonical(space.parse(genotype)).id,
     )
     path = session.folder.file("report.html")
@@ -78,14 +87,16 @@ def write_report(session: Session) -> Path:
 def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, str, Figure]]:
     """Name, caption and figure of every picture that the facts allow."""
     scores = score_name(session.recipe)
+    test = metric_text(session.task, session.recipe, metric, "test")
+    audited = metric_text(session.task, session.recipe, metric, "validation")
     validation = f"{_count(facts, 'validation')}validation images"
     scored_on = f" on the {validation}" if uses_validation(session.recipe) else ""
     if facts.retrained:
         yield (
             "results",
-            f"Test {metric} of every seed, measured once on the {_count(facts, 'test')}test images "
+            f"Test {test} of every seed, measured once on the {_count(facts, 'test')}test images "
             "after training from scratch.",
-            plots.test_results(facts.retrained, with_unit(f"test {metric}", metric)),
+            plots.test_results(facts.retrained, with_unit(f"test {test}", metric)),
         )
     if facts.trials:
         whole = " with the whole budget" if facts.partial else ""
@@ -102,7 +113,7 @@ def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, 
             plots.score_against_cost(facts.trials, "flops", scores, found),
         )
     if facts.audit is not None:
-        truth = f"validation {metric},\n{facts.audit.epochs:g} epochs from scratch"
+        truth = f"validation {audited},\n{facts.audit.epochs:g} epochs from scratch"
         yield (
             "audit",
             f"{len(facts.audit.values)} networks trained from scratch, measured on the "
@@ -124,6 +135,9 @@ def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, 
             "supernets' validation accuracy predicts, each distinct network once.",
             plots.rank_clouds(facts.ranking.clouds, f"true value ({facts.ranking.column})"),
         )
+    own: Pictures | None = getattr(session.task, "pictures", None)
+    if own is not None:
+        yield from own(session)
 
 
 def _count(facts: RunFacts, part: str) -> str:
@@ -141,9 +155,10 @@ def _results(session: Session) -> dict[str, Any] | None:
     return results
 
 
-def _retrained(results: Mapping[str, Any] | None, metric: str) -> list[Retrained]:
+def _retrained(session: Session, results: Mapping[str, Any] | None, metric: str) -> list[Retrained]:
     if results is None:
         return []
+    others = _others(session, results["results"], metric)
     return [
         Retrained(
             row["label"],
@@ -153,9 +168,25 @@ def _retrained(results: Mapping[str, Any] | None, metric: str) -> list[Retrained
             row["params"],
             row["flops"],
             row["genotype"],
+            {text: spreads[row["label"]] for text, spreads in others.items()},
         )
         for row in summarise(results["results"], metric)
     ]
+
+
+def _others(
+    session: Session, results: list[dict[str, Any]], metric: str
+) -> dict[str, dict[str, str]]:
+    """Further metrics by their text, then spreads by label; none of a task that names none."""
+    if not hasattr(session.task, "metric_text"):
+        return {}
+    scores = [s for s in results[0]["test"] if s != metric and s in FURTHER]
+    return {
+        metric_text(session.task, session.recipe, score, "test"): {
+            row["label"]: format_spread(row["values"]) for row in summarise(results, score)
+        }
+        for score in scores
+    }
 
 
 def _drawing(session: Session, facts: RunFacts) -> Picture | None:
@@ -166,5 +197,6 @@ def _drawing(session: Session, facts: RunFacts) -> Picture | None:
         what, genotype = "given by hand", facts.retrained[0].genotype
     else:
         return None
-    svg = session.task.draw(session.root.space.parse(genotype))
+    space = session.root.space
+    svg = session.task.draw(space, space.parse(genotype))
     return Picture("architecture", svg, f"The architecture {what}: {genotype}")

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import csv
 import random
 import statistics
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
+from accelerate.utils import broadcast_object_list
 from rich.table import Table
 
-from fewshot_core.data import ImageArray
+from fewshot_core.data import Images
 from fewshot_core.errors import ArchitectureError, RunFolderError
+from fewshot_core.evaluators.agreed import agreed
+from fewshot_core.extremes import extreme
+from fewshot_core.metrics import metric_text
+from fewshot_core.objective import Scorer
 from fewshot_core.pipeline.session import Session
-from fewshot_core.region import ENUMERABLE
+from fewshot_core.region import ENUMERABLE, RegionTree
 from fewshot_core.runs.files import read_json, write_json
+from fewshot_core.scores import ScoreLog
 from fewshot_core.search import sample_feasible
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
+from fewshot_core.training import Watch
+
+CLIMBS = 20
+"""Feasible architectures that are enlarged to find the largest, where there are too many to try."""
 
 LABELS = {
     "found": "found by the search",
     "random": "random architecture",
     "largest": "most parameters",
+    "one-shot": "choice of the one-shot supernet",
     "given": "given by hand",
 }
 
@@ -34,10 +47,12 @@ def retrain(options: Mapping[str, Any]) -> None:
     """
     session = Session.attach(options, many=True)
     chosen = candidates(session, options.get("architecture"))
+    watch = _watch(session)
     for label, seed, architecture in chosen:
-        train_candidate(session, label, seed, architecture)
+        train_candidate(session, label, seed, architecture, watch)
     # Only now that nothing is left to choose are the test images read.
-    results = [test_candidate(session, *candidate) for candidate in chosen]
+    scorer = session.scorer(session.recipe, session.data, "test")
+    results = [test_candidate(session, scorer, *candidate) for candidate in chosen]
     if session.folder.main:
         write_json(
             session.folder.file("retrain.json"),
@@ -45,7 +60,9 @@ def retrain(options: Mapping[str, Any]) -> None:
         )
         from fewshot_core.pipeline.report import write_report
 
-        session.console.print(results_table(results, session.task.metric))
+        metric = session.task.metric
+        named = metric_text(session.task, session.recipe, metric, "test")
+        session.console.print(results_table(results, metric, named))
         session.console.print(f"report: {write_report(session)}")
     session.folder.close()
 
@@ -58,7 +75,8 @@ def candidates(session: Session, genotype: str | None) -> list[tuple[str, int, A
     else:
         wanted = {"found": [found_architecture(session)] * recipe.retrain.seeds}
         for label in recipe.retrain.compare:
-            wanted[label] = [_compared(session, label, s) for s in range(recipe.retrain.seeds)]
+            seeds = range(recipe.retrain.seeds)
+            wanted[label] = [space.plain(_compared(session, label, seed)) for seed in seeds]
     return [(label, seed, a) for label, many in wanted.items() for seed, a in enumerate(many)]
 
 
@@ -85,19 +103,72 @@ def found_architecture(session: Session) -> Architecture:
         raise RunFolderError(f"{path} is damaged", found=error, fix=again) from None
 
 
+def _watch(session: Session) -> Watch | None:
+    """What looks at trainings; made before the first, because every process has to take part."""
+    make = getattr(session.task, "watch", None)
+    if make is None:
+        return None
+    watch: Watch | None = make(
+        session.recipe, session.data, session.accelerator, session.folder.file("metric")
+    )
+    return watch
+
+
 def _compared(session: Session, label: str, seed: int) -> Architecture:
+    if label == "one-shot":
+        return _one_shot(session)
     accepts = session.accepts()
     rng = random.Random(derive_seed(session.recipe.seed, label, seed))
     if label == "random":
         return sample_feasible(session.root, accepts, rng)
     if session.root.box_size() <= ENUMERABLE:
         pool = [a for a in session.root.enumerate() if accepts(a)]
-    else:
-        pool = [sample_feasible(session.root, accepts, rng) for _ in range(10_000)]
-    return max(pool, key=lambda a: session.costs.costs(a)["connected_params"])
+        return max(pool, key=lambda a: _params(session, a))
+    starts = [sample_feasible(session.root, accepts, rng) for _ in range(CLIMBS)]
+
+    def size(architecture: Architecture) -> float:
+        return _params(session, architecture) if accepts(architecture) else 0.0
+
+    return max((extreme(session.root, size, start) for start in starts), key=size)
 
 
-def training_images(session: Session) -> ImageArray:
+def _params(session: Session, architecture: Architecture) -> float:
+    return session.costs.costs(architecture)["connected_params"]
+
+
+def _one_shot(session: Session) -> Architecture:
+    """The best of the search's architectures by the supernet of the whole space.
+
+    Scored once; ``one-shot.csv`` keeps the scores. Without a split it is the one found.
+    """
+    space = session.root.space
+    if not session.tree.children:
+        return found_architecture(session)
+    with session.folder.file("trials.csv").open(newline="") as file:
+        genotypes = list(dict.fromkeys(row["architecture"] for row in csv.DictReader(file)))
+    path = session.folder.file("one-shot.csv")
+    with ExitStack() as stack:
+        log = (
+            stack.enter_context(ScoreLog(path, ("architecture", "score")))
+            if session.folder.main
+            else None
+        )
+        kept = {row["architecture"]: float(row["score"]) for row in log.rows} if log else {}
+        # What one process skips all have to skip.
+        scores: dict[str, float] = broadcast_object_list([kept])[0]
+        missing = [genotype for genotype in genotypes if genotype not in scores]
+        evaluator = agreed(session.evaluator(RegionTree(session.root))) if missing else None
+        tick = stack.enter_context(session.console.progress("one-shot scores", len(missing)))
+        for done, genotype in enumerate(missing, start=1):
+            assert evaluator is not None
+            scores[genotype] = evaluator.evaluate(space.parse(genotype))["score"]
+            if log is not None:
+                log.append([{"architecture": genotype, "score": scores[genotype]}])
+            tick(done)
+    return space.parse(max(genotypes, key=lambda genotype: scores[genotype]))
+
+
+def training_images(session: Session) -> Images:
     """What networks are retrained on: all that is not test images, if the recipe says so."""
     if session.recipe.retrain.use_validation:
         return session.data.train.concat(session.data.validation)
@@ -117,7 +188,9 @@ def stage_name(seed: int, architecture: Architecture) -> str:
     return f"{architecture.id}-{seed}"
 
 
-def train_candidate(session: Session, label: str, seed: int, architecture: Architecture) -> Any:
+def train_candidate(
+    session: Session, label: str, seed: int, architecture: Architecture, watch: Watch | None = None
+) -> Any:
     """The trained network of a candidate, and what its training took."""
     network = build_candidate(session, seed, architecture)
     state = session.fit(
@@ -127,16 +200,16 @@ def train_candidate(session: Session, label: str, seed: int, architecture: Archi
         training_images(session),
         session.folder.training("retrain", stage_name(seed, architecture)),
         derive_seed(session.recipe.seed, "retraining", architecture.id, seed),
+        watch=watch,
     )
     return network, state
 
 
 def test_candidate(
-    session: Session, label: str, seed: int, architecture: Architecture
+    session: Session, scorer: Scorer, label: str, seed: int, architecture: Architecture
 ) -> dict[str, Any]:
     """Measure a trained candidate on the test images."""
     network, state = train_candidate(session, label, seed, architecture)
-    scorer = session.task.scorer(session.recipe, session.data, "test", session.accelerator)
     costs = session.costs.costs(architecture)
     return {
         "label": label,
@@ -152,10 +225,17 @@ def test_candidate(
     }
 
 
-def results_table(results: list[dict[str, Any]], metric: str) -> Table:
-    """Mean and spread over the seeds, a row per label."""
+def results_table(results: list[dict[str, Any]], metric: str, named: str = "") -> Table:
+    """Mean and spread over the seeds, a row per label; ``named`` is the metric in words."""
     table = Table(title="Retrained from scratch, measured once on the test images")
-    for column in ("architecture", f"test {metric}", "seeds", "parameters", "FLOPs", "genotype"):
+    for column in (
+        "architecture",
+        f"test {named or metric}",
+        "seeds",
+        "parameters",
+        "FLOPs",
+        "genotype",
+    ):
         table.add_column(column, overflow="fold")
     for row in summarise(results, metric):
         table.add_row(

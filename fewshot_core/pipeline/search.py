@@ -14,12 +14,15 @@ from fewshot_core.budget import SPLITTING
 from fewshot_core.data import ImageData
 from fewshot_core.evaluators import BudgetedEvaluator
 from fewshot_core.evaluators.agreed import agreed
+from fewshot_core.metrics import scores_of
 from fewshot_core.pareto import pareto_front
+from fewshot_core.pipeline.accelerator import make_accelerator
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.derive import derive, require_relaxable
-from fewshot_core.pipeline.session import FRONT_COST, Session, make_accelerator
+from fewshot_core.pipeline.estimate import ESTIMATE, estimate
+from fewshot_core.pipeline.session import FRONT_COST, LATENCY, Session
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.recipe.check import DIFFERENTIABLE
+from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
@@ -48,7 +51,7 @@ def search(words: Sequence[str]) -> None:
         named = derive(session)
         done = ask_and_tell(session, [a for some in named.values() for a in some])
     else:
-        if session.recipe.evaluator.name == "inherited":
+        if session.recipe.evaluator.name in INHERITING:
             train_supernets(session)
         done = ask_and_tell(session)
     record(session, done)
@@ -78,7 +81,7 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     # Bad input must not leave a run folder behind, so everything is tried before there is one.
     session = Session(recipe, RunFolder(path, accelerator.is_main_process), accelerator, console)
     if data is not None:
-        session.data = data
+        session.data = session.normalised(data)
     session.check()
     if recipe.strategy.name in DIFFERENTIABLE:
         require_relaxable(session)
@@ -89,12 +92,19 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     console.print(f"run folder: {path}")
     if folder.main:
         write_json(folder.file("costs.json"), session.costs.to_json())
+        if session.latency is not None:
+            write_json(folder.file(LATENCY), session.latency)
         write_json(folder.file(SPLITTING), session.splitting.to_json())
         write_json(folder.file("regions.json"), session.tree.to_json())
         write_json(folder.file("data.json"), session.data.describe())
     described = session.data.describe()
     console.print(", ".join(f"{key} {value}" for key, value in described.items()))
-    if session.splitting.sentence and recipe.evaluator.name == "inherited":
+    if recipe.estimate and not folder.file(ESTIMATE).exists():
+        expected = estimate(session)
+        console.print(str(expected))
+        if folder.main:
+            write_json(folder.file(ESTIMATE), expected.to_json())
+    if session.splitting.sentence and recipe.evaluator.name in INHERITING:
         console.print(session.splitting.sentence)
     return session
 
@@ -155,15 +165,16 @@ def record(session: Session, done: list[Trial]) -> None:
                 "region": session.scored_in(trial.architecture).id,
                 "budget": trial.budget,
                 "score": trial.score,
-                **{k: trial.metrics.get(k) for k in ("accuracy", "loss")},
+                **{k: trial.metrics.get(k) for k in scores_of(session.task)},
                 **{k: int(costs[k]) for k in COST_COLUMNS},
             }
         )
     write_table(session.folder.file("trials.csv"), rows, list(rows[0]))
     best = best_trial(done)
+    found = space.plain(best.architecture)
     write_json(
         session.folder.file("found.json"),
-        space.to_json(best.architecture)
+        space.to_json(found)
         | {
             "score": best.score,
             "metrics": dict(best.metrics),
@@ -172,19 +183,20 @@ def record(session: Session, done: list[Trial]) -> None:
         },
     )
     write_json(session.folder.file("pareto.json"), _front(session, done))
-    session.console.print(f"best of {len(done)} trials: {space.genotype(best.architecture)}")
+    session.console.print(f"best of {len(done)} trials: {space.genotype(found)}")
     session.console.print(f"  score {best.score:.4g}, found in trial {best.number}")
 
 
 def _front(session: Session, done: list[Trial]) -> dict[str, Any]:
     """What no cheaper architecture beats, among those scored with the whole budget."""
+    space = session.root.space
     whole = [trial for trial in full(done) if math.isfinite(trial.score)]
     costs = [session.costs.costs(trial.architecture) for trial in whole]
     front = pareto_front([cost[FRONT_COST] for cost in costs], [trial.score for trial in whole])
     return {
         "cost": FRONT_COST,
         "front": [
-            session.root.space.to_json(whole[i].architecture)
+            space.to_json(space.plain(whole[i].architecture))
             | {"score": whole[i].score, "trial": whole[i].number, "costs": costs[i]}
             for i in front
         ],

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from fewshot_core.budget import SPLITTING, SplitDecision, decide_split, read_splitting
-from fewshot_core.cost import CostTable, Limits, feasible, require_feasible
-from fewshot_core.data import BatchStream, ImageArray, ImageData, load_images
+from fewshot_core.cost import Constraint, CostTable, Limits, feasible, require_feasible
+from fewshot_core.data import BatchStream, ImageData, Images, load_images
+from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.data.stream import calibration_batches
 from fewshot_core.errors import RecipeError, RunFolderError
 from fewshot_core.evaluators import (
@@ -30,9 +31,14 @@ from fewshot_core.evaluators import (
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
 from fewshot_core.gradients import ByGradients, divisible
-from fewshot_core.paths import PathPolicy, make_paths
+from fewshot_core.latency import with_latency
+from fewshot_core.objective import Scorer
+from fewshot_core.paths import CostPaths, PathPolicy, make_paths
+from fewshot_core.pipeline.accelerator import make_accelerator
+from fewshot_core.pipeline.latency import measured_latency
+from fewshot_core.pipeline.streams import training_stream
 from fewshot_core.proxies import NASWOT_IMAGES, naswot, synflow
-from fewshot_core.recipe.check import DIFFERENTIABLE, PROXIES
+from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.recipe.schema import (
     Recipe,
@@ -53,31 +59,13 @@ from fewshot_core.strategies import Strategy, make_strategy
 from fewshot_core.study import open_study
 from fewshot_core.supernet import Supernet
 from fewshot_core.task import Task
-from fewshot_core.training import Stage, steps_for, train
+from fewshot_core.training import Stage, Watch, steps_for, train
+
+LATENCY = "latency.json"
+"""The file of a run folder that keeps the latencies measured."""
 
 FRONT_COST = "connected_flops"
 """The cost that a Pareto front is about: the one that users limit most."""
-
-
-def make_accelerator(recipe: Recipe) -> Accelerator:
-    """The accelerator of this process, with its CPU threads set."""
-    # Single paths leave most of a supernet without gradients.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    # A launch of several processes on a machine without accelerators means several CPU processes;
-    # left alone, Accelerate would let each of them believe that it is the only one.
-    cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not _has_accelerator()
-    try:
-        accelerator = Accelerator(
-            cpu=cpu, mixed_precision=recipe.precision, kwargs_handlers=[unused]
-        )
-    except ValueError as error:  # the device cannot compute in it
-        raise RecipeError(
-            f"precision={recipe.precision} cannot be used here", found=error, fix="precision=no"
-        ) from None
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    # `accelerate launch` starts processes with one thread unless told otherwise.
-    torch.set_num_threads(recipe.threads or max(1, (os.cpu_count() or 1) // local))
-    return accelerator
 
 
 @dataclass
@@ -196,7 +184,15 @@ class Session:
         with self.accelerator.main_process_first(), self.console.progress("images", 1) as tick:
             data = load_images(self.recipe.data, self.recipe.seed)
             tick(1)
-        return data
+        return self.normalised(data)
+
+    def normalised(self, data: ImageData) -> ImageData:
+        """The images, to be normalised as the task wants it."""
+        own: tuple[float, float] | None = getattr(self.task, "normalisation", None)
+        if own is None:
+            return data
+        mean, std = ((value,) * data.channels for value in own)
+        return replace(data, mean=mean, std=std)
 
     @cached_property
     def search_data(self) -> ImageData:
@@ -206,8 +202,20 @@ class Session:
 
     @cached_property
     def costs(self) -> CostTable:
-        """The cost table."""
-        return self.task.costs(self.recipe, self.data.shape)
+        """The cost table; with latencies where they are limited."""
+        table = self.task.costs(self.recipe, self.data.shape)
+        return table if self.latency is None else with_latency(table, self.latency)
+
+    @cached_property
+    def latency(self) -> dict[str, Any] | None:
+        """What the parts of networks take on this device; measured where a run begins."""
+        if self.recipe.constraint.latency is None:
+            return None
+        path = self.folder.file(LATENCY)
+        if path.exists():
+            found: dict[str, Any] = read_json(path, "delete it: the latencies are measured again")
+            return found
+        return measured_latency(self)
 
     @property
     def study_name(self) -> str:
@@ -218,9 +226,14 @@ class Session:
     @property
     def limits(self) -> Limits:
         """The constraint."""
-        return Limits(self.recipe.constraint.flops, self.recipe.constraint.params)
+        constraint = self.recipe.constraint
+        return Limits(constraint.flops, constraint.params, constraint.latency)
 
-    def accepts(self) -> Callable[[Architecture], bool]:
+    def front_cost(self, architecture: Architecture) -> float:
+        """The cost that paths, fronts and audits are about."""
+        return self.costs.costs(architecture)[FRONT_COST]
+
+    def accepts(self) -> Constraint:
         """Whether an architecture satisfies the constraint."""
         return feasible(self.costs, self.limits)
 
@@ -235,7 +248,7 @@ class Session:
             self.root,
             self.accepts(),
             budgets=budgets,
-            cost=lambda architecture: self.costs.costs(architecture)[FRONT_COST],
+            cost=self.front_cost,
         )
 
     def check(self) -> None:
@@ -248,7 +261,9 @@ class Session:
         any_architecture = self.root.sample(random.Random(0))
         for region, parent in self.tree.walk():
             paths = (self.recipe.regions if parent else self.recipe.supernet).paths
-            make_paths(paths, region)
+            policy = make_paths(paths, region, self.front_cost)
+            if isinstance(policy, CostPaths):
+                policy.range  # noqa: B018  (it raises where no architecture is in the range)
             if paths.policy == "balanced":
                 self.root.space.feature(paths.feature, any_architecture)
         if self.split_is_learned:
@@ -270,21 +285,11 @@ class Session:
 
     # -- training ----------------------------------------------------------------------------
 
-    def stream(self, images: ImageArray, settings: TrainingSettings, seed: int) -> BatchStream:
-        """Training batches of this process; shifts and squares shrink with the images."""
-        data, scale = self.recipe.data, images.images.shape[-1] / self.data.image_size
-        return BatchStream(
-            images,
-            batch_size=settings.batch_size,
-            seed=seed,
-            mean=self.data.mean,
-            std=self.data.std,
-            flip=data.flip,
-            pad=round(data.pad * scale),
-            cutout=round(data.cutout * scale),
-            rank=self.accelerator.process_index,
-            world=self.accelerator.num_processes,
-        )
+    def stream(
+        self, images: Images, settings: TrainingSettings, seed: int
+    ) -> BatchStream | PrefetchedStream:
+        """Training batches of this process."""
+        return training_stream(self.recipe, self.data, images, settings, seed, self.accelerator)
 
     def build(self, make: Callable[[], nn.Module], seed: int) -> nn.Module:
         """Build a module whose initial weights depend on the seed alone."""
@@ -299,10 +304,11 @@ class Session:
         name: str,
         model: nn.Module,
         settings: TrainingSettings,
-        images: ImageArray,
+        images: Images,
         checkpoint: StageCheckpoint,
         seed: int,
         paths: PathPolicy | None = None,
+        watch: Watch | None = None,
     ) -> StageState:
         """Train a model, or load it where it is already trained."""
         per_step = paths.paths_per_step if paths else 1
@@ -316,7 +322,12 @@ class Session:
             checkpoint,
             self.accelerator,
             self.console,
+            watch=watch,
         )
+
+    def scorer(self, recipe: Recipe, data: ImageData, part: str) -> Scorer:
+        """The task's scorer of a part of the images."""
+        return self.task.scorer(recipe, data, part, self.accelerator, self.folder.file("metric"))
 
     def settings_of(self, region: Region) -> SupernetSettings:
         """How the supernet of a region is trained."""
@@ -349,7 +360,7 @@ class Session:
             self.search_data.train,
             checkpoint,
             derive_seed(self.recipe.seed, "training", region.id),
-            make_paths(settings.paths, region),
+            make_paths(settings.paths, region, self.front_cost),
         )
         if not state.notes:
             state.notes = notes
@@ -375,7 +386,7 @@ class Session:
     def scored_in(self, architecture: Architecture) -> Region:
         """The region whose supernet gives an architecture its score."""
         settings = self.recipe.evaluator
-        if settings.name == "inherited" and settings.share_equal:
+        if settings.name in INHERITING and settings.share_equal:
             architecture = representative(self.root, architecture)
         return self.tree.locate(architecture)
 
@@ -393,10 +404,19 @@ class Session:
             return ProxyEvaluator(
                 self.root, self._untrained, self._proxy(), share_equal=settings.share_equal
             )
+        if settings.name == "predictor":
+            from fewshot_core.pipeline.predictor import predictor  # it needs a session
+
+            return predictor(self)
+        return self.inherited(tree)
+
+    def inherited(self, tree: RegionTree | None = None) -> InheritedEvaluator:
+        """The evaluator of inherited weights, whatever the recipe's is."""
+        settings = self.recipe.evaluator
         return InheritedEvaluator(
             tree or self.tree,
             self.load_supernet,
-            self.task.scorer(self.recipe, self.search_data, "validation", self.accelerator),
+            self.scorer(self.recipe, self.search_data, "validation"),
             score=settings.score,
             share_equal=settings.share_equal,
         )
@@ -430,7 +450,7 @@ class Session:
         for a ``share`` of ``evaluator.epochs``.
         """
         scored = share * self.recipe.evaluator.epochs
-        settings = _with_epochs(self.recipe.retrain, scored if epochs is None else epochs)
+        settings = replace(self.recipe.retrain, epochs=scored if epochs is None else epochs)
         seed = derive_seed(self.recipe.seed, "standalone", architecture.id)
         model = self.build(
             lambda: self.task.network(architecture, self.recipe, self.data.shape), seed
@@ -447,16 +467,5 @@ class Session:
         recipe = self.recipe
         if epochs is not None:
             recipe = replace(recipe, evaluator=replace(recipe.evaluator, images=None))
-        scorer = self.task.scorer(recipe, self.data, "validation", self.accelerator)
+        scorer = self.scorer(recipe, self.data, "validation")
         return dict(scorer.score(model, None))
-
-
-def _has_accelerator() -> bool:
-    # torch.accelerator came with torch 2.6.
-    device = getattr(torch, "accelerator", torch.cuda)
-    return bool(device.is_available())
-
-
-def _with_epochs(settings: TrainingSettings, epochs: float) -> TrainingSettings:
-    fields = {name: getattr(settings, name) for name in TrainingSettings.__dataclass_fields__}
-    return TrainingSettings(**(fields | {"epochs": epochs}))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from fewshot_core.errors import nearest
+from fewshot_core.metrics import SCORES
 from fewshot_core.recipe.schema import (
     AuditSettings,
     ConstraintSettings,
@@ -14,7 +15,6 @@ from fewshot_core.recipe.schema import (
     EvaluatorSettings,
     PathSettings,
     Recipe,
-    RetrainSettings,
     SplitLevel,
     StrategySettings,
     TrainingSettings,
@@ -22,16 +22,18 @@ from fewshot_core.recipe.schema import (
 from fewshot_core.recipe.words import path_problem, with_hint
 from fewshot_core.splitters import LEARNED
 
-POLICIES = ("uniform", "fair", "balanced")
+POLICIES = ("uniform", "fair", "balanced", "sandwich", "cost")
 SPLITS = ("none", "decision", "groups", "bands", "random", "gradients")
 PROXIES = ("synflow", "naswot")
-EVALUATORS = ("inherited", "standalone", "table", *PROXIES)
+INHERITING = ("inherited", "predictor")
+"""Evaluators that need trained supernets."""
+EVALUATORS = (*INHERITING, "standalone", "table", *PROXIES)
 WHEN = ("auto", "always", "never")
-SCORES = ("accuracy", "loss")
 SEARCHING = {
     "random": "uniform random search, the baseline",
     "rea": "regularized evolution (Real et al., AAAI 2019)",
     "reinforce": "policy gradient, a softmax for each decision (Zoph and Le, ICLR 2017)",
+    "multilevel": "level by level, recurrent controllers and a beam (Gong et al., ICCV 2019)",
     "hyperband": "many architectures on little budget, the best on more (Li et al., JMLR 2018)",
     "bohb": "hyperband with a model of good architectures (Falkner et al., ICML 2018)",
     "smac": "random forest and expected improvement (Lindauer et al., JMLR 2022); needs smac",
@@ -52,7 +54,8 @@ RENAMED = {"evolution": "rea"}
 """Names of strategies in recipes of earlier versions."""
 PRECISIONS = ("no", "bf16", "fp16")
 SOURCES = ("digits", "images", "torch/NAME")
-COMPARED = ("random", "largest")
+COMPARED = ("random", "largest", "one-shot")
+SCHEDULES = ("cosine", "step")
 
 # Splits whose regions are not simply a set of options per decision.
 _NOT_PRODUCTS = ("bands", "random")
@@ -60,10 +63,10 @@ _NOT_PRODUCTS = ("bands", "random")
 Problems = Iterator[str]
 
 
-def check(recipe: Recipe) -> list[str]:
+def check(recipe: Recipe, scores: Sequence[str] = SCORES) -> list[str]:
     """Everything that is wrong with the values of a recipe, one line each; empty when it is fine.
 
-    The section ``network`` is the task's own affair.
+    The sections of ``TASK_SECTIONS`` are the task's own affair. ``scores`` are what it measures.
     """
     return [
         *_check_run(recipe),
@@ -73,13 +76,13 @@ def check(recipe: Recipe) -> list[str]:
         *_check_splits(recipe),
         *_check_training("regions", recipe.regions),
         *_check_paths("regions.paths", recipe.regions.paths),
-        *_check_evaluator(recipe.evaluator),
+        *_check_evaluator(recipe.evaluator, scores),
         *_check_strategy(recipe.strategy),
         *_check_preferences(recipe),
         *_check_constraint(recipe.constraint),
         *_check_audit(recipe.audit, recipe.evaluator),
         *_check_training("retrain", recipe.retrain),
-        *_check_retrain(recipe.retrain),
+        *_check_retrain(recipe),
     ]
 
 
@@ -104,8 +107,10 @@ def _check_data(data: DataSettings) -> Problems:
     yield from _share("data.test", data.test)
     for key in ("image_size", "search_size", "limit"):
         yield from _at_least(f"data.{key}", getattr(data, key), 1)
-    for key in ("pad", "cutout"):
+    for key in ("pad", "cutout", "workers", "jitter"):
         yield from _at_least(f"data.{key}", getattr(data, key), 0)
+    if not 0 < data.scale <= 1:
+        yield f"data.scale={data.scale} must be above 0 and at most 1"
 
 
 def _check_training(key: str, training: TrainingSettings) -> Problems:
@@ -113,6 +118,7 @@ def _check_training(key: str, training: TrainingSettings) -> Problems:
     yield from _at_least(f"{key}.batch_size", training.batch_size, 1)
     yield from _positive(f"{key}.lr", training.lr)
     yield from _positive(f"{key}.grad_clip", training.grad_clip)
+    yield from _positive(f"{key}.eps", training.eps)
     for name in ("min_lr", "warmup_epochs", "weight_decay"):
         yield from _at_least(f"{key}.{name}", getattr(training, name), 0)
     for name in ("momentum", "label_smoothing"):
@@ -131,6 +137,11 @@ def _check_paths(key: str, paths: PathSettings) -> Problems:
     yield from _one_of(f"{key}.policy", paths.policy, POLICIES)
     if paths.policy == "balanced" and not paths.feature:
         yield f"{key}.policy=balanced needs {key}.feature"
+    yield from _at_least(f"{key}.count", paths.count, 2)
+    for name in ("low", "high"):
+        yield from _positive(f"{key}.{name}", getattr(paths, name))
+    if paths.low is not None and paths.high is not None and paths.low > paths.high:
+        yield f"{key}.low={paths.low} must not be above {key}.high={paths.high}"
 
 
 def _check_splits(recipe: Recipe) -> Problems:
@@ -197,9 +208,9 @@ def _check_gradients(key: str, level: SplitLevel) -> Problems:
     yield from _at_least(f"{key}.samples", level.samples, 1)
 
 
-def _check_evaluator(evaluator: EvaluatorSettings) -> Problems:
+def _check_evaluator(evaluator: EvaluatorSettings, scores: Sequence[str]) -> Problems:
     yield from _one_of("evaluator.name", evaluator.name, EVALUATORS)
-    yield from _one_of("evaluator.score", evaluator.score, SCORES)
+    yield from _one_of("evaluator.score", evaluator.score, scores)
     if evaluator.name == "table" and not evaluator.table:
         yield "evaluator.name=table needs evaluator.table, a CSV file"
     yield from _path("evaluator.table", evaluator.table)
@@ -209,6 +220,7 @@ def _check_evaluator(evaluator: EvaluatorSettings) -> Problems:
     least = 2 if evaluator.name == "naswot" else 1
     yield from _at_least("evaluator.batch_size", evaluator.batch_size, least)
     yield from _positive("evaluator.epochs", evaluator.epochs)
+    yield from _at_least("evaluator.samples", evaluator.samples, 20)
 
 
 def _check_strategy(strategy: StrategySettings) -> Problems:
@@ -225,6 +237,9 @@ def _check_strategy(strategy: StrategySettings) -> Problems:
     yield from _positive("strategy.lr", strategy.lr)
     if not 0 <= strategy.decay < 1:
         yield f"strategy.decay={strategy.decay} must be at least 0 and below 1"
+    for name in ("hidden", "level_trials", "candidates", "beam"):
+        yield from _at_least(f"strategy.{name}", getattr(strategy, name), 1)
+    yield from _at_least("strategy.entropy", strategy.entropy, 0)
     yield from _at_least("strategy.eta", strategy.eta, 2)
     if not 0 < strategy.least <= 1:
         yield f"strategy.least={strategy.least} must be above 0 and at most 1"
@@ -253,6 +268,7 @@ def _check_preferences(recipe: Recipe) -> Problems:
 def _check_constraint(constraint: ConstraintSettings) -> Problems:
     yield from _positive("constraint.flops", constraint.flops)
     yield from _positive("constraint.params", constraint.params)
+    yield from _positive("constraint.latency", constraint.latency)
 
 
 def _check_audit(audit: AuditSettings, evaluator: EvaluatorSettings) -> Problems:
@@ -268,10 +284,28 @@ def _check_audit(audit: AuditSettings, evaluator: EvaluatorSettings) -> Problems
         )
 
 
-def _check_retrain(retrain: RetrainSettings) -> Problems:
+def _check_retrain(recipe: Recipe) -> Problems:
+    retrain = recipe.retrain
     yield from _at_least("retrain.seeds", retrain.seeds, 1)
+    yield from _one_of("retrain.schedule", retrain.schedule, SCHEDULES)
+    for name in ("mixup", "cutmix", "teacher_weight"):
+        yield from _at_least(f"retrain.{name}", getattr(retrain, name), 0)
+    if not 0 <= retrain.erase <= 1:
+        yield f"retrain.erase={retrain.erase} must be between 0 and 1"
+    if retrain.ema is not None and not 0 < retrain.ema < 1:
+        yield f"retrain.ema={retrain.ema} must be between 0 and 1"
+    if not 0 < retrain.decay_rate <= 1:
+        yield f"retrain.decay_rate={retrain.decay_rate} must be above 0 and at most 1"
+    yield from _positive("retrain.decay_epochs", retrain.decay_epochs)
+    if (retrain.mixup or retrain.cutmix) and retrain.batch_size % 2:
+        yield f"retrain.batch_size={retrain.batch_size} must be even for mixup and cutmix"
     for name in retrain.compare:
         yield from _one_of("retrain.compare", name, COMPARED)
+    inherits = recipe.evaluator.name == "inherited" and recipe.regions.inherit
+    if "one-shot" in retrain.compare and not inherits:
+        yield (
+            "retrain.compare has one-shot, which needs evaluator=inherited and regions.inherit=true"
+        )
 
 
 def _one_of(key: str, value: str, choices: Collection[str]) -> Problems:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fewshot_core.recipe.keys import comments, shorthand
-from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.schema import TASK_SECTIONS, Recipe
 from fewshot_core.recipe.words import is_required
 from fewshot_core.recipe.yamltext import inline
 
@@ -40,6 +40,8 @@ def _section(section: Any, prefix: str) -> Iterator[str]:
         key = f"{prefix}{field.name}"
         if dataclasses.is_dataclass(value):
             nested.append((key, value))
+        elif key in TASK_SECTIONS[1:] and value is None:
+            continue  # shown with the recipes of tasks that have it
         elif key == "network":
             yield from _entry("network.*", f"{beside[field.name]}; with recipe=NAME they are shown")
         else:

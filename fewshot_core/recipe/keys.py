@@ -15,21 +15,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from fewshot_core.errors import nearest
-from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.schema import TASK_SECTIONS, Recipe
+
+_OWN = frozenset(TASK_SECTIONS)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which keys exist, given the task's dataclass for the section ``network``."""
+    """Which keys exist, given the task's dataclasses.
+
+    Attributes:
+        network: Of the section ``network``.
+        sections: Of other sections of ``TASK_SECTIONS``; those that are missing do not exist.
+    """
 
     network: type
+    sections: Mapping[str, type] = dataclasses.field(default_factory=dict)
 
     def children(self, section: type) -> dict[str, Any]:
         """The type of each field of a section."""
         hints = typing.get_type_hints(section)
         found = {field.name: hints[field.name] for field in dataclasses.fields(section)}
         if section is Recipe:
-            found["network"] = self.network
+            own = {"network": self.network, **self.sections}
+            found = {n: own.get(n, k) for n, k in found.items() if n in own or n not in _OWN}
         return found
 
     def setting_keys(self, section: type = Recipe, prefix: str = "") -> Iterator[str]:

@@ -16,11 +16,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from fewshot_core.errors import RecipeError
+from fewshot_core.metrics import scores_of
 from fewshot_core.recipe.check import RENAMED, check
 from fewshot_core.recipe.find import RecipeFile, find_recipe, list_recipes, read_chain
 from fewshot_core.recipe.keys import Layout, flatten
 from fewshot_core.recipe.merge import Merger
-from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.schema import TASK_SECTIONS, Recipe
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
 from fewshot_core.recipe.yamltext import dump, parse_value
 from fewshot_core.registry import load_task
@@ -81,7 +82,9 @@ def recipe_from_file(path: Path) -> Recipe:
 def recipe_yaml(recipe: Recipe) -> str:
     """Every setting of the recipe as YAML; loading the text gives an equal recipe."""
     data = OmegaConf.to_container(OmegaConf.structured(recipe), enum_to_str=True)
-    return dump(data)
+    assert isinstance(data, dict)
+    # Sections that the task does not have are no settings.
+    return dump({k: v for k, v in data.items() if v is not None or k not in TASK_SECTIONS})
 
 
 def differences(a: Recipe, b: Recipe, *, ignore: Collection[str] = ("description",)) -> list[str]:
@@ -114,17 +117,19 @@ def _single(pairs: Sequence[tuple[str, str]], key: str) -> str | None:
 def _resolve(chain: Sequence[RecipeFile], overrides: Sequence[tuple[str, str]]) -> Recipe:
     layers = [*map(_unnamed, chain[:-1]), _named(chain[-1])]
     words = [(key, parse_value(text)) for key, text in overrides]
-    settings = load_task(_task_name(layers, words)).settings
+    task = load_task(_task_name(layers, words))
+    sections: Mapping[str, type] = getattr(task, "sections", {})
     config = OmegaConf.structured(Recipe)
-    config.network = OmegaConf.structured(settings)
-    merger = Merger(Layout(settings), config)
+    for name, settings in {"network": task.settings, **sections}.items():
+        config[name] = OmegaConf.structured(settings)
+    merger = Merger(Layout(task.settings, sections), config)
     for layer in layers:
         merger.add_file(layer.path, layer.content)
     merger.add_overrides(words)
     recipe = _to_recipe(config)
     # Settings that could not be taken over keep their defaults, so the combinations of the others
     # can be checked in the same round.
-    raise_problems([*merger.problems, *check(recipe)])
+    raise_problems([*merger.problems, *check(recipe, scores_of(task))])
     return recipe
 
 

@@ -29,7 +29,11 @@ from fewshot_core.recipe.words import with_hint
 from fewshot_core.recipe.yamltext import inline
 
 # Limits on costs are large round numbers.
-_SIZES = ("constraint.flops", "constraint.params")
+_SIZES = (
+    "constraint.flops",
+    "constraint.params",
+    *(f"{part}.paths.{end}" for part in ("supernet", "regions") for end in ("low", "high")),
+)
 _SIZE = re.compile(r"^([0-9]*\.?[0-9]+)\s*([kKmMgG])$")
 _FACTOR = {"k": 1e3, "m": 1e6, "g": 1e9}
 

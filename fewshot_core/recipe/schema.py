@@ -1,8 +1,8 @@
 """The settings of a run, as plain dataclasses.
 
 A recipe file and the ``key=value`` overrides are merged into these and checked; after loading, the
-rest of the program sees nothing but these objects. The section ``network`` is the task's own
-dataclass (channels, depth, ...): see :class:`fewshot_core.task.Task`.
+rest of the program sees nothing but these objects. The sections of :data:`TASK_SECTIONS` are the
+task's own dataclasses (channels, depth, ...): see :class:`fewshot_core.task.Task`.
 
 A class attribute ``shorthand`` names the field that a bare value means: ``strategy=tpe`` is
 ``strategy.name=tpe`` and ``split=none`` is ``split.by=none``.
@@ -13,6 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+TASK_SECTIONS = ("network", "gan", "metric")
+"""Sections whose dataclasses are the task's own; a task that has none leaves a section out."""
+
 
 @dataclass
 class DataSettings:
@@ -22,6 +25,9 @@ class DataSettings:
     source: str = "digits"  # digits | images (folder or tar of class folders) | torch/NAME
     root: str | None = None  # the folder or tar file; for torch/NAME where the download is kept
     test_root: str | None = None  # test images of their own; else `test` is held out of root
+    # Whether images have classes. Generators do without: then every image of a folder or tar
+    # counts, wherever it lies, and torch/stl10 has its unlabelled images as well.
+    labelled: bool = True
     download: bool = True
     image_size: int | None = None  # pixels; none: the size of the first image
     # Pixels of the images that supernets see; none: image_size. Half of it makes a search up to
@@ -33,6 +39,12 @@ class DataSettings:
     flip: bool = False  # random horizontal flips
     pad: int = 0  # pixels of random shift
     cutout: int = 0  # side in pixels of the square that is blanked; 0: none
+    scale: float = (
+        1.0  # random crops show at least this share of an image, 0.08 in ImageNet; 1: none
+    )
+    jitter: float = 0.0  # strength of random brightness, contrast and saturation
+    memory: bool = True  # decode all images once; false: read each at every use, by the workers
+    workers: int = 0  # processes that make batches ahead
 
 
 @dataclass
@@ -40,8 +52,12 @@ class PathSettings:
     """How training picks an architecture for a step."""
 
     shorthand: ClassVar[str] = "policy"
-    policy: str = "uniform"  # uniform | fair | balanced
+    policy: str = "uniform"  # uniform | fair | balanced | sandwich | cost
     feature: str = "nonlinear"  # what `balanced` balances over
+    count: int = 4  # sandwich: architectures of a step, the largest and the smallest among them
+    distill: bool = True  # sandwich: the largest learns from labels, the others from its outputs
+    low: float | None = None  # cost: FLOPs that are drawn from; none: what the region has
+    high: float | None = None
 
 
 @dataclass
@@ -57,6 +73,7 @@ class TrainingSettings:
     min_lr: float = 0.0
     warmup_epochs: float = 0.0
     momentum: float = 0.9
+    eps: float | None = None  # of optimisers that have one; none: timm's default
     weight_decay: float = 5e-4
     grad_clip: float | None = 5.0  # largest norm of the gradient
     label_smoothing: float = 0.0
@@ -108,12 +125,13 @@ class EvaluatorSettings:
     """How an architecture gets its score during search."""
 
     shorthand: ClassVar[str] = "name"
-    name: str = "inherited"  # inherited | standalone | table | synflow | naswot
-    score: str = "accuracy"  # accuracy | loss
+    name: str = "inherited"  # inherited | predictor | standalone | table | synflow | naswot
+    score: str = "accuracy"  # accuracy | loss; autogan: is | fid | reward
     recalibrate: int = 256  # training images for batch-norm recalibration; 0: running statistics
     images: int | None = None  # validation images used; none: all
     batch_size: int = 256  # naswot: its one batch of training images has at most 64
     share_equal: bool = True  # architectures with one canonical form share one score
+    samples: int = 300  # predictor: architectures scored by supernets, which it learns from
     epochs: float = 5.0  # standalone: passes over the training images, other settings of `retrain`
     table: str | None = None  # table: a CSV with a column `architecture` (or `arch`)
     column: str = "score"
@@ -124,16 +142,22 @@ class StrategySettings:
     """Who asks next; `--list-strategies` says what each is."""
 
     shorthand: ClassVar[str] = "name"
-    name: str = "rea"  # random | rea | reinforce | hyperband | bohb | smac | tpe | nsga2
+    # random | rea | reinforce | multilevel | hyperband | bohb | smac | tpe | nsga2
+    name: str = "rea"
     population: int = 30  # rea, nsga2: architectures alive
     sample: int = 10  # rea: tournament size
-    lr: float = 0.1  # reinforce: step size of Adam
+    lr: float = 0.1  # reinforce, multilevel: step size of Adam
     decay: float = 0.9  # reinforce: of the average of earlier scores
     eta: int = 3  # hyperband, bohb: so many compete for one place at the next budget
     # hyperband, bohb: smallest share of the validation images, or of the epochs of standalone
     # training. Other evaluators know one budget, and these strategies then have nothing to promote.
     least: float = 0.11
     random_share: float = 0.33  # bohb: architectures drawn at random all the same
+    hidden: int = 100  # multilevel: size of the controllers
+    entropy: float = 1e-3  # multilevel: weight of the entropy of their choices
+    level_trials: int = 100  # multilevel: that a controller learns from; the last to the end
+    candidates: int = 10  # multilevel: that a controller draws when it has learnt
+    beam: int = 5  # multilevel: best of them that the next level starts from
 
 
 @dataclass
@@ -170,11 +194,27 @@ class ConstraintSettings:
 
     flops: float | None = None  # multiply-adds of convolutions and linear layers for one image
     params: float | None = None
+    latency: float | None = None  # ms for one image on this device, by a table measured once
 
 
 @dataclass
 class RetrainSettings(TrainingSettings):
-    """Training from scratch of what the search found, and of what stands beside it."""
+    """Training from scratch of what the search found, and of what stands beside it.
+
+    Audits and standalone scores use the same settings. Mixup, erasing, policies and the moving
+    average are timm's.
+    """
+
+    augment: str | None = None  # timm's policy, such as rand-m9-mstd0.5
+    erase: float = 0.0  # share of the images of which a rectangle is erased
+    mixup: float = 0.0  # alpha of mixup; 0: none
+    cutmix: float = 0.0  # alpha of cutmix; 0: none
+    ema: float | None = None  # decay of a moving average of the weights, which is what is kept
+    schedule: str = "cosine"  # cosine | step; step: lr times `decay_rate` every `decay_epochs`
+    decay_rate: float = 0.97
+    decay_epochs: float = 2.4
+    teacher: str | None = None  # any timm model with weights, as for create_model: local-dir:FOLDER
+    teacher_weight: float = 1.0  # of the loss on the teacher's outputs, beside that on labels
 
     seeds: int = 1
     compare: list[str] = field(default_factory=lambda: ["random", "largest"])
@@ -204,8 +244,11 @@ class Recipe:
     channels_last: bool = False  # memory layout of the weights; faster from 16 channels on
     threads: int | None = None  # CPU threads of a process; none: the cores shared out
     checkpoint_steps: int = 200
+    estimate: bool = False  # time two steps before a run begins, and say what all will take
     data: DataSettings = field(default_factory=DataSettings)
     network: Any = None  # the task's own settings
+    gan: Any = None  # the task's own settings of adversarial training, if any
+    metric: Any = None  # the task's own settings of its metric, if any
     supernet: SupernetSettings = field(default_factory=SupernetSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     regions: RegionSettings = field(default_factory=RegionSettings)

@@ -12,6 +12,7 @@ from fewshot_core.budget import SPLITTING, read_splitting
 from fewshot_core.csv_text import check_width, content_of, decoded, records_of
 from fewshot_core.differentiable.named import DERIVED
 from fewshot_core.errors import DataError, RunFolderError
+from fewshot_core.metrics import goodness
 from fewshot_core.ranking import RankFigures, bootstrap_tau
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json
@@ -112,7 +113,11 @@ class RankingFacts:
 
 @dataclass(frozen=True)
 class Retrained:
-    """The trainings of one label: a test value for every seed."""
+    """The trainings of one label: a test value for every seed.
+
+    Attributes:
+        others: Further metrics in words, with their means and spreads.
+    """
 
     label: str
     name: str
@@ -121,6 +126,7 @@ class Retrained:
     params: int
     flops: int
     genotype: str
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -253,10 +259,12 @@ def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:
         rows = _rows(run / "audit.csv")
         scores = [float(row["score"]) for row in rows]
         # Runs of earlier versions name no metric and compare networks of any cost.
-        values = [float(row[summary.get("metric", "accuracy")]) for row in rows]
+        metric = summary.get("metric", "accuracy")
+        values = [float(row[metric]) for row in rows]
+        goods = [goodness(metric, value) for value in values]
         costs = {name: [float(row[name]) for row in rows] for name in summary["baselines"]}
         of_costs = {
-            name: Correlation(float(tau), *bootstrap_tau(costs[name], values))
+            name: Correlation(float(tau), *bootstrap_tau(costs[name], goods))
             for name, tau in summary["baselines"].items()
         }
         of_scores = Correlation(float(summary["tau"]), *map(float, summary["interval"]))

@@ -106,7 +106,7 @@ def _results(page: Page) -> str:
         table(
             [
                 "architecture",
-                with_unit(f"test {page.metric}", page.metric),
+                with_unit(f"test {page.metric_text or page.metric}", page.metric),
                 "seeds",
                 "parameters",
                 "FLOPs",
@@ -122,7 +122,17 @@ def _results(page: Page) -> str:
             "FLOPs are multiply-adds of convolutions and linear layers for one image."
             f"{resolution}{test}",
         ),
+        _others(page),
     )
+
+
+def _others(page: Page) -> str:
+    rows = page.facts.retrained
+    names = list(rows[0].others)
+    if not names:
+        return ""
+    cells = [(row.name, *(row.others[name] for name in names)) for row in rows]
+    return table(["architecture", *(f"test {name}" for name in names)], cells)
 
 
 def _drawing(page: Page) -> str:

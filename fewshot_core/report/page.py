@@ -28,6 +28,7 @@ class Page:
         run: The folder, as the commands name it.
         recipe_text: The resolved recipe.
         metric: The metric of retrained networks.
+        metric_text: The same in words; empty: its name says it all.
         drawing: The architecture that the page is about, drawn; None where nothing was found.
         canonical: Genotype -> what equal networks have in common.
     """
@@ -39,6 +40,7 @@ class Page:
     facts: RunFacts
     drawing: Picture | None = None
     pictures: Sequence[Picture] = ()
+    metric_text: str = ""
     canonical: Callable[[str], str] = field(default=lambda genotype: genotype)
 
     def command(self, tool: str, *words: str) -> str:

@@ -6,6 +6,7 @@ colour alone.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -29,6 +30,9 @@ from fewshot_core.report.canvas import (
 )
 from fewshot_core.report.facts import AuditFacts, Correlation, RegionFacts, Retrained, TrialFacts
 
+HEIGHT = 38
+"""Characters that fit the height of a picture."""
+
 LONG = 56
 """Characters of a legend entry that still fits the width of a picture."""
 
@@ -43,7 +47,7 @@ def search_progress(trials: Sequence[TrialFacts], score_name: str) -> Figure:
     best = np.maximum.accumulate(scores)
     axes.step(numbers, best, where="post", color=INK, label="best so far")
     axes.set_ylim(bottom=fence(scores))
-    axes.set(xlabel="trial", ylabel=score_name)
+    axes.set(xlabel="trial", ylabel=wrapped(score_name))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return with_legend(figure, axes)
 
@@ -80,7 +84,7 @@ def score_against_cost(
     )
     axes.set_ylim(bottom=fence(scores))
     names = {"flops": "FLOPs (multiply-adds for one image)", "params": "parameters"}
-    axes.set(xlabel=names[cost], ylabel=score_name)
+    axes.set(xlabel=names[cost], ylabel=wrapped(score_name))
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     return with_legend(figure, axes)
 
@@ -224,6 +228,11 @@ def running_mean(values: Values) -> Values:
     index = np.arange(values.size)
     low, high = np.maximum(index - reach, 0), np.minimum(index + reach + 1, values.size)
     return np.asarray((sums[high] - sums[low]) / (high - low))
+
+
+def wrapped(name: str) -> str:
+    """A name of an axis in lines that fit its height."""
+    return "\n".join(textwrap.wrap(name, HEIGHT))
 
 
 def _short(label: str | None) -> str | None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from scipy.stats import ttest_ind
 
+from fewshot_core.metrics import LOWER_IS_BETTER, UNITS, metric_text
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.registry import load_task
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
 from fewshot_core.trust import BASELINES, judge, span
 
@@ -40,10 +42,10 @@ def score_name(recipe: Recipe) -> str:
         return f"{settings.column} in {Path(str(settings.table)).name}"
     if settings.name in PROXIES:
         return f"{PROXIES[settings.name]}, untrained network"
-    kind = {"accuracy": "validation accuracy", "loss": "negative validation loss"}.get(
-        settings.score, f"validation {settings.score}"
-    )
-    how = "supernet" if settings.name == "inherited" else f"{settings.epochs:g} epochs"
+    named = _named(recipe, settings.score, "validation")
+    kind = f"{'negative ' if settings.score in LOWER_IS_BETTER else ''}validation {named}"
+    names = {"inherited": "supernet", "predictor": "predicted"}
+    how = names.get(settings.name, f"{settings.epochs:g} epochs")
     return with_unit(f"{kind}, {how}", settings.score)
 
 
@@ -57,15 +59,21 @@ def score_meaning(recipe: Recipe, facts: RunFacts) -> str:
     count = images(facts, "validation")
     if settings.images is not None:
         count = f"{settings.images:,} of the {count}"
-    kind = {"accuracy": "accuracy in %", "loss": "loss with its sign turned"}.get(
-        settings.score, settings.score
-    )
+    kind = _named(recipe, settings.score, "validation")
+    if settings.score in UNITS:
+        kind += f" in {UNITS[settings.score]}"
+    if settings.score in LOWER_IS_BETTER:
+        kind += " with its sign turned"
     weights = (
         "the supernet's weights, without training of its own"
         if settings.name == "inherited"
         else f"weights trained from scratch for {settings.epochs:g} epochs"
     )
     return f"{kind} on {count} validation images with {weights}"
+
+
+def _named(recipe: Recipe, metric: str, part: str) -> str:
+    return metric_text(load_task(recipe.task), recipe, metric, part)
 
 
 def uses_validation(recipe: Recipe) -> bool:
@@ -107,20 +115,22 @@ def summary(recipe: Recipe, facts: RunFacts, metric: str) -> list[str]:
             f"({score_meaning(recipe, facts)})."
         )
     if facts.retrained:
-        sentences += _retrained(facts, metric)
+        sentences += _retrained(facts, metric, _named(recipe, metric, "test"))
     elif facts.found is not None:
-        sentences.append("It has not been retrained yet, so nothing is known of its test accuracy.")
+        sentences.append(
+            f"It has not been retrained yet, so nothing is known of its test {metric}."
+        )
     return sentences
 
 
-def _retrained(facts: RunFacts, metric: str) -> list[str]:
+def _retrained(facts: RunFacts, metric: str, named: str) -> list[str]:
     first, *others = facts.retrained
     unit = " %" if metric == "accuracy" else ""
     subject = {"found": "it", "given": "the architecture given by hand"}.get(
         first.label, first.name
     )
     sentences = [
-        f"Retrained from scratch, {subject} reaches {_value(first, unit)} {metric} on the "
+        f"Retrained from scratch, {subject} reaches {_value(first, unit)} {named} on the "
         f"{images(facts, 'test')} test images, which were used once, after all choices."
     ]
     for other in others:
@@ -135,6 +145,7 @@ def _subject(row: Retrained) -> str:
     return {
         "random": "A random architecture",
         "largest": "The architecture with the most parameters",
+        "one-shot": "The choice of the one-shot supernet",
     }.get(row.label, row.name[:1].upper() + row.name[1:])
 
 

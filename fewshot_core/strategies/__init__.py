@@ -20,6 +20,7 @@ from fewshot_core.strategies.base import Accepts, Strategy
 from fewshot_core.strategies.brackets import ladder
 from fewshot_core.strategies.evolution import EvolutionSampler
 from fewshot_core.strategies.hyperband import BohbStrategy, HyperbandStrategy
+from fewshot_core.strategies.multilevel import MultilevelStrategy
 from fewshot_core.strategies.optuna_samplers import nsga2, tpe
 from fewshot_core.strategies.reinforce import ReinforceSampler
 from fewshot_core.strategies.sampled import SampledStrategy, SamplerFactory
@@ -81,6 +82,8 @@ def make_strategy(
             raise ValueError("nsga2 needs a cost")
         sampler = nsga2(region, settings.population)
         return SampledStrategy(region, sampler, (direction, "minimize"), cost)
+    if name == "multilevel":
+        return MultilevelStrategy(region, settings, accepts, direction)
     return SampledStrategy(region, _sampler(settings, region, accepts), (direction,))
 
 

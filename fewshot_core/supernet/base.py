@@ -98,10 +98,17 @@ class Supernet(nn.Module, ABC):
         """The architectures, those that have most in common next to each other."""
         return list(architectures)
 
-    def slice_parent(self, name: str, parent: Tensor, shape: torch.Size) -> Tensor | None:
-        """The part of a larger tensor of the parent that this supernet takes over.
+    def slice_parent(
+        self, name: str, parent: Mapping[str, Tensor], shape: torch.Size
+    ) -> Tensor | None:
+        """What this supernet makes of a tensor of another shape that the parent has.
 
         The default takes nothing; supernets with elastic widths or kernels override it.
+
+        Args:
+            name: Of the tensor, in ``parent`` as here.
+            parent: All tensors of the parent; a kernel is made of more than one.
+            shape: Of the tensor here.
         """
         return None
 
@@ -122,7 +129,7 @@ class Supernet(nn.Module, ABC):
                 mine.copy_(source)
                 copied.append(name)
                 continue
-            part = None if source is None else self.slice_parent(name, source, mine.shape)
+            part = None if source is None else self.slice_parent(name, theirs, mine.shape)
             if part is not None:
                 mine.copy_(part)
                 sliced.append(name)

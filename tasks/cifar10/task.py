@@ -6,22 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 
-from fewshot_core.classification import (
-    ClassificationObjective,
-    ClassificationScorer,
-    classification_loss,
-)
+from fewshot_core.classification import ClassificationTask
 from fewshot_core.cost import CostTable, measure
-from fewshot_core.data import Batch, ImageData, ImageShape
-from fewshot_core.data.stream import calibration_batches, eval_batches
+from fewshot_core.data import ImageShape
 from fewshot_core.errors import RecipeError, nearest
-from fewshot_core.objective import Objective, Scorer
-from fewshot_core.recipe.schema import Recipe, TrainingSettings
+from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region
-from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture, SearchSpace
 from tasks.cifar10 import network
 from tasks.cifar10.draw import cell_svg
@@ -41,12 +33,11 @@ class CellSettings:
     supernet_affine: bool = False  # whether batch norm in the supernet's cells has weights
 
 
-class CellTask:
+class CellTask(ClassificationTask):
     """Searches the cell that a small image classifier repeats."""
 
     name = "cifar10"
     settings = CellSettings
-    metric = "accuracy"
 
     def space(self, recipe: Recipe) -> SearchSpace:
         name = recipe.network.space
@@ -95,47 +86,9 @@ class CellTask:
         }
         return CostTable(space, base, {d.name: dict(added) for d in space.decisions})
 
-    def objective(
-        self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
-    ) -> Objective:
-        return ClassificationObjective(model, settings, steps, accelerator)
-
-    def loss(
-        self,
-        model: nn.Module,
-        batch: Batch,
-        architecture: Architecture | None,
-        accelerator: Accelerator,
-    ) -> Tensor:
-        return classification_loss(model, batch, architecture, accelerator)
-
-    def scorer(
-        self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator
-    ) -> Scorer:
-        settings = recipe.evaluator
-        validation = part == "validation"
-        images = data.validation if validation else data.test()
-        limit = settings.images if validation else None
-        device = accelerator.device
-        batches = [
-            (x.to(device), y.to(device))
-            for x, y in eval_batches(images, settings.batch_size, data.mean, data.std, limit=limit)
-        ]
-        calibration = [
-            x.to(device)
-            for x, _ in calibration_batches(
-                data.train,
-                settings.recalibrate,
-                settings.batch_size,
-                derive_seed(recipe.seed, "calibration"),
-                data.mean,
-                data.std,
-            )
-        ]
-        return ClassificationScorer(batches, calibration, accelerator)
-
-    def draw(self, architecture: Architecture) -> str:
-        return cell_svg(nasbench201(), architecture)
+    def draw(self, space: SearchSpace, architecture: Architecture) -> str:
+        assert isinstance(space, CellSpace)
+        return cell_svg(space, architecture)
 
     def export_model(
         self, architecture: Architecture, recipe: Recipe, shape: ImageShape

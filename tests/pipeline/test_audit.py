@@ -16,6 +16,7 @@ import pytest
 from fewshot_core.cost import CostTable, Limits
 from fewshot_core.evaluators import agreed
 from fewshot_core.pipeline import candidates as candidates_module
+from fewshot_core.pipeline import kept_scores
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.candidates import COST, about_equal, scored
 from fewshot_core.recipe.schema import Recipe
@@ -301,7 +302,7 @@ def test_every_process_trains_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     other = Session(tmp_path, nothing, nothing, main=False)
     for session, channel in ((main, speak), (other, listen)):
         monkeypatch.setattr(agreed, "broadcast_object_list", channel)
-        monkeypatch.setattr(candidates_module, "broadcast_object_list", channel)
+        monkeypatch.setattr(kept_scores, "broadcast_object_list", channel)
         run(session, done)
     assert said == []
     assert other.asked == main.asked

@@ -24,7 +24,7 @@ def test_a_truth_uses_every_validation_image_and_a_score_those_of_the_evaluator(
 ) -> None:
     used, trained = [], []
 
-    def scorer(recipe: Recipe, data: Any, part: str, accelerator: Any) -> Any:
+    def scorer(recipe: Recipe, data: Any, part: str, accelerator: Any, folder: Path) -> Any:
         used.append((recipe.evaluator.images, part))
         return SimpleNamespace(score=lambda model, architecture: {"accuracy": 90.0})
 

@@ -98,7 +98,7 @@ def test_list_strategies(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     names = [line.split()[0] for line in lines]
     assert names == list(STRATEGIES)
     assert set(names) >= {"random", "rea", "reinforce", "hyperband", "bohb", "smac", "tpe", "nsga2"}
-    assert "hyperband  many architectures" in "\n".join(lines)
+    assert "hyperband   many architectures" in "\n".join(lines)
 
 
 def test_a_tool_without_settings_lists_no_strategies(

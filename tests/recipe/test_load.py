@@ -452,5 +452,8 @@ def test_every_recipe_of_the_repository() -> None:
                 break
             header.append(line)
         command = f"accelerate launch tools/search.py recipe={file.stem}"
-        assert any(command in line for line in header), f"{file}: the header lacks `{command}`"
-        assert load_recipe([f"recipe={file}"]).recipe.description, f"{file}: no description"
+        documented = next((line for line in header if command in line), None)
+        assert documented is not None, f"{file}: the header lacks `{command}`"
+        _, _, settings = documented.partition(command)
+        words = [f"recipe={file}", *settings.removesuffix("\\").split()]
+        assert load_recipe(words).recipe.description, f"{file}: no description"

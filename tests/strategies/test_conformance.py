@@ -10,8 +10,9 @@ from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.region import Region
 from fewshot_core.strategies import SEARCHING, make_strategy
-from fewshot_core.testing.strategies import StrategySuite
+from fewshot_core.testing.strategies import Score, StrategySuite
 from fewshot_core.testing.toys import total, toy_space
+from tasks.autogan.space import generator_space
 
 ROOT = Region.root(toy_space(5, 5, 5, 5))
 
@@ -40,6 +41,31 @@ class TestReinforce(StrategySuite):
     @pytest.fixture
     def settings(self) -> StrategySettings:
         return StrategySettings("reinforce", lr=0.3)
+
+
+class TestMultilevel(StrategySuite):
+    @pytest.fixture
+    def settings(self) -> StrategySettings:
+        return StrategySettings("multilevel", lr=0.05, hidden=8)
+
+
+class TestMultilevelOfTwoLevels(TestMultilevel):
+    """Grows within the search."""
+
+    @pytest.fixture
+    def settings(self) -> StrategySettings:
+        return StrategySettings(
+            "multilevel", lr=0.05, hidden=8, level_trials=6, candidates=4, beam=2
+        )
+
+    @pytest.fixture
+    def region(self) -> Region:
+        root = Region.root(generator_space(2))
+        return root.restrict("cell1_norm", ("none", "instance")).restrict("cell2_block", ("pre",))
+
+    @pytest.fixture
+    def score(self) -> Score:
+        return lambda a: sum(c != "none" for c in a.choices) + int(a.id, 16) / 16**12
 
 
 class TestHyperband(StrategySuite):

@@ -23,7 +23,14 @@ TIMEOUT = 120
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
     [f"fewshot_core.pipeline.{name}" for name in ("search", "retrain", "export", "rank", "report")]
-    + ["tasks.cifar10.task", "fvcore.nn", "scipy.stats", "matplotlib.figure", "optuna.storages"]
+    + [
+        "tasks.cifar10.task",
+        "tasks.imagenet.task",
+        "fvcore.nn",
+        "scipy.stats",
+        "matplotlib.figure",
+        "optuna.storages",
+    ]
     + ["matplotlib.backends.backend_svg", "matplotlib.backends.backend_agg"]
 )
 

@@ -1,0 +1,370 @@
+"""Generators: scores of supernets against generators that were trained from scratch.
+
+    python benchmarks/autogan.py --data ../shared/data             the whole study, hours; resumes
+    python benchmarks/autogan.py --data ../shared/data --quick     minutes; writes nothing
+    python benchmarks/autogan.py --data ../shared/data --show      the tables of what is there
+
+DATA holds `cifar10/train.tar` and `cifar10/test.tar`. Generators of the lab space, drawn once, are
+trained from scratch (stage `truth`): their FID against the test images, by the classifier
+extractor, is what scores are held against. Supernets, one-shot and few-shot at the same number of
+steps, score the same generators against validation images (stage `arms`), and each names the best
+of a pool that it also scores. What was named is trained from scratch (stage `choices`); the
+generators of stage `truth` are random choices. No truth is used to choose.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs import (
+    Images,
+    Task,
+    arguments,
+    close,
+    images_seen,
+    places_of,
+    read_rows,
+    share_out,
+    take,
+    work_folder,
+)
+from record import RESULTS, write_results
+from rich.console import Console
+from rich.table import Table
+
+from fewshot_core.metrics import metric_text
+from fewshot_core.pipeline.retrain import test_candidate
+from fewshot_core.pipeline.search import start
+from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.supernets import train_supernets
+from fewshot_core.ranking import bootstrap_tau, kendall
+from fewshot_core.recipe.load import load_recipe
+from fewshot_core.space import Architecture, SearchSpace
+from tasks.autogan.space import generator_space
+
+COMMON = ("recipe=autogan_cifar_lab", "data.source=images", "metric.watch_images=0")
+PARENT_SHARE = 0.5
+"""Share of a few-shot budget that the parent gets; the regions divide the rest."""
+
+ARMS: Mapping[str, tuple[int, tuple[str, ...]]] = {
+    "one-shot": (0, ("split=none",)),
+    "few-shot, 2 by block": (2, ("split=decision", "split.decision=cell2_block")),
+    "few-shot, 3 by upsampling": (3, ("split=decision", "split.decision=cell2_upsample")),
+    "few-shot, 3 by norm": (3, ("split=decision", "split.decision=cell2_norm")),
+    "few-shot, 6 by upsampling and block": (
+        9,  # the three between are trained, too
+        (
+            "split=decision",
+            "split.decision=cell2_upsample",
+            "split.then=[{by: decision, decision: cell2_block}]",
+        ),
+    ),
+}
+"""Trainings after the parent's, and settings, of each arm."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Sizes of the study.
+
+    Attributes:
+        generators: That are trained from scratch, each with ``truth_seeds`` seeds.
+        pool: Further ones that an arm chooses from.
+        epochs: Budget of an arm, in passes of the discriminator over the training images.
+        retrain_epochs: The same of a training from scratch.
+        words: Settings of every recipe.
+    """
+
+    generators: int
+    truth_seeds: int
+    pool: int
+    epochs: float
+    retrain_epochs: float
+    arm_seeds: int
+    choice_seeds: int
+    words: tuple[str, ...] = ()
+
+
+FULL = Study(20, 2, 100, 10, 3, 3, 3, ("metric.test_images=5000",))
+QUICK = Study(
+    4,
+    1,
+    4,
+    0.2,
+    0.1,
+    1,
+    1,
+    (
+        "data.limit=1000",
+        "metric.images=40",
+        "metric.test_images=60",
+        "metric.steps=20",
+        "evaluator.recalibrate=32",
+        "network.channels=4",
+        "network.supernet_channels=4",
+        "network.discriminator=4",
+        "network.supernet_discriminator=4",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The study, where its images are, and where its jobs leave their runs."""
+
+    study: Study
+    places: tuple[str, ...]
+    work: Path
+    images: Images
+
+    def open(self, slug: str, words: Sequence[str]) -> Session:
+        """The run of a job."""
+        loaded = load_recipe([*COMMON, *self.study.words, *self.places, *words])
+        run = self.work / slug
+        session = start(load_with(loaded, run), self.images.of(loaded.recipe))
+        kept = self.work / f"classifier-{loaded.recipe.seed}"
+        # The same recipe seed has the same classifier: it is trained once.
+        if kept.exists() and not session.folder.file("metric").exists():
+            shutil.copytree(kept, session.folder.file("metric"))
+        return session
+
+    def keep_classifier(self, session: Session) -> None:
+        """Lend the classifier of a run to later ones."""
+        kept = self.work / f"classifier-{session.recipe.seed}"
+        if not kept.exists():
+            beside = kept.with_name(f".{kept.name}.{session.folder.path.name}")
+            shutil.copytree(session.folder.file("metric"), beside)
+            try:
+                beside.replace(kept)
+            except OSError:  # another process was first
+                shutil.rmtree(beside)
+
+
+def load_with(loaded: Any, run: Path) -> Any:
+    """The loaded recipe with a place for its run."""
+    return type(loaded)(loaded.recipe, loaded.overrides, run)
+
+
+def drawn(space: SearchSpace, study: Study) -> tuple[list[Architecture], list[Architecture]]:
+    """The generators that are trained, and the further ones of the pool; all different."""
+    rng = random.Random(0)
+    found: dict[Architecture, None] = {}
+    while len(found) < study.generators + study.pool:
+        found.setdefault(space.sample(rng))
+    every = list(found)
+    return every[: study.generators], every[study.generators :]
+
+
+def train_one(bench: Bench, slug: str, genotype: str, seed: int) -> dict[str, Any]:
+    """The test figures of a generator trained from scratch."""
+    words = [f"retrain.epochs={bench.study.retrain_epochs:g}", "retrain.compare=[random]"]
+    session = bench.open(slug, words)
+    try:
+        scorer = session.scorer(session.recipe, session.data, "test")
+        bench.keep_classifier(session)
+        architecture = session.root.space.parse(genotype)
+        row = test_candidate(session, scorer, "given", seed, architecture)
+        metric = metric_text(session.task, session.recipe, "fid", "test")
+        return {"genotype": genotype, "seed": seed, "metric": metric, **row["test"]} | {
+            k: row[k] for k in ("params", "flops", "images_seen", "training_seconds")
+        }
+    finally:
+        close(session)
+
+
+def arm_words(study: Study, arm: str, seed: int) -> list[str]:
+    """The settings of an arm."""
+    regions, split = ARMS[arm]
+    parent = study.epochs * (PARENT_SHARE if regions else 1)
+    rest = (study.epochs - parent) / max(1, regions)
+    return [
+        *split,
+        f"seed={seed}",
+        f"supernet.epochs={parent:g}",
+        *([f"regions.epochs={rest:g}"] if regions else []),
+        "retrain.compare=[random]",
+    ]
+
+
+def score_arm(bench: Bench, slug: str, arm: str, seed: int) -> dict[str, Any]:
+    """Scores of all drawn generators by the supernets of an arm, and the one it would choose."""
+    session = bench.open(slug, arm_words(bench.study, arm, seed))
+    try:
+        train_supernets(session)
+        evaluator, space = session.evaluator(), session.root.space
+        trained, pool = drawn(space, bench.study)
+        scores = {space.genotype(a): evaluator.evaluate(a)["score"] for a in [*trained, *pool]}
+        return {
+            "arm": arm,
+            "seed": seed,
+            "scores": scores,
+            "choice": max(scores, key=lambda genotype: scores[genotype]),
+            "images_seen": images_seen(session),
+        }
+    finally:
+        close(session)
+
+
+# -- the jobs ----------------------------------------------------------------------------------
+
+
+def truth_tasks(bench: Bench) -> list[Task]:
+    space = generator_space(2)
+    genotypes = [space.genotype(a) for a in drawn(space, bench.study)[0]]
+    return [
+        _training(bench, "truth", genotype, seed)
+        for seed in range(bench.study.truth_seeds)
+        for genotype in genotypes
+    ]
+
+
+def arm_tasks(bench: Bench) -> list[Task]:
+    return [_arm(bench, arm, seed) for seed in range(bench.study.arm_seeds) for arm in ARMS]
+
+
+def choice_tasks(bench: Bench, rows: Mapping[str, Any]) -> list[Task]:
+    # A generator that several arms name is trained once per seed.
+    chosen = sorted({row["choice"] for row in rows.values() if "choice" in row})
+    return [
+        _training(bench, "choice", genotype, seed)
+        for genotype in chosen
+        for seed in range(bench.study.choice_seeds)
+    ]
+
+
+def _training(bench: Bench, stage: str, genotype: str, seed: int) -> Task:
+    slug = f"{stage}-{genotype.replace(',', '')}-{seed}"
+    recipe = [*COMMON, *bench.study.words, f"{bench.study.retrain_epochs:g} epochs"]
+
+    def run() -> dict[str, Any]:
+        return {"recipe": recipe, "stage": stage, **train_one(bench, slug, genotype, seed)}
+
+    return Task(f"{stage} | {genotype} | seed {seed}", slug, recipe, run)
+
+
+def _arm(bench: Bench, arm: str, seed: int) -> Task:
+    slug = f"arm-{''.join(c if c.isalnum() else '-' for c in arm)}-{seed}"
+    recipe = [*COMMON, *bench.study.words, *arm_words(bench.study, arm, seed)]
+    recipe.append(f"{bench.study.generators} + {bench.study.pool} generators")
+
+    def run() -> dict[str, Any]:
+        return {"recipe": recipe, "stage": "arm", **score_arm(bench, slug, arm, seed)}
+
+    return Task(f"arm | {arm} | seed {seed}", slug, recipe, run)
+
+
+# -- what came out -----------------------------------------------------------------------------
+
+
+def summary(rows: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of every arm, from the rows that are there."""
+    trained = _by_genotype(rows, "truth")
+    chosen = _by_genotype(rows, "choice")
+    truth = {genotype: statistics.mean(values) for genotype, values in trained.items()}
+    arms: dict[str, Any] = {}
+    for arm in ARMS:
+        mine = [row for row in rows.values() if row.get("arm") == arm]
+        if not mine or not truth:
+            continue
+        # Lower distances are better, and higher scores are.
+        goods = [-value for value in truth.values()]
+        taus, intervals = [], []
+        for row in mine:
+            scores = [row["scores"][genotype] for genotype in truth]
+            taus.append(kendall(scores, goods))
+            intervals.append(bootstrap_tau(scores, goods))
+        mean = [statistics.mean(row["scores"][g] for row in mine) for g in truth]
+        arms[arm] = {
+            "seeds": len(mine),
+            "taus": taus,
+            "intervals": intervals,
+            "tau_of_mean_scores": kendall(mean, goods),
+            "interval_of_mean_scores": bootstrap_tau(mean, goods),
+            "images_seen": [row["images_seen"] for row in mine],
+            "choices": [row["choice"] for row in mine],
+            "choice_fid": [v for row in mine for v in chosen.get(row["choice"], [])],
+        }
+    costs = {row["genotype"]: row for row in rows.values() if row.get("stage") == "truth"}
+    goods = [-value for value in truth.values()]
+    baselines = {
+        name: kendall([costs[genotype][name] for genotype in truth], goods)
+        for name in ("params", "flops")
+        if truth
+    }
+    metric = next((row["metric"] for row in rows.values() if "metric" in row), "")
+    return {
+        "metric": metric,
+        "truth": trained,
+        "random_fid": [value for values in trained.values() for value in values],
+        "baselines": baselines,
+        "arms": arms,
+    }
+
+
+def _by_genotype(rows: Mapping[str, Any], stage: str) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for row in rows.values():
+        if row.get("stage") == stage:
+            found.setdefault(row["genotype"], []).append(row["fid"])
+    return found
+
+
+def show(figures: Mapping[str, Any]) -> None:
+    """Print the tables."""
+    count = len(figures["truth"])
+    table = Table(title=f"{count} generators trained from scratch; {figures['metric']}")
+    for column in ("", "seeds", "tau, each seed", "tau of mean scores [95 %]", "FID of its choice"):
+        table.add_column(column)
+    for arm, row in figures["arms"].items():
+        low, high = row["interval_of_mean_scores"]
+        table.add_row(
+            arm,
+            str(row["seeds"]),
+            ", ".join(f"{tau:.2f}" for tau in row["taus"]),
+            f"{row['tau_of_mean_scores']:.2f} [{low:.2f}, {high:.2f}]",
+            _spread(row["choice_fid"]),
+        )
+    for name, tau in figures["baselines"].items():
+        table.add_row(f"counting {name}", "", "", f"{tau:.2f}", "")
+    table.add_row("a random generator", "", "", "0", _spread(figures["random_fid"]))
+    Console(width=120).print(table)
+
+
+def _spread(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return f"{values[0]:.2f}" if values else "not trained yet"
+    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f} ({len(values)})"
+
+
+def main() -> int:
+    options = arguments(__doc__, Path("runs/autogan-study")).parse_args()
+    places = places_of(options.data)
+    if not (options.data / "cifar10" / "train.tar").is_file():
+        print(f"skipped: {options.data} holds no cifar10/train.tar; see --help for --data")
+        return 0 if options.quick else 2
+    with work_folder(options) as work:
+        study = QUICK if options.quick else FULL
+        rows = work / "rows.json" if options.quick else RESULTS / "autogan_rows.json"
+        if options.worker:
+            bench = Bench(study, places, work, Images())
+            take(truth_tasks(bench), work, rows)
+            take(arm_tasks(bench), work, rows)
+            take(choice_tasks(bench, read_rows(rows)), work, rows)
+            return 0
+        if not options.show and not share_out(__file__, options, work, []):
+            return 1
+        figures = summary(read_rows(rows))
+        show(figures)
+        if not options.quick:
+            print(write_results("autogan", figures, range(study.arm_seeds)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

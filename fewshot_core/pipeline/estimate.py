@@ -1,0 +1,129 @@
+"""What a run will take, from a few steps of each kind of training; printed before it begins."""
+
+from __future__ import annotations
+
+import random
+import resource
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from fewshot_core.paths import PathPolicy, make_paths
+from fewshot_core.pipeline.session import Session
+from fewshot_core.recipe.check import INHERITING
+from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.search import sample_feasible
+from fewshot_core.seeds import derive_seed
+from fewshot_core.training import steps_for
+
+STEPS = 2
+"""Steps that are timed, after one that is not."""
+
+ESTIMATE = "estimate.json"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is expected of a run.
+
+    Attributes:
+        supernet_steps: Of all supernets.
+        supernet_seconds: Of one of their steps.
+        retrain_steps: Of all networks that are retrained.
+        retrain_seconds: Of one of their steps.
+        device_hours: Of all trainings, times the number of processes.
+        memory: Peak bytes: of the accelerator, or of this process where there is none.
+        device: Where it was measured.
+    """
+
+    supernet_steps: int
+    supernet_seconds: float
+    retrain_steps: int
+    retrain_seconds: float
+    device_hours: float
+    memory: int
+    device: str
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        kind = "CPU" if self.device == "cpu" else "GPU"
+        supernets = f"{self.supernet_steps:,} steps of supernets at {self.supernet_seconds:.2f} s"
+        networks = f"{self.retrain_steps:,} of retraining at {self.retrain_seconds:.2f} s"
+        return (
+            f"estimate: {supernets} and {networks}, together about {self.device_hours:,.1f} {kind} "
+            f"hours; peak memory {self.memory / 2**30:.1f} GiB"
+        )
+
+
+def estimate(session: Session) -> Estimate:
+    """Time a few steps. Scoring is left out: it is small beside the training at full size.
+
+    Nothing of the run depends on it: the models are thrown away.
+    """
+    recipe, root = session.recipe, session.root
+    images = len(session.search_data.train)
+    device = session.accelerator.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    supernet_steps, supernet_seconds = 0, 0.0
+    if recipe.evaluator.name in INHERITING:
+        for region, _ in session.tree.walk():
+            settings = session.settings_of(region)
+            paths = make_paths(settings.paths, region, session.front_cost)
+            supernet_steps += steps_for(settings, images, paths.paths_per_step)
+        settings = session.settings_of(root)
+        paths = make_paths(settings.paths, root, session.front_cost)
+        supernet_seconds = _step(session, session.new_supernet(root), settings, paths)
+    networks = recipe.retrain.seeds * (1 + len(recipe.retrain.compare))
+    count = images + (len(session.data.validation) if recipe.retrain.use_validation else 0)
+    retrain_steps = networks * steps_for(recipe.retrain, count)
+    rng = random.Random(derive_seed(recipe.seed, "estimate"))
+    architecture = sample_feasible(root, session.accepts(), rng)
+    network = session.build(
+        lambda: session.task.network(architecture, recipe, session.data.shape), 0
+    )
+    retrain_seconds = _step(session, network, recipe.retrain, None)
+    seconds = supernet_steps * supernet_seconds + retrain_steps * retrain_seconds
+    session.accelerator.free_memory()
+    return Estimate(
+        supernet_steps=supernet_steps,
+        supernet_seconds=supernet_seconds,
+        retrain_steps=retrain_steps,
+        retrain_seconds=retrain_seconds,
+        device_hours=seconds * session.accelerator.num_processes / 3600,
+        memory=_peak_memory(device),
+        device=device.type,
+    )
+
+
+def _step(
+    session: Session, model: nn.Module, settings: TrainingSettings, paths: PathPolicy | None
+) -> float:
+    """Seconds of one training step on this process's share of a batch, data included."""
+    device = session.accelerator.device
+    model.to(device).train()
+    objective = session.task.objective(model, settings, STEPS + 1, session.accelerator)
+    stream = session.stream(session.search_data.train, settings, 0)
+    rng = random.Random(0)
+    began = 0.0
+    for step in range(STEPS + 1):
+        if step == 1:
+            began = time.perf_counter()
+        images, targets = stream.batch(step)
+        drawn = paths.draw(rng) if paths else [None]
+        objective.step((images.to(device), targets.to(device)), drawn, step)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    return (time.perf_counter() - began) / STEPS
+
+
+def _peak_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,55 @@
+"""Scores of many architectures, kept one by one so that a killed run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from accelerate.utils import broadcast_object_list
+
+from fewshot_core.evaluators import Evaluator
+from fewshot_core.evaluators.agreed import agreed
+from fewshot_core.scores import ScoreLog
+from fewshot_core.space import Architecture
+
+if TYPE_CHECKING:
+    from fewshot_core.pipeline.session import Session
+
+COLUMNS = ("architecture", "score")
+
+
+def score_and_keep(
+    session: Session,
+    evaluator: Evaluator,
+    architectures: Sequence[Architecture],
+    name: str,
+    title: str,
+) -> dict[Architecture, float]:
+    """Scores of architectures, the same on every process.
+
+    Args:
+        session: The run.
+        evaluator: Scores them; those that the file has are not scored again.
+        architectures: Alike on every process.
+        name: Of the file in the run folder, a table of genotypes and scores.
+        title: What the progress is called.
+    """
+    space, path = session.root.space, session.folder.file(name)
+    with ExitStack() as stack:
+        log = stack.enter_context(ScoreLog(path, COLUMNS)) if session.folder.main else None
+        kept = {row["architecture"]: float(row["score"]) for row in log.rows} if log else {}
+        # Only the main process reads the file, and what one skips all have to skip.
+        known: dict[str, float] = broadcast_object_list([kept])[0]
+        agreeing = agreed(evaluator)
+        tick = stack.enter_context(session.console.progress(title, len(architectures)))
+        scores = {}
+        for architecture in architectures:
+            genotype = space.genotype(architecture)
+            if genotype not in known:
+                known[genotype] = agreeing.evaluate(architecture)["score"]
+                if log is not None:
+                    log.append([{"architecture": genotype, "score": known[genotype]}])
+            scores[architecture] = known[genotype]
+            tick(len(scores))
+    return scores

@@ -1,0 +1,178 @@
+"""A retrained generator as a folder of its own: weights, config, code, ONNX, samples and a card."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fewshot_core.export.onnx import write_onnx
+from fewshot_core.export.package import ExportError
+from fewshot_core.pipeline.retrain import LABELS, format_spread, summarise
+from fewshot_core.pipeline.session import Session
+from fewshot_core.runs.files import read_json, write_json, write_text
+from fewshot_core.space import Architecture
+from tasks.autogan import network as source
+from tasks.autogan.adversaries import AdversarialNetwork
+from tasks.autogan.metric_text import metric_text
+from tasks.autogan.pictures import write_grid
+from tasks.autogan.scorer import fixed_noise, generate
+from tasks.autogan.settings import generator_shape
+from tasks.autogan.space import GeneratorSpace
+
+CODE = "generator.py"
+SAMPLES = 64
+
+
+def hand_over(
+    session: Session,
+    folder: Path,
+    network: AdversarialNetwork,
+    architecture: Architecture,
+    result: Mapping[str, Any],
+    results: Sequence[Mapping[str, Any]],
+) -> None:
+    """Fill the folder of an export.
+
+    Raises:
+        ExportError: What was written computes other images.
+    """
+    recipe, generator = session.recipe, network.result.cpu().eval()
+    space = session.root.space
+    assert isinstance(space, GeneratorSpace)
+    shape = generator_shape(recipe, session.data.shape, supernet=False)
+    weights = {n: t.detach().contiguous() for n, t in generator.state_dict().items()}
+    save_file(weights, folder / "generator.safetensors", metadata={"format": "pt"})
+    shutil.copyfile(source.__file__, folder / CODE)
+    write_json(
+        folder / "config.json",
+        {
+            "vector": list(space.vector(architecture)),
+            "generator": shape,
+            "noise": "standard normal",
+            "images": "in [-1, 1]; to_bytes() in generator.py makes uint8 of them",
+        },
+    )
+    noise = fixed_noise(recipe, SAMPLES, "samples")
+    differences = {
+        "folder": _check_folder(folder, generator, noise),
+        "onnx": write_onnx(folder / "model.onnx", generator, noise[:4], ("noise", "images")),
+    }
+    images = generate(generator, noise, SAMPLES, torch.device("cpu"))
+    assert images is not None, "a generator that was scored has numbers"
+    write_grid(folder / "samples.png", images)
+    write_text(folder / "README.md", card(session, result, results, differences))
+
+
+def write_images(folder: Path, images: Tensor) -> None:
+    """Write uint8 images ``[N, C, S, S]`` as ``000000.png`` and so on, as torch-fidelity reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, image in enumerate(images):
+        pixels = image.permute(1, 2, 0).squeeze(-1).numpy()
+        Image.fromarray(pixels).save(folder / f"{number:06d}.png")
+
+
+@torch.no_grad()
+def _check_folder(folder: Path, generator: source.Generator, noise: Tensor) -> float:
+    """Load the folder as a user would; the largest difference of the images."""
+    spec = importlib.util.spec_from_file_location("exported_generator", folder / CODE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    difference = float((module.load(folder)(noise) - generator(noise)).abs().max())
+    if difference > 1e-5:
+        raise ExportError("the exported folder computes other images", found=difference)
+    return difference
+
+
+def card(
+    session: Session,
+    result: Mapping[str, Any],
+    results: Sequence[Mapping[str, Any]],
+    differences: Mapping[str, float],
+) -> str:
+    """The card, as Markdown."""
+    recipe, data = session.recipe, session.data.describe()
+    environment = read_json(session.folder.file("environment.json"))
+    measured = "\n".join(
+        f"| {metric_text(recipe, name, 'test')} | {value:.4g} |"
+        for name, value in result["test"].items()
+        if name not in ("is_std", "reward")
+    )
+    metric = session.task.metric
+    rows = "\n".join(
+        f"| {LABELS.get(row['label'], row['label'])} | {format_spread(row['values'])} | "
+        f"{row['params']:,} |"
+        for row in summarise([dict(r) for r in results], metric)
+    )
+    count = sum(r["label"] == result["label"] for r in results)
+    named = metric_text(recipe, metric, "test")
+    comparable = (
+        "They are by the Inception network of 2015, as published ones are; `docs/autogan.md` says "
+        "what else a comparison needs."
+        if recipe.metric.extractor == "inception"
+        else "They are by a small classifier that was trained on this data, so they compare with "
+        "each other and with nothing that is published."
+    )
+    size, latent = data["image_size"], recipe.network.latent
+    seen = f"{result['images_seen']:,} in {result['training_seconds']:.0f} s"
+    parts = f"{data['train']:,} training and {data['validation']:,} validation images"
+    return f"""---
+tags: [image-generation, gan, neural-architecture-search]
+---
+# Generator {result["genotype"]}
+
+Found by few-shot neural architecture search (recipe `{recipe.recipe}`) in the space of AutoGAN, and
+trained from scratch. It makes images of {size}x{size} pixels of {latent} random numbers.
+
+![samples](samples.png)
+
+| | |
+| --- | --- |
+{measured}
+| parameters | {result["params"]:,} |
+| FLOPs: multiply-adds of convolutions and linear layers, one image | {result["flops"]:,} |
+| images seen by the discriminator | {seen} |
+| data | {data["source"]}: {parts} |
+
+Distances are to the test images unless it says otherwise. {comparable}
+
+## How the numbers came about
+
+The search scored generators by images held out of the training images. This one and those beside
+it were then trained from scratch, and all were measured against the test images once, at the end,
+with the same noise. These weights are a moving average over training (decay {recipe.gan.ema}) and
+the last ones of seed {result["seed"]}, the first of {count}: no checkpoint and no seed was chosen
+by its score.
+
+| generator | {named} | parameters |
+| --- | --- | --- |
+{rows}
+
+Machine: {environment["processor"]}, {environment["accelerator"]}, torch
+{environment["packages"]["torch"]}; {environment["date"]}.
+
+## Use
+
+```python
+import torch
+import generator  # the file in this folder; it needs torch and safetensors
+
+model = generator.load()
+images = generator.to_bytes(model(torch.randn(16, {latent})))  # uint8
+```
+
+`model.onnx` takes `noise` [batch, {latent}] and gives `images` in [-1, 1].
+
+Checked at export, largest difference of the images: this folder {differences["folder"]:.1e}, ONNX
+by onnxruntime {differences["onnx"]:.1e}. Weights are safetensors: opening them runs no code.
+`generator.py` is code; read it before you run it.
+"""

@@ -1,0 +1,148 @@
+"""Pictures: grids of samples, and distances against training steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.utils import make_grid
+
+from fewshot_core.pipeline.retrain import LABELS, stage_name
+from fewshot_core.pipeline.session import Session
+from fewshot_core.report.canvas import LINES, new_figure, styled, with_legend
+from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
+from fewshot_core.runs.files import read_json, write_atomic
+from tasks.autogan.metric import Judge
+from tasks.autogan.scorer import generate
+
+ROWS = 8
+SHOWN = ("found", "given", "one-shot", "random", "largest")
+"""Labels in the order of the grids; three are shown."""
+
+CURVE = "distances"
+"""The note of a training that keeps [step, Frechet distance, Inception score]."""
+
+
+@dataclass
+class SampleWatch:
+    """At every checkpoint of a retraining: a grid of samples, and how far they are from real ones.
+
+    Args:
+        noise: ``[64, latent]``, of the grids: the same at every checkpoint.
+        scored: ``[N, latent]``, of the figures; none where there is no judge.
+        judge: Measures against validation images.
+    """
+
+    noise: Tensor
+    scored: Tensor
+    judge: Judge | None
+    batch_size: int
+    device: torch.device
+
+    def __call__(self, state: StageState, model: nn.Module, folder: Path) -> None:
+        model.eval()
+        images = generate(model, self.noise, self.batch_size, self.device)
+        if images is None:  # the training loop says so, with the step
+            return
+        write_grid(folder / "samples" / f"step-{state.step:08d}.png", images)
+        if self.judge is None:
+            return
+        scored = generate(model, self.scored, self.batch_size, self.device)
+        if scored is not None:
+            figures = self.judge.measure(scored)
+            state.notes.setdefault(CURVE, []).append([state.step, figures["fid"], figures["is"]])
+
+
+def write_grid(path: Path, images: Tensor, columns: int = ROWS, least: int = 512) -> None:
+    """Write uint8 images ``[N, C, S, S]`` as one PNG, enlarged by whole pixels to be seen."""
+    factor = max(1, least // (columns * images.shape[-1]))
+    grid = make_grid(images, nrow=columns, padding=max(1, 2 // factor), pad_value=255)
+    pixels = grid.permute(1, 2, 0).numpy().repeat(factor, 0).repeat(factor, 1)
+    write_atomic(path, lambda beside: Image.fromarray(pixels).save(beside, format="png"))
+
+
+def pictures(session: Session) -> Iterator[tuple[str, str, Figure]]:
+    """Name, caption and figure of what was retrained, from what the run folder holds."""
+    path = session.folder.file("retrain.json")
+    if not path.exists():
+        return
+    trainings: dict[str, StageCheckpoint] = {}
+    for result in read_json(path)["results"]:
+        architecture = session.root.space.parse(result["genotype"])
+        stage = session.folder.training("retrain", stage_name(result["seed"], architecture))
+        trainings.setdefault(result["label"], stage)
+    grids = {label: _grids(stage.folder) for label, stage in trainings.items()}
+    last = {label: grids[label][-1][1] for label in SHOWN if grids.get(label)}
+    if last:
+        names = " beside ".join(LABELS[label] for label in list(last)[:3])
+        yield (
+            "samples",
+            f"Samples of retrained generators from the same noise, none of them chosen: {names}; "
+            "the first seed of each.",
+            sample_panels({LABELS[k]: v for k, v in list(last.items())[:3]}),
+        )
+    first = next((label for label in SHOWN if len(grids.get(label, ())) > 1), None)
+    if first is not None:
+        chosen = _spread(grids[first], 4)
+        yield (
+            "progress",
+            f"Samples of the generator {LABELS[first]} while it was trained, from the same noise.",
+            sample_panels({f"step {step:,}": path for step, path in chosen}),
+        )
+    curves = {
+        LABELS.get(k, k): stage.state().notes.get(CURVE, []) for k, stage in trainings.items()
+    }
+    if any(curves.values()):
+        metric: Any = session.recipe.metric
+        yield (
+            "distance",
+            f"FID ({metric.extractor}, {metric.watch_images:,} images against the validation "
+            "images) at the checkpoints of the trainings, first seed of each; lower is better.",
+            distance_curves(curves, f"FID ({metric.extractor}, {metric.watch_images:,} images)"),
+        )
+
+
+@styled
+def sample_panels(grids: Mapping[str, Path]) -> Figure:
+    """Grids beside each other."""
+    figure = Figure((2.9 * len(grids), 3.2), layout="constrained", facecolor="white")
+    panels = figure.subplots(1, len(grids), squeeze=False)[0]
+    for axes, (name, path) in zip(panels, grids.items(), strict=True):
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        axes.imshow(pixels, interpolation="nearest")
+        axes.set_title(name, loc="left")
+        axes.set_axis_off()
+    return figure
+
+
+@styled
+def distance_curves(curves: Mapping[str, list[list[float]]], name: str) -> Figure:
+    """Distance against discriminator steps, a line for each generator."""
+    figure, (axes,) = new_figure()
+    for place, (label, points) in enumerate(curves.items()):
+        if points:
+            steps, distances, _ = np.array(points, dtype=float).T
+            colour = LINES[place % len(LINES)]
+            axes.plot(steps, distances, color=colour, marker="o", markersize=4, label=label)
+    axes.set(xlabel="discriminator steps", ylabel=name)
+    axes.set_ylim(bottom=0)
+    return with_legend(figure, axes, columns=2)
+
+
+def _grids(folder: Path) -> list[tuple[int, Path]]:
+    paths = sorted((folder / "samples").glob("step-*.png"))
+    return [(int(path.stem.removeprefix("step-")), path) for path in paths]
+
+
+def _spread(grids: list[tuple[int, Path]], count: int) -> list[tuple[int, Path]]:
+    """The first, the last, and some between them."""
+    count = min(count, len(grids))
+    return [grids[i * (len(grids) - 1) // max(1, count - 1)] for i in range(count)]

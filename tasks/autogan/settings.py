@@ -1,0 +1,174 @@
+"""The sections of a recipe that are this task's own: ``network``, ``gan`` and ``metric``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from fewshot_core.data import ImageShape
+from fewshot_core.errors import RecipeError
+from fewshot_core.recipe.schema import Recipe
+from tasks.autogan.space import MOST_CELLS
+
+CELLS = {8: 1, 16: 2, 32: 3, 48: 3}
+"""Cells by image size, so that the smallest image is of 4 pixels, or of 6."""
+
+SMALLEST = 2
+"""Side of the smallest image inside: instance norm needs more than one pixel."""
+
+EXTRACTORS = ("inception", "classifier")
+
+
+@dataclass
+class GeneratorSettings:
+    """Generator and discriminator."""
+
+    channels: int = 256  # of every cell of a generator that is trained from scratch
+    supernet_channels: int = 128  # of every cell of the supernet
+    discriminator: int = 128  # channels of the discriminator beside such a generator
+    supernet_discriminator: int = 64  # and beside the supernet
+    latent: int = 128  # numbers in a noise vector
+    cells: int | None = None  # 1, 2 or 3; none: 8 px 1, 16 px 2, 32 and 48 px 3
+
+
+@dataclass
+class GanSettings:
+    """How generator and discriminator are trained against each other."""
+
+    critic_steps: int = 5  # steps of the discriminator for one of the generator
+    generator_batch: float = 2.0  # batch of the generator, in batches of the discriminator
+    discriminator_lr: float | None = None  # step size of the discriminator; none: lr
+    beta1: float = 0.0  # of Adam
+    beta2: float = 0.9
+    # Share of the old in the average of a generator trained from scratch, per generator step; it
+    # begins lower, so that the first weights are soon forgotten. 0: no average.
+    ema: float = 0.999
+    # supernets: losses that no longer vary over this many steps mean collapse, and generator and
+    # discriminator begin anew. 0: never
+    reset_window: int = 500
+    reset_variance: float = 1e-3
+
+
+@dataclass
+class MetricSettings:
+    """Inception score and Frechet distance, by torch-fidelity."""
+
+    shorthand: ClassVar[str] = "extractor"
+    extractor: str = "inception"  # inception | classifier: a small one, trained on the data itself
+    # inception: the file of weights; none: torch-fidelity's own download
+    weights: str | None = None
+    images: int = 5000  # generated for the score of an architecture
+    test_images: int = 50000  # generated for a retrained generator
+    watch_images: int = 2000  # generated for a score at every checkpoint of a retraining; 0: none
+    splits: int = 10  # of the Inception score
+    batch_size: int = 100  # images that pass through the extractor together
+    # Retrained generators also against the training images, as published distances are.
+    against_train: bool = False
+    kid: bool = False  # the kernel distance as well
+    precision_recall: bool = False  # precision and recall as well
+    is_weight: float = 1.0  # of the Inception score in evaluator.score=reward
+    fid_weight: float = 0.1  # of the distance, which is subtracted
+    steps: int = 1500  # classifier: training steps
+    cache: str | None = None  # inception: folder for statistics of real images; none: a common one
+
+
+def cells_for(settings: GeneratorSettings, image_size: int) -> int:
+    """The number of cells of generators of this size.
+
+    Raises:
+        RecipeError: No number of cells makes such images.
+    """
+    cells = settings.cells
+    if cells is None:
+        if image_size not in CELLS:
+            raise RecipeError(
+                f"data.image_size={image_size} has no usual number of cells",
+                allowed=", ".join(map(str, CELLS)),
+                fix="set data.image_size, or network.cells as well",
+            )
+        return CELLS[image_size]
+    if not 1 <= cells <= MOST_CELLS:
+        raise RecipeError(f"network.cells={cells} is none of 1, 2, 3")
+    if image_size % 2**cells or image_size < SMALLEST * 2**cells:
+        raise RecipeError(
+            f"network.cells={cells} cannot make images of {image_size} pixels",
+            allowed=f"multiples of {2**cells} from {SMALLEST * 2**cells} on",
+            fix="set data.image_size or network.cells",
+        )
+    return cells
+
+
+def image_size_of(recipe: Recipe) -> int:
+    """Side of the images, which a recipe of this task has to name: the space depends on it.
+
+    Raises:
+        RecipeError: It is not named.
+    """
+    if recipe.data.image_size is None:
+        raise RecipeError(
+            "data.image_size is missing: the number of cells depends on it",
+            allowed="8, 16, 32, 48",
+            fix="add data.image_size=32",
+        )
+    return recipe.data.image_size
+
+
+def generator_shape(recipe: Recipe, shape: ImageShape, supernet: bool) -> dict[str, int]:
+    """Keyword arguments of a generator."""
+    settings = recipe.network
+    return {
+        "channels": settings.supernet_channels if supernet else settings.channels,
+        "latent": settings.latent,
+        "image_size": shape.image_size,
+        "image_channels": shape.channels,
+    }
+
+
+def discriminator_shape(recipe: Recipe, shape: ImageShape, supernet: bool) -> dict[str, int]:
+    """Keyword arguments of a discriminator."""
+    settings = recipe.network
+    return {
+        "channels": settings.supernet_discriminator if supernet else settings.discriminator,
+        "cells": cells_for(settings, image_size_of(recipe)),
+        "image_channels": shape.channels,
+    }
+
+
+def require_settings(recipe: Recipe) -> None:
+    """Find out what is wrong with the three sections.
+
+    Raises:
+        RecipeError: In one line, all of it.
+    """
+    network, gan, metric = recipe.network, recipe.gan, recipe.metric
+    least = {
+        "network": [f.name for f in fields(network) if f.name != "cells"],
+        "gan": ("critic_steps",),
+        "metric": ("images", "test_images", "splits", "batch_size", "steps"),
+    }
+    problems = [
+        f"{section}.{name}={getattr(getattr(recipe, section), name)} must be at least 1"
+        for section, names in least.items()
+        for name in names
+        if getattr(getattr(recipe, section), name) < 1
+    ]
+    if not recipe.data.memory:
+        problems.append("data.memory=false: generators are measured against images in memory")
+    for name in ("beta1", "beta2", "ema"):
+        if not 0 <= getattr(gan, name) < 1:
+            problems.append(f"gan.{name}={getattr(gan, name)} must be at least 0 and below 1")
+    if not gan.generator_batch > 0:
+        problems.append(f"gan.generator_batch={gan.generator_batch} must be above 0")
+    if gan.discriminator_lr is not None and not gan.discriminator_lr > 0:
+        problems.append(f"gan.discriminator_lr={gan.discriminator_lr} must be above 0")
+    for name in ("reset_window", "reset_variance"):
+        if not getattr(gan, name) >= 0:
+            problems.append(f"gan.{name}={getattr(gan, name)} must be at least 0")
+    if metric.extractor not in EXTRACTORS:
+        problems.append(f"metric.extractor={metric.extractor} is none of {', '.join(EXTRACTORS)}")
+    for name in ("images", "test_images", "watch_images"):
+        count = getattr(metric, name)
+        if 0 < count < metric.splits or count < 0:
+            problems.append(f"metric.{name}={count} must be at least metric.splits={metric.splits}")
+    if problems:
+        raise RecipeError("; ".join(problems))

@@ -1,0 +1,167 @@
+"""Search of GAN generators for unconditional image generation (AutoGAN)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from fewshot_core.cost import CostTable
+from fewshot_core.data import Batch, ImageData, ImageShape
+from fewshot_core.errors import RecipeError
+from fewshot_core.objective import Objective, Scorer
+from fewshot_core.pipeline.session import Session
+from fewshot_core.recipe.check import PROXIES
+from fewshot_core.recipe.schema import Recipe, TrainingSettings
+from fewshot_core.region import Region
+from fewshot_core.seeds import derive_seed
+from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.training import Watch
+from tasks.autogan import export
+from tasks.autogan.adversaries import (
+    GENERATOR,
+    AdversarialNetwork,
+    AdversarialSupernet,
+    Adversaries,
+)
+from tasks.autogan.costs import generator_costs
+from tasks.autogan.draw import generator_svg
+from tasks.autogan.metric_text import metric_text
+from tasks.autogan.objective import GanObjective
+from tasks.autogan.pictures import ROWS, SampleWatch, pictures
+from tasks.autogan.scorer import fixed_noise, make_judge, make_scorer
+from tasks.autogan.settings import (
+    GanSettings,
+    GeneratorSettings,
+    MetricSettings,
+    cells_for,
+    discriminator_shape,
+    generator_shape,
+    image_size_of,
+    require_settings,
+)
+from tasks.autogan.space import GeneratorSpace, generator_space
+
+
+class GanTask:
+    """Searches the generator of a GAN."""
+
+    name = "autogan"
+    settings = GeneratorSettings
+    sections: Mapping[str, type] = MappingProxyType({"gan": GanSettings, "metric": MetricSettings})
+    metric = "fid"
+    scores = ("is", "fid", "reward")
+    normalisation = (0.5, 0.5)  # pixels in [-1, 1], as tanh gives them
+
+    def space(self, recipe: Recipe) -> SearchSpace:
+        require_settings(recipe)
+        size = image_size_of(recipe)
+        if recipe.data.search_size not in (None, size):
+            raise RecipeError(
+                "data.search_size is not for generators: their size is a part of the space"
+            )
+        if recipe.evaluator.name in PROXIES:
+            raise RecipeError(
+                f"evaluator={recipe.evaluator.name} scores classifiers",
+                allowed="inherited, standalone, table",
+            )
+        return generator_space(cells_for(recipe.network, size))
+
+    def supernet(self, region: Region, recipe: Recipe, shape: ImageShape) -> AdversarialSupernet:
+        return AdversarialSupernet(
+            region,
+            generator=generator_shape(recipe, shape, supernet=True),
+            discriminator=discriminator_shape(recipe, shape, supernet=True),
+            rules=recipe.gan,
+        )
+
+    def network(
+        self, architecture: Architecture, recipe: Recipe, shape: ImageShape
+    ) -> AdversarialNetwork:
+        space = self.space(recipe)
+        assert isinstance(space, GeneratorSpace)
+        return AdversarialNetwork(
+            space.vector(architecture),
+            generator=generator_shape(recipe, shape, supernet=False),
+            discriminator=discriminator_shape(recipe, shape, supernet=False),
+            rules=recipe.gan,
+        )
+
+    def costs(self, recipe: Recipe, shape: ImageShape) -> CostTable:
+        """Of the generator alone, at the width of training from scratch."""
+        space = self.space(recipe)
+        assert isinstance(space, GeneratorSpace)
+        return generator_costs(space, generator_shape(recipe, shape, supernet=False))
+
+    def objective(
+        self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
+    ) -> Objective:
+        return GanObjective(model, settings, steps, accelerator)
+
+    def loss(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        architecture: Architecture | None,
+        accelerator: Accelerator,
+    ) -> Tensor:
+        """The generator's loss, with noise that belongs to the batch."""
+        pair: Adversaries = accelerator.unwrap_model(model)
+        seed = derive_seed("loss", float(batch[0].double().sum()))
+        generator = torch.Generator().manual_seed(seed)
+        z = torch.randn(len(batch[0]), pair.generator.latent, generator=generator)
+        for parameter in pair.discriminator.parameters():
+            parameter.requires_grad_(False)
+        try:
+            with accelerator.autocast():
+                loss: Tensor = model(z.to(batch[0].device), architecture, role=GENERATOR)
+        finally:
+            for parameter in pair.discriminator.parameters():
+                parameter.requires_grad_(True)
+        return loss
+
+    def scorer(
+        self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator, folder: Path
+    ) -> Scorer:
+        return make_scorer(recipe, data, part, accelerator, folder)
+
+    def watch(
+        self, recipe: Recipe, data: ImageData, accelerator: Accelerator, folder: Path
+    ) -> Watch:
+        """Draws samples at every checkpoint, and measures them where the recipe says so."""
+        count = recipe.metric.watch_images
+        judge = make_judge(recipe, data, "validation", accelerator, folder) if count else None
+        return SampleWatch(
+            fixed_noise(recipe, ROWS * ROWS, "samples"),
+            fixed_noise(recipe, count, "watch"),
+            judge,
+            recipe.evaluator.batch_size,
+            accelerator.device,
+        )
+
+    def metric_text(self, recipe: Recipe, metric: str, part: str) -> str:
+        return metric_text(recipe, metric, part)
+
+    def draw(self, space: SearchSpace, architecture: Architecture) -> str:
+        assert isinstance(space, GeneratorSpace)
+        return generator_svg(space, architecture)
+
+    def pictures(self, session: Session) -> Iterable[tuple[str, str, Figure]]:
+        return pictures(session)
+
+    def hand_over(self, *arguments: Any) -> None:
+        export.hand_over(*arguments)
+
+    def export_model(
+        self, architecture: Architecture, recipe: Recipe, shape: ImageShape
+    ) -> tuple[str, dict[str, Any], Path]:
+        raise RecipeError("a generator is no timm model")
+
+
+TASK = GanTask()

@@ -1,0 +1,28 @@
+"""The cost table of a mobile space."""
+
+from __future__ import annotations
+
+from fewshot_core.cost import MEASURES, CostTable
+from fewshot_core.data import ImageShape
+from tasks.imagenet.counting import Cost, network_counts
+from tasks.imagenet.space import MobileSpace
+
+
+def cost_table(space: MobileSpace, shape: ImageShape) -> CostTable:
+    """Parameters and FLOPs of every network of the space, for images of this shape.
+
+    Exact: a block's cost depends on the block, its unit and whether it is the first there.
+    """
+    counts = network_counts(space.skeleton, space.every_slot(), shape.input_size, shape.classes)
+    return CostTable(
+        space,
+        _named(counts.base),
+        {
+            place: {block: _named(cost) for block, cost in blocks.items()}
+            for place, blocks in counts.options.items()
+        },
+    )
+
+
+def _named(cost: Cost) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(MEASURES, cost, strict=True)}

@@ -1,0 +1,96 @@
+"""The parts of mobile networks that are timed by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from fewshot_core.data import ImageShape
+from fewshot_core.latency import NetworkParts, Part
+from tasks.imagenet.build import timm_network
+from tasks.imagenet.skeleton import Block
+from tasks.imagenet.space import MobileSpace, slot_name
+
+
+class _Without(nn.Module):
+    """A timm model whose stages are what is given: stem and head with nothing between.
+
+    Args:
+        model: The model; its own stages are dropped.
+        stages: The first and, where there is one, the last.
+        shape: Channels, height and width of what the last reads.
+    """
+
+    def __init__(
+        self, model: nn.Module, stages: Sequence[nn.Module], shape: tuple[int, int, int]
+    ) -> None:
+        super().__init__()
+        self.model, self.stages, self.shape = model, nn.ModuleList(stages), shape
+        self.model.blocks = nn.Sequential()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stages[0](self.model.bn1(self.model.conv_stem(x)))
+        # The head reads another number of channels and pixels than the first block gives.
+        x = x.new_zeros(len(x), *self.shape)
+        for stage in self.stages[1:]:
+            x = stage(x)
+        if hasattr(self.model, "bn2"):
+            x = self.model.bn2(self.model.conv_head(x))
+        logits: Tensor = self.model.forward_head(x)
+        return logits
+
+
+def network_parts(space: MobileSpace, shape: ImageShape) -> NetworkParts:
+    """Stem and head together, and every block of every slot."""
+    skeleton = space.skeleton
+    size = _strided(shape.image_size, skeleton.stem_stride)
+    options: dict[str, dict[Block, Part]] = {}
+    width = skeleton.first_width
+    slots = space.every_slot()
+    for u, (unit, places) in enumerate(zip(skeleton.units, slots, strict=True)):
+        smaller = _strided(size, unit.stride)
+        for s, blocks in enumerate(places):
+            before, pixels = (width, size) if s == 0 else (unit.width, smaller)
+            options[slot_name(u, s)] = {
+                block: Part(
+                    (u, s == 0, block),
+                    lambda u=u, first=s == 0, block=block: _block(space, shape, u, first, block),
+                    (before, pixels, pixels),
+                )
+                for block in blocks
+            }
+        width, size = unit.width, smaller
+    around = Part("around", lambda: _around(space, shape, width, size), shape.input_size)
+    return NetworkParts((around,), options)
+
+
+def _shallow(space: MobileSpace, kernel_expansion: Sequence[Block], depth: int) -> list[list[str]]:
+    units = [
+        [unit.block(*block, first=slot == 0) for slot in range(min(depth, unit.slots))]
+        for unit, block in zip(space.skeleton.units, kernel_expansion, strict=True)
+    ]
+    after = [list(space.skeleton.after)] if space.skeleton.last else []
+    return [[space.skeleton.first], *units, *after]
+
+
+def _block(
+    space: MobileSpace, shape: ImageShape, unit: int, first: bool, block: Block
+) -> nn.Module:
+    blocks = [block] * len(space.skeleton.units)
+    model = timm_network(space.skeleton, _shallow(space, blocks, 2), shape)
+    part: nn.Module = model.blocks[unit + 1][0 if first else 1]
+    return part
+
+
+def _around(space: MobileSpace, shape: ImageShape, width: int, size: int) -> nn.Module:
+    model = timm_network(
+        space.skeleton, _shallow(space, [(3, 1)] * len(space.skeleton.units), 1), shape
+    )
+    stages = list(model.blocks)
+    kept = [stages[0], *([stages[-1]] if space.skeleton.last else [])]
+    return _Without(model, kept, (width, size, size))
+
+
+def _strided(size: int, stride: int) -> int:
+    return -(-size // stride)

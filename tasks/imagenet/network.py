@@ -1,0 +1,152 @@
+"""Searched mobile networks, as ordinary timm models.
+
+This file depends on torch and timm alone and travels with every exported model: running it
+registers ``searched_mobilenetv3`` and ``searched_efficientnet`` with timm, after which
+``timm.create_model`` builds and loads them. All parts are timm's; the architecture is the argument
+``arch_def``, a list of stages, each a list of timm's block strings.
+
+``searched_mobilenetv3`` is the form of OFA-MobileNetV3 (Cai et al., ICLR 2020): h-swish, head
+after the pooling, without bias. ``searched_efficientnet`` is that of ProxylessNAS (Cai et al.,
+ICLR 2019): ReLU6, batch norm with an epsilon of 0.001.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models._builder import pretrained_cfg_for_features
+from timm.models._efficientnet_blocks import SqueezeExcite
+from timm.models._efficientnet_builder import (
+    decode_arch_def,
+    resolve_act_layer,
+    resolve_bn_args,
+    round_channels,
+)
+from timm.models.efficientnet import EfficientNet, EfficientNetFeatures
+from timm.models.mobilenetv3 import MobileNetV3, MobileNetV3Features
+from torch import nn
+
+HEAD_ARGUMENTS = ("num_classes", "num_features", "global_pool", "head_bias")
+"""What a model that gives features of its stages does not take."""
+
+
+def squeeze_excite() -> Any:
+    """Squeeze-and-excitation of MobileNetV3: ReLU inside, hard sigmoid, multiples of 8 channels."""
+    return partial(
+        SqueezeExcite,
+        gate_layer="hard_sigmoid",
+        force_act_layer=nn.ReLU,
+        rd_round_fn=round_channels,
+    )
+
+
+def _build(
+    name: str,
+    classes: tuple[type[nn.Module], type[nn.Module]],
+    pretrained: bool,
+    arch_def: Sequence[Sequence[str]],
+    stem_stride: int,
+    arguments: dict[str, Any],
+    features_only: bool = False,
+) -> nn.Module:
+    whole, features = classes
+    model = build_model_with_cfg(
+        features if features_only else whole,
+        name,
+        pretrained,
+        pretrained_strict=not features_only,
+        kwargs_filter=HEAD_ARGUMENTS if features_only else None,
+        block_args=decode_arch_def([list(stage) for stage in arch_def]),
+        **arguments,
+    )
+    if features_only:
+        model.default_cfg = pretrained_cfg_for_features(model.default_cfg)
+    if stem_stride == 1:  # timm's stem has a stride of 2, which is too much for small images
+        model.conv_stem.stride = (1, 1)
+        info = model.feature_info
+        for stage in info if isinstance(info, list) else info.info:
+            stage["reduction"] //= 2
+    return model
+
+
+default_cfgs = generate_default_cfgs(
+    {
+        name: {
+            "num_classes": 1000,
+            "input_size": (3, 224, 224),
+            "pool_size": (7, 7),
+            "fixed_input_size": False,
+            "crop_pct": 0.875,
+            "interpolation": "bicubic",
+            "mean": (0.485, 0.456, 0.406),
+            "std": (0.229, 0.224, 0.225),
+            "first_conv": "conv_stem",
+            "classifier": "classifier",
+        }
+        for name in ("searched_mobilenetv3", "searched_efficientnet")
+    }
+)
+
+
+@register_model
+def searched_mobilenetv3(
+    pretrained: bool = False,
+    *,
+    arch_def: Sequence[Sequence[str]],
+    stem_size: int = 16,
+    stem_stride: int = 2,
+    head_size: int = 1280,
+    features_only: bool = False,
+    **kwargs: Any,
+) -> nn.Module:
+    """A MobileNetV3 of the blocks in ``arch_def``, which ends with a 1x1 convolution."""
+    arguments = {
+        "stem_size": stem_size,
+        "num_features": head_size,
+        "head_bias": False,
+        "norm_layer": partial(nn.BatchNorm2d, **resolve_bn_args(kwargs)),
+        "act_layer": resolve_act_layer(kwargs, "hard_swish"),
+        "se_layer": squeeze_excite(),
+    }
+    return _build(
+        "searched_mobilenetv3",
+        (MobileNetV3, MobileNetV3Features),
+        pretrained,
+        arch_def,
+        stem_stride,
+        arguments | kwargs,
+        features_only,
+    )
+
+
+@register_model
+def searched_efficientnet(
+    pretrained: bool = False,
+    *,
+    arch_def: Sequence[Sequence[str]],
+    stem_size: int = 32,
+    stem_stride: int = 2,
+    head_size: int = 1280,
+    features_only: bool = False,
+    **kwargs: Any,
+) -> nn.Module:
+    """An EfficientNet of the blocks in ``arch_def``, with ReLU6 and no squeeze-and-excitation."""
+    kwargs.setdefault("bn_eps", 1e-3)
+    arguments = {
+        "stem_size": stem_size,
+        "num_features": head_size,
+        "norm_layer": partial(nn.BatchNorm2d, **resolve_bn_args(kwargs)),
+        "act_layer": resolve_act_layer(kwargs, "relu6"),
+    }
+    return _build(
+        "searched_efficientnet",
+        (EfficientNet, EfficientNetFeatures),
+        pretrained,
+        arch_def,
+        stem_stride,
+        arguments | kwargs,
+        features_only,
+    )

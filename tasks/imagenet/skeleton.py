@@ -1,0 +1,194 @@
+"""What is fixed about a space of mobile networks: widths, strides, activations, the head.
+
+Stdlib alone. Figures of the spaces: once-for-all's ``ofa_mbv3.py`` and ProxylessNAS'
+``super_proxyless.py`` (both MIT), as facts; the networks themselves are timm's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fewshot_core.errors import RecipeError
+
+Block = tuple[int, int]
+"""Kernel size and expansion of an inverted residual block."""
+
+SE_RATIO = 0.25
+"""Squeezed channels of a squeeze-and-excitation, as a share of the expanded ones."""
+
+
+def round_width(channels: float, divisor: int = 8) -> int:
+    """The multiple of ``divisor`` next to a width, never below nine tenths of it.
+
+    The rule of the MobileNet family (Sandler et al., CVPR 2018), which timm follows.
+    """
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Blocks of one width; the first of them carries the stride.
+
+    Attributes:
+        width: Channels of every block's output.
+        stride: 1 or 2.
+        slots: Places for blocks.
+        activation: timm's short name: ``re``, ``r6`` or ``hs``.
+        squeeze: Whether blocks have squeeze-and-excitation.
+    """
+
+    width: int
+    stride: int
+    slots: int
+    activation: str
+    squeeze: bool = False
+
+    def block(self, kernel: int, expansion: int, first: bool) -> str:
+        """timm's string for a block of this unit."""
+        stride = self.stride if first else 1
+        squeeze = f"_se{SE_RATIO}" if self.squeeze else ""
+        return f"ir_r1_k{kernel}_s{stride}_e{expansion}_c{self.width}{squeeze}_n{self.activation}"
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """The parts around the chosen blocks.
+
+    Attributes:
+        model: Name of the timm model that is built of it.
+        stem: Channels of the 3x3 stem.
+        stem_stride: 2; 1 for images of 32 pixels.
+        first_width: Channels of the block without expansion behind the stem.
+        first_activation: Of that block.
+        units: The units of chosen blocks.
+        last: Channels of the 1x1 convolution behind them, as a stage of blocks; 0: none.
+        head: Channels of the features that the linear classifier reads.
+        activation: Of stem and head.
+    """
+
+    model: str
+    stem: int
+    stem_stride: int
+    first_width: int
+    first_activation: str
+    units: tuple[Unit, ...]
+    last: int
+    head: int
+    activation: str
+
+    @property
+    def first(self) -> str:
+        """timm's string for the block behind the stem."""
+        return f"ds_r1_k3_s1_e1_c{self.first_width}_n{self.first_activation}"
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """timm's strings for what follows the units, a stage of its own."""
+        return (f"cn_r1_k1_s1_c{self.last}_n{self.activation}",) if self.last else ()
+
+    def arguments(self) -> dict[str, object]:
+        """Keyword arguments of the timm model, without ``arch_def``."""
+        return {"stem_size": self.stem, "stem_stride": self.stem_stride, "head_size": self.head}
+
+
+def ofa_skeleton(width: float, slots: int = 4) -> Skeleton:
+    """OFA-MobileNetV3 (Cai et al., ICLR 2020): five units of up to four blocks."""
+    units = (
+        (24, 2, "re", False),
+        (40, 2, "re", True),
+        (80, 2, "hs", False),
+        (112, 1, "hs", True),
+        (160, 2, "hs", True),
+    )
+    return Skeleton(
+        model="searched_mobilenetv3",
+        stem=round_width(16 * width),
+        stem_stride=2,
+        first_width=round_width(16 * width),
+        first_activation="re",
+        units=tuple(Unit(round_width(c * width), s, slots, a, se) for c, s, a, se in units),
+        last=round_width(960 * width),
+        head=round_width(1280 * width),
+        activation="hs",
+    )
+
+
+def proxyless_skeleton(width: float, slots: int = 4) -> Skeleton:
+    """ProxylessNAS (Cai et al., ICLR 2019): 21 blocks in six stages.
+
+    Stage 1 has 24 channels as in the original; the EFS-NAS repository widens it to 32.
+    """
+    units = ((24, 2), (40, 2), (80, 2), (96, 1), (192, 2), (320, 1))
+    return Skeleton(
+        model="searched_efficientnet",
+        stem=round_width(32 * width),
+        stem_stride=2,
+        first_width=round_width(16 * width),
+        first_activation="r6",
+        units=tuple(
+            Unit(round_width(c * width), s, slots if i < 5 else 1, "r6")
+            for i, (c, s) in enumerate(units)
+        ),
+        last=0,
+        head=round_width(1280 * max(1.0, width)),
+        activation="r6",
+    )
+
+
+def lab_variant(
+    skeleton: Skeleton,
+    *,
+    units: Sequence[int] = (),
+    strides: Sequence[int] = (),
+    stem_stride: int | None = None,
+    head: int | None = None,
+) -> Skeleton:
+    """The same networks with fewer units, other strides or a smaller head.
+
+    Args:
+        skeleton: What is changed.
+        units: Which units stay, counted from 1; empty: all.
+        strides: Stride of each unit that stays; empty: as they are.
+        stem_stride: 1 keeps the resolution of small images.
+        head: Channels of the features.
+
+    Raises:
+        RecipeError: A number is out of range.
+    """
+    kept = list(skeleton.units)
+    if units:
+        if list(units) != sorted(set(units)) or not 1 <= units[0] <= units[-1] <= len(kept):
+            raise RecipeError(
+                "network.units names units that do not exist or are out of order",
+                found=list(units),
+                allowed=f"increasing numbers from 1 to {len(kept)}",
+            )
+        kept = [kept[number - 1] for number in units]
+    if strides:
+        if len(strides) != len(kept) or not set(strides) <= {1, 2}:
+            raise RecipeError(
+                "network.strides does not fit",
+                found=list(strides),
+                allowed=f"{len(kept)} numbers, each 1 or 2",
+            )
+        kept = [
+            Unit(unit.width, stride, unit.slots, unit.activation, unit.squeeze)
+            for unit, stride in zip(kept, strides, strict=True)
+        ]
+    if stem_stride not in (None, 1, 2):
+        raise RecipeError("network.stem_stride is out of range", found=stem_stride, allowed="1, 2")
+    if head is not None and head < 8:
+        raise RecipeError("network.head is too small", found=head, allowed="8 or more")
+    return Skeleton(
+        model=skeleton.model,
+        stem=skeleton.stem,
+        stem_stride=stem_stride or skeleton.stem_stride,
+        first_width=skeleton.first_width,
+        first_activation=skeleton.first_activation,
+        units=tuple(kept),
+        last=skeleton.last,
+        head=head or skeleton.head,
+        activation=skeleton.activation,
+    )

@@ -1,0 +1,422 @@
+"""The spaces ``ofa_mbv3`` and ``proxyless``, and variants of them; stdlib alone.
+
+A genotype is timm's block strings, blocks separated by a space and stages by ``|``::
+
+    ds_r1_k3_s1_e1_c16_nre | ir_r1_k3_s2_e4_c24_nre ir_r1_k5_s1_e3_c24_nre | ...
+
+Several architectures may stand for one network: choices of blocks beyond a unit's depth do
+nothing, and it does not matter which of several equal places a skipped block leaves. The strings
+describe the network, hence its canonical architecture; what another one chooses differently follows
+behind ``#``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from abc import abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from fewshot_core.errors import ArchitectureError, RecipeError
+from fewshot_core.space import Architecture, Decision, Feature, Option, SearchSpace
+from tasks.imagenet.counting import Counts, network_counts
+from tasks.imagenet.skeleton import Block, Skeleton, ofa_skeleton, proxyless_skeleton
+
+SKIP = "skip"
+KERNELS = (3, 5, 7)
+EXPANSIONS = {"ofa_mbv3": (3, 4, 6), "proxyless": (3, 6)}
+
+_NUMBERS = re.compile(r"ir_r1_k(\d{1,3})_s\d_e(\d{1,3})_")
+_STAGE, _BLOCK = " | ", " "
+
+
+def slot_name(unit: int, slot: int) -> str:
+    """Name of a place for a block, both counted from 0: ``unit1_block2``."""
+    return f"unit{unit + 1}_block{slot + 1}"
+
+
+@dataclass(frozen=True)
+class MobileSpace(SearchSpace):
+    """Networks of units of inverted residual blocks.
+
+    Attributes:
+        skeleton: Everything that is not chosen.
+        image_size: Pixels that the feature ``mflops`` is about; None: there is no such feature.
+    """
+
+    skeleton: Skeleton
+    image_size: int | None = None
+
+    # -- what the two kinds of space differ in -----------------------------------------------
+
+    @abstractmethod
+    def units(self, architecture: Architecture) -> list[list[tuple[int, Block]]]:
+        """The blocks of each unit that the network has: (slot, (kernel, expansion))."""
+
+    @abstractmethod
+    def of_blocks(self, units: Sequence[Sequence[Block]]) -> Architecture:
+        """The canonical architecture of a network with these blocks.
+
+        Raises:
+            ArchitectureError: A unit cannot have so many blocks, or none of this kind.
+        """
+
+    @abstractmethod
+    def slots(self, allowed: Sequence[Sequence[Option]]) -> list[list[list[Block]]]:
+        """The blocks that each slot of each unit may hold, given allowed options per decision."""
+
+    # -- networks ------------------------------------------------------------------------------
+
+    def arch_def(self, architecture: Architecture) -> list[list[str]]:
+        """timm's description of the network: a list of block strings for each stage."""
+        stages = [[self.skeleton.first]]
+        for unit, blocks in zip(self.skeleton.units, self.units(architecture), strict=True):
+            stages.append([unit.block(*block, first=slot == 0) for slot, block in blocks])
+        return [*stages, list(self.skeleton.after)] if self.skeleton.last else stages
+
+    def of_arch_def(self, arch_def: Sequence[Sequence[str]]) -> Architecture:
+        """The canonical architecture of a network that timm's strings describe.
+
+        Raises:
+            ArchitectureError: The space has no such network.
+        """
+        skeleton = self.skeleton
+        fixed = [[skeleton.first], *([list(skeleton.after)] if skeleton.last else [])]
+        around = [list(arch_def[0]), *([list(arch_def[-1])] if skeleton.last else [])]
+        count = len(skeleton.units) + len(fixed)
+        if len(arch_def) != count or around != fixed:
+            raise ArchitectureError(
+                f"not a network of space {self.name!r}",
+                found=_text(arch_def)[:120],
+                allowed=f"{count} stages, with {_text(fixed)} around those that are chosen",
+            )
+        units = []
+        for number, (unit, stage) in enumerate(
+            zip(skeleton.units, arch_def[1 : count - len(fixed) + 1], strict=True), start=1
+        ):
+            blocks = []
+            for place, text in enumerate(stage):
+                found = _NUMBERS.match(text)
+                block = (int(found[1]), int(found[2])) if found else (3, 3)
+                if text != unit.block(*block, first=place == 0):
+                    raise ArchitectureError(
+                        f"block {place + 1} of unit {number} is none of space {self.name!r}",
+                        found=text[:80],
+                        allowed=f"like {unit.block(3, 3, first=place == 0)}",
+                    )
+                blocks.append(block)
+            units.append(blocks)
+        return self.of_blocks(units)
+
+    def genotype(self, architecture: Architecture) -> str:
+        canonical = self.canonical(architecture)
+        text = _text(self.arch_def(architecture))
+        others = [
+            f"{decision.name}={choice}"
+            for decision, choice, usual in zip(
+                self.decisions, architecture.choices, canonical.choices, strict=True
+            )
+            if choice != usual
+        ]
+        return f"{text} # {' '.join(others)}" if others else text
+
+    def parse(self, genotype: str) -> Architecture:
+        """Read timm's block strings, in our form or as a JSON list of lists.
+
+        Raises:
+            ArchitectureError: The text is no genotype of this space.
+        """
+        if not isinstance(genotype, str):
+            raise ArchitectureError(f"not a genotype of space {self.name!r}", found=genotype)
+        text, _, others = genotype.strip().partition("#")
+        canonical = self.of_arch_def(_stages(text.strip()))
+        if not others.strip():
+            return canonical
+        choices = dict(self.choices(canonical))
+        for pair in others.split():
+            name, _, value = pair.partition("=")
+            options = self.decisions[self.position(name)].options
+            chosen = next((option for option in options if str(option) == value), None)
+            if chosen is None:
+                raise ArchitectureError(
+                    f"decision {name!r} has no option {value!r}",
+                    allowed=", ".join(map(str, options)),
+                )
+            choices[name] = chosen
+        architecture = self.architecture(choices)
+        if self.canonical(architecture) != canonical:
+            raise ArchitectureError(
+                "what follows # changes the network", found=others.strip()[:120]
+            )
+        return architecture
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        return self.of_blocks(
+            [[block for _, block in blocks] for blocks in self.units(architecture)]
+        )
+
+    def plain(self, architecture: Architecture) -> Architecture:
+        return self.canonical(architecture)
+
+    # -- costs and features --------------------------------------------------------------------
+
+    def parts(self, architecture: Architecture) -> list[tuple[str, Hashable]]:
+        return [
+            (names[slot], block)
+            for names, blocks in zip(self._slot_names, self.units(architecture), strict=True)
+            for slot, block in blocks
+        ]
+
+    @cached_property
+    def _slot_names(self) -> list[list[str]]:
+        return [
+            [slot_name(u, s) for s in range(unit.slots)]
+            for u, unit in enumerate(self.skeleton.units)
+        ]
+
+    def every_slot(self) -> list[list[list[Block]]]:
+        """:meth:`slots` of the whole space."""
+        return self.slots([decision.options for decision in self.decisions])
+
+    @cached_property
+    def _counts(self) -> Counts:
+        assert self.image_size is not None
+        size = (3, self.image_size, self.image_size)
+        return network_counts(self.skeleton, self.every_slot(), size, classes=0)
+
+    def _mflops(self, architecture: Architecture) -> float:
+        counts = self._counts
+        blocks = sum(counts.options[group][item][1] for group, item in self.parts(architecture))
+        return (counts.base[1] + blocks) / 1e6
+
+    def features(self) -> Mapping[str, Feature]:
+        """Blocks, blocks left out, sums over blocks of kernel and expansion, and ``mflops``.
+
+        These are multiply-adds in millions for an RGB image, without the linear classifier: a space
+        does not know how many classes there are.
+        """
+
+        def over_blocks(value: int) -> Feature:
+            return lambda a: float(
+                sum(block[value] for blocks in self.units(a) for _, block in blocks)
+            )
+
+        places = sum(unit.slots for unit in self.skeleton.units)
+        features: dict[str, Feature] = {
+            "blocks": lambda a: float(sum(map(len, self.units(a)))),
+            "skips": lambda a: float(places - sum(map(len, self.units(a)))),
+            "kernels": over_blocks(0),
+            "expansions": over_blocks(1),
+        }
+        if self.image_size is not None:
+            features["mflops"] = self._mflops
+        return features
+
+
+@dataclass(frozen=True)
+class ElasticSpace(MobileSpace):
+    """Per unit a depth, and per block a kernel and an expansion (OFA, Cai et al., ICLR 2020).
+
+    The first ``depth`` blocks of a unit exist.
+    """
+
+    @cached_property
+    def _places(self) -> list[tuple[int, list[tuple[int, int, int]]]]:
+        """For each unit, where its depth lies, and for each slot its kernel and expansion."""
+        return [
+            (
+                self.position(f"unit{u + 1}_depth"),
+                [
+                    (
+                        slot,
+                        self.position(f"{slot_name(u, slot)}_kernel"),
+                        self.position(f"{slot_name(u, slot)}_expansion"),
+                    )
+                    for slot in range(unit.slots)
+                ],
+            )
+            for u, unit in enumerate(self.skeleton.units)
+        ]
+
+    def units(self, architecture: Architecture) -> list[list[tuple[int, Block]]]:
+        c = architecture.choices
+        return [
+            [(slot, (c[k], c[e])) for slot, k, e in slots[: c[depth]]]  # type: ignore[misc]
+            for depth, slots in self._places
+        ]
+
+    def of_blocks(self, units: Sequence[Sequence[Block]]) -> Architecture:
+        choices: list[Option] = [decision.options[0] for decision in self.decisions]
+        for number, ((depth, slots), blocks) in enumerate(
+            zip(self._places, units, strict=True), start=1
+        ):
+            self._choose(choices, depth, len(blocks), f"unit {number} cannot have that depth")
+            for (_, k, e), (kernel, expansion) in zip(slots, blocks, strict=False):
+                self._choose(choices, k, kernel, f"unit {number} has no such kernel")
+                self._choose(choices, e, expansion, f"unit {number} has no such expansion")
+        return Architecture(self.name, tuple(choices))
+
+    def _choose(self, choices: list[Option], place: int, value: int, problem: str) -> None:
+        options = self.decisions[place].options
+        if value not in options:
+            raise ArchitectureError(problem, found=value, allowed=", ".join(map(str, options)))
+        choices[place] = value
+
+    def slots(self, allowed: Sequence[Sequence[Option]]) -> list[list[list[Block]]]:
+        return [
+            [
+                [(k, e) for k in allowed[kernel] for e in allowed[expansion]]  # type: ignore[misc]
+                for _, kernel, expansion in slots[: max(allowed[depth])]  # type: ignore[misc]
+            ]
+            for depth, slots in self._places
+        ]
+
+    def kernel_options(self, unit: int, slot: int) -> list[int]:
+        """All kernel sizes of a slot, both counted from 0."""
+        _, kernel, _ = self._places[unit][1][slot]
+        return [int(option) for option in self.decisions[kernel].options]
+
+
+@dataclass(frozen=True)
+class OperationSpace(MobileSpace):
+    """Per block one operation, or none (ProxylessNAS, Cai et al., ICLR 2019).
+
+    The first block of a unit changes the width or the resolution, so it cannot be skipped.
+    """
+
+    @cached_property
+    def _operations(self) -> dict[Option, Block]:
+        pairs = itertools.product(range(1, 32), range(1, 32))
+        return {operation_name(block): block for block in pairs}
+
+    @cached_property
+    def _places(self) -> list[range]:
+        ends = list(itertools.accumulate(unit.slots for unit in self.skeleton.units))
+        return [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+    def units(self, architecture: Architecture) -> list[list[tuple[int, Block]]]:
+        c, operations = architecture.choices, self._operations
+        return [
+            [(slot, operations[c[i]]) for slot, i in enumerate(places) if c[i] != SKIP]
+            for places in self._places
+        ]
+
+    def of_blocks(self, units: Sequence[Sequence[Block]]) -> Architecture:
+        choices: list[Option] = []
+        for number, (places, blocks) in enumerate(zip(self._places, units, strict=True), start=1):
+            if not 1 <= len(blocks) <= len(places):
+                raise ArchitectureError(
+                    f"unit {number} cannot have {len(blocks)} blocks", allowed=f"1 to {len(places)}"
+                )
+            for place, block in itertools.zip_longest(places, blocks):
+                name = SKIP if block is None else operation_name(block)
+                options = self.decisions[place].options
+                if name not in options:
+                    raise ArchitectureError(
+                        f"unit {number} has no such operation",
+                        found=name,
+                        allowed=", ".join(map(str, options)),
+                    )
+                choices.append(name)
+        return Architecture(self.name, tuple(choices))
+
+    def slots(self, allowed: Sequence[Sequence[Option]]) -> list[list[list[Block]]]:
+        return [
+            [[self._operations[o] for o in allowed[i] if o != SKIP] for i in places]
+            for places in self._places
+        ]
+
+
+def operation_name(block: Block) -> str:
+    """Name of an operation: ``k5e6``."""
+    return f"k{block[0]}e{block[1]}"
+
+
+def ofa_mbv3(
+    skeleton: Skeleton | None = None,
+    *,
+    depths: Sequence[int] = (2, 3, 4),
+    kernels: Sequence[int] = KERNELS,
+    expansions: Sequence[int] = EXPANSIONS["ofa_mbv3"],
+    image_size: int | None = None,
+) -> ElasticSpace:
+    """The OFA-MobileNetV3 space: with its defaults 2.2e19 networks for each resolution.
+
+    Raises:
+        RecipeError: A list of options cannot be used.
+    """
+    skeleton = skeleton or ofa_skeleton(1.0)
+    _check_options(kernels, expansions)
+    slots = min(unit.slots for unit in skeleton.units)
+    if not _increasing(depths, 1, slots):
+        raise RecipeError(
+            "network.depths does not fit", found=list(depths), allowed=f"increasing, 1 to {slots}"
+        )
+    decisions = []
+    for u, unit in enumerate(skeleton.units):
+        decisions.append(Decision(f"unit{u + 1}_depth", tuple(depths)))
+        for slot in range(unit.slots):
+            name = slot_name(u, slot)
+            decisions.append(Decision(f"{name}_kernel", tuple(kernels)))
+            decisions.append(Decision(f"{name}_expansion", tuple(expansions)))
+    return ElasticSpace("ofa_mbv3", tuple(decisions), skeleton, image_size)
+
+
+def proxyless(
+    skeleton: Skeleton | None = None,
+    *,
+    kernels: Sequence[int] = KERNELS,
+    expansions: Sequence[int] = EXPANSIONS["proxyless"],
+    image_size: int | None = None,
+) -> OperationSpace:
+    """The ProxylessNAS space: with its defaults 6^6 x 7^15 = 2.2e17 architectures.
+
+    Raises:
+        RecipeError: A list of options cannot be used.
+    """
+    skeleton = skeleton or proxyless_skeleton(1.0)
+    _check_options(kernels, expansions)
+    names = tuple(operation_name(block) for block in itertools.product(kernels, expansions))
+    decisions = [
+        Decision(slot_name(u, slot), names if slot == 0 else (*names, SKIP))
+        for u, unit in enumerate(skeleton.units)
+        for slot in range(unit.slots)
+    ]
+    return OperationSpace("proxyless", tuple(decisions), skeleton, image_size)
+
+
+def _check_options(kernels: Sequence[int], expansions: Sequence[int]) -> None:
+    for name, values in (("kernels", kernels), ("expansions", expansions)):
+        if not _increasing(values, 1, 31):
+            raise RecipeError(
+                f"network.{name} does not fit", found=list(values), allowed="increasing, 1 to 31"
+            )
+    if any(kernel % 2 == 0 for kernel in kernels):
+        raise RecipeError("network.kernels must be odd", found=list(kernels))
+
+
+def _increasing(values: Sequence[int], low: int, high: int) -> bool:
+    distinct = bool(values) and list(values) == sorted(set(values))
+    return distinct and low <= values[0] and values[-1] <= high
+
+
+def _text(stages: Sequence[Sequence[str]]) -> str:
+    return _STAGE.join(_BLOCK.join(stage) for stage in stages)
+
+
+def _stages(text: str) -> list[list[str]]:
+    if not text.startswith("["):
+        return [stage.split() for stage in text.split("|")]
+    try:
+        stages = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        stages = None
+    nested = isinstance(stages, list) and all(isinstance(stage, list) for stage in stages)
+    if not stages or not nested or not all(isinstance(b, str) for s in stages for b in s):
+        raise ArchitectureError(
+            "not timm's block strings", found=text[:80], allowed="a JSON list of lists of strings"
+        )
+    return list(stages)

@@ -1,0 +1,297 @@
+"""The supernet over a region of a mobile space.
+
+Its slots hold timm's own blocks, of which an architecture uses a part (:class:`ElasticBlock`) or
+one of several (:class:`ChoiceBlock`); everything around them is a timm model without its blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from timm.models.efficientnet import EfficientNet
+from torch import Tensor, nn
+
+from fewshot_core.data import ImageShape
+from fewshot_core.region import Region
+from fewshot_core.space import Architecture
+from fewshot_core.supernet import Supernet
+from fewshot_core.supernet.elastic import (
+    ElasticKernel,
+    leading,
+    leading_norm,
+    shrunk_kernel,
+)
+from tasks.imagenet.build import timm_network
+from tasks.imagenet.skeleton import SE_RATIO, Block, round_width
+from tasks.imagenet.space import ElasticSpace, MobileSpace, operation_name
+
+DEPTHWISE = "conv_dw.weight"
+TRANSFORMS = "kernels"
+
+
+class ElasticBlock(nn.Module):
+    """An inverted residual block with every kernel and expansion of a slot (OFA, section 3).
+
+    Args:
+        block: timm's block of the largest kernel and expansion; its layers are taken over.
+        sizes: Kernel sizes from the smallest to the largest, with those that lie between.
+        learned: Whether smaller kernels have learned transforms.
+    """
+
+    def __init__(self, block: nn.Module, sizes: Sequence[int], learned: bool) -> None:
+        super().__init__()
+        self.conv_pw, self.bn1 = block.conv_pw, block.bn1
+        self.conv_dw, self.bn2 = block.conv_dw, block.bn2
+        self.se = block.se
+        self.conv_pwl, self.bn3 = block.conv_pwl, block.bn3
+        self.kernels = ElasticKernel(sizes, learned)
+        self.has_skip = bool(block.has_skip)
+
+    def forward(self, x: Tensor, block: Block) -> Tensor:
+        kernel, _ = block
+        wide = self._width(block)
+        weight = self.kernels(self.conv_dw.weight[:wide], kernel)
+        y = leading_norm(self.bn1, F.conv2d(x, self.conv_pw.weight[:wide]))
+        y = F.conv2d(y, weight, None, self.conv_dw.stride, kernel // 2, 1, wide)
+        y = leading_norm(self.bn2, y)
+        if not isinstance(self.se, nn.Identity):
+            y = y * self._gate(y)
+        y = self.bn3(F.conv2d(y, self.conv_pwl.weight[:, :wide]))
+        return y + x if self.has_skip else y
+
+    def taken(self, block: Block) -> Iterator[tuple[str, Tensor]]:
+        """The tensors of timm's block that does the same, by their names there."""
+        kernel, _ = block
+        wide = self._width(block)
+        widths = {self.conv_pw.out_channels: wide}
+        if not isinstance(self.se, nn.Identity):
+            widths[self.se.conv_reduce.out_channels] = _squeezed(wide)
+        for name, tensor in self.state_dict().items():
+            if name.startswith(f"{TRANSFORMS}."):
+                continue
+            if name == DEPTHWISE:
+                yield name, self.kernels(self.conv_dw.weight[:wide], kernel)
+            elif name.startswith(("bn3.", "conv_pwl.")):
+                yield name, tensor[:, :wide] if name == "conv_pwl.weight" else tensor
+            elif name.startswith("se."):
+                yield name, self._squeeze_part(name, tensor, wide)
+            else:
+                yield name, tensor[:wide] if tensor.ndim else tensor
+
+    def _width(self, block: Block) -> int:
+        return round_width(self.conv_pw.in_channels * block[1])
+
+    def _gate(self, x: Tensor) -> Tensor:
+        reduce, expand, wide = self.se.conv_reduce, self.se.conv_expand, x.shape[1]
+        few = _squeezed(wide)
+        y = x.mean((2, 3), keepdim=True)
+        y = self.se.act1(F.conv2d(y, reduce.weight[:few, :wide], reduce.bias[:few]))
+        y = F.conv2d(y, expand.weight[:wide, :few], expand.bias[:wide])
+        gate: Tensor = self.se.gate(y)
+        return gate
+
+    @staticmethod
+    def _squeeze_part(name: str, tensor: Tensor, wide: int) -> Tensor:
+        few = _squeezed(wide)
+        rows, columns = (few, wide) if "reduce" in name else (wide, few)
+        return tensor[:rows, :columns] if tensor.ndim > 1 else tensor[:rows]
+
+
+class ChoiceBlock(nn.Module):
+    """A block of its own for every operation of a slot (ProxylessNAS).
+
+    Args:
+        blocks: timm's blocks by what they are.
+    """
+
+    def __init__(self, blocks: Mapping[Block, nn.Module]) -> None:
+        super().__init__()
+        self.operations = nn.ModuleDict(
+            {operation_name(block): module for block, module in blocks.items()}
+        )
+
+    def forward(self, x: Tensor, block: Block) -> Tensor:
+        y: Tensor = self.operations[operation_name(block)](x)
+        return y
+
+    def taken(self, block: Block) -> Iterator[tuple[str, Tensor]]:
+        """The tensors of the block, by their names in it."""
+        yield from self.operations[operation_name(block)].state_dict().items()
+
+
+class MobileSupernet(Supernet):
+    """All networks of a region, sharing weights.
+
+    Args:
+        region: Of a :class:`MobileSpace`.
+        shape: Channels and classes of the images.
+        learned_kernels: Whether smaller kernels have learned transforms.
+        drop_rate: Dropout before the classifier.
+    """
+
+    def __init__(
+        self,
+        region: Region,
+        shape: ImageShape,
+        *,
+        learned_kernels: bool = True,
+        drop_rate: float = 0.0,
+    ) -> None:
+        super().__init__(region)
+        space = region.space
+        assert isinstance(space, MobileSpace)
+        self.space, self.shape, self.drop_rate = space, shape, drop_rate
+        reachable = [
+            [option for option in allowed if option in options]
+            for allowed, options in zip(region.allowed, region.reachable(), strict=True)
+        ]
+        slots = space.slots(reachable)
+        elastic = isinstance(space, ElasticSpace)
+        wanted = [[_largest(s) if elastic else s for s in places] for places in slots]
+        drawn = _timm_blocks(space, shape, wanted, drop_rate)
+        self.frame, self.first, self.after = drawn.frame, drawn.first, drawn.after
+        self.units = nn.ModuleList()
+        for u, places in enumerate(slots):
+            unit = nn.ModuleList()
+            for s, blocks in enumerate(places):
+                built = drawn.slots[u, s]
+                if isinstance(space, ElasticSpace):
+                    sizes = _between(space, u, s, blocks)
+                    (block,) = built.values()
+                    unit.append(ElasticBlock(block, sizes, learned_kernels))
+                else:
+                    unit.append(ChoiceBlock(built))
+            self.units.append(unit)
+
+    def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
+        """``[B, channels, H, W]`` to logits ``[B, classes]``."""
+        self.region.require(architecture)
+        x = self.first(self.frame.bn1(self.frame.conv_stem(x)))
+        for unit, blocks in zip(self.units, self.space.units(architecture), strict=True):
+            for slot, block in blocks:
+                x = unit[slot](x, block)  # type: ignore[index]
+        x = self.after(x)
+        if isinstance(self.frame, EfficientNet):
+            x = self.frame.bn2(self.frame.conv_head(x))
+        logits: Tensor = self.frame.forward_head(x)
+        return logits
+
+    @torch.no_grad()
+    def extract(self, architecture: Architecture) -> nn.Module:
+        """The architecture's own timm model, with copies of the weights."""
+        self.region.require(architecture)
+        network = timm_network(
+            self.space.skeleton,
+            self.space.arch_def(architecture),
+            self.shape,
+            drop_rate=self.drop_rate,
+        )
+        weights = dict(self._taken(architecture))
+        tensors = network.state_dict()
+        assert tensors.keys() == weights.keys()
+        for name, tensor in tensors.items():
+            tensor.copy_(weights[name])
+        network.train(self.training)
+        return network.to(next(self.parameters()).device)
+
+    def _taken(self, architecture: Architecture) -> Iterator[tuple[str, Tensor]]:
+        """Tensors by their names in the timm model, where blocks are counted and not placed."""
+        yield from self.frame.state_dict().items()
+        yield from _prefixed("blocks.0.", self.first.state_dict().items())
+        units = self.space.units(architecture)
+        for number, (unit, blocks) in enumerate(zip(self.units, units, strict=True), start=1):
+            for index, (slot, block) in enumerate(blocks):
+                yield from _prefixed(f"blocks.{number}.{index}.", unit[slot].taken(block))  # type: ignore[index]
+        yield from _prefixed(f"blocks.{len(units) + 1}.", self.after.state_dict().items())
+
+    def slice_parent(
+        self, name: str, parent: Mapping[str, Tensor], shape: torch.Size
+    ) -> Tensor | None:
+        """Leading channels, and the smaller kernel that the parent makes of a larger one."""
+        tensor = parent[name]
+        if name.endswith(DEPTHWISE) and shape[-1] < tensor.shape[-1]:
+            prefix = f"{name.removesuffix(DEPTHWISE)}{TRANSFORMS}."
+            sizes = _decided(self.space, name)
+            transforms = {
+                key.removeprefix(prefix): value
+                for key, value in parent.items()
+                if key.startswith(prefix)
+            }
+            tensor = shrunk_kernel(tensor, shape[-1], sizes, transforms)
+        return leading(tensor, shape)
+
+
+class _TimmBlocks:
+    """Blocks taken out of timm models, and what is left of the first of them."""
+
+    def __init__(self, models: Sequence[nn.Module], wanted: Sequence[Sequence[Sequence[Block]]]):
+        self.frame = models[0]
+        stages = [list(model.blocks) for model in models]
+        self.first = stages[0][0]
+        self.after = stages[0][len(wanted) + 1] if len(stages[0]) > len(wanted) + 1 else _nothing()
+        self.frame.blocks = _nothing()
+        self.slots: dict[tuple[int, int], dict[Block, nn.Module]] = {}
+        for u, places in enumerate(wanted):
+            present = [s for s, blocks in enumerate(places) if blocks]
+            for s, blocks in enumerate(places):
+                self.slots[u, s] = {
+                    block: stages[i][u + 1][present.index(s)] for i, block in enumerate(blocks)
+                }
+
+
+def _timm_blocks(
+    space: MobileSpace,
+    shape: ImageShape,
+    wanted: Sequence[Sequence[Sequence[Block]]],
+    drop_rate: float,
+) -> _TimmBlocks:
+    """Every wanted block, initialised by timm as in a network: the i-th of all slots at a time."""
+    skeleton = space.skeleton
+    models = []
+    for index in range(max(len(blocks) for places in wanted for blocks in places)):
+        stages = [[skeleton.first]]
+        for unit, places in zip(skeleton.units, wanted, strict=True):
+            chosen = [
+                (slot, blocks[min(index, len(blocks) - 1)])
+                for slot, blocks in enumerate(places)
+                if blocks
+            ]
+            stages.append([unit.block(*block, first=slot == 0) for slot, block in chosen])
+        stages += [list(skeleton.after)] if skeleton.last else []
+        models.append(timm_network(skeleton, stages, shape, drop_rate=drop_rate))
+    return _TimmBlocks(models, wanted)
+
+
+def _largest(blocks: Sequence[Block]) -> list[Block]:
+    return [(max(k for k, _ in blocks), max(e for _, e in blocks))]
+
+
+def _between(space: ElasticSpace, unit: int, slot: int, blocks: Sequence[Block]) -> list[int]:
+    """The sizes on the way from the largest kernel of a slot to its smallest."""
+    low, high = min(k for k, _ in blocks), max(k for k, _ in blocks)
+    options = space.kernel_options(unit, slot)
+    return [size for size in options if low <= size <= high]
+
+
+def _decided(space: MobileSpace, name: str) -> list[int]:
+    """Kernel sizes of the slot that a tensor belongs to: ``units.UNIT.SLOT.conv_dw.weight``."""
+    assert isinstance(space, ElasticSpace)
+    _, unit, slot, *_ = name.split(".")
+    return space.kernel_options(int(unit), int(slot))
+
+
+def _squeezed(wide: int) -> int:
+    return round_width(wide * SE_RATIO)
+
+
+def _nothing() -> nn.Sequential:
+    return nn.Sequential()
+
+
+def _prefixed(
+    prefix: str, tensors: Iterator[tuple[str, Tensor]] | object
+) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in tensors:  # type: ignore[attr-defined]
+        yield f"{prefix}{name}", tensor

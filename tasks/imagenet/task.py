@@ -1,0 +1,86 @@
+"""Search of mobile networks: images of any size, a limit on multiply-adds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from fewshot_core.classification import ClassificationTask
+from fewshot_core.cost import CostTable
+from fewshot_core.data import ImageShape
+from fewshot_core.errors import RecipeError
+from fewshot_core.latency import NetworkParts
+from fewshot_core.recipe.check import INHERITING
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.region import Region
+from fewshot_core.space import Architecture, SearchSpace
+from tasks.imagenet.build import SOURCE, timm_arguments, timm_network
+from tasks.imagenet.costs import cost_table
+from tasks.imagenet.draw import network_svg
+from tasks.imagenet.latency import network_parts
+from tasks.imagenet.settings import MobileSettings, make_space
+from tasks.imagenet.space import MobileSpace
+from tasks.imagenet.supernet import MobileSupernet
+
+
+class MobileTask(ClassificationTask):
+    """Searches kernels, expansions and depths of a mobile network."""
+
+    name = "imagenet"
+    settings = MobileSettings
+
+    def space(self, recipe: Recipe) -> MobileSpace:
+        """The space.
+
+        Raises:
+            RecipeError: A setting is out of range, or scores would be taken without batch-norm
+                recalibration: with statistics over all paths a mobile network scores like chance.
+        """
+        if recipe.evaluator.name in INHERITING and recipe.evaluator.recalibrate < 1:
+            raise RecipeError(
+                "evaluator.recalibrate=0 scores networks with batch-norm statistics of others",
+                fix="set evaluator.recalibrate, images to measure them anew with, for example 2000",
+            )
+        return make_space(recipe.network, recipe.data.image_size)
+
+    def supernet(self, region: Region, recipe: Recipe, shape: ImageShape) -> MobileSupernet:
+        return MobileSupernet(
+            region,
+            shape,
+            learned_kernels=recipe.network.learned_kernels,
+            drop_rate=recipe.network.drop_rate,
+        )
+
+    def network(self, architecture: Architecture, recipe: Recipe, shape: ImageShape) -> nn.Module:
+        space = self.space(recipe)
+        return timm_network(
+            space.skeleton,
+            space.arch_def(architecture),
+            shape,
+            drop_rate=recipe.network.drop_rate,
+            drop_path_rate=recipe.network.drop_path_rate,
+        )
+
+    def costs(self, recipe: Recipe, shape: ImageShape) -> CostTable:
+        return cost_table(self.space(recipe), shape)
+
+    def latency_parts(self, recipe: Recipe, shape: ImageShape) -> NetworkParts:
+        """The parts whose latencies add up to a network's."""
+        return network_parts(self.space(recipe), shape)
+
+    def draw(self, space: SearchSpace, architecture: Architecture) -> str:
+        assert isinstance(space, MobileSpace)
+        return network_svg(space, architecture)
+
+    def export_model(
+        self, architecture: Architecture, recipe: Recipe, shape: ImageShape
+    ) -> tuple[str, dict[str, Any], Path]:
+        space = self.space(recipe)
+        arch_def = space.arch_def(architecture)
+        arguments = timm_arguments(space.skeleton, arch_def, shape.channels)
+        return space.skeleton.model, arguments, Path(SOURCE)
+
+
+TASK = MobileTask()

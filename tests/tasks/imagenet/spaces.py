@@ -1,0 +1,28 @@
+"""Spaces for the tests, large and small."""
+
+from __future__ import annotations
+
+from tasks.imagenet.skeleton import lab_variant, ofa_skeleton, proxyless_skeleton
+from tasks.imagenet.space import ElasticSpace, MobileSpace, OperationSpace, ofa_mbv3, proxyless
+
+
+def small_ofa() -> ElasticSpace:
+    """Two units, one of them with squeeze-and-excitation, for images of 8 pixels."""
+    skeleton = lab_variant(ofa_skeleton(0.5, 2), units=[1, 2], stem_stride=1, head=16)
+    return ofa_mbv3(skeleton, depths=(1, 2), expansions=(2, 3, 4), image_size=8)
+
+
+def small_proxyless() -> OperationSpace:
+    """Two units of three blocks, the second without stride and of the same width."""
+    skeleton = lab_variant(
+        proxyless_skeleton(0.5, 3), units=[1, 2], strides=[2, 1], stem_stride=1, head=16
+    )
+    return proxyless(skeleton, kernels=(3, 5), expansions=(2, 3), image_size=8)
+
+
+FULL: dict[str, MobileSpace] = {
+    "ofa": ofa_mbv3(),
+    "ofa at 1.2": ofa_mbv3(ofa_skeleton(1.2)),
+    "proxyless": proxyless(),
+}
+SMALL: dict[str, MobileSpace] = {"ofa": small_ofa(), "proxyless": small_proxyless()}

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import random
+from xml.etree import ElementTree
+
+import pytest
+import torch
+
+from fewshot_core.data import ImageShape
+from fewshot_core.errors import FewshotError, RecipeError
+from fewshot_core.extremes import extreme
+from fewshot_core.recipe.load import load_recipe
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.region import Region
+from tasks.imagenet.draw import network_svg
+from tasks.imagenet.settings import MobileSettings, make_space
+from tasks.imagenet.space import MobileSpace
+from tasks.imagenet.task import TASK
+from tests.tasks.imagenet.spaces import FULL, SMALL
+
+SHAPE = ImageShape(3, 32, 10)
+
+
+def recipe(**settings: object) -> Recipe:
+    return Recipe(task="imagenet", network=MobileSettings(**settings))  # type: ignore[arg-type]
+
+
+# --- settings
+
+
+def test_the_defaults_are_the_spaces_of_the_papers() -> None:
+    assert make_space(MobileSettings(), None) == FULL["ofa"]
+    assert make_space(MobileSettings(width=1.2), None) == FULL["ofa at 1.2"]
+    assert make_space(MobileSettings(space="proxyless"), None) == FULL["proxyless"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"space": "ofa_mbv2"}, "did you mean 'ofa_mbv3'"),
+        ({"width": 0}, "network.width"),
+        ({"depths": []}, "network.depths"),
+        ({"depths": [1, 99]}, "network.depths"),
+        ({"blocks": 0, "space": "proxyless"}, "network.blocks"),
+        ({"kernels": [2]}, "network.kernels"),
+        ({"expansions": [6, 3]}, "network.expansions"),
+        ({"units": [9]}, "network.units"),
+        ({"strides": [1]}, "network.strides"),
+        ({"stem_stride": 4}, "network.stem_stride"),
+        ({"head": 1}, "network.head"),
+        ({"drop_rate": 1.0}, "network.drop_rate"),
+        ({"drop_path_rate": -0.1}, "network.drop_path_rate"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict, problem: str) -> None:
+    with pytest.raises(FewshotError, match=problem) as caught:
+        TASK.space(recipe(**settings))
+    assert "\n" not in str(caught.value)
+
+
+def test_scores_without_recalibration_are_refused() -> None:
+    without = recipe()
+    without.evaluator.recalibrate = 0
+    with pytest.raises(RecipeError, match=r"evaluator\.recalibrate=0"):
+        TASK.space(without)
+    without.evaluator.name = "synflow"  # no supernet, no statistics
+    TASK.space(without)
+
+
+# --- recipes
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "channels", "lowest", "highest"),
+    [("mobile_cifar", 32, 3, 1e6, 8e6), ("mobile_digits", 8, 1, 2e5, 1e6)],
+)
+def test_a_lab_space_has_networks_of_the_size_it_names(
+    name: str, size: int, channels: int, lowest: float, highest: float
+) -> None:
+    loaded = load_recipe([f"recipe={name}"]).recipe
+    space = TASK.space(loaded)
+    table = TASK.costs(loaded, ImageShape(channels, size, 10))
+    root = Region.root(space)
+
+    def flops(architecture) -> float:  # type: ignore[no-untyped-def]
+        return table.costs(architecture)["flops"]
+
+    least, most = extreme(root, lambda a: -flops(a)), extreme(root, flops)
+    assert lowest < flops(least) < loaded.constraint.flops < flops(most) < highest
+
+
+@pytest.mark.parametrize("name", ["ofa", "proxyless"])
+def test_supernet_network_and_costs_are_about_the_same_space(name: str) -> None:
+    settings = recipe(space="ofa_mbv3" if name == "ofa" else "proxyless", width=0.25, head=32)
+    space = TASK.space(settings)
+    architecture = space.sample(random.Random(0))
+    network = TASK.network(architecture, settings, SHAPE)
+    supernet = TASK.supernet(Region.root(space), settings, SHAPE)
+    taken = supernet.extract(architecture)
+    assert {n: t.shape for n, t in network.state_dict().items()} == {
+        n: t.shape for n, t in taken.state_dict().items()
+    }
+    costs = TASK.costs(settings, SHAPE).costs(architecture)
+    assert costs["params"] == sum(p.numel() for p in network.parameters())
+
+
+def test_stochastic_depth_is_for_networks_and_not_for_the_supernet() -> None:
+    settings = recipe(width=0.25, head=32, drop_path_rate=0.2, drop_rate=0.1)
+    space = TASK.space(settings)
+    architecture = extreme(Region.root(space), lambda a: float(len(str(space.arch_def(a)))))
+    network = TASK.network(architecture, settings, SHAPE)
+    assert "DropPath" in {type(module).__name__ for module in network.modules()}
+    assert network.drop_rate == 0.1
+    supernet = TASK.supernet(Region.root(space), settings, SHAPE).train()
+    images = torch.randn(2, 3, 32, 32)
+    torch.manual_seed(0)
+    one = supernet(images, architecture)
+    torch.manual_seed(1)
+    assert not torch.equal(one, supernet(images, architecture))  # dropout
+
+
+# --- pictures
+
+
+@pytest.mark.parametrize("name", [*FULL, "small"])
+def test_a_picture_shows_every_block(name: str) -> None:
+    space: MobileSpace = FULL.get(name) or SMALL["proxyless"]
+    for seed in range(5):
+        architecture = space.sample(random.Random(seed))
+        picture = ElementTree.fromstring(network_svg(space, architecture))
+        blocks = [block for unit in space.units(architecture) for _, block in unit]
+        boxes = [e for e in picture.iter() if e.tag.endswith("rect")]
+        texts = [e.text for e in picture.iter() if e.tag.endswith("text")]
+        assert len(boxes) == len(blocks)
+        assert [t for t in texts if t and t.startswith("e")] == [f"e{e}" for _, e in blocks]
+        right = max(float(e.get("x", 0)) + float(e.get("width", 0)) for e in boxes)
+        assert right <= float(picture.get("width", 0))
