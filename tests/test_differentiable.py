@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fewshot_core.differentiable.controller import Controller
+from fewshot_core.differentiable.named import named, probabilities
 from fewshot_core.differentiable.objectives import (
     ControllerStep,
     MixtureStep,
@@ -354,6 +355,35 @@ class TestNaming:
         best = most_likely(large, scores, lambda a: a.choices[0] != 0, random.Random(0))
         assert best.choices[0] != 0
         assert best.choices.count(0) >= 3
+
+    def test_what_is_named(self) -> None:
+        model = relaxed()
+        with torch.no_grad():
+            model.preferences["a"].copy_(torch.tensor([0.0, 3.0, 1.0]))
+            model.preferences["b"].copy_(torch.tensor([2.0, 0.0]))
+        (best,) = named(model, lambda a: True, 1, seed=0)
+        assert best.choices == (1, 0)
+        several = named(model, lambda a: True, 4, seed=0)
+        assert several[0] == best
+        assert len(set(several)) == len(several) == 4
+        assert named(model, lambda a: True, 4, seed=0) == several
+        limited = named(model, lambda a: a.choices[0] == 2, 9, seed=0)
+        assert limited[0].choices == (2, 0)
+        assert {a.choices[0] for a in limited} == {2}
+        assert named(model, lambda a: False, 3, seed=0) == []
+        shares = probabilities(model, seed=0)
+        assert shares["b"] == {"0": 0.8808, "1": 0.1192}
+
+    def test_what_a_controller_names(self) -> None:
+        torch.manual_seed(0)
+        model = relaxed(controller=Controller(ROOT, 8))
+        several = named(model, lambda a: a.choices[1] == 0, 5, seed=0)
+        assert {a.choices[1] for a in several} == {0}
+        assert len(set(several)) == len(several) == 3
+        assert named(model, lambda a: False, 3, seed=0) == []
+        shares = probabilities(model, seed=0)
+        assert sum(shares["a"].values()) == pytest.approx(1)
+        assert shares == probabilities(model, seed=0)
 
     def test_nothing_acceptable(self) -> None:
         with pytest.raises(RegionError, match="no acceptable architecture"):

@@ -13,6 +13,7 @@ import torch
 from fewshot_core.differentiable.controller import Controller
 from fewshot_core.differentiable.relaxed import RelaxedSupernet, draw, most_likely, scores_of
 from fewshot_core.errors import ConstraintError, RegionError
+from fewshot_core.region import Region
 from fewshot_core.search import sample_feasible
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
@@ -29,8 +30,8 @@ def named(
 ) -> list[Architecture]:
     """Up to ``count`` architectures of the region: the likeliest first, then draws.
 
-    A controller has no likeliest one at hand and names draws alone; where the constraint refuses
-    them all, an acceptable architecture at random stands in for them.
+    A controller has no likeliest one at hand and names draws alone. Where the constraint refuses
+    all that is likely, an acceptable architecture at random stands in.
 
     Args:
         model: Trained.
@@ -42,17 +43,30 @@ def named(
         Different ones; none where the region has nothing acceptable.
     """
     rng, region = random.Random(derive_seed(seed, "named")), model.region
-    try:
-        if model.controller is not None:
-            return _drawn(model.controller, accepts, count, seed) or [
-                sample_feasible(region, accepts, rng)
-            ]
+    if model.controller is not None:
+        found = _drawn(model.controller, accepts, count, seed)
+    else:
         scores = scores_of(model)
-        best = most_likely(region, scores, accepts, rng)
-    except (RegionError, ConstraintError):
+        others = draw(region, scores, accepts, rng, count) if count > 1 else []
+        found = [*_likeliest(region, scores, accepts, rng), *others]
+    if found:
+        return list(dict.fromkeys(found))[:count]
+    try:
+        return [sample_feasible(region, accepts, rng)]
+    except ConstraintError:
         return []
-    others = draw(region, scores, accepts, rng, count) if count > 1 else []
-    return list(dict.fromkeys([best, *others]))[:count]
+
+
+def _likeliest(
+    region: Region,
+    scores: list[list[float]],
+    accepts: Callable[[Architecture], bool],
+    rng: random.Random,
+) -> list[Architecture]:
+    try:
+        return [most_likely(region, scores, accepts, rng)]
+    except RegionError:
+        return []
 
 
 def _drawn(

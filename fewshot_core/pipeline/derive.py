@@ -6,7 +6,7 @@ import torch
 
 from fewshot_core.differentiable.named import DERIVED, named, probabilities
 from fewshot_core.differentiable.relaxed import RelaxedSupernet
-from fewshot_core.errors import ConstraintError, RecipeError
+from fewshot_core.errors import ConstraintError, RecipeError, RegionError
 from fewshot_core.pipeline.relaxation import Relaxation
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_regions
@@ -60,7 +60,7 @@ def require_relaxable(session: Session) -> None:
 
     Raises:
         RecipeError: More than one process.
-        RegionError: The task's supernet cannot run mixtures.
+        RegionError: The task's supernet cannot run mixtures, or its loss is no reward.
     """
     if session.accelerator.num_processes > 1:
         raise RecipeError(
@@ -68,6 +68,14 @@ def require_relaxable(session: Session) -> None:
             found=f"{session.accelerator.num_processes} processes",
             fix="start it with --num_processes 1",
         )
+    supernet = session.new_supernet(session.root)
+    if not supernet.loss_compares:
+        raise RegionError(
+            f"the loss of {type(supernet).__name__} does not tell how good an architecture is",
+            fix="use a strategy that asks for scores",
+        )
+    if session.recipe.strategy.name == "enas":  # draws paths, and needs no mixture
+        return
     batch = session.stream(session.search_data.train, session.recipe.supernet, 0).batch(0)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        RelaxedSupernet(session.new_supernet(session.root))(batch[0])
+        RelaxedSupernet(supernet)(batch[0])

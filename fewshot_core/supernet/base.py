@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,9 @@ class Supernet(nn.Module, ABC):
     that.
     """
 
+    loss_compares: ClassVar[bool] = True
+    """Whether the task's loss on a batch tells which of two architectures is better."""
+
     def __init__(self, region: Region) -> None:
         super().__init__()
         self.region = region
@@ -70,7 +73,7 @@ class Supernet(nn.Module, ABC):
         """
         raise RegionError(
             f"{type(self).__name__} cannot run its options as a mixture",
-            fix="use a strategy that trains single paths",
+            fix="use a strategy that asks for scores, or enas, which trains single paths",
         )
 
     def competing(self) -> tuple[tuple[str, ...], ...]:

@@ -85,6 +85,9 @@ class AdversarialSupernet(Supernet):
     A child inherits both, so that its discriminator goes on where the parent's stands.
     """
 
+    # What a generator loses against a discriminator that learns along with it is no measure.
+    loss_compares = False
+
     def __init__(
         self,
         region: Region,

@@ -90,7 +90,7 @@ def test_two_processes_are_refused(tmp_path: Path) -> None:
 def test_strategies_are_listed(tmp_path: Path) -> None:
     listed = succeed("search", ["--list-strategies"], tmp_path).out.splitlines()
     assert [line.split()[0] for line in listed] == [
-        *("random", "rea", "reinforce", "hyperband", "bohb", "smac", "tpe", "nsga2"),
+        *("random", "rea", "reinforce", "multilevel", "hyperband", "bohb", "smac", "tpe", "nsga2"),
         *("darts", "pcdarts", "enas", "setn"),
     ]
 
@@ -108,3 +108,23 @@ def test_what_they_derive_is_ranked_retrained_and_exported(truth: Path, tmp_path
     page = (tmp_path / "run" / "report.html").read_text()
     assert "2 regions named 2 architectures" in page
     assert run_tool("report", ["run=run"], tmp_path).code == 0
+
+
+@pytest.mark.parametrize("strategy", ["enas", "setn"])
+def test_generators_have_no_loss_to_learn_from(strategy: str, tmp_path: Path) -> None:
+    words = ["recipe=autogan_digits", f"strategy={strategy}", "data.limit=200", "run=run"]
+    done = run_tool("search", words, tmp_path)
+    assert done.code == 2
+    assert done.err.splitlines() == [
+        "error: the loss of AdversarialSupernet does not tell how good an architecture is "
+        "| to mend it: use a strategy that asks for scores"
+    ]
+    assert not (tmp_path / "run").exists()
+
+
+def test_mixtures_of_mobile_networks_are_refused(tmp_path: Path) -> None:
+    done = run_tool("search", ["recipe=mobile_digits", "strategy=darts", "run=run"], tmp_path)
+    assert done.code == 2
+    assert "MobileSupernet cannot run its options as a mixture" in done.err
+    assert "or enas" in done.err
+    assert not (tmp_path / "run").exists()
