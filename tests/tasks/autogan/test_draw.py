@@ -14,7 +14,7 @@ def test_every_generator_is_drawn(cells: int) -> None:
     space, rng = generator_space(cells), random.Random(0)
     for _ in range(20):
         architecture = space.sample(rng)
-        svg = TASK.draw(architecture)
+        svg = TASK.draw(space, architecture)
         ElementTree.fromstring(svg)
         features = {name: feature(architecture) for name, feature in space.features().items()}
         assert svg.count(">skip<") == features["skips"]
