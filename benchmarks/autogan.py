@@ -30,11 +30,11 @@ from jobs import (
     images_seen,
     places_of,
     read_rows,
+    run_study,
     share_out,
     take,
-    work_folder,
 )
-from record import RESULTS, write_results
+from record import write_results
 from rich.console import Console
 from rich.table import Table
 
@@ -344,15 +344,11 @@ def _spread(values: Sequence[float]) -> str:
 
 def main() -> int:
     options = arguments(__doc__, Path("runs/autogan-study")).parse_args()
-    places = places_of(options.data)
-    if not (options.data / "cifar10" / "train.tar").is_file():
-        print(f"skipped: {options.data} holds no cifar10/train.tar; see --help for --data")
-        return 0 if options.quick else 2
-    with work_folder(options) as work:
-        study = QUICK if options.quick else FULL
-        rows = work / "rows.json" if options.quick else RESULTS / "autogan_rows.json"
+    study = QUICK if options.quick else FULL
+
+    def run(work: Path, rows: Path) -> int:
         if options.worker:
-            bench = Bench(study, places, work, Images())
+            bench = Bench(study, places_of(options.data), work, Images())
             take(truth_tasks(bench), work, rows)
             take(arm_tasks(bench), work, rows)
             take(choice_tasks(bench, read_rows(rows)), work, rows)
@@ -363,7 +359,9 @@ def main() -> int:
         show(figures)
         if not options.quick:
             print(write_results("autogan", figures, range(study.arm_seeds)))
-    return 0
+        return 0
+
+    return run_study(options, "autogan", options.data / "cifar10" / "train.tar", run)
 
 
 if __name__ == "__main__":

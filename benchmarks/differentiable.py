@@ -32,12 +32,12 @@ from jobs import (
     arguments,
     places_of,
     read_rows,
+    run_study,
     share_out,
     table_of,
     take,
-    work_folder,
 )
-from record import RESULTS, write_results
+from record import write_results
 
 NAME = "differentiable"
 
@@ -69,13 +69,12 @@ QUICK = Study(
 
 def main() -> int:
     options = _options()
-    if not table_of(options.data).is_file():
-        print(f"skipped: {options.data} holds no nasbench201/accuracies.csv; see --help for --data")
-        return 0 if options.quick else 2
     study = QUICK if options.quick else FULL
-    with work_folder(options) as work:
-        rows = work / "rows.json" if options.quick else RESULTS / f"{NAME}_rows.json"
+
+    def run(work: Path, rows: Path) -> int:
         return _run(options, study, _plan(options, study, work), rows)
+
+    return run_study(options, NAME, table_of(options.data), run)
 
 
 def _options() -> argparse.Namespace:

@@ -9,14 +9,15 @@ from typing import Any
 from differentiable_arms import METHODS, SHOTS
 from differentiable_jobs import DerivingPlan
 from jobs import COLUMNS
+from lines import baseline_lines
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from record import PICTURES
 from rich.console import Console
 from tables import grid, pipes, spread, spread_text
 
-from fewshot_core.report.canvas import BLUE, INK, ORANGE, save_picture, styled
+from fewshot_core.report.canvas import BLUE, ORANGE, save_picture, styled
 
-PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 NAME = "differentiable"
 LOOKS = dict(zip(SHOTS, ((BLUE, "o"), (ORANGE, "s"), ("#009E73", "D")), strict=True))
 
@@ -149,18 +150,9 @@ def plot(figures: Mapping[str, Any]) -> Figure:
     lines = {
         "largest cell": baselines["largest cell"],
         "random cell, mean": baselines["random cell"][0],
+        "skips alone": baselines["skips alone"],
     }
-    lines |= {"skips alone": baselines["skips alone"]}
-    for name, value in lines.items():
-        panel.axhline(value, color=INK, linewidth=0.8, linestyle="--", alpha=0.6)
-        panel.annotate(
-            name,
-            (1, value),
-            xycoords=("axes fraction", "data"),
-            fontsize=8,
-            ha="right",
-            va="bottom",
-        )
+    baseline_lines(panel, lines, linestyle="--")
     panel.set_xticks(range(len(methods)), methods)
     panel.set_xlim(-0.5, len(methods) - 0.5 + 0.35)
     panel.set_ylabel("true accuracy of the derived cell, %")

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from record import RESULTS
+
 from fewshot_core.cost import CostTable
 from fewshot_core.data import ImageData, ImageShape, load_images
 from fewshot_core.pipeline.session import Session
@@ -68,6 +70,9 @@ class Task:
     slug: str
     recipe: list[str]
     run: Callable[[], dict[str, Any]]
+
+
+Run = Callable[[Path, Path], int]
 
 
 class Images:
@@ -125,6 +130,26 @@ def work_folder(options: argparse.Namespace) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
+
+
+def run_study(options: argparse.Namespace, name: str, needed: Path | None, run: Run) -> int:
+    """What a study's ``main`` does: look for its data, make its work folder, name its rows.
+
+    Args:
+        options: Of the command line.
+        name: Its rows are kept in ``results/NAME_rows.json``; those of ``--quick`` are not.
+        needed: The file of ``--data`` that it cannot do without, if any.
+        run: From work folder and file of rows to the exit code.
+
+    Returns:
+        The exit code; without the data 2, and 0 for ``--quick``, which is skipped.
+    """
+    if needed is not None and not needed.exists():
+        where = needed.relative_to(options.data)
+        print(f"skipped: {options.data} holds no {where}; see --help for --data")
+        return 0 if options.quick else 2
+    with work_folder(options) as work:
+        return run(work, work / "rows.json" if options.quick else RESULTS / f"{name}_rows.json")
 
 
 def share_out(script: str, options: argparse.Namespace, work: Path, more: Sequence[str]) -> bool:

@@ -31,16 +31,16 @@ from jobs import (
     costs_of,
     places_of,
     read_rows,
+    run_study,
     share_out,
     table_of,
     take,
-    work_folder,
 )
 from ranking_arms import ARMS, PROXIES
 from ranking_jobs import Job, Proxy, RankingPlan, run_job, run_proxy
 from ranking_plots import write_plots
 from ranking_show import best_arm, markdown, show, summary
-from record import RESULTS, write_results
+from record import write_results
 
 from fewshot_core.pipeline.rank import Truth
 
@@ -82,13 +82,12 @@ QUICK = Study(
 
 def main() -> int:
     options = _options()
-    if not table_of(options.data).is_file():
-        print(f"skipped: {options.data} holds no nasbench201/accuracies.csv; see --help for --data")
-        return 0 if options.quick else 2
     study = QUICK if options.quick else FULL
-    with work_folder(options) as work:
-        rows = work / "rows.json" if options.quick else RESULTS / "ranking_rows.json"
+
+    def run(work: Path, rows: Path) -> int:
         return _run(options, study, _plan(options, study, work), rows)
+
+    return run_study(options, "ranking", table_of(options.data), run)
 
 
 def _options() -> argparse.Namespace:

@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 from jobs import COLUMNS
+from lines import baseline_lines
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from ranking_arms import ARMS
 from ranking_jobs import Job, RankingPlan
 from ranking_show import SCORE
+from record import PICTURES
 
 from fewshot_core.pipeline.rank import Truth
-from fewshot_core.report.canvas import BLUE, INK, ORANGE, save_picture, styled
+from fewshot_core.report.canvas import BLUE, ORANGE, save_picture, styled
 from fewshot_core.scores import read_table
 
-PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 GREY = "#9aa3ab"
+COUNTED = {"parameters, connected part": "connected parameters", "parameters": "parameters"}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7f4fc9", "#8c6d31")
 
 
@@ -35,7 +37,8 @@ def against_budget(figures: Mapping[str, Any], size: str) -> Figure:
         panels, (("iso_cost_tau", "iso-cost tau"), ("tau", "tau over all")), strict=True
     ):
         lines = _curves(panel, arms, name)
-        _counting(panel, figures["baselines"][size][COLUMNS[0]], name)
+        counted = figures["baselines"][size][COLUMNS[0]]
+        baseline_lines(panel, {text: counted[key][name] for key, text in COUNTED.items()})
         panel.set(xscale="log", xlabel="training images seen by the whole arm, M", title=title)
         budgets = sorted({arm["epochs"]: arm["images"] for arm in arms}.values())
         panel.set_xticks(budgets, [f"{images / 1e6:.2f}" for images in budgets])
@@ -72,23 +75,6 @@ def _curves(panel: Axes, arms: list[Mapping[str, Any]], name: str) -> list[Any]:
         )
         lines.append(container)
     return lines
-
-
-def _counting(panel: Axes, baseline: Mapping[str, Any], name: str) -> None:
-    for key, text in (
-        ("parameters, connected part", "connected parameters"),
-        ("parameters", "parameters"),
-    ):
-        value = baseline[key][name]
-        panel.axhline(value, color=INK, linewidth=0.8, alpha=0.6)
-        panel.annotate(
-            text,
-            (1, value),
-            xycoords=("axes fraction", "data"),
-            fontsize=8,
-            ha="right",
-            va="bottom",
-        )
 
 
 @styled

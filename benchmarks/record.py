@@ -11,6 +11,7 @@ from typing import Any
 from fewshot_core.runs.folder import environment
 
 RESULTS = Path(__file__).parent / "results"
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 
 
 def write_results(name: str, figures: Mapping[str, Any], seeds: Sequence[int]) -> Path:

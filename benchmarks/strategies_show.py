@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from record import PICTURES
 from rich.console import Console
 from rich.table import Table as Grid
 from scipy.stats import mannwhitneyu
@@ -17,7 +18,6 @@ from strategies_runs import METHODS, Curves, Table
 
 from fewshot_core.report.canvas import INK, Values, save_picture, styled
 
-PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 FIGURES = ("oracle", "deployed")
 LEARNING = ("rea", "tpe", "bohb", "smac")
 """Methods that have to beat random search where the truth guides them."""

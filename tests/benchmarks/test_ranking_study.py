@@ -13,6 +13,7 @@ from ranking import FULL, QUICK, Study
 from ranking_arms import ARMS, Arm
 from ranking_jobs import FIGURES, Job, RankingPlan
 from ranking_show import SCORE, best_arm, markdown, summary
+from record import RESULTS
 
 from fewshot_core.paths import make_paths
 from fewshot_core.recipe.load import load_recipe
@@ -65,7 +66,7 @@ def test_arms_and_jobs_have_names_of_their_own() -> None:
 
 def test_what_was_measured_counts_as_done(tmp_path: Path) -> None:
     """A change that makes rows out of date throws away hours of work: it had better be meant."""
-    rows = Path(ranking.RESULTS / "ranking_rows.json")
+    rows = RESULTS / "ranking_rows.json"
     tasks = {task.key: task for task in ranking._arm_tasks(FULL, plan(FULL, tmp_path), Images())}
     found = [key for key in read_rows(rows) if key in tasks]
     assert len(found) >= 18
