@@ -128,4 +128,5 @@ def _scores(session: Session, architectures: Sequence[Architecture]) -> dict[Arc
                     log.append([{"architecture": genotype, "score": known[genotype]}])
             scores[architecture] = known[genotype]
             tick(len(scores))
+            session.stop.check()
     return scores

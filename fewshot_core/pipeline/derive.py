@@ -113,6 +113,7 @@ class Relaxation:
             session.accelerator,
             session.console,
             batches=BATCHES,
+            stop=session.stop,
         )
         if not state.notes:
             checkpoint.annotate(notes)

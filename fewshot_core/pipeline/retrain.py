@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fewshot_core.data import ImageArray
 from fewshot_core.errors import ArchitectureError, RunFolderError
+from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.session import Session
 from fewshot_core.region import ENUMERABLE
 from fewshot_core.runs.files import read_json, write_json
@@ -33,6 +34,11 @@ def retrain(options: Mapping[str, Any]) -> None:
         FewshotError: There is no finished search, or the architecture is not of the space.
     """
     session = Session.attach(options, many=True)
+    with at_work(session):
+        _retrain(session, options)
+
+
+def _retrain(session: Session, options: Mapping[str, Any]) -> None:
     chosen = candidates(session, options.get("architecture"))
     for label, seed, architecture in chosen:
         train_candidate(session, label, seed, architecture)
@@ -47,7 +53,6 @@ def retrain(options: Mapping[str, Any]) -> None:
 
         session.console.print(results_table(results, session.task.metric))
         session.console.print(f"report: {write_report(session)}")
-    session.folder.close()
 
 
 def candidates(session: Session, genotype: str | None) -> list[tuple[str, int, Architecture]]:

@@ -17,6 +17,7 @@ from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.pareto import pareto_front
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.derive import derive, require_relaxable
+from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.session import FRONT_COST, Session, make_accelerator
 from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.recipe.check import DIFFERENTIABLE
@@ -24,6 +25,7 @@ from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
+from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.scores import write_table
 from fewshot_core.search import run_search
 from fewshot_core.seeds import derive_seed
@@ -44,6 +46,12 @@ def search(words: Sequence[str]) -> None:
     """
     loaded = load_recipe(words)
     session = start(loaded)
+    with at_work(session):
+        _search(session)
+    session.accelerator.end_training()
+
+
+def _search(session: Session) -> None:
     if session.recipe.strategy.name in DIFFERENTIABLE:
         done = ask_and_tell(session, derive(session))
     else:
@@ -58,8 +66,6 @@ def search(words: Sequence[str]) -> None:
 
         path = write_report(session)
         session.console.print(f"report: {path}")
-    session.accelerator.end_training()
-    session.folder.close()
 
 
 def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
@@ -73,9 +79,12 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     path = loaded.run or Path("runs") / recipe.recipe
     accelerator = make_accelerator(recipe)
     console = Console(accelerator.is_main_process)
+    if accelerator.is_main_process:
+        RunFolder.require_free(path)
     RunFolder.examine(path, recipe)
     # Bad input must not leave a run folder behind, so everything is tried before there is one.
-    session = Session(recipe, RunFolder(path, accelerator.is_main_process), accelerator, console)
+    main = accelerator.is_main_process
+    session = Session(recipe, RunFolder(path, main), accelerator, console, StopRequest(main))
     if data is not None:
         session.data = data
     session.check()
@@ -126,6 +135,11 @@ def ask_and_tell(session: Session, named: Sequence[Architecture] = ()) -> list[T
         study.add_trials(earlier)
     count = len(named) or recipe.search.trials
     with session.console.progress("search", count) as tick:
+
+        def on_trial(spent: float, best: float) -> None:
+            tick(int(spent), f"best {best:.4g}")
+            session.stop.check()
+
         return run_search(
             study,
             session.root,
@@ -134,7 +148,7 @@ def ask_and_tell(session: Session, named: Sequence[Architecture] = ()) -> list[T
             session.accepts(),
             count=count,
             seed=derive_seed(recipe.seed, "search"),
-            on_trial=lambda spent, best: tick(int(spent), f"best {best:.4g}"),
+            on_trial=on_trial,
         )
 
 

@@ -46,6 +46,7 @@ from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import RunFolder
+from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.splitters import LEARNED, Splitter, grow_tree
@@ -88,6 +89,7 @@ class Session:
     folder: RunFolder
     accelerator: Accelerator
     console: Console
+    stop: StopRequest = field(default_factory=StopRequest)
     _tree: RegionTree | None = field(default=None, init=False)
 
     @classmethod
@@ -116,7 +118,8 @@ class Session:
         main = int(os.environ.get("RANK", "0")) == 0
         folder, recipe = RunFolder.attach(run, main)
         accelerator = make_accelerator(recipe)
-        return cls(recipe, folder, accelerator, Console(accelerator.is_main_process))
+        main = accelerator.is_main_process
+        return cls(recipe, folder, accelerator, Console(main), StopRequest(decides=main))
 
     @cached_property
     def task(self) -> Task:
@@ -316,6 +319,7 @@ class Session:
             checkpoint,
             self.accelerator,
             self.console,
+            stop=self.stop,
         )
 
     def settings_of(self, region: Region) -> SupernetSettings:

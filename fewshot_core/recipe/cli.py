@@ -22,6 +22,7 @@ from fewshot_core.recipe.helptext import settings_help, words_help
 from fewshot_core.recipe.load import load_recipe, recipe_from_file, recipe_yaml
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.words import parse_words, plain_path, split_words
+from fewshot_core.runs.preemption import TERMINATED, Preempted, ending_on_request
 
 __all__ = ["is_main_process", "main", "parse_words"]
 
@@ -50,12 +51,13 @@ def main(
         argv: The words; by default those of the process.
 
     Returns:
-        0, the action's own code, 2 after bad input, 130 after an interruption, 141 when the reader
-        of the output went away.
+        0, the action's own code, 2 after bad input, 130 after an interruption, 143 after SIGTERM,
+        141 when the reader of the output went away.
     """
     try:
-        code = _dispatch(tool, doc, action, keys, sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
+        with ending_on_request():
+            code = _dispatch(tool, doc, action, keys, sys.argv[1:] if argv is None else argv)
+            sys.stdout.flush()
         return code
     except FewshotError as error:
         _tell(f"error: {error}")
@@ -63,6 +65,9 @@ def main(
     except KeyboardInterrupt:
         _tell("interrupted: the same command resumes where it stopped")
         return INTERRUPTED
+    except Preempted:
+        _tell("stopped by SIGTERM: the same command resumes where it stopped")
+        return TERMINATED
     except BrokenPipeError:
         _silence()
         return BROKEN_PIPE

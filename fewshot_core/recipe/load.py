@@ -84,13 +84,17 @@ def recipe_yaml(recipe: Recipe) -> str:
     return dump(data)
 
 
-def differences(a: Recipe, b: Recipe, *, ignore: Collection[str] = ("description",)) -> list[str]:
+WITHOUT_EFFECT = ("description", "grace_seconds")
+"""Settings that change nothing about what a run finds, so that they may change under way."""
+
+
+def differences(a: Recipe, b: Recipe, *, ignore: Collection[str] = WITHOUT_EFFECT) -> list[str]:
     """The settings in which two recipes differ, as ``key: value of a -> value of b``.
 
     Args:
         a: A recipe.
         b: Another.
-        ignore: Dotted keys that may differ; by default the description, which changes nothing.
+        ignore: Dotted keys that may differ.
     """
     left, right = flatten(dataclasses.asdict(a)), flatten(dataclasses.asdict(b))
     keys = [key for key in {**left, **right} if key not in ignore]

@@ -202,6 +202,9 @@ class Recipe:
     channels_last: bool = False  # memory layout of the weights; faster from 16 channels on
     threads: int | None = None  # CPU threads of a process; none: the cores shared out
     checkpoint_steps: int = 200
+    # Seconds from SIGTERM to the end of the process, with a checkpoint where a step ends in time;
+    # SLURM and Kubernetes kill after 30.
+    grace_seconds: float = 25.0
     data: DataSettings = field(default_factory=DataSettings)
     network: Any = None  # the task's own settings
     supernet: SupernetSettings = field(default_factory=SupernetSettings)
