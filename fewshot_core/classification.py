@@ -93,7 +93,7 @@ class ClassificationScorer:
     """Accuracy in percent and mean cross-entropy on held-out images.
 
     A supernet's batch-norm statistics are measured again for each architecture; a standalone model
-    is scored as it is.
+    is scored as it is. Processes of one accelerator share the batches out, so all have to call.
     """
 
     def __init__(
@@ -112,15 +112,23 @@ class ClassificationScorer:
             with self.accelerator.autocast():
                 return call(model, images, architecture)
 
-        correct, loss, count = 0.0, 0.0, 0
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        part = self._part(share)
+        rows = [[0.0, 0.0, 0.0] for _ in part]
         calibration = [] if architecture is None else self.calibration
         with recalibrated(model, calibration, forward):
-            for images, targets in self._part(share):
+            for index in range(rank, len(part), world):
+                images, targets = part[index]
                 logits = forward(images).float()
-                correct += float((logits.argmax(1) == targets).sum())
-                loss += float(F.cross_entropy(logits, targets, reduction="sum"))
-                count += len(targets)
-        return {"accuracy": 100.0 * correct / count, "loss": loss / count}
+                correct = float((logits.argmax(1) == targets).sum())
+                loss = float(F.cross_entropy(logits, targets, reduction="sum"))
+                rows[index] = [correct, loss, float(len(targets))]
+        if world > 1:
+            every = torch.tensor(rows, dtype=torch.float64, device=self.accelerator.device)
+            rows = self.accelerator.reduce(every, "sum").tolist()
+        # Batch by batch in their order, so that the sum does not depend on the number of processes.
+        right, total, count = (sum(column) for column in zip(*rows, strict=True))
+        return {"accuracy": 100.0 * right / count, "loss": total / count}
 
     def price(self, share: float) -> float:
         """In images that pass through the network; those of recalibration are always the same."""

@@ -99,6 +99,21 @@ def run_search(
     return done
 
 
+def foreseen(
+    study: optuna.Study,
+    region: Region,
+    strategy: Strategy,
+    accepts: Accepts,
+    *,
+    count: int,
+    seed: int,
+) -> list[Architecture]:
+    """What :func:`run_search` will score, with a strategy that learns nothing."""
+    accepts = lru_cache(maxsize=ENUMERABLE)(accepts)
+    numbers = range(len(trials(study, region)), count)
+    return [_ask(region, strategy, accepts, seed, number).architecture for number in numbers]
+
+
 def _measure(evaluator: Evaluator, proposal: Proposal) -> Mapping[str, float]:
     if isinstance(evaluator, BudgetedEvaluator):
         return dict(evaluator.evaluate(proposal.architecture, proposal.budget))

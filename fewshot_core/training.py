@@ -29,6 +29,7 @@ from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.seeds import derive_seed
+from fewshot_core.sync_norm import synchronised
 
 HISTORY_POINTS = 200
 """Points kept of a training's loss curve."""
@@ -105,7 +106,8 @@ def train(
         run.load(payload)
         console.print(f"{stage.name}: continuing from step {state.step} of {stage.steps}")
     try:
-        state = _twice(run, state, first)
+        with synchronised(model, accelerator):
+            state = _twice(run, state, first)
         checkpoint.finish(state, model.state_dict())
         accelerator.wait_for_everyone()
     finally:

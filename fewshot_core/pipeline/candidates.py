@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from accelerate.utils import broadcast_object_list
 
 from fewshot_core.equal_cost import near_cost
-from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.pipeline.session import FRONT_COST, Session
 from fewshot_core.scores import ScoreLog
 from fewshot_core.seeds import derive_seed
@@ -92,10 +91,10 @@ def _drawn(session: Session) -> Iterator[Candidate]:
         rng.shuffle(architectures)
     else:
         architectures = [region.sample(rng) for _ in range(DRAWS)]
+    accepts = session.searchable()
     for architecture in architectures:
-        costs = session.costs.costs(architecture)
-        if session.limits.allow(costs) and region.space.connected(architecture) is not None:
-            yield Candidate(architecture, costs)
+        if accepts(architecture) and region.space.connected(architecture) is not None:
+            yield Candidate(architecture, session.costs.costs(architecture))
 
 
 def scored(session: Session, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -117,7 +116,8 @@ def _scores(session: Session, architectures: Sequence[Architecture]) -> dict[Arc
         kept = {row["architecture"]: float(row["score"]) for row in log.rows} if log else {}
         # Only the main process reads the file, and what one skips all have to skip.
         known: dict[str, float] = broadcast_object_list([kept])[0]
-        evaluator = agreed(session.evaluator())
+        evaluator = session.agreed_evaluator()
+        evaluator.announce([a for a in architectures if space.genotype(a) not in known])
         tick = stack.enter_context(session.console.progress("audit, scores", len(architectures)))
         scores = {}
         for architecture in architectures:

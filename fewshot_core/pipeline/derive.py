@@ -28,6 +28,7 @@ from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.region import Region
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
+from fewshot_core.supernet import Supernet
 from fewshot_core.training import Stage, steps_for, train
 
 
@@ -40,27 +41,30 @@ def derive(session: Session) -> list[Architecture]:
     Raises:
         RegionError: A region has nothing acceptable.
     """
-    trained = train_regions(
-        session,
-        lambda region, parent: Relaxation(session, region).trained(parent),
-        lambda model: model.supernet,
-    )
-    named = (Relaxation(session, leaf).named(trained[leaf]) for leaf in session.tree.leaves())
-    return list(dict.fromkeys(architecture for some in named for architecture in some))
+    leaves = set(session.tree.leaves()) if not session.split_is_learned else None
+
+    def train(region: Region, parent: Supernet | None) -> list[Architecture]:
+        relaxation = Relaxation(session, region)
+        model = relaxation.trained(parent)
+        return relaxation.named(model) if leaves is None or region in leaves else []
+
+    named = train_regions(session, train)
+    some = (named.get(leaf, []) for leaf in session.tree.leaves())
+    return list(dict.fromkeys(architecture for one in some for architecture in one))
 
 
 def require_relaxable(session: Session) -> None:
     """Find out before anything is written whether :func:`derive` can run.
 
     Raises:
-        RecipeError: More than one process.
+        RecipeError: More than one process for a supernet.
         RegionError: The task's supernet cannot run mixtures.
     """
-    if session.accelerator.num_processes > 1:
+    if session.worker.num_processes > 1:
         raise RecipeError(
-            f"strategy={session.recipe.strategy.name} uses one process",
-            found=f"{session.accelerator.num_processes} processes",
-            fix="start it with --num_processes 1",
+            f"strategy={session.recipe.strategy.name} trains a supernet on one process",
+            found=f"{session.worker.num_processes} processes for each",
+            fix="set processes=regions, or start it with --num_processes 1",
         )
     batch = session.stream(session.search_data.train, session.recipe.supernet, 0).batch(0)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -78,13 +82,13 @@ class Relaxation:
         self.seed = derive_seed(session.recipe.seed, "preferences", region.id)
         self.training: TrainingSettings = session.settings_of(region)
 
-    def trained(self, parent: RelaxedSupernet | None) -> RelaxedSupernet:
+    def trained(self, parent: Supernet | None) -> RelaxedSupernet:
         """Train, continue, or load what is trained; the weights start from the parent's."""
         session, settings = self.session, self.training
         supernet = session.new_supernet(self.region)
         notes: dict[str, Any] = {"region": self.region.id, "size": self.region.size()}
         if parent is not None:
-            notes["inherited"] = supernet.inherit_from(parent.supernet).to_json()
+            notes["inherited"] = supernet.inherit_from(parent).to_json()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             enas = self.method == "enas"
@@ -110,7 +114,7 @@ class Relaxation:
             session.stream(images.subset(mine), settings, self.seed),
             self._paths(model),
             checkpoint,
-            session.accelerator,
+            session.worker,
             session.console,
             batches=BATCHES,
             stop=session.stop,
@@ -160,18 +164,18 @@ class Relaxation:
 
     def _objective(self, model: RelaxedSupernet, steps: int, others: BatchStream) -> Objective:
         session, settings = self.session, self.training
-        device = session.accelerator.device
+        device = session.worker.device
 
         def batch(step: int) -> Batch:
             images, targets = others.batch(step)
             return images.to(device), targets.to(device)
 
         def loss(net: torch.nn.Module, batch: Batch, a: Architecture | None) -> torch.Tensor:
-            return session.task.loss(net, batch, a, session.accelerator)
+            return session.task.loss(net, batch, a, session.worker)
 
         return TwoBatchObjective(
             model,
-            lambda: session.task.objective(model, settings, steps, session.accelerator),
+            lambda: session.task.objective(model, settings, steps, session.worker),
             self._step(model, loss, steps),
             batch,
         )

@@ -26,6 +26,8 @@ def at_work(session: Session) -> Iterator[None]:
         LostProcessError: A process of the launch ended while the others waited for it.
         Preempted: The run was asked to stop.
     """
+    session.stop.decides = session.worker.is_main_process
+    session.folder.all_write = session.team.apart
     try:
         with session.stop.listening(session.recipe.grace_seconds):
             yield

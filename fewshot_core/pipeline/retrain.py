@@ -18,6 +18,7 @@ from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.search import sample_feasible
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
+from fewshot_core.training import DivergedError
 
 LABELS = {
     "found": "found by the search",
@@ -40,10 +41,14 @@ def retrain(options: Mapping[str, Any]) -> None:
 
 def _retrain(session: Session, options: Mapping[str, Any]) -> None:
     chosen = candidates(session, options.get("architecture"))
-    for label, seed, architecture in chosen:
-        train_candidate(session, label, seed, architecture)
+    # Two labels may mean one architecture, which one process trains.
+    distinct = {candidate[1:]: candidate for candidate in reversed(chosen)}
+    lost = session.team.deal(list(distinct.values()), lambda one: _train(session, *one))
+    for why in lost:
+        if why:
+            raise DivergedError(why, fix="start another run with a lower retrain.lr")
     # Only now that nothing is left to choose are the test images read.
-    results = [test_candidate(session, *candidate) for candidate in chosen]
+    results = session.team.deal(chosen, lambda candidate: test_candidate(session, *candidate))
     if session.folder.main:
         write_json(
             session.folder.file("retrain.json"),
@@ -53,6 +58,15 @@ def _retrain(session: Session, options: Mapping[str, Any]) -> None:
 
         session.console.print(results_table(results, session.task.metric))
         session.console.print(f"report: {write_report(session)}")
+
+
+def _train(session: Session, label: str, seed: int, architecture: Architecture) -> str:
+    """Train a candidate; what went wrong, so that the others can go on."""
+    try:
+        train_candidate(session, label, seed, architecture)
+        return ""
+    except DivergedError as error:
+        return error.what
 
 
 def candidates(session: Session, genotype: str | None) -> list[tuple[str, int, Architecture]]:
@@ -141,7 +155,7 @@ def test_candidate(
 ) -> dict[str, Any]:
     """Measure a trained candidate on the test images."""
     network, state = train_candidate(session, label, seed, architecture)
-    scorer = session.task.scorer(session.recipe, session.data, "test", session.accelerator)
+    scorer = session.task.scorer(session.recipe, session.data, "test", session.worker)
     costs = session.costs.costs(architecture)
     return {
         "label": label,

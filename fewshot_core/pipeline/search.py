@@ -13,21 +13,20 @@ from accelerate.utils import broadcast_object_list
 from fewshot_core.budget import SPLITTING
 from fewshot_core.data import ImageData
 from fewshot_core.evaluators import BudgetedEvaluator
-from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.pareto import pareto_front
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.derive import derive, require_relaxable
 from fewshot_core.pipeline.faults import at_work
-from fewshot_core.pipeline.session import FRONT_COST, Session, make_accelerator
+from fewshot_core.pipeline.processes import make_accelerator
+from fewshot_core.pipeline.session import FRONT_COST, Session
 from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.recipe.check import DIFFERENTIABLE
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
-from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.scores import write_table
-from fewshot_core.search import run_search
+from fewshot_core.search import foreseen, run_search
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.strategies import PROMOTING, Strategy
@@ -66,6 +65,8 @@ def _search(session: Session) -> None:
 
         path = write_report(session)
         session.console.print(f"report: {path}")
+    for line in session.losses():
+        session.console.print(line)
 
 
 def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
@@ -83,8 +84,7 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
         RunFolder.require_free(path)
     RunFolder.examine(path, recipe)
     # Bad input must not leave a run folder behind, so everything is tried before there is one.
-    main = accelerator.is_main_process
-    session = Session(recipe, RunFolder(path, main), accelerator, console, StopRequest(main))
+    session = Session(recipe, RunFolder(path, accelerator.is_main_process), accelerator, console)
     if data is not None:
         session.data = data
     session.check()
@@ -118,7 +118,7 @@ def ask_and_tell(session: Session, named: Sequence[Architecture] = ()) -> list[T
         named: Architectures to score in place of those that the strategy would ask for.
     """
     recipe = session.recipe
-    evaluator = agreed(session.evaluator())
+    evaluator = session.agreed_evaluator()
     budgets = isinstance(evaluator, BudgetedEvaluator) and not named
     strategy: Strategy = NamedStrategy(named) if named else session.strategy(budgets)
     if recipe.strategy.name in PROMOTING and not budgets:
@@ -134,6 +134,12 @@ def ask_and_tell(session: Session, named: Sequence[Architecture] = ()) -> list[T
     if not main:
         study.add_trials(earlier)
     count = len(named) or recipe.search.trials
+    seed, accepts = derive_seed(recipe.seed, "search"), session.searchable()
+    if session.team.apart and not named and recipe.strategy.name == "random":
+        upcoming = foreseen(study, session.root, strategy, accepts, count=count, seed=seed)
+        evaluator.announce(upcoming)
+    else:
+        evaluator.announce(named)
     with session.console.progress("search", count) as tick:
 
         def on_trial(spent: float, best: float) -> None:
@@ -145,9 +151,9 @@ def ask_and_tell(session: Session, named: Sequence[Architecture] = ()) -> list[T
             session.root,
             strategy,
             evaluator,
-            session.accepts(),
+            accepts,
             count=count,
-            seed=derive_seed(recipe.seed, "search"),
+            seed=seed,
             on_trial=on_trial,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import random
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
@@ -27,10 +28,12 @@ from fewshot_core.evaluators import (
     ProxyEvaluator,
     TabularEvaluator,
 )
+from fewshot_core.evaluators.agreed import AgreedEvaluator, agreed
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
 from fewshot_core.gradients import ByGradients, divisible
 from fewshot_core.paths import PathPolicy, make_paths
+from fewshot_core.pipeline.processes import Team, make_accelerator, worker
 from fewshot_core.proxies import NASWOT_IMAGES, naswot, synflow
 from fewshot_core.recipe.check import DIFFERENTIABLE, PROXIES
 from fewshot_core.recipe.load import recipe_yaml
@@ -54,31 +57,10 @@ from fewshot_core.strategies import Strategy, make_strategy
 from fewshot_core.study import open_study
 from fewshot_core.supernet import Supernet
 from fewshot_core.task import Task
-from fewshot_core.training import Stage, steps_for, train
+from fewshot_core.training import DivergedError, Stage, steps_for, train
 
 FRONT_COST = "connected_flops"
 """The cost that a Pareto front is about: the one that users limit most."""
-
-
-def make_accelerator(recipe: Recipe) -> Accelerator:
-    """The accelerator of this process, with its CPU threads set."""
-    # Single paths leave most of a supernet without gradients.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    # A launch of several processes on a machine without accelerators means several CPU processes;
-    # left alone, Accelerate would let each of them believe that it is the only one.
-    cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not _has_accelerator()
-    try:
-        accelerator = Accelerator(
-            cpu=cpu, mixed_precision=recipe.precision, kwargs_handlers=[unused]
-        )
-    except ValueError as error:  # the device cannot compute in it
-        raise RecipeError(
-            f"precision={recipe.precision} cannot be used here", found=error, fix="precision=no"
-        ) from None
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    # `accelerate launch` starts processes with one thread unless told otherwise.
-    torch.set_num_threads(recipe.threads or max(1, (os.cpu_count() or 1) // local))
-    return accelerator
 
 
 @dataclass
@@ -90,6 +72,7 @@ class Session:
     accelerator: Accelerator
     console: Console
     stop: StopRequest = field(default_factory=StopRequest)
+    diverged: dict[Region, str] = field(default_factory=dict)  # leaves without a supernet, and why
     _tree: RegionTree | None = field(default=None, init=False)
 
     @classmethod
@@ -118,8 +101,17 @@ class Session:
         main = int(os.environ.get("RANK", "0")) == 0
         folder, recipe = RunFolder.attach(run, main)
         accelerator = make_accelerator(recipe)
-        main = accelerator.is_main_process
-        return cls(recipe, folder, accelerator, Console(main), StopRequest(decides=main))
+        return cls(recipe, folder, accelerator, Console(accelerator.is_main_process))
+
+    @cached_property
+    def team(self) -> Team:
+        """Who does which part of the work."""
+        return Team(self.accelerator, self.recipe.processes == "regions")
+
+    @cached_property
+    def worker(self) -> Accelerator:
+        """What trainings and scores run on: all processes of the launch, or this one alone."""
+        return worker(self.recipe, self.accelerator)
 
     @cached_property
     def task(self) -> Task:
@@ -165,13 +157,13 @@ class Session:
                 self._tree = RegionTree(self.root)
         return self._tree
 
-    def cut(self, parent: Supernet) -> None:
+    def cut(self) -> None:
         """Decide the regions of a learned split, once, with the trained supernet of the root."""
         if not (self.splitting.split and self.split_is_learned) or self.tree.children:
             return
         found: list[Any] = [None]
         if self.accelerator.is_main_process:
-            found = [self._grow(parent).to_json()]
+            found = [self._grow(self.load_supernet(self.root)).to_json()]
         # Rounding may differ between processes; the main one decides.
         self._tree = RegionTree.from_json(self.root.space, broadcast_object_list(found)[0])
         if self.folder.main:
@@ -181,12 +173,12 @@ class Session:
         def learned(level: SplitLevel, seed: int) -> Splitter:
             assert parent is not None
             stream = self.stream(self.search_data.train, self.recipe.supernet, seed)
-            device = self.accelerator.device
+            device = self.worker.device
 
             def loss(model: Supernet, architecture: Architecture, sample: int) -> Tensor:
                 images, targets = stream.batch(sample)
                 batch = (images.to(device), targets.to(device))
-                return self.task.loss(model, batch, architecture, self.accelerator)
+                return self.task.loss(model, batch, architecture, self.worker)
 
             return ByGradients(parent, loss, level.count, level.samples, seed)
 
@@ -227,6 +219,11 @@ class Session:
         """Whether an architecture satisfies the constraint."""
         return feasible(self.costs, self.limits)
 
+    def searchable(self) -> Callable[[Architecture], bool]:
+        """Whether an architecture satisfies the constraint and its region has a supernet."""
+        accepts, lost = self.accepts(), self.diverged
+        return lambda a: accepts(a) and not (lost and self.scored_in(a) in lost)
+
     def strategy(self, budgets: bool) -> Strategy:
         """The strategy of the recipe, new.
 
@@ -236,7 +233,7 @@ class Session:
         return make_strategy(
             self.recipe.strategy,
             self.root,
-            self.accepts(),
+            self.searchable(),
             budgets=budgets,
             cost=lambda architecture: self.costs.costs(architecture)[FRONT_COST],
         )
@@ -263,8 +260,8 @@ class Session:
             self.evaluator().evaluate(any_architecture)
         network = self.task.network(any_architecture, self.recipe, self.data.shape)
         for settings in (self.recipe.supernet, self.recipe.regions, self.recipe.retrain):
-            self.task.objective(network, settings, 1, self.accelerator)
-        self.accelerator.free_memory()
+            self.task.objective(network, settings, 1, self.worker)
+        self.worker.free_memory()
         directions = Strategy.directions
         if self.recipe.strategy.name not in DIFFERENTIABLE:
             directions = self.strategy(budgets=False).directions
@@ -285,8 +282,8 @@ class Session:
             flip=data.flip,
             pad=round(data.pad * scale),
             cutout=round(data.cutout * scale),
-            rank=self.accelerator.process_index,
-            world=self.accelerator.num_processes,
+            rank=self.worker.process_index,
+            world=self.worker.num_processes,
         )
 
     def build(self, make: Callable[[], nn.Module], seed: int) -> nn.Module:
@@ -313,11 +310,11 @@ class Session:
         return train(
             Stage(name, steps, seed, self.recipe.checkpoint_steps),
             model,
-            lambda prepared: self.task.objective(prepared, settings, steps, self.accelerator),
+            lambda prepared: self.task.objective(prepared, settings, steps, self.worker),
             self.stream(images, settings, seed),
             paths,
             checkpoint,
-            self.accelerator,
+            self.worker,
             self.console,
             stop=self.stop,
         )
@@ -360,8 +357,12 @@ class Session:
             checkpoint.annotate(notes)
         return supernet, state
 
-    def load_supernet(self, region: Region) -> Supernet:
-        """The supernet of a region as trained earlier in this run.
+    def load_supernet(self, region: Region, device: torch.device | None = None) -> Supernet:
+        """The supernet of a region as trained earlier in this run, by whichever process.
+
+        Args:
+            region: The region.
+            device: Where to put it; by default where it is scored.
 
         Raises:
             RunFolderError: It has not been trained, or its checkpoint is damaged.
@@ -372,7 +373,15 @@ class Session:
             mine = {k: v for k, v in weights.items() if k.startswith("supernet.")}
             weights = {name.removeprefix("supernet."): value for name, value in mine.items()}
         supernet.load_state_dict(weights)
-        return supernet.to(self.accelerator.device).eval()
+        return supernet.to(device or self.worker.device).eval()
+
+    def losses(self) -> list[str]:
+        """A line for each region that has no supernet."""
+        return [
+            f"diverged, its region is left out: {region.id} ({why}); in another run, lower "
+            "regions.lr or set regions.grad_clip"
+            for region, why in self.diverged.items()
+        ]
 
     # -- scoring -----------------------------------------------------------------------------
 
@@ -390,7 +399,7 @@ class Session:
             return TabularEvaluator(self.root.space, Path(str(settings.table)), settings.column)
         if settings.name == "standalone":
             return StandaloneEvaluator(
-                lambda architecture, share: self.train_standalone(architecture, share=share),
+                self._standalone_score,
                 settings.score,
             )
         if settings.name in PROXIES:
@@ -400,10 +409,34 @@ class Session:
         return InheritedEvaluator(
             tree or self.tree,
             self.load_supernet,
-            self.task.scorer(self.recipe, self.search_data, "validation", self.accelerator),
+            self.task.scorer(self.recipe, self.search_data, "validation", self.worker),
             score=settings.score,
             share_equal=settings.share_equal,
         )
+
+    def agreed_evaluator(self) -> AgreedEvaluator:
+        """The evaluator of the recipe; all processes ask it alike and get the same scores.
+
+        Where each process works on its own, who has trained the supernet of a region scores in it.
+        """
+        evaluator = self.evaluator()
+        if not self.team.apart:
+            return agreed(evaluator)
+        owners, size = self.team.owners(self.tree), self.team.size
+
+        def owner(architecture: Architecture) -> int:
+            if isinstance(evaluator, InheritedEvaluator):
+                return owners[self.scored_in(architecture)]
+            return derive_seed(0, "owner", architecture.id) % size
+
+        return agreed(evaluator, self.team, owner)
+
+    def _standalone_score(self, architecture: Architecture, share: float) -> dict[str, float]:
+        try:
+            return self.train_standalone(architecture, share=share)
+        except DivergedError as error:  # the worst there is; others may do better
+            self.console.print(error.what)
+            return {"accuracy": math.nan, "loss": math.nan}
 
     def _untrained(self, architecture: Architecture) -> nn.Module:
         seed = derive_seed(self.recipe.seed, "proxy", architecture.id)
@@ -420,7 +453,7 @@ class Session:
         batches = calibration_batches(
             self.data.train, count, count, seed, self.data.mean, self.data.std
         )
-        device = self.accelerator.device
+        device = self.worker.device
         images = next(batches)[0].to(device)
         return lambda network: naswot(network.to(device), images)
 
@@ -451,14 +484,8 @@ class Session:
         recipe = self.recipe
         if epochs is not None:
             recipe = replace(recipe, evaluator=replace(recipe.evaluator, images=None))
-        scorer = self.task.scorer(recipe, self.data, "validation", self.accelerator)
+        scorer = self.task.scorer(recipe, self.data, "validation", self.worker)
         return dict(scorer.score(model, None))
-
-
-def _has_accelerator() -> bool:
-    # torch.accelerator came with torch 2.6.
-    device = getattr(torch, "accelerator", torch.cuda)
-    return bool(device.is_available())
 
 
 def _with_epochs(settings: TrainingSettings, epochs: float) -> TrainingSettings:

@@ -51,6 +51,7 @@ STRATEGIES = SEARCHING | DIFFERENTIABLE
 RENAMED = {"evolution": "rea"}
 """Names of strategies in recipes of earlier versions."""
 PRECISIONS = ("no", "bf16", "fp16")
+PROCESSES = ("data", "regions")
 SOURCES = ("digits", "images", "torch/NAME")
 COMPARED = ("random", "largest")
 
@@ -89,6 +90,7 @@ def _check_run(recipe: Recipe) -> Problems:
         yield from _one_of("precision", recipe.precision, PRECISIONS)
     yield from _at_least("threads", recipe.threads, 1)
     yield from _at_least("checkpoint_steps", recipe.checkpoint_steps, 1)
+    yield from _one_of("processes", recipe.processes, PROCESSES)
     yield from _at_least("grace_seconds", recipe.grace_seconds, 0)
     yield from _at_least("search.trials", recipe.search.trials, 1)
 

@@ -84,8 +84,8 @@ def recipe_yaml(recipe: Recipe) -> str:
     return dump(data)
 
 
-WITHOUT_EFFECT = ("description", "grace_seconds")
-"""Settings that change nothing about what a run finds, so that they may change under way."""
+WITHOUT_EFFECT = ("description", "processes", "grace_seconds")
+"""Settings about how a run works and not about what it finds; they may change under way."""
 
 
 def differences(a: Recipe, b: Recipe, *, ignore: Collection[str] = WITHOUT_EFFECT) -> list[str]:

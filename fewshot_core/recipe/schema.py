@@ -201,6 +201,9 @@ class Recipe:
     precision: str | None = None  # no | bf16 | fp16; none: what `accelerate launch` says
     channels_last: bool = False  # memory layout of the weights; faster from 16 channels on
     threads: int | None = None  # CPU threads of a process; none: the cores shared out
+    # What several processes do: train every supernet together (data), or each its own sub-supernets
+    # (regions), which are then bit for bit those of one process.
+    processes: str = "data"
     checkpoint_steps: int = 200
     # Seconds from SIGTERM to the end of the process, with a checkpoint where a step ends in time;
     # SLURM and Kubernetes kill after 30.

@@ -200,6 +200,10 @@ class StageCheckpoint:
             RunFolderError: It is not done, or its file is damaged.
         """
         state = self.state()
+        if state.diverged:
+            raise RunFolderError(
+                f"{self.folder} holds no finished training: it diverged", found=state.diverged
+            )
         if not state.done:
             raise RunFolderError(
                 f"{self.folder} holds no finished training", fix="run tools/search.py to its end"

@@ -50,6 +50,7 @@ class RunFolder:
     def __init__(self, path: Path, main: bool = True) -> None:
         self.path = path
         self.main = main
+        self.all_write = False  # whether every process writes the checkpoints of its own trainings
         self._lock: IO[str] | None = None
 
     # -- opening -----------------------------------------------------------------------------
@@ -198,11 +199,15 @@ class RunFolder:
 
     def checkpoint(self, region: Region) -> StageCheckpoint:
         """The checkpoint of a region's supernet."""
-        return StageCheckpoint(self.file("checkpoints", file_name(region.id)), self.main)
+        return StageCheckpoint(self.file("checkpoints", file_name(region.id)), self._writes)
 
     def training(self, *name: str) -> StageCheckpoint:
         """The checkpoint of a standalone training."""
-        return StageCheckpoint(self.file(*name), self.main)
+        return StageCheckpoint(self.file(*name), self._writes)
+
+    @property
+    def _writes(self) -> bool:
+        return self.main or self.all_write
 
 
 def file_name(text: str) -> str:
@@ -232,6 +237,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "accelerator": torch.cuda.get_device_name() if cuda else "cpu",
         "commit": _commit(),
     }
