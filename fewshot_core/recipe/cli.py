@@ -9,9 +9,11 @@ A tool is its docstring and one call::
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ __all__ = ["is_main_process", "main", "parse_words"]
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Action = Callable[[list[str]], int | None]
 
@@ -71,6 +75,16 @@ def main(
     except BrokenPipeError:
         _silence()
         return BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        # Where files are written this is caught with the name of the file; a log may lie there too.
+        _silence()
+        _tell(
+            f"error: nothing more can be written | found: {error.strerror} | to mend it: free "
+            "space; the same command resumes where it stopped"
+        )
+        return BAD_INPUT
 
 
 def is_main_process(environ: Mapping[str, str] | None = None) -> bool:
@@ -201,7 +215,8 @@ def _show(text: str) -> None:
 
 def _tell(line: str) -> None:
     if is_main_process():
-        sys.stderr.write(line + "\n")
+        with suppress(OSError):  # the code says enough where the log cannot be written
+            sys.stderr.write(line + "\n")
 
 
 def _silence() -> None:
