@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,13 @@ from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.scores import write_table
-from fewshot_core.search import foreseen, run_search
+from fewshot_core.search import AnyLedger, foreseen, run_search
 from fewshot_core.seeds import derive_seed
+from fewshot_core.shared_study import FollowingLedger, SharedLedger, shared_storage
 from fewshot_core.space import Architecture
 from fewshot_core.strategies import PROMOTING, Strategy
 from fewshot_core.strategies.named import NamedStrategy
-from fewshot_core.study import open_study
+from fewshot_core.study import open_study, opening, patiently
 from fewshot_core.trial import Trial, best_trial, full
 
 COST_COLUMNS = ("params", "flops", "connected_params", "connected_flops")
@@ -130,9 +132,11 @@ def ask_and_tell(session: Session, named: Sequence[Architecture] = ()) -> list[T
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     directions = list(strategy.directions)
     study = _study(session, directions) if main else optuna.create_study(directions=directions)
-    earlier = broadcast_object_list([study.get_trials() if main else []])[0]
-    if not main:
-        study.add_trials(earlier)
+    ledger = _ledger(session, study) if recipe.search.storage else None
+    if ledger is None:
+        earlier = broadcast_object_list([study.get_trials() if main else []])[0]
+        if not main:
+            study.add_trials(earlier)
     count = len(named) or recipe.search.trials
     seed, accepts = derive_seed(recipe.seed, "search"), session.searchable()
     if session.team.apart and not named and recipe.strategy.name == "random":
@@ -155,6 +159,7 @@ def ask_and_tell(session: Session, named: Sequence[Architecture] = ()) -> list[T
             count=count,
             seed=seed,
             on_trial=on_trial,
+            ledger=ledger,
         )
 
 
@@ -210,10 +215,22 @@ def _front(session: Session, done: list[Trial]) -> dict[str, Any]:
     }
 
 
+def _ledger(session: Session, study: optuna.Study) -> AnyLedger:
+    """The shared study, as the main process keeps it and the others follow."""
+    ledger = None
+    if session.accelerator.is_main_process:
+        worker = f"{platform.node()}:{session.folder.path.absolute()}"
+        ledger = SharedLedger(study, session.root, worker, session.recipe.search.silence)
+    return FollowingLedger(ledger, broadcast_object_list)
+
+
 def _study(session: Session, directions: Sequence[str]) -> optuna.Study:
     storage = session.recipe.search.storage
     if storage:
-        return open_study(storage, session.study_name, directions)
+        with opening(storage):
+            silence = session.recipe.search.silence
+            opened = patiently(lambda: shared_storage(storage, silence))
+        return open_study(opened, session.study_name, directions)
     earlier = session.folder.file("study.db")  # where earlier versions kept it
     place = earlier if earlier.exists() else session.folder.file("study.log")
     return open_study(place, "search", directions)

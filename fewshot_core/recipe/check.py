@@ -93,6 +93,7 @@ def _check_run(recipe: Recipe) -> Problems:
     yield from _one_of("processes", recipe.processes, PROCESSES)
     yield from _at_least("grace_seconds", recipe.grace_seconds, 0)
     yield from _at_least("search.trials", recipe.search.trials, 1)
+    yield from _at_least("search.silence", recipe.search.silence, 1)
 
 
 def _check_data(data: DataSettings) -> Problems:

@@ -84,7 +84,7 @@ def recipe_yaml(recipe: Recipe) -> str:
     return dump(data)
 
 
-WITHOUT_EFFECT = ("description", "processes", "grace_seconds")
+WITHOUT_EFFECT = ("description", "processes", "grace_seconds", "search.silence")
 """Settings about how a run works and not about what it finds; they may change under way."""
 
 

@@ -159,7 +159,9 @@ class SearchSettings:
     # Evaluations; one with a part of the budget counts as what it costs. An architecture that was
     # scored before is not scored again, and counts.
     trials: int = 200
-    storage: str | None = None  # any database URL of Optuna; none: study.log in the run folder
+    # Any database URL of Optuna, for one or several launches; none: study.log in the run folder.
+    storage: str | None = None
+    silence: float = 120.0  # storage: seconds after which the trial of a silent launch is handed on
 
 
 @dataclass

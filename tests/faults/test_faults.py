@@ -115,6 +115,49 @@ def test_one_of_two_processes(
     survived(f"{fault} of one of two processes")
 
 
+# -- a shared study ------------------------------------------------------------------------
+
+
+def test_the_only_worker_of_a_shared_study(
+    reference: Reference, tmp_path: Path, survived: Survived
+) -> None:
+    """It takes its trial up again at once, and ends with the trials of a study of its own."""
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    words = reference.task.words(**{"search.storage": storage, "audit.networks": 0})
+    moment = named(reference.moments("search"), "score", 0.3)
+    assert disturbed("search", words, tmp_path, moment, "kill").code == -9
+    assert run_tool("search", words, tmp_path).code == 0
+    for name in ("trials.csv", "found.json"):
+        assert (tmp_path / "run" / name).read_text() == (reference.run / name).read_text()
+    survived("dead worker, alone")
+
+
+def test_one_of_two_workers_of_a_shared_study(
+    reference: Reference, tmp_path: Path, survived: Survived
+) -> None:
+    """Its trial is handed on, and the other one ends the search."""
+    more = {
+        "search.storage": f"sqlite:///{tmp_path / 'study.db'}",
+        "search.silence": 2,
+        "audit.networks": 0,
+    }
+    words = [word for word in reference.task.words(**more) if word != "run=run"]
+    moment = named(reference.moments("search"), "score", 0.3)
+    dying = Running(
+        "search", [*words, "run=dying"], tmp_path, prepare=watch, arguments=(None, moment, "kill")
+    )
+    assert dying.wait().code == -9
+    other = run_tool("search", [*words, "run=other"], tmp_path)
+    assert other.code == 0, other.err
+    again = run_tool("search", [*words, "run=dying"], tmp_path)
+    assert again.code == 0, again.err
+    tables = [(tmp_path / run / "trials.csv").read_text() for run in ("dying", "other")]
+    assert tables[0] == tables[1]
+    # Both have trained the same supernets, so whoever scored, the score is the same.
+    assert len(tables[0].splitlines()) == len((reference.run / "trials.csv").read_text().split())
+    survived("dead worker, one of two")
+
+
 # -- the disk ------------------------------------------------------------------------------
 
 
