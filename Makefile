@@ -31,6 +31,7 @@ bench-quick: $(VENV)/.installed
 	$(BIN)/python benchmarks/speed.py --quick
 	$(BIN)/python benchmarks/ranking.py --quick
 	$(BIN)/python benchmarks/strategies.py --quick
+	$(BIN)/python benchmarks/scaling.py --quick
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
