@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
-from accelerate.utils import DistributedType, gather_object
+from accelerate.utils import DistributedType, broadcast_object_list, gather_object
 
-from fewshot_core.errors import RecipeError
+from fewshot_core.errors import FewshotError, RecipeError
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region, RegionTree
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
@@ -56,6 +56,25 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     # `accelerate launch` starts processes with one thread unless told otherwise.
     torch.set_num_threads(recipe.threads or max(1, (os.cpu_count() or 1) // local))
     return accelerator
+
+
+def on_main(accelerator: Accelerator, work: Callable[[], None]) -> None:
+    """Do something on the main process; where it is refused, all processes end with its line.
+
+    Otherwise the others would wait for the main one and end with an error of their own.
+
+    Raises:
+        FewshotError: What ``work`` has raised on the main process.
+    """
+    refused: list[FewshotError | None] = [None]
+    if accelerator.is_main_process:
+        try:
+            work()
+        except FewshotError as error:
+            refused = [error]
+    refusal: FewshotError | None = broadcast_object_list(refused)[0]
+    if refusal is not None:
+        raise refusal
 
 
 class Alone(Accelerator):

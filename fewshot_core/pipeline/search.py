@@ -18,7 +18,7 @@ from fewshot_core.pareto import pareto_front
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.derive import derive, require_relaxable
 from fewshot_core.pipeline.faults import at_work
-from fewshot_core.pipeline.processes import make_accelerator
+from fewshot_core.pipeline.processes import make_accelerator, on_main
 from fewshot_core.pipeline.session import FRONT_COST, Session
 from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.recipe.check import DIFFERENTIABLE
@@ -82,8 +82,7 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     path = loaded.run or Path("runs") / recipe.recipe
     accelerator = make_accelerator(recipe)
     console = Console(accelerator.is_main_process)
-    if accelerator.is_main_process:
-        RunFolder.require_free(path)
+    on_main(accelerator, lambda: RunFolder.require_free(path))
     RunFolder.examine(path, recipe)
     # Bad input must not leave a run folder behind, so everything is tried before there is one.
     session = Session(recipe, RunFolder(path, accelerator.is_main_process), accelerator, console)
