@@ -34,6 +34,7 @@ bench-quick: $(VENV)/.installed
 	$(BIN)/python benchmarks/autogan.py --quick
 	$(BIN)/python benchmarks/differentiable.py --quick
 	$(BIN)/python benchmarks/mobile.py --quick
+	$(BIN)/python benchmarks/scaling.py --quick
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
