@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python tools/report.py run=$(RUN)
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

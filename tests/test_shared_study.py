@@ -23,8 +23,8 @@ from fewshot_core.study import open_study
 from fewshot_core.testing.toys import toy_space
 from fewshot_core.trial import Proposal, Trial
 from tests.shared import postgresql
-from tests.tools.conftest import TINY
 from tests.tools.process import Running, succeed, words_of
+from tests.tools.tiny import TINY
 
 ROOT = Region.root(toy_space(3, 4))
 SILENCE = 2.0

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.tools.conftest import TINY
 from tests.tools.process import words_of
+from tests.tools.tiny import GAN, MOBILE, TINY
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tiny:
     """A task by the settings of a search that ends within seconds on one core."""
 
@@ -22,4 +22,8 @@ class Tiny:
         return words_of(self.settings, run="run", **more)
 
 
-TASKS = (Tiny("cifar10", TINY | {"audit.networks": 3, "retrain.compare": "[random]"}),)
+TASKS = (
+    Tiny("cifar10", TINY | {"audit.networks": 3, "retrain.compare": "[random]"}),
+    Tiny("imagenet", MOBILE | {"checkpoint_steps": 2, "retrain.compare": "[random]"}),
+    Tiny("autogan", GAN | {"retrain.compare": "[one-shot]"}),
+)

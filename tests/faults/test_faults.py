@@ -20,6 +20,7 @@ from tests.tools.process import Done, Running, launch, run_tool
 
 from .conftest import Reference, disturbed
 from .moments import named, watch
+from .tasks import TASKS, Tiny
 
 KILLS = 10
 LONGER = {"supernet.epochs": 3}
@@ -41,44 +42,44 @@ def one_line(done: Done, *parts: str) -> None:
 
 
 @pytest.mark.parametrize("index", range(KILLS))
-def test_killed(index: int, reference: Reference, tmp_path: Path, survived: Survived) -> None:
+def test_killed(index: int, each: Reference, tmp_path: Path, survived: Survived) -> None:
     """At a random moment of each tenth of a search and the retraining behind it."""
-    search, retrain = reference.count("search"), reference.count("retrain")
+    search, retrain = each.count("search"), each.count("retrain")
     low, high = (i * (search + retrain) // KILLS for i in (index, index + 1))
-    moment = random.Random(f"{reference.task.name} {index}").randint(low + 1, high)
+    moment = random.Random(f"{each.task.name} {index}").randint(low + 1, high)
     tool = "search" if moment <= search else "retrain"
     if tool == "retrain":
         moment -= search
-        reference.searched(tmp_path)
-    done = disturbed(tool, reference.words(tool), tmp_path, moment, "kill")
+        each.searched(tmp_path)
+    done = disturbed(tool, each.words(tool), tmp_path, moment, "kill")
     assert done.code == -9, done.err
-    reference.end(tool, tmp_path)
+    each.end(tool, tmp_path)
     survived("kill")
 
 
-@pytest.mark.parametrize("part", ["step of supernet root", "step of supernet e", "score"])
-def test_terminated(part: str, reference: Reference, tmp_path: Path, survived: Survived) -> None:
-    moment = named(reference.moments("search"), part)
+@pytest.mark.parametrize("part", ["step of supernet root", "step of a region", "score"])
+def test_terminated(part: str, each: Reference, tmp_path: Path, survived: Survived) -> None:
+    moment = named(each.moments("search"), each.part(part))
     log = tmp_path / "first"
-    done = disturbed("search", reference.words("search"), tmp_path, moment, "term", log)
+    done = disturbed("search", each.words("search"), tmp_path, moment, "term", log)
     assert done.code == 143, done.err
     assert done.err == "stopped by SIGTERM: the same command resumes where it stopped\n"
-    again = disturbed("search", reference.words("search"), tmp_path, 0, "", log)
+    again = disturbed("search", each.words("search"), tmp_path, 0, "", log)
     assert again.code == 0
     # Not one training step was done twice.
     both = [line for line in log.read_text().splitlines() if line.startswith("step")]
-    whole = reference.moments("search").read_text().splitlines()
+    whole = each.moments("search").read_text().splitlines()
     assert both == [line for line in whole if line.startswith("step")]
-    reference.end("search", tmp_path)
+    each.end("search", tmp_path)
     survived("SIGTERM")
 
 
-def test_terminated_in_retraining(reference: Reference, tmp_path: Path, survived: Survived) -> None:
-    reference.searched(tmp_path)
-    moment = named(reference.moments("retrain"), "step")
+def test_terminated_in_retraining(each: Reference, tmp_path: Path, survived: Survived) -> None:
+    each.searched(tmp_path)
+    moment = named(each.moments("retrain"), "step")
     done = disturbed("retrain", ["run=run"], tmp_path, moment, "term")
     assert done.code == 143, done.err
-    reference.end("retrain", tmp_path)
+    each.end("retrain", tmp_path)
     survived("SIGTERM")
 
 
@@ -245,8 +246,11 @@ def flip_a_bit(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def two_checkpoints(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two_checkpoints(
+    undisturbed: Callable[[Tiny], Reference], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """``run``, killed after its first training had saved twice, and the whole run in ``whole``."""
+    reference = undisturbed(TASKS[0])
     folder = tmp_path_factory.mktemp("two")
     words, log = reference.task.words(**LONGER), folder / "moments"
     done = disturbed("search", words, folder, 0, "", log)
@@ -290,17 +294,17 @@ def test_damaged_weights(reference: Reference, tmp_path: Path, survived: Survive
     survived("damaged weights")
 
 
-@pytest.mark.parametrize("part", ["step of supernet root", "step of network"])
+@pytest.mark.parametrize("part", ["step of supernet root", "step of a region"])
 def test_a_fault_of_the_machine(
-    part: str, reference: Reference, tmp_path: Path, survived: Survived
+    part: str, each: Reference, tmp_path: Path, survived: Survived
 ) -> None:
     """A value that is not finite, once: the training goes back and nothing remains of it."""
-    moment = named(reference.moments("search"), part, 0.7)
-    done = disturbed("search", reference.words("search"), tmp_path, moment, "nan")
+    moment = named(each.moments("search"), each.part(part), 0.7)
+    done = disturbed("search", each.words("search"), tmp_path, moment, "nan")
     assert done.code == 0, done.err
     assert "is nan at step" in done.out
     assert "once more from step" in done.out
-    reference.end("search", tmp_path)
+    each.end("search", tmp_path)
     survived("NaN")
 
 

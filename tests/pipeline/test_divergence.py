@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
-from tests.tools.conftest import TINY, copy, finished  # noqa: F401
+from tests.tools.conftest import copy, finished  # noqa: F401
 from tests.tools.process import Running, run_tool, succeed, words_of
+from tests.tools.tiny import TINY
 
 LOST = "edge_1_0=none+skip_connect"
 SETTINGS = TINY | {"audit.networks": 3}

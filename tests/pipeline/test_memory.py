@@ -10,8 +10,8 @@ import pytest
 
 from fewshot_core.pipeline.search import search
 from fewshot_core.supernet import Supernet
-from tests.tools.conftest import TINY
 from tests.tools.process import words_of
+from tests.tools.tiny import TINY
 
 SETTINGS = TINY | {"audit.networks": 0, "strategy": "random", "search.trials": 12}
 

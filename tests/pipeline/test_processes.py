@@ -17,8 +17,8 @@ from fewshot_core.pipeline.processes import Team
 from fewshot_core.region import Region, RegionTree
 from fewshot_core.splitters import ByDecision
 from fewshot_core.testing.toys import toy_space
-from tests.tools.conftest import TINY
 from tests.tools.process import Done, launch, succeed, words_of
+from tests.tools.tiny import TINY
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason="processes would share the GPUs here; this is about the CPU"

@@ -11,6 +11,9 @@ from optuna.trial import TrialState
 
 from fewshot_core.study import open_study
 
+TRAINED = ("checkpoints", "standalone", "metric")
+"""Folders of trainings that a search leaves, of those that it has."""
+
 
 def outcome(run: Path) -> dict[str, Any]:
     """Everything that must not depend on interruptions: all but times."""
@@ -22,10 +25,8 @@ def outcome(run: Path) -> dict[str, Any]:
         "trials": (run / "trials.csv").read_text(),
         "found": found,
         "front": (run / "pareto.json").read_text(),
-        "audit": [
-            (run / name).read_text() for name in ("audit-scores.csv", "audit.csv", "audit.json")
-        ],
-        "weights": weights(run, "checkpoints") | weights(run, "standalone"),
+        "audit": {path.name: path.read_text() for path in sorted(run.glob("audit*.[cj]s*"))},
+        "weights": {k: v for part in TRAINED for k, v in weights(run, part).items()},
     }
 
 

@@ -15,8 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from .conftest import TINY, as_before
+from .conftest import as_before
 from .process import Done, run_tool, succeed, words_of
+from .tiny import TINY
 
 NO_SPLIT = {key: value for key, value in TINY.items() if not key.startswith("split")}
 SECONDS = 40

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import TINY, as_before
+from .conftest import as_before
 from .killing import Stage, in_parent, in_region, killed_in, states, under_way
 from .outcome import outcome, retrained
 from .process import Done, Running, succeed, words_of
+from .tiny import TINY
 
 # Small batches make many steps, so that every stage lasts long enough to be hit.
 SETTINGS = TINY | {
