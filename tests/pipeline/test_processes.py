@@ -18,7 +18,7 @@ from fewshot_core.region import Region, RegionTree
 from fewshot_core.splitters import ByDecision
 from fewshot_core.testing.toys import toy_space
 from tests.tools.process import Done, launch, succeed, words_of
-from tests.tools.tiny import TINY
+from tests.tools.tiny import GAN, MOBILE, TINY
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason="processes would share the GPUs here; this is about the CPU"
@@ -72,6 +72,37 @@ def test_regions_are_those_of_one_process(
         assert (one / name).exists() == (many / name).exists()
         if (one / name).exists():
             assert (one / name).read_text() == (many / name).read_text()
+
+
+@pytest.mark.parametrize("tiny", [MOBILE, GAN], ids=["imagenet", "autogan"])
+def test_regions_of_the_other_tasks(tiny: dict[str, object], tmp_path: Path) -> None:
+    """Retraining too, and what is measured at the end."""
+    settings = tiny | {"processes": "regions", "retrain.compare": "[random]"}
+    for name, processes in (("one", 1), ("many", 2)):
+        together(processes, "search", words_of(settings, run=name), tmp_path)
+        together(processes, "retrain", [f"run={name}"], tmp_path)
+    one, many = tmp_path / "one", tmp_path / "many"
+    assert (processes_of(one), processes_of(many)) == (1, 2)
+    assert weights(one) == weights(many)
+    assert (one / "trials.csv").read_text() == (many / "trials.csv").read_text()
+    tests = [
+        [result["test"] for result in json.loads((run / "retrain.json").read_text())["results"]]
+        for run in (one, many)
+    ]
+    assert tests[0] == tests[1]
+
+
+@pytest.mark.parametrize("tiny", [MOBILE, GAN], ids=["imagenet", "autogan"])
+@pytest.mark.parametrize("processes", [2, 3])
+def test_data_of_the_other_tasks(processes: int, tiny: dict[str, object], tmp_path: Path) -> None:
+    """All processes train every supernet, and agree on what it says."""
+    settings = tiny | {"supernet.batch_size": 48, "regions.batch_size": 48, "search.trials": 4}
+    together(processes, "search", words_of(settings, run="run"), tmp_path)
+    assert processes_of(tmp_path / "run") == processes
+    states = [json.loads(p.read_text()) for p in (tmp_path / "run").rglob("state.json")]
+    assert all(state["done"] for state in states)
+    with (tmp_path / "run" / "trials.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 4
 
 
 def test_retraining_is_dealt_out(tmp_path: Path) -> None:
