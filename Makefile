@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python tools/report.py run=$(RUN)
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -34,6 +34,7 @@ bench-quick: $(VENV)/.installed
 	$(BIN)/python benchmarks/autogan.py --quick
 	$(BIN)/python benchmarks/differentiable.py --quick
 	$(BIN)/python benchmarks/mobile.py --quick
+	$(BIN)/python benchmarks/scaling.py --quick
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

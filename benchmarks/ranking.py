@@ -61,7 +61,7 @@ class Study:
 
 
 FULL = Study(
-    epochs=(6, 18, 54),
+    epochs=(2, 6, 18),
     seeds=3,
     long_epochs=(120,),
     long_seeds=2,

@@ -35,7 +35,7 @@ from torchvision import transforms
 from fewshot_core.classification import ClassificationObjective, ClassificationScorer
 from fewshot_core.cost import CostTable
 from fewshot_core.data import BatchStream, ImageArray, ImageShape
-from fewshot_core.data.stream import calibration_batches, eval_batches
+from fewshot_core.data.stream import EvalBatches, calibration_batches
 from fewshot_core.paths import UniformPaths
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
@@ -199,7 +199,7 @@ def measure_scoring(recipe: Recipe, images: ImageArray, sample: int) -> dict[str
         images, settings.recalibrate, settings.batch_size, 0, MEAN, STD
     )
     scorer = ClassificationScorer(
-        list(eval_batches(images, settings.batch_size, MEAN, STD, limit=settings.images)),
+        list(EvalBatches(images, settings.batch_size, MEAN, STD, limit=settings.images)),
         [x for x, _ in calibration],
         accelerator,
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from accelerate import Accelerator
 from timm.optim import create_optimizer_v2, list_optimizers
 from torch import Tensor, nn
 
-from fewshot_core.data import Batch, ImageArray, ImageData, Images
-from fewshot_core.data.stream import calibration_batches, eval_batches
+from fewshot_core.data import Batch, ImageArray, ImageData
+from fewshot_core.data.stream import EvalBatches, calibration_batches
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.objective import Objective, Scorer, learning_rate
 from fewshot_core.recipe.schema import Recipe, RetrainSettings, SupernetSettings, TrainingSettings
@@ -122,16 +121,16 @@ class ClassificationScorer:
     """Accuracy in percent and mean cross-entropy on held-out images.
 
     A supernet's batch-norm statistics are measured again for each architecture; a standalone model
-    is scored as it is.
+    is scored as it is. Processes of one accelerator share the batches out, so all have to call.
     """
 
     def __init__(
-        self, batches: Iterable[Batch], calibration: Sequence[Tensor], accelerator: Accelerator
+        self, batches: Sequence[Batch], calibration: Sequence[Tensor], accelerator: Accelerator
     ) -> None:
         self.batches = batches
         self.calibration = calibration
         self.accelerator = accelerator
-        self._parts: dict[float, Iterable[Batch]] = {1.0: batches}
+        self._parts: dict[float, Sequence[Batch]] = {1.0: batches}
 
     @torch.no_grad()
     def score(
@@ -141,15 +140,23 @@ class ClassificationScorer:
             with self.accelerator.autocast():
                 return call(model, images, architecture)
 
-        correct, loss, count = 0.0, 0.0, 0
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        part = self._part(share)
+        rows = [[0.0, 0.0, 0.0] for _ in part]
         calibration = [] if architecture is None else self.calibration
         with recalibrated(model, calibration, forward):
-            for images, targets in self._part(share):
+            for index in range(rank, len(part), world):
+                images, targets = part[index]
                 logits = forward(images).float()
-                correct += float((logits.argmax(1) == targets).sum())
-                loss += float(F.cross_entropy(logits, targets, reduction="sum"))
-                count += len(targets)
-        return {"accuracy": 100.0 * correct / count, "loss": loss / count}
+                correct = float((logits.argmax(1) == targets).sum())
+                loss = float(F.cross_entropy(logits, targets, reduction="sum"))
+                rows[index] = [correct, loss, float(len(targets))]
+        if world > 1:
+            every = torch.tensor(rows, dtype=torch.float64, device=self.accelerator.device)
+            rows = self.accelerator.reduce(every, "sum").tolist()
+        # Batch by batch in their order, so that the sum does not depend on the number of processes.
+        right, total, count = (sum(column) for column in zip(*rows, strict=True))
+        return {"accuracy": 100.0 * right / count, "loss": total / count}
 
     def price(self, share: float) -> float:
         """In images that pass through the network; those of recalibration are always the same."""
@@ -158,13 +165,13 @@ class ClassificationScorer:
         part = sum(len(targets) for _, targets in self._part(share))
         return (calibration + part) / (calibration + every)
 
-    def _part(self, share: float) -> Iterable[Batch]:
+    def _part(self, share: float) -> Sequence[Batch]:
         """Images at equal distances: they may come class by class."""
         if share not in self._parts:
             images, targets = (torch.cat(parts) for parts in zip(*self.batches, strict=True))
             count = max(1, math.ceil(share * len(targets) - 1e-9))
             index = torch.arange(count, device=targets.device) * len(targets) // count
-            size = len(next(iter(self.batches))[1])
+            size = len(self.batches[0][1])
             pairs = zip(images[index].split(size), targets[index].split(size), strict=True)
             self._parts[share] = list(pairs)
         return self._parts[share]
@@ -190,24 +197,6 @@ def classification_loss(
     with accelerator.autocast():
         logits = call(model, images, architecture)
         return F.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
-
-
-@dataclass(frozen=True)
-class EvalBatches:
-    """Every image once, made anew each time they are asked for; see :func:`eval_batches`."""
-
-    images: Images
-    batch_size: int
-    mean: Sequence[float]
-    std: Sequence[float]
-    limit: int | None
-    device: torch.device
-
-    def __iter__(self) -> Iterator[Batch]:
-        for x, y in eval_batches(
-            self.images, self.batch_size, self.mean, self.std, limit=self.limit
-        ):
-            yield x.to(self.device), y.to(self.device)
 
 
 class ClassificationTask:
@@ -237,7 +226,7 @@ class ClassificationTask:
         images = data.validation if validation else data.test()
         limit = settings.images if validation else None
         device = accelerator.device
-        batches: Iterable[Batch] = EvalBatches(
+        batches: Sequence[Batch] = EvalBatches(
             images, settings.batch_size, data.mean, data.std, limit, device
         )
         # What is read again for every score has to be in memory; test images are scored once.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -185,13 +185,22 @@ def require_feasible(region: Region, table: CostTable, limits: Limits) -> None:
 
 @dataclass(frozen=True)
 class Constraint:
-    """The limits as a predicate over architectures."""
+    """The limits as a predicate over architectures.
+
+    Attributes:
+        table: Costs of architectures.
+        limits: What they may cost.
+        refused: Says of which architectures nothing is wanted, whatever they cost.
+    """
 
     table: CostTable
     limits: Limits
+    refused: Callable[[Architecture], bool] = lambda architecture: False
 
     def __call__(self, architecture: Architecture) -> bool:
-        return not self.limits.given or self.limits.allow(self.table.costs(architecture))
+        if self.limits.given and not self.limits.allow(self.table.costs(architecture)):
+            return False
+        return not self.refused(architecture)
 
     def excess(self, architecture: Architecture) -> float:
         """How far an architecture is from satisfying the limits; 0: it does."""

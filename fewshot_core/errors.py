@@ -28,6 +28,7 @@ class FewshotError(Exception):
         allowed: object = None,
         fix: str | None = None,
     ) -> None:
+        self.what = " ".join(what.rstrip(".").split())
         parts = [what.rstrip(".")]
         if found is not None:
             parts.append(f"found: {found}")

@@ -17,9 +17,10 @@ from fewshot_core.evaluators.base import BudgetedEvaluator, Evaluator
 from fewshot_core.extremes import descended
 from fewshot_core.region import ENUMERABLE, Region
 from fewshot_core.seeds import derive_seed
+from fewshot_core.shared_study import FollowingLedger, SharedLedger
 from fewshot_core.space import Architecture
 from fewshot_core.strategies.base import Accepts, Strategy
-from fewshot_core.study import keep, trials
+from fewshot_core.study import Ledger, trials
 from fewshot_core.trial import FULL, Proposal, Trial
 
 PROPOSALS = 20
@@ -32,6 +33,7 @@ DESCENTS = 100
 """Random architectures that are changed towards a constraint before it counts as unreachable."""
 
 Excess = Callable[[Architecture], float]
+AnyLedger = Ledger | SharedLedger | FollowingLedger
 
 ROUNDING = 1e-9
 """Three thirds of an evaluation are one."""
@@ -47,6 +49,7 @@ def run_search(
     count: float,
     seed: int,
     on_trial: Callable[[float, float], None] = lambda spent, best: None,
+    ledger: AnyLedger | None = None,
 ) -> list[Trial]:
     """Run until trials worth ``count`` evaluations are in the study, one of them a whole one.
 
@@ -66,6 +69,7 @@ def run_search(
         count: In evaluations with the whole budget.
         seed: Of everything random in the search.
         on_trial: Is told what has been spent, and the best score with the whole budget.
+        ledger: Of a study that others work on, too.
 
     Returns:
         All trials of the study.
@@ -79,32 +83,62 @@ def run_search(
     accepts = lru_cache(maxsize=ENUMERABLE)(accepts)
     sign = -1.0 if strategy.minimise else 1.0
     price = evaluator.price if isinstance(evaluator, BudgetedEvaluator) else lambda budget: FULL
-    done = trials(study, region)
+    shared = ledger is not None
+    ledger = ledger or Ledger(study, region)
+    done: list[Trial] = []
     known: dict[tuple[Architecture, float], Trial] = {}
-    spent, best = 0.0, -math.inf
-    for trial in done:
-        strategy.tell(trial)
-        known.setdefault((trial.architecture, trial.budget), trial)
-        spent += price(trial.budget)
-        best = max(best, sign * trial.score) if trial.budget == FULL else best
-    whole = any(trial.budget == FULL for trial in done)
-    on_trial(spent, sign * best)
-    while spent < count - ROUNDING or not whole:
-        began = datetime.now()
-        proposal = _ask(region, strategy, accepts, excess, seed, len(done))
-        earlier = known.get((proposal.architecture, proposal.budget))
-        metrics = earlier.metrics if earlier else _measure(evaluator, proposal)
-        score = earlier.score if earlier else _number(metrics["score"], sign)
-        trial = Trial(len(done), proposal.architecture, score, metrics, proposal.budget)
-        keep(study, region, trial, strategy.values(trial), began)
+    spent, best, whole = 0.0, -math.inf, False
+
+    def learn(trial: Trial) -> None:
+        nonlocal spent, best, whole
         strategy.tell(trial)
         done.append(trial)
         known.setdefault((trial.architecture, trial.budget), trial)
         spent += price(trial.budget)
         if trial.budget == FULL:
-            whole, best = True, max(best, sign * score)
+            whole, best = True, max(best, sign * trial.score)
+
+    def ask(completed: int, worker: str | None) -> Proposal:
+        own = seed if worker is None else derive_seed(seed, worker)
+        return _ask(region, strategy, accepts, excess, own, completed)
+
+    while True:
+        for trial in ledger.news():
+            learn(replace(trial, number=len(done)))
         on_trial(spent, sign * best)
-    return done
+        pending = ledger.pending()
+        enough = spent + sum(map(price, pending)) >= count - ROUNDING
+        if enough and (whole or FULL in pending) and not ledger.mine_or_handed_on():
+            if not pending:
+                return ledger.all() if shared else done
+            ledger.wait()
+            continue
+        began = datetime.now()
+        proposal = ledger.claim(ask)
+        earlier = known.get((proposal.architecture, proposal.budget))
+        with ledger.at_work():
+            metrics = earlier.metrics if earlier else _measure(evaluator, proposal)
+        score = earlier.score if earlier else _number(metrics["score"], sign)
+        trial = Trial(len(done), proposal.architecture, score, metrics, proposal.budget)
+        ledger.complete(trial, strategy.values(trial), began)
+        learn(trial)
+
+
+def foreseen(
+    study: optuna.Study,
+    region: Region,
+    strategy: Strategy,
+    accepts: Accepts,
+    *,
+    count: int,
+    seed: int,
+) -> list[Architecture]:
+    """What :func:`run_search` will score, with a strategy that learns nothing."""
+    excess = accepts.excess if isinstance(accepts, Constraint) else None
+    accepts = lru_cache(maxsize=ENUMERABLE)(accepts)
+    numbers = range(len(trials(study, region)), count)
+    asked = (_ask(region, strategy, accepts, excess, seed, number) for number in numbers)
+    return [proposal.architecture for proposal in asked]
 
 
 def _measure(evaluator: Evaluator, proposal: Proposal) -> Mapping[str, float]:

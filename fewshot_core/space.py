@@ -187,12 +187,12 @@ class SearchSpace:
         """
         try:
             choices = json.loads(genotype)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             choices = None
         if not isinstance(choices, list) or len(choices) != len(self.decisions):
             raise ArchitectureError(
                 f"not a genotype of space {self.name!r}",
-                found=genotype,
+                found=str(genotype)[:120],
                 allowed=f"a JSON list of {len(self.decisions)} choices",
             )
         return self.architecture(dict(zip(self._positions, choices, strict=True)))

@@ -10,32 +10,42 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from fewshot_core.errors import RunFolderError
 from fewshot_core.region import Region
-from fewshot_core.trial import FULL, Trial
+from fewshot_core.trial import FULL, Proposal, Trial
+
+OPENINGS = 4
+"""How often a database is tried before its error counts."""
+
+Opened = TypeVar("Opened")
 
 RECORD = b'{"op_code":'
 """How every line of a journal begins."""
 
 
 def open_study(
-    place: str | Path, name: str, directions: Sequence[str] = ("maximize",)
+    place: str | Path | BaseStorage, name: str, directions: Sequence[str] = ("maximize",)
 ) -> optuna.Study:
     """Open or create the study that keeps the trials.
 
     Args:
-        place: A database URL, or the path of a journal. A path that ends in ``.db`` is a SQLite
-            file, as run folders of earlier versions have.
+        place: A database, by its URL or opened, or the path of a journal. A path that ends in
+            ``.db`` is a SQLite file, as run folders of earlier versions have.
         name: Its name there.
         directions: Of a study that is created: one for each value of a trial.
 
@@ -43,28 +53,58 @@ def open_study(
         RunFolderError: It cannot be opened or read.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with opening(place):
+        return patiently(lambda: _opened(place, name, directions), isinstance(place, Path))
+
+
+def _opened(place: str | Path | BaseStorage, name: str, directions: Sequence[str]) -> optuna.Study:
+    storage = _storage(place)
     try:
-        storage = _storage(place)
+        study = optuna.load_study(storage=storage, study_name=name)
+    except KeyError:  # asked to create what exists, Optuna would add a line to a journal
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            directions=list(directions),
+            # Another launch may have been quicker; a journal has one writer.
+            load_if_exists=not isinstance(place, Path),
+        )
+    study.get_trials(deepcopy=False)  # a damaged database may open and then fail to be read
+    return study
+
+
+def patiently(open_it: Callable[[], Opened], at_once: bool = False) -> Opened:
+    """Open a database that other launches may be making at this moment.
+
+    Two that make the same tables get in each other's way, with an error of their driver.
+    """
+    for attempt in range(0 if at_once else OPENINGS):
         try:
-            study = optuna.load_study(storage=storage, study_name=name)
-        except KeyError:  # asked to create what exists, Optuna would add a line to a journal
-            study = optuna.create_study(
-                storage=storage, study_name=name, directions=list(directions)
-            )
-        study.get_trials(deepcopy=False)  # a damaged database may open and then fail to be read
-        return study
+            return open_it()
+        except Exception:
+            time.sleep((attempt + 1) * random.uniform(0.1, 0.4))
+    return open_it()
+
+
+@contextmanager
+def opening(place: str | Path | BaseStorage) -> Iterator[None]:
+    """Turn a failure to open the study into one line."""
+    # A URL may hold a password.
+    shown = re.sub(r"//[^/@]*@", "//...@", str(place)) if isinstance(place, str | Path) else "a URL"
+    try:
+        yield
     except Exception as error:  # every database driver has exceptions of its own
         raise RunFolderError(
-            f"the study at {place} cannot be opened",
+            f"the study at {shown} cannot be opened",
             found=(str(error) or repr(error)).splitlines()[0][:120],
-            fix="check search.storage"
-            if isinstance(place, str)
-            else f"delete {place} to search again; everything else is kept",
+            fix=f"delete {place} to search again; everything else is kept"
+            if isinstance(place, Path)
+            else "check search.storage",
         ) from None
 
 
-def _storage(place: str | Path) -> str | BaseStorage:
-    if isinstance(place, str):
+def _storage(place: str | Path | BaseStorage) -> str | BaseStorage:
+    if not isinstance(place, Path):
         return place
     if place.suffix == ".db":
         return f"sqlite:///{place}"
@@ -134,8 +174,15 @@ def keep(
         user_attrs={"metrics": dict(trial.metrics), "budget": trial.budget},
     )
     frozen.datetime_start = began or frozen.datetime_start
-    try:
+    with unwritten():
         study.add_trial(frozen)
+
+
+@contextmanager
+def unwritten() -> Iterator[None]:
+    """Turn a failure to write to the study into one line."""
+    try:
+        yield
     except (OSError, optuna.exceptions.StorageInternalError) as error:
         raise RunFolderError(
             "a trial cannot be written to the study",
@@ -144,13 +191,69 @@ def keep(
         ) from None
 
 
-def trials(study: optuna.Study, region: Region) -> list[Trial]:
-    """The trials of a study in the order of completion.
+class Ledger:
+    """What a search knows and does of a study that it has to itself."""
+
+    def __init__(self, study: optuna.Study, region: Region) -> None:
+        self._study, self._region = study, region
+        self._count: int | None = None
+
+    def news(self) -> list[Trial]:
+        """The trials that have ended since the last call, but for those of :meth:`complete`."""
+        if self._count is not None:
+            return []
+        earlier = trials(self._study, self._region)
+        self._count = len(earlier)
+        return earlier
+
+    def pending(self) -> list[float]:
+        """The budgets of what others are scoring."""
+        return []
+
+    def mine_or_handed_on(self) -> bool:
+        """Whether something is left to do although enough is claimed."""
+        return False
+
+    def wait(self) -> None:
+        """Let others work."""
+
+    def claim(self, ask: Callable[[int, str | None], Proposal]) -> Proposal:
+        """What to score next, by the number of trials and the name of this worker among others."""
+        return ask(self._count or 0, None)
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """Around the scoring of what was claimed."""
+        return nullcontext()
+
+    def complete(self, trial: Trial, values: Sequence[float], began: datetime) -> None:
+        """Write what the claimed trial has come to.
+
+        Raises:
+            RunFolderError: The study cannot be written to.
+        """
+        keep(self._study, self._region, trial, values, began)
+        self._count = (self._count or 0) + 1
+
+    def all(self) -> list[Trial]:
+        """Every trial."""
+        return trials(self._study, self._region)
+
+
+def trials(
+    study: optuna.Study, region: Region, among: Sequence[FrozenTrial] | None = None
+) -> list[Trial]:
+    """The trials of a study that have ended, in their order.
+
+    Args:
+        study: The study.
+        region: Where its architectures are.
+        among: These trials of it alone.
 
     Raises:
         ArchitectureError: The study is about another space.
     """
     states = (TrialState.COMPLETE, TrialState.PRUNED)
+    every = study.get_trials(deepcopy=False, states=states) if among is None else among
     return [
         Trial(
             number,
@@ -160,5 +263,5 @@ def trials(study: optuna.Study, region: Region) -> list[Trial]:
             # Studies of earlier versions know the whole budget alone.
             float(frozen.user_attrs.get("budget", FULL)),
         )
-        for number, frozen in enumerate(study.get_trials(deepcopy=False, states=states))
+        for number, frozen in enumerate(every)
     ]

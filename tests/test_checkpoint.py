@@ -70,10 +70,13 @@ def test_what_is_saved_is_loaded(stage: StageCheckpoint) -> None:
     assert loaded["objective"]["optimizer"]["groups"] == [{"lr": 0.1}]
 
 
-def test_the_one_before_is_dropped(stage: StageCheckpoint) -> None:
-    saved(stage, step=10)
-    saved(stage, step=20)
-    assert sorted(p.name for p in stage.folder.iterdir()) == ["state.json", "step-00000020.pt"]
+def test_two_are_kept(stage: StageCheckpoint) -> None:
+    for step in (10, 20, 30):
+        saved(stage, step=step)
+    assert sorted(p.name for p in stage.folder.iterdir()) == [
+        "state.json",
+        *(f"step-000000{step}.{kind}" for step in (20, 30) for kind in ("json", "pt")),
+    ]
 
 
 def test_finishing_leaves_the_weights_alone(stage: StageCheckpoint) -> None:
@@ -131,7 +134,7 @@ def test_a_kill_between_file_and_index_keeps_the_one_before(
     with pytest.raises(KeyboardInterrupt):
         saved(stage, step=20, value=2.0) if last == "save" else finished(stage)
     monkeypatch.undo()
-    assert len(list(stage.folder.iterdir())) == 3  # the new file is there, but not in force
+    assert len(list(stage.folder.iterdir())) == 4  # the new file is there, but not in force
     assert stage.state() == before
     assert float(stage.load(stage.state())["model"]["layer.weight"][0, 0]) == 1.0
     saved(stage, step=20, value=2.0)
@@ -143,6 +146,7 @@ def test_a_kill_between_index_and_clearing_is_harmless(
     stage: StageCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved(stage, step=10)
+    saved(stage, step=15)
 
     def die(self: Path, missing_ok: bool = False) -> None:
         raise KeyboardInterrupt
@@ -154,7 +158,8 @@ def test_a_kill_between_index_and_clearing_is_harmless(
     assert stage.state().step == 20
     assert float(stage.load(stage.state())["model"]["layer.weight"][0, 0]) == 2.0
     saved(stage, step=30)
-    assert [p.name for p in stage.folder.glob("*.pt")] == ["step-00000030.pt"]
+    names = ["step-00000020.pt", "step-00000030.pt"]
+    assert sorted(p.name for p in stage.folder.glob("*.pt")) == names
 
 
 def test_a_kill_while_writing_keeps_the_file(tmp_path: Path) -> None:
@@ -197,6 +202,69 @@ def test_a_damaged_file_is_refused_in_one_line(
     line = refusal(stage)
     assert ("missing" if damage == "missing" else "damaged") in line
     assert f"delete {stage.folder}" in line
+
+
+def damage(path: Path, kind: str) -> None:
+    content = bytearray(path.read_bytes())
+    if kind == "bit":
+        content[len(content) // 2] ^= 1
+    elif kind == "truncated":
+        del content[len(content) // 2 :]
+    path.unlink()
+    if kind != "missing":
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("kind", ["bit", "truncated", "missing"])
+def test_the_newest_whole_one_is_found(kind: str, stage: StageCheckpoint) -> None:
+    saved(stage, step=10, value=1.0)
+    saved(stage, step=20, value=2.0)
+    lines: list[str] = []
+    assert stage.newest(lines.append)[0].step == 20
+    assert not lines
+    damage(stage.folder / "step-00000020.pt", kind)
+    state, found = stage.newest(lines.append)
+    assert state.step == 10
+    assert found is not None
+    assert float(found["model"]["layer.weight"][0, 0]) == 1.0
+    assert len(lines) == 1
+    assert "step-00000020.pt is" in lines[0]
+    assert "going on from the one before" in lines[0]
+    damage(stage.folder / "step-00000010.pt", kind)
+    assert stage.newest(lines.append) == (StageState(), None)
+    assert "starts again" in lines[-1]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"step": "9"}', '{"file": "../x"}'])
+def test_a_damaged_index_is_replaced_by_those_of_the_states(
+    text: str, stage: StageCheckpoint
+) -> None:
+    saved(stage, step=10)
+    saved(stage, step=20)
+    (stage.folder / "state.json").write_text(text)
+    lines: list[str] = []
+    assert stage.newest(lines.append)[0].step == 20
+    assert "state.json" in lines[0]
+    (stage.folder / "step-00000020.json").write_text(text)
+    assert stage.newest()[0].step == 10
+
+
+def test_what_is_later_than_the_newest_whole_one_is_dropped(stage: StageCheckpoint) -> None:
+    """A damaged later state must not push whole ones out."""
+    for step in (23, 27):
+        saved(stage, step=step)
+        damage(stage.folder / f"step-000000{step}.pt", "bit")
+    saved(stage, step=4)
+    assert [p.name for p in stage.folder.glob("*.pt")] == ["step-00000004.pt"]
+    assert stage.newest()[0].step == 4
+
+
+def test_a_stage_that_is_given_up_keeps_its_last_state(stage: StageCheckpoint) -> None:
+    saved(stage, step=10)
+    stage.give_up("loss is nan at step 13")
+    state, found = stage.newest()
+    assert (state.step, state.diverged) == (10, "loss is nan at step 13")
+    assert found is not None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -145,10 +146,15 @@ def test_a_read_only_folder_is_refused(path: Path, recipe: Make) -> None:
 
 def test_a_second_opener_is_refused(path: Path, recipe: Make) -> None:
     first = start(path, recipe())
-    assert "in use by another process" in refusal(path, recipe())
+    line = refusal(path, recipe())
+    assert "in use by another process" in line
+    assert f"found: process {os.getpid()} on " in line
+    with pytest.raises(RunFolderError, match="in use"):
+        RunFolder.require_free(path)
     with pytest.raises(RunFolderError, match="in use"):
         RunFolder.attach(path)
     first.close()
+    RunFolder.require_free(path)
     start(path, recipe()).close()
 
 
@@ -168,6 +174,23 @@ def test_another_process_is_refused(path: Path, recipe: Make) -> None:
     assert "in use" in other()
     folder.close()
     assert "opened" in other()
+
+
+def test_the_lock_ends_with_its_process(path: Path, recipe: Make) -> None:
+    start(path, recipe()).close()
+    code = (
+        "import sys, pathlib, os, signal; from fewshot_core.runs.folder import RunFolder\n"
+        "held = RunFolder.attach(pathlib.Path(sys.argv[1]))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert done.returncode == -9
+    start(path, recipe()).close()
+
+
+def test_looking_whether_a_folder_is_free_makes_nothing(path: Path) -> None:
+    RunFolder.require_free(path)
+    assert not path.exists()
 
 
 def test_closing_twice_is_harmless(path: Path, recipe: Make) -> None:

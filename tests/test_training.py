@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from fewshot_core.classification import ClassificationObjective
 from fewshot_core.data import BatchStream, ImageArray
-from fewshot_core.errors import RunFolderError
 from fewshot_core.objective import Objective, learning_rate
 from fewshot_core.paths import FairPaths, PathPolicy, UniformPaths
 from fewshot_core.recipe.schema import PathSettings, SupernetSettings, TrainingSettings
 from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
+from fewshot_core.runs.preemption import Preempted, StopRequest
 from fewshot_core.space import Architecture
 from fewshot_core.testing.toys import toy_space
 from fewshot_core.training import HISTORY_POINTS, DivergedError, Stage, steps_for, train
@@ -82,6 +82,7 @@ class Run:
         self.paths: PathPolicy | None = UniformPaths(ROOT)
         self.model = fresh_model()
         self.wrap: Callable[[Objective], Objective] = lambda objective: objective
+        self.stop = StopRequest()
 
     def __call__(self) -> StageState:
         return train(
@@ -95,6 +96,7 @@ class Run:
             self.checkpoint,
             self.accelerator,
             Console(main=False),
+            stop=self.stop,
         )
 
 
@@ -127,6 +129,18 @@ class Watched:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.inner.load_state_dict(state)
+
+
+class Stops(Watched):
+    """An objective in whose step the signal arrives."""
+
+    def __init__(self, inner: Objective, stop: StopRequest, at: int) -> None:
+        super().__init__(inner)
+        self.stop, self.at = stop, at
+
+    def step(self, batch: Any, architectures: Any, step: int) -> dict[str, Tensor]:
+        self.stop.received |= step == self.at
+        return super().step(batch, architectures, step)
 
 
 @pytest.fixture
@@ -351,20 +365,114 @@ def test_a_checkpoint_is_not_written_over_by_a_diverged_one(run: Callable[[], Ru
     # Kept at steps 0 and 10, and saved after step 7: only the saving can notice.
     one.stage = Stage("demo", 10 * HISTORY_POINTS, seed=5, checkpoint_steps=4)
     one.wrap = lambda objective: Watched(objective, bad_from=5)
-    with pytest.raises(DivergedError, match="at step 7"):
+    with pytest.raises(DivergedError, match="at step 5"):
         one()
     assert one.checkpoint.state().step == 4
 
 
-def test_a_damaged_checkpoint_is_refused(run: Callable[[], Run]) -> None:
+def test_a_fault_that_does_not_come_again_leaves_no_trace(
+    run: Callable[[], Run], whole: tuple[Run, StageState]
+) -> None:
+    for at in (2, 6, STEPS - 1):  # before the first checkpoint, between two, at the end
+        one = run()
+        one.checkpoint = StageCheckpoint(one.checkpoint.folder.with_name(f"once-{at}"))
+        faults = [at]
+
+        class Once(Watched):
+            def step(self, batch: Any, architectures: Any, step: int) -> dict[str, Tensor]:
+                logged = super().step(batch, architectures, step)
+                if step in faults:  # noqa: B023
+                    faults.remove(step)  # noqa: B023
+                    with torch.no_grad():
+                        one.model.head[1].weight.fill_(math.nan)  # noqa: B023
+                    logged["loss"] = torch.tensor(math.inf)
+                return logged
+
+        one.wrap = Once
+        state = one()
+        assert not faults
+        assert same(one.model, whole[0].model)
+        assert state.history == whole[1].history
+        assert not state.diverged
+
+
+def test_a_stage_that_diverged_stays_so(run: Callable[[], Run]) -> None:
+    one = run()
+    one.wrap = lambda objective: Watched(objective, bad_from=6)
+    with pytest.raises(DivergedError):
+        one()
+    again = run()
+    again.wrap = lambda objective: Watched(objective, dies_at=0)  # nothing is trained
+    with pytest.raises(DivergedError, match=r"loss is nan at step 6 .*delete .*stage to try again"):
+        again()
+
+
+def test_the_loss_may_be_finite_where_the_gradient_is_not(run: Callable[[], Run]) -> None:
+    one = run()
+
+    class Gradient(Watched):
+        def step(self, batch: Any, architectures: Any, step: int) -> dict[str, Tensor]:
+            logged = super().step(batch, architectures, step)
+            return logged | ({"gradient norm": torch.tensor(math.inf)} if step == 7 else {})
+
+    one.wrap = Gradient
+    with pytest.raises(DivergedError, match="gradient norm is inf at step 7"):
+        one()
+
+
+def test_after_a_damaged_checkpoint_it_goes_on_from_the_one_before(
+    run: Callable[[], Run], whole: tuple[Run, StageState], capsys: pytest.CaptureFixture[str]
+) -> None:
     first = run()
-    first.wrap = lambda objective: Watched(objective, dies_at=6)
+    first.wrap = lambda objective: Watched(objective, dies_at=10)
     with pytest.raises(Killed):
         first()
-    (path,) = first.checkpoint.folder.glob("*.pt")
+    path = first.checkpoint.folder / "step-00000008.pt"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(RunFolderError, match="damaged"):
-        run()()
+    second, seen = run(), []
+    second.wrap = lambda objective: Watched(objective, seen=seen)
+    second()
+    assert seen[0][0] == 4
+    assert same(second.model, whole[0].model)
+
+
+# --- asked to stop
+
+
+@pytest.mark.parametrize("at", [0, 3, 5, STEPS - 2])
+def test_a_stop_saves_and_costs_nothing(
+    at: int, run: Callable[[], Run], whole: tuple[Run, StageState]
+) -> None:
+    first = run()
+    first.wrap = lambda objective: Stops(objective, first.stop, at)
+    with pytest.raises(Preempted):
+        first()
+    assert first.checkpoint.state().step == at + 1
+    second, seen = run(), []
+    second.wrap = lambda objective: Watched(objective, seen=seen)
+    state = second()
+    assert seen[0][0] == at + 1  # not one step is lost
+    assert same(second.model, whole[0].model)
+    assert state.history == whole[1].history
+
+
+def test_a_process_that_does_not_write_leaves_stopping_to_the_one_that_does(
+    run: Callable[[], Run],
+) -> None:
+    one = run()
+    one.stop = StopRequest(decides=False)
+    one.wrap = lambda objective: Stops(objective, one.stop, 3)
+    assert one().done
+
+
+def test_a_stop_does_not_save_what_is_no_number(run: Callable[[], Run]) -> None:
+    one = run()
+    # Nothing looks at the loss between step 0 and step 10.
+    one.stage = Stage("demo", 10 * HISTORY_POINTS, seed=5, checkpoint_steps=4)
+    one.wrap = lambda objective: Stops(Watched(objective, bad_from=5), one.stop, 5)
+    with pytest.raises(Preempted):
+        one()
+    assert one.checkpoint.state().step == 4
 
 
 # --- the schedule

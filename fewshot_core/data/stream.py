@@ -7,6 +7,7 @@ number generator has to be saved, and any number of processes sees the same batc
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -143,14 +144,10 @@ class BatchStream:
         return images
 
 
-def eval_batches(
-    array: Images,
-    batch_size: int,
-    mean: Sequence[float],
-    std: Sequence[float],
-    limit: int | None = None,
-) -> Iterator[Batch]:
-    """Every image once, in order and unaugmented; the last batch may be smaller.
+class EvalBatches(Sequence[Batch]):
+    """Every image once, in order and unaugmented; a batch is read anew each time it is asked for.
+
+    Batches are float32 ``[b, C, H, W]``, normalised, and int64 ``[b]``; the last may be smaller.
 
     Args:
         array: The images.
@@ -159,13 +156,35 @@ def eval_batches(
         std: The same for the standard deviation.
         limit: At most this many images, evenly spaced over the array: folders are read class by
             class, and the first images would all be of one class.
-
-    Yields:
-        float32 ``[b, C, H, W]``, normalised, and int64 ``[b]``.
+        device: Where to put them.
     """
-    count = len(array) if limit is None else min(limit, len(array))
-    index = torch.arange(count) * len(array) // max(count, 1)
-    yield from _batches(array, index.split(batch_size), mean, std)
+
+    def __init__(
+        self,
+        array: Images,
+        batch_size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        limit: int | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        count = len(array) if limit is None else min(limit, len(array))
+        index = torch.arange(count) * len(array) // max(count, 1)
+        self._array, self._mean, self._std, self._device = array, mean, std, device
+        self._pieces = index.split(batch_size) if count else ()
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    @overload
+    def __getitem__(self, index: int) -> Batch: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Batch]: ...
+    def __getitem__(self, index: int | slice) -> Batch | Sequence[Batch]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        [(x, y)] = _batches(self._array, [self._pieces[index]], self._mean, self._std)
+        return x.to(self._device), y.to(self._device)
 
 
 def calibration_batches(

@@ -16,7 +16,8 @@ class InheritedEvaluator:
 
     Args:
         tree: Its leaves are the regions; a tree without cuts is one-shot NAS.
-        supernet: Gives the trained supernet of a leaf; called once for each.
+        supernet: Gives the trained supernet of a leaf. One is kept at a time, so that the memory
+            needed does not grow with their number.
         scorer: Measures an architecture on the validation images.
         score: ``accuracy`` or ``loss``.
         share_equal: Score the canonical form in place of the architecture, so that equal networks
@@ -37,7 +38,7 @@ class InheritedEvaluator:
         self._scorer = scorer
         self._score = score
         self._share_equal = share_equal
-        self._supernets: dict[Region, Supernet] = {}
+        self._current: tuple[Region, Supernet] | None = None
         self._known: dict[tuple[Architecture, float], Mapping[str, float]] = {}
 
     def scored_as(self, architecture: Architecture) -> Architecture:
@@ -73,9 +74,10 @@ class InheritedEvaluator:
                     yield architecture, with_score(metrics, self._score)
 
     def _of(self, region: Region) -> Supernet:
-        if region not in self._supernets:
-            self._supernets[region] = self._supernet(region)
-        return self._supernets[region]
+        if self._current is None or self._current[0] != region:
+            self._current = None  # before the next is loaded
+            self._current = region, self._supernet(region)
+        return self._current[1]
 
 
 def representative(root: Region, architecture: Architecture) -> Architecture:

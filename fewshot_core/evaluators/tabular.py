@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from fewshot_core.errors import DataError
+from fewshot_core.errors import ArchitectureError, DataError
 from fewshot_core.scores import read_table
-from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.space import Architecture, SearchSpace, read_architectures
 
 
 class TabularEvaluator:
@@ -22,7 +22,11 @@ class TabularEvaluator:
         self.path = path
         self._space = space
         table = read_table(path, column)
-        self._scores = {space.parse(genotype): value for genotype, value in table.items()}
+        try:
+            architectures = read_architectures(space, list(table))
+        except ArchitectureError as error:
+            raise ArchitectureError(f"score table {path}, {error}") from None
+        self._scores = dict(zip(architectures, table.values(), strict=True))
 
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
         if architecture not in self._scores:

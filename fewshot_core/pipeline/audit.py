@@ -11,11 +11,12 @@ from typing import Any
 
 from fewshot_core.equal_cost import spread
 from fewshot_core.metrics import goodness
-from fewshot_core.pipeline.candidates import COST, about_equal, scored
+from fewshot_core.pipeline.candidates import COST, Candidate, about_equal, scored
 from fewshot_core.pipeline.session import Session
 from fewshot_core.ranking import bootstrap_tau, kendall
 from fewshot_core.runs.files import write_json
 from fewshot_core.scores import write_table
+from fewshot_core.training import DivergedError
 from fewshot_core.trial import Trial, best_trial
 from fewshot_core.trust import BASELINES, Evidence, judge, span
 
@@ -41,9 +42,11 @@ def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
     if len(chosen) < 3:
         session.console.print(f"audit: not made, there are {len(chosen)} networks to compare")
         return None
+    measured = session.team.deal(chosen, lambda candidate: _trained(session, candidate))
     rows = []
-    for candidate in chosen:
-        metrics = session.train_standalone(candidate.architecture, settings.epochs)
+    for candidate, metrics in zip(chosen, measured, strict=True):
+        if metrics is None:
+            continue
         rows.append(
             {
                 "architecture": session.root.space.genotype(candidate.architecture),
@@ -53,6 +56,9 @@ def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
                 **{name: int(candidate.costs[name]) for name in BASELINES},
             }
         )
+    if len(rows) < 3:
+        session.console.print(f"audit: not made, {len(rows)} networks were trained to the end")
+        return None
     found = session.costs.costs(best_trial(done).architecture)[COST]
     result = {
         "epochs": settings.epochs,
@@ -72,6 +78,15 @@ def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
     )
     session.console.print(f"  {result['verdict']}")
     return result
+
+
+def _trained(session: Session, candidate: Candidate) -> dict[str, float] | None:
+    """What a network reached; None where its training diverged."""
+    try:
+        return session.train_standalone(candidate.architecture, session.recipe.audit.epochs)
+    except DivergedError as error:
+        session.console.print(f"audit: a network is left out: {error.what}")
+        return None
 
 
 def figures(rows: Sequence[Mapping[str, Any]], metric: str, found: int) -> dict[str, Any]:

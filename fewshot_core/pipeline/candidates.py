@@ -86,10 +86,10 @@ def _drawn(session: Session) -> Iterator[Candidate]:
         rng.shuffle(architectures)
     else:
         architectures = [region.sample(rng) for _ in range(DRAWS)]
+    accepts = session.searchable()
     for architecture in architectures:
-        costs = session.costs.costs(architecture)
-        if session.limits.allow(costs) and region.space.connected(architecture) is not None:
-            yield Candidate(architecture, costs)
+        if accepts(architecture) and region.space.connected(architecture) is not None:
+            yield Candidate(architecture, session.costs.costs(architecture))
 
 
 def scored(session: Session, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -106,5 +106,5 @@ def scored(session: Session, candidates: Sequence[Candidate]) -> list[Candidate]
 
 def _scores(session: Session, architectures: Sequence[Architecture]) -> dict[Architecture, float]:
     return score_and_keep(
-        session, session.evaluator(), architectures, "audit-scores.csv", "audit, scores"
+        session, session.agreed_evaluator, architectures, "audit-scores.csv", "audit, scores"
     )

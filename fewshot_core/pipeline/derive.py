@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from fewshot_core.differentiable.named import DERIVED, named, probabilities
@@ -14,6 +16,7 @@ from fewshot_core.region import Region
 from fewshot_core.runs.files import write_json
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
+from fewshot_core.supernet import Supernet
 
 DRAWING = ("enas", "setn")
 """Strategies that name ``preferences.samples`` architectures of a region, and not just one."""
@@ -29,25 +32,30 @@ def derive(session: Session) -> dict[Region, list[Architecture]]:
     Raises:
         ConstraintError: No leaf has anything acceptable.
     """
-    trained = train_regions(
-        session,
-        lambda region, parent: Relaxation(session, region).trained(parent),
-        lambda model: model.supernet,
-    )
-    recipe, found, rows = session.recipe, {}, []
+    recipe, learned = session.recipe, session.split_is_learned
+    leaves = set(session.tree.leaves())  # of a learned split they are not known yet
     count = recipe.preferences.samples if recipe.strategy.name in DRAWING else 1
+
+    def train(region: Region, parent: Supernet | None) -> dict[str, Any] | None:
+        model = Relaxation(session, region).trained(parent)
+        if not learned and region not in leaves:
+            return None
+        seed = derive_seed(recipe.seed, "preferences", region.id)
+        best = named(model, session.accepts(), count, seed)
+        return {
+            "region": region.id,
+            "preferences": probabilities(model, seed),
+            "architectures": [region.space.genotype(a) for a in best],
+        }
+
+    kept = train_regions(session, train)
+    rows = [row for leaf in session.tree.leaves() if (row := kept.get(leaf)) is not None]
+    found: dict[Region, list[Architecture]] = {}
     for leaf in session.tree.leaves():
-        seed = derive_seed(recipe.seed, "preferences", leaf.id)
-        found[leaf] = named(trained[leaf], session.accepts(), count, seed)
-        if not found[leaf]:
+        row = kept.get(leaf)
+        found[leaf] = [leaf.space.parse(g) for g in row["architectures"]] if row else []
+        if row and not found[leaf]:
             session.console.print(f"region {leaf.id}: nothing in it satisfies the constraint")
-        rows.append(
-            {
-                "region": leaf.id,
-                "preferences": probabilities(trained[leaf], seed),
-                "architectures": [leaf.space.genotype(a) for a in found[leaf]],
-            }
-        )
     if not any(found.values()):
         raise ConstraintError("no region has anything acceptable", fix="raise constraint.*")
     if session.folder.main:
@@ -59,14 +67,14 @@ def require_relaxable(session: Session) -> None:
     """Find out before anything is written whether :func:`derive` can run.
 
     Raises:
-        RecipeError: More than one process.
+        RecipeError: More than one process for a supernet.
         RegionError: The task's supernet cannot run mixtures, or its loss is no reward.
     """
-    if session.accelerator.num_processes > 1:
+    if session.worker.num_processes > 1:
         raise RecipeError(
-            f"strategy={session.recipe.strategy.name} uses one process",
-            found=f"{session.accelerator.num_processes} processes",
-            fix="start it with --num_processes 1",
+            f"strategy={session.recipe.strategy.name} trains a supernet on one process",
+            found=f"{session.worker.num_processes} processes for each",
+            fix="set processes=regions, or start it with --num_processes 1",
         )
     supernet = session.new_supernet(session.root)
     if not supernet.loss_compares:

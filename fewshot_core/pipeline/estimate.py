@@ -68,7 +68,7 @@ def estimate(session: Session) -> Estimate:
     """
     recipe, root = session.recipe, session.root
     images = len(session.search_data.train)
-    device = session.accelerator.device
+    device = session.worker.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     supernet_steps, supernet_seconds = 0, 0.0
@@ -90,13 +90,13 @@ def estimate(session: Session) -> Estimate:
     )
     retrain_seconds = _step(session, network, recipe.retrain, None)
     seconds = supernet_steps * supernet_seconds + retrain_steps * retrain_seconds
-    session.accelerator.free_memory()
+    session.worker.free_memory()
     return Estimate(
         supernet_steps=supernet_steps,
         supernet_seconds=supernet_seconds,
         retrain_steps=retrain_steps,
         retrain_seconds=retrain_seconds,
-        device_hours=seconds * session.accelerator.num_processes / 3600,
+        device_hours=seconds * session.worker.num_processes / 3600,
         memory=_peak_memory(device),
         device=device.type,
     )
@@ -106,9 +106,9 @@ def _step(
     session: Session, model: nn.Module, settings: TrainingSettings, paths: PathPolicy | None
 ) -> float:
     """Seconds of one training step on this process's share of a batch, data included."""
-    device = session.accelerator.device
+    device = session.worker.device
     model.to(device).train()
-    objective = session.task.objective(model, settings, STEPS + 1, session.accelerator)
+    objective = session.task.objective(model, settings, STEPS + 1, session.worker)
     stream = session.stream(session.search_data.train, settings, 0)
     rng = random.Random(0)
     began = 0.0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from accelerate.utils import broadcast_object_list
 
-from fewshot_core.evaluators import Evaluator
-from fewshot_core.evaluators.agreed import agreed
+from fewshot_core.evaluators.agreed import AgreedEvaluator
 from fewshot_core.scores import ScoreLog
 from fewshot_core.space import Architecture
 
@@ -21,7 +20,7 @@ COLUMNS = ("architecture", "score")
 
 def score_and_keep(
     session: Session,
-    evaluator: Evaluator,
+    make_evaluator: Callable[[], AgreedEvaluator],
     architectures: Sequence[Architecture],
     name: str,
     title: str,
@@ -30,7 +29,8 @@ def score_and_keep(
 
     Args:
         session: The run.
-        evaluator: Scores them; those that the file has are not scored again.
+        make_evaluator: What scores them; those that the file has are not scored again, and where
+            it has all nothing is made.
         architectures: Alike on every process.
         name: Of the file in the run folder, a table of genotypes and scores.
         title: What the progress is called.
@@ -41,15 +41,20 @@ def score_and_keep(
         kept = {row["architecture"]: float(row["score"]) for row in log.rows} if log else {}
         # Only the main process reads the file, and what one skips all have to skip.
         known: dict[str, float] = broadcast_object_list([kept])[0]
-        agreeing = agreed(evaluator)
+        missing = [a for a in architectures if space.genotype(a) not in known]
+        evaluator = make_evaluator() if missing else None
+        if evaluator is not None:
+            evaluator.announce(missing)
         tick = stack.enter_context(session.console.progress(title, len(architectures)))
         scores = {}
         for architecture in architectures:
             genotype = space.genotype(architecture)
             if genotype not in known:
-                known[genotype] = agreeing.evaluate(architecture)["score"]
+                assert evaluator is not None
+                known[genotype] = evaluator.evaluate(architecture)["score"]
                 if log is not None:
                     log.append([{"architecture": genotype, "score": known[genotype]}])
             scores[architecture] = known[genotype]
             tick(len(scores))
+            session.stop.check()
     return scores

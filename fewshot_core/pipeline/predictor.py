@@ -26,14 +26,18 @@ def predictor(session: Session) -> PredictorEvaluator:
     ``predictor.json``, measured on the fifth of them that was held out.
     """
     seed = derive_seed(session.recipe.seed, "predictor")
-    rng, accepts = random.Random(seed), session.accepts()
+    rng, accepts = random.Random(seed), session.searchable()
     drawn: dict[Architecture, None] = {}
     for _ in range(TRIES * session.recipe.evaluator.samples):
         if len(drawn) >= session.recipe.evaluator.samples:
             break
         drawn.setdefault(session.root.space.plain(sample_feasible(session.root, accepts, rng)))
     scores = score_and_keep(
-        session, session.inherited(), list(drawn), "predictor-scores.csv", "scores to learn from"
+        session,
+        lambda: session.agreed_evaluator(session.inherited()),
+        list(drawn),
+        "predictor-scores.csv",
+        "scores to learn from",
     )
     learnt = PredictorEvaluator(session.root.space, scores, seed % 2**32)
     figures = learnt.figures

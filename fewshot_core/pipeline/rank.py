@@ -16,6 +16,7 @@ from fewshot_core.ensemble import rank_ensemble
 from fewshot_core.errors import DataError
 from fewshot_core.evaluators import InheritedEvaluator
 from fewshot_core.metrics import SCORES, goodness, scores_of
+from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.session import Session
 from fewshot_core.ranking import ISO_MINIMUM, RankFigures, random_figures, rank_figures
 from fewshot_core.recipe.load import load_recipe
@@ -25,6 +26,7 @@ from fewshot_core.report.ranking_table import ranking_markdown, ranking_table
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json, write_text
 from fewshot_core.runs.folder import RunFolder
+from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.scores import ScoreLog, read_table
 from fewshot_core.space import Architecture, SearchSpace, read_architectures
 
@@ -171,6 +173,11 @@ def _rank_file(options: Mapping[str, Any]) -> None:
 
 def _rank_run(options: Mapping[str, Any]) -> None:
     session = Session.attach(options)
+    with at_work(session):
+        _rank_session(session, options)
+
+
+def _rank_session(session: Session, options: Mapping[str, Any]) -> None:
     truth = Truth.read(options["truth"], options["column"], session.root.space, session.costs)
     rows: dict[str, RankFigures] = {}
     ensembles: dict[str, RankFigures] = {}
@@ -188,8 +195,8 @@ def _rank_run(options: Mapping[str, Any]) -> None:
                 allowed="a run with evaluator=inherited",
             )
         path = session.folder.file("scores", f"{name.split(',')[0]}.csv")
-        kinds = scores_of(session.task)
-        table = score_all(evaluator, truth, path, session.console, f"scoring, {name}", kinds)
+        kinds, title = scores_of(session.task), f"scoring, {name}"
+        table = score_all(evaluator, truth, path, session.console, title, kinds, session.stop)
         for kind in kinds:
             values = np.array([goodness(kind, table[a][kind]) for a in truth.architectures])
             rows[f"{name}, by {kind}"] = truth.figures(values)
@@ -199,7 +206,6 @@ def _rank_run(options: Mapping[str, Any]) -> None:
     session.console.print(ranking_table(rows))
     if session.folder.main:
         write_ranking(session.folder, rows, options)
-    session.folder.close()
 
 
 def score_all(
@@ -209,6 +215,7 @@ def score_all(
     console: Console,
     title: str,
     kinds: Sequence[str] = SCORES,
+    stop: StopRequest | None = None,
 ) -> dict[Architecture, Mapping[str, float]]:
     """Metrics of every architecture of the truth; resumes where it stopped.
 
@@ -221,7 +228,9 @@ def score_all(
         console: Shows progress.
         title: What the progress is called.
         kinds: The metrics.
+        stop: Ends the scoring between two architectures when asked to.
     """
+    stop = stop or StopRequest()
     space = truth.space
     targets = {a: evaluator.scored_as(a) for a in truth.architectures}
     distinct = list(dict.fromkeys(targets.values()))
@@ -237,6 +246,7 @@ def score_all(
                 row = {"architecture": space.genotype(architecture), **known[architecture]}
                 log.append([row])
                 tick(len(known))
+                stop.check()
     return {a: known[target] for a, target in targets.items()}
 
 

@@ -30,6 +30,7 @@ from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.region import Region
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
+from fewshot_core.supernet import Supernet
 from fewshot_core.training import Stage, steps_for, train
 
 REACH = 20.0
@@ -79,12 +80,12 @@ class Relaxation:
         reach = CONTROLLER_REACH if self.method == "enas" else REACH
         return min(LARGEST_STEP, reach / max(1, self.steps - self.first))
 
-    def new(self, parent: RelaxedSupernet | None = None) -> tuple[RelaxedSupernet, dict[str, Any]]:
+    def new(self, parent: Supernet | None = None) -> tuple[RelaxedSupernet, dict[str, Any]]:
         """Fresh preferences, and weights that start from the parent's; notes on them."""
         supernet = self.session.new_supernet(self.region)
         notes: dict[str, Any] = {"region": self.region.id, "size": self.region.size()}
         if parent is not None:
-            notes["inherited"] = supernet.inherit_from(parent.supernet).to_json()
+            notes["inherited"] = supernet.inherit_from(parent).to_json()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             enas = self.method == "enas"
@@ -95,7 +96,7 @@ class Relaxation:
             )
         return model, notes
 
-    def trained(self, parent: RelaxedSupernet | None) -> RelaxedSupernet:
+    def trained(self, parent: Supernet | None) -> RelaxedSupernet:
         """Train, continue, or load what is trained."""
         session = self.session
         model, notes = self.new(parent)
@@ -116,9 +117,10 @@ class Relaxation:
             session.stream(images.subset(mine), self.training, self.seed),
             self.paths(model),
             checkpoint,
-            session.accelerator,
+            session.worker,
             session.console,
             batches=lambda step: batches_of(step, self.first),
+            stop=session.stop,
         )
         if not state.notes:
             checkpoint.annotate(notes)
@@ -139,18 +141,18 @@ class Relaxation:
         self, model: RelaxedSupernet, others: BatchStream | PrefetchedStream
     ) -> Objective:
         session = self.session
-        device = session.accelerator.device
+        device = session.worker.device
 
         def batch(step: int) -> Batch:
             images, targets = others.batch(step)
             return images.to(device), targets.to(device)
 
         def loss(net: nn.Module, batch: Batch, architecture: Architecture | None) -> Tensor:
-            return session.task.loss(net, batch, architecture, session.accelerator)
+            return session.task.loss(net, batch, architecture, session.worker)
 
         return TwoBatchObjective(
             model,
-            lambda: session.task.objective(model, self.training, self.steps, session.accelerator),
+            lambda: session.task.objective(model, self.training, self.steps, session.worker),
             self._step(model, loss),
             batch,
             self.first,

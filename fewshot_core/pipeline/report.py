@@ -121,7 +121,7 @@ def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, 
             "τ with its 95 % bootstrap interval.",
             plots.audit_scatter(facts.audit, scores, with_unit(truth, metric)),
         )
-    if facts.trained_regions():
+    if any(region.state and region.state.history for region in facts.regions):
         yield (
             "training",
             "Loss on training images of the root supernet and of every region's, which starts "

@@ -6,10 +6,8 @@ import csv
 import random
 import statistics
 from collections.abc import Mapping
-from contextlib import ExitStack
 from typing import Any
 
-from accelerate.utils import broadcast_object_list
 from rich.table import Table
 
 from fewshot_core.data import Images
@@ -18,14 +16,15 @@ from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.extremes import extreme
 from fewshot_core.metrics import metric_text
 from fewshot_core.objective import Scorer
+from fewshot_core.pipeline.faults import at_work
+from fewshot_core.pipeline.kept_scores import score_and_keep
 from fewshot_core.pipeline.session import Session
 from fewshot_core.region import ENUMERABLE, RegionTree
 from fewshot_core.runs.files import read_json, write_json
-from fewshot_core.scores import ScoreLog
 from fewshot_core.search import sample_feasible
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
-from fewshot_core.training import Watch
+from fewshot_core.training import DivergedError, Watch
 
 CLIMBS = 20
 """Feasible architectures that are enlarged to find the largest, where there are too many to try."""
@@ -46,13 +45,23 @@ def retrain(options: Mapping[str, Any]) -> None:
         FewshotError: There is no finished search, or the architecture is not of the space.
     """
     session = Session.attach(options, many=True)
+    with at_work(session):
+        _retrain(session, options)
+
+
+def _retrain(session: Session, options: Mapping[str, Any]) -> None:
+    session.prepare_scorers()
     chosen = candidates(session, options.get("architecture"))
     watch = _watch(session)
-    for label, seed, architecture in chosen:
-        train_candidate(session, label, seed, architecture, watch)
+    # Two labels may mean one architecture, which one process trains.
+    distinct = {candidate[1:]: candidate for candidate in reversed(chosen)}
+    lost = session.team.deal(list(distinct.values()), lambda one: _train(session, *one, watch))
+    for why in lost:
+        if why:
+            raise DivergedError(why, fix="start another run with a lower retrain.lr")
     # Only now that nothing is left to choose are the test images read.
     scorer = session.scorer(session.recipe, session.data, "test")
-    results = [test_candidate(session, scorer, *candidate) for candidate in chosen]
+    results = session.team.deal(chosen, lambda one: test_candidate(session, scorer, *one))
     if session.folder.main:
         write_json(
             session.folder.file("retrain.json"),
@@ -64,7 +73,17 @@ def retrain(options: Mapping[str, Any]) -> None:
         named = metric_text(session.task, session.recipe, metric, "test")
         session.console.print(results_table(results, metric, named))
         session.console.print(f"report: {write_report(session)}")
-    session.folder.close()
+
+
+def _train(
+    session: Session, label: str, seed: int, architecture: Architecture, watch: Watch | None
+) -> str:
+    """Train a candidate; what went wrong, so that the others can go on."""
+    try:
+        train_candidate(session, label, seed, architecture, watch)
+        return ""
+    except DivergedError as error:
+        return error.what
 
 
 def candidates(session: Session, genotype: str | None) -> list[tuple[str, int, Architecture]]:
@@ -109,7 +128,7 @@ def _watch(session: Session) -> Watch | None:
     if make is None:
         return None
     watch: Watch | None = make(
-        session.recipe, session.data, session.accelerator, session.folder.file("metric")
+        session.recipe, session.data, session.worker, session.folder.file("metric")
     )
     return watch
 
@@ -146,26 +165,14 @@ def _one_shot(session: Session) -> Architecture:
         return found_architecture(session)
     with session.folder.file("trials.csv").open(newline="") as file:
         genotypes = list(dict.fromkeys(row["architecture"] for row in csv.DictReader(file)))
-    path = session.folder.file("one-shot.csv")
-    with ExitStack() as stack:
-        log = (
-            stack.enter_context(ScoreLog(path, ("architecture", "score")))
-            if session.folder.main
-            else None
-        )
-        kept = {row["architecture"]: float(row["score"]) for row in log.rows} if log else {}
-        # What one process skips all have to skip.
-        scores: dict[str, float] = broadcast_object_list([kept])[0]
-        missing = [genotype for genotype in genotypes if genotype not in scores]
-        evaluator = agreed(session.evaluator(RegionTree(session.root))) if missing else None
-        tick = stack.enter_context(session.console.progress("one-shot scores", len(missing)))
-        for done, genotype in enumerate(missing, start=1):
-            assert evaluator is not None
-            scores[genotype] = evaluator.evaluate(space.parse(genotype))["score"]
-            if log is not None:
-                log.append([{"architecture": genotype, "score": scores[genotype]}])
-            tick(done)
-    return space.parse(max(genotypes, key=lambda genotype: scores[genotype]))
+    scores = score_and_keep(
+        session,
+        lambda: agreed(session.evaluator(RegionTree(session.root))),
+        [space.parse(genotype) for genotype in genotypes],
+        "one-shot.csv",
+        "one-shot scores",
+    )
+    return max(scores, key=lambda architecture: scores[architecture])
 
 
 def training_images(session: Session) -> Images:

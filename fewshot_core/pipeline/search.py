@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from accelerate.utils import broadcast_object_list
 from fewshot_core.budget import SPLITTING
 from fewshot_core.data import ImageData
 from fewshot_core.evaluators import BudgetedEvaluator
-from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.metrics import scores_of
 from fewshot_core.pareto import pareto_front
-from fewshot_core.pipeline.accelerator import make_accelerator
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.derive import derive, require_relaxable
 from fewshot_core.pipeline.estimate import ESTIMATE, estimate
+from fewshot_core.pipeline.faults import at_work
+from fewshot_core.pipeline.processes import make_accelerator, on_main
 from fewshot_core.pipeline.session import FRONT_COST, LATENCY, Session
 from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING
@@ -28,12 +29,13 @@ from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.scores import write_table
-from fewshot_core.search import run_search
+from fewshot_core.search import AnyLedger, foreseen, run_search
 from fewshot_core.seeds import derive_seed
+from fewshot_core.shared_study import FollowingLedger, SharedLedger, shared_storage
 from fewshot_core.space import Architecture
 from fewshot_core.strategies import PROMOTING, Strategy
 from fewshot_core.strategies.named import NamedStrategy
-from fewshot_core.study import open_study
+from fewshot_core.study import open_study, opening, patiently
 from fewshot_core.trial import Trial, best_trial, full
 
 COST_COLUMNS = ("params", "flops", "connected_params", "connected_flops")
@@ -47,6 +49,13 @@ def search(words: Sequence[str]) -> None:
     """
     loaded = load_recipe(words)
     session = start(loaded)
+    with at_work(session):
+        _search(session)
+    session.accelerator.end_training()
+
+
+def _search(session: Session) -> None:
+    session.prepare_scorers()
     if session.recipe.strategy.name in DIFFERENTIABLE:
         named = derive(session)
         done = ask_and_tell(session, [a for some in named.values() for a in some])
@@ -62,8 +71,8 @@ def search(words: Sequence[str]) -> None:
 
         path = write_report(session)
         session.console.print(f"report: {path}")
-    session.accelerator.end_training()
-    session.folder.close()
+    for line in session.losses():
+        session.console.print(line)
 
 
 def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
@@ -77,6 +86,7 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     path = loaded.run or Path("runs") / recipe.recipe
     accelerator = make_accelerator(recipe)
     console = Console(accelerator.is_main_process)
+    on_main(accelerator, lambda: RunFolder.require_free(path))
     RunFolder.examine(path, recipe)
     # Bad input must not leave a run folder behind, so everything is tried before there is one.
     session = Session(recipe, RunFolder(path, accelerator.is_main_process), accelerator, console)
@@ -120,7 +130,7 @@ def ask_and_tell(session: Session, named: Sequence[Architecture] = ()) -> list[T
         named: Architectures to score in place of those that the strategy would ask for.
     """
     recipe = session.recipe
-    evaluator = agreed(session.evaluator())
+    evaluator = session.agreed_evaluator()
     budgets = isinstance(evaluator, BudgetedEvaluator) and not named
     strategy: Strategy = NamedStrategy(named) if named else session.strategy(budgets)
     if recipe.strategy.name in PROMOTING and not budgets:
@@ -132,20 +142,34 @@ def ask_and_tell(session: Session, named: Sequence[Architecture] = ()) -> list[T
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     directions = list(strategy.directions)
     study = _study(session, directions) if main else optuna.create_study(directions=directions)
-    earlier = broadcast_object_list([study.get_trials() if main else []])[0]
-    if not main:
-        study.add_trials(earlier)
+    ledger = _ledger(session, study) if recipe.search.storage else None
+    if ledger is None:
+        earlier = broadcast_object_list([study.get_trials() if main else []])[0]
+        if not main:
+            study.add_trials(earlier)
     count = len(set(named)) or recipe.search.trials
+    seed, accepts = derive_seed(recipe.seed, "search"), session.searchable()
+    if session.team.apart and not named and recipe.strategy.name == "random":
+        upcoming = foreseen(study, session.root, strategy, accepts, count=count, seed=seed)
+        evaluator.announce(upcoming)
+    else:
+        evaluator.announce(named)
     with session.console.progress("search", count) as tick:
+
+        def on_trial(spent: float, best: float) -> None:
+            tick(int(spent), f"best {best:.4g}")
+            session.stop.check()
+
         return run_search(
             study,
             session.root,
             strategy,
             evaluator,
-            session.accepts(),
+            accepts,
             count=count,
-            seed=derive_seed(recipe.seed, "search"),
-            on_trial=lambda spent, best: tick(int(spent), f"best {best:.4g}"),
+            seed=seed,
+            on_trial=on_trial,
+            ledger=ledger,
         )
 
 
@@ -203,10 +227,22 @@ def _front(session: Session, done: list[Trial]) -> dict[str, Any]:
     }
 
 
+def _ledger(session: Session, study: optuna.Study) -> AnyLedger:
+    """The shared study, as the main process keeps it and the others follow."""
+    ledger = None
+    if session.accelerator.is_main_process:
+        worker = f"{platform.node()}:{session.folder.path.absolute()}"
+        ledger = SharedLedger(study, session.root, worker, session.recipe.search.silence)
+    return FollowingLedger(ledger, broadcast_object_list)
+
+
 def _study(session: Session, directions: Sequence[str]) -> optuna.Study:
     storage = session.recipe.search.storage
     if storage:
-        return open_study(storage, session.study_name, directions)
+        with opening(storage):
+            silence = session.recipe.search.silence
+            opened = patiently(lambda: shared_storage(storage, silence))
+        return open_study(opened, session.study_name, directions)
     earlier = session.folder.file("study.db")  # where earlier versions kept it
     place = earlier if earlier.exists() else session.folder.file("study.log")
     return open_study(place, "search", directions)

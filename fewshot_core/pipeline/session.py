@@ -7,7 +7,7 @@ import os
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +20,27 @@ from fewshot_core.budget import SPLITTING, SplitDecision, decide_split, read_spl
 from fewshot_core.cost import Constraint, CostTable, Limits, feasible, require_feasible
 from fewshot_core.data import BatchStream, ImageData, Images, load_images
 from fewshot_core.data.prefetch import PrefetchedStream
-from fewshot_core.data.stream import calibration_batches
 from fewshot_core.errors import RecipeError, RunFolderError
 from fewshot_core.evaluators import (
     Evaluator,
     InheritedEvaluator,
-    ProxyEvaluator,
     TabularEvaluator,
 )
+from fewshot_core.evaluators.agreed import AgreedEvaluator, agreed
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
 from fewshot_core.gradients import ByGradients, divisible
 from fewshot_core.latency import with_latency
 from fewshot_core.objective import Scorer
 from fewshot_core.paths import CostPaths, PathPolicy, make_paths
-from fewshot_core.pipeline.accelerator import make_accelerator
 from fewshot_core.pipeline.latency import measured_latency
+from fewshot_core.pipeline.processes import Team, make_accelerator, worker
+from fewshot_core.pipeline.standalone import (
+    proxy_evaluator,
+    standalone_score,
+    train_standalone,
+)
 from fewshot_core.pipeline.streams import training_stream
-from fewshot_core.proxies import NASWOT_IMAGES, naswot, synflow
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.recipe.schema import (
@@ -52,6 +55,7 @@ from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import RunFolder
+from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.splitters import LEARNED, Splitter, grow_tree
@@ -76,6 +80,8 @@ class Session:
     folder: RunFolder
     accelerator: Accelerator
     console: Console
+    stop: StopRequest = field(default_factory=StopRequest)
+    diverged: dict[Region, str] = field(default_factory=dict)  # leaves without a supernet, and why
     _tree: RegionTree | None = field(default=None, init=False)
 
     @classmethod
@@ -105,6 +111,16 @@ class Session:
         folder, recipe = RunFolder.attach(run, main)
         accelerator = make_accelerator(recipe)
         return cls(recipe, folder, accelerator, Console(accelerator.is_main_process))
+
+    @cached_property
+    def team(self) -> Team:
+        """Who does which part of the work."""
+        return Team(self.accelerator, self.recipe.processes == "regions")
+
+    @cached_property
+    def worker(self) -> Accelerator:
+        """What trainings and scores run on: all processes of the launch, or this one alone."""
+        return worker(self.recipe, self.accelerator)
 
     @cached_property
     def task(self) -> Task:
@@ -150,13 +166,13 @@ class Session:
                 self._tree = RegionTree(self.root)
         return self._tree
 
-    def cut(self, parent: Supernet) -> None:
+    def cut(self) -> None:
         """Decide the regions of a learned split, once, with the trained supernet of the root."""
         if not (self.splitting.split and self.split_is_learned) or self.tree.children:
             return
         found: list[Any] = [None]
         if self.accelerator.is_main_process:
-            found = [self._grow(parent).to_json()]
+            found = [self._grow(self.load_supernet(self.root)).to_json()]
         # Rounding may differ between processes; the main one decides.
         self._tree = RegionTree.from_json(self.root.space, broadcast_object_list(found)[0])
         if self.folder.main:
@@ -166,12 +182,12 @@ class Session:
         def learned(level: SplitLevel, seed: int) -> Splitter:
             assert parent is not None
             stream = self.stream(self.search_data.train, self.recipe.supernet, seed)
-            device = self.accelerator.device
+            device = self.worker.device
 
             def loss(model: Supernet, architecture: Architecture, sample: int) -> Tensor:
                 images, targets = stream.batch(sample)
                 batch = (images.to(device), targets.to(device))
-                return self.task.loss(model, batch, architecture, self.accelerator)
+                return self.task.loss(model, batch, architecture, self.worker)
 
             return ByGradients(parent, loss, level.count, level.samples, seed)
 
@@ -237,6 +253,12 @@ class Session:
         """Whether an architecture satisfies the constraint."""
         return feasible(self.costs, self.limits)
 
+    def searchable(self) -> Constraint:
+        """Whether an architecture satisfies the constraint and its region has a supernet."""
+        if not self.diverged:
+            return self.accepts()
+        return Constraint(self.costs, self.limits, lambda a: self.scored_in(a) in self.diverged)
+
     def strategy(self, budgets: bool) -> Strategy:
         """The strategy of the recipe, new.
 
@@ -246,7 +268,7 @@ class Session:
         return make_strategy(
             self.recipe.strategy,
             self.root,
-            self.accepts(),
+            self.searchable(),
             budgets=budgets,
             cost=self.front_cost,
         )
@@ -275,8 +297,8 @@ class Session:
             self.evaluator().evaluate(any_architecture)
         network = self.task.network(any_architecture, self.recipe, self.data.shape)
         for settings in (self.recipe.supernet, self.recipe.regions, self.recipe.retrain):
-            self.task.objective(network, settings, 1, self.accelerator)
-        self.accelerator.free_memory()
+            self.task.objective(network, settings, 1, self.worker)
+        self.worker.free_memory()
         directions = Strategy.directions
         if self.recipe.strategy.name not in DIFFERENTIABLE:
             directions = self.strategy(budgets=False).directions
@@ -289,7 +311,7 @@ class Session:
         self, images: Images, settings: TrainingSettings, seed: int
     ) -> BatchStream | PrefetchedStream:
         """Training batches of this process."""
-        return training_stream(self.recipe, self.data, images, settings, seed, self.accelerator)
+        return training_stream(self.recipe, self.data, images, settings, seed, self.worker)
 
     def build(self, make: Callable[[], nn.Module], seed: int) -> nn.Module:
         """Build a module whose initial weights depend on the seed alone."""
@@ -316,18 +338,26 @@ class Session:
         return train(
             Stage(name, steps, seed, self.recipe.checkpoint_steps),
             model,
-            lambda prepared: self.task.objective(prepared, settings, steps, self.accelerator),
+            lambda prepared: self.task.objective(prepared, settings, steps, self.worker),
             self.stream(images, settings, seed),
             paths,
             checkpoint,
-            self.accelerator,
+            self.worker,
             self.console,
             watch=watch,
+            stop=self.stop,
         )
+
+    def prepare_scorers(self) -> None:
+        """Where processes work apart: the main one makes what scores need, the others find it."""
+        if self.team.apart:
+            with self.accelerator.main_process_first():
+                for data in (self.data, self.search_data):
+                    self.scorer(self.recipe, data, "validation")
 
     def scorer(self, recipe: Recipe, data: ImageData, part: str) -> Scorer:
         """The task's scorer of a part of the images."""
-        return self.task.scorer(recipe, data, part, self.accelerator, self.folder.file("metric"))
+        return self.task.scorer(recipe, data, part, self.worker, self.folder.file("metric"))
 
     def settings_of(self, region: Region) -> SupernetSettings:
         """How the supernet of a region is trained."""
@@ -367,8 +397,12 @@ class Session:
             checkpoint.annotate(notes)
         return supernet, state
 
-    def load_supernet(self, region: Region) -> Supernet:
-        """The supernet of a region as trained earlier in this run.
+    def load_supernet(self, region: Region, device: torch.device | None = None) -> Supernet:
+        """The supernet of a region as trained earlier in this run, by whichever process.
+
+        Args:
+            region: The region.
+            device: Where to put it; by default where it is scored.
 
         Raises:
             RunFolderError: It has not been trained, or its checkpoint is damaged.
@@ -379,7 +413,15 @@ class Session:
             mine = {k: v for k, v in weights.items() if k.startswith("supernet.")}
             weights = {name.removeprefix("supernet."): value for name, value in mine.items()}
         supernet.load_state_dict(weights)
-        return supernet.to(self.accelerator.device).eval()
+        return supernet.to(device or self.worker.device).eval()
+
+    def losses(self) -> list[str]:
+        """A line for each region that has no supernet."""
+        return [
+            f"diverged, its region is left out: {region.id} ({why}); in another run, lower "
+            "regions.lr or set regions.grad_clip"
+            for region, why in self.diverged.items()
+        ]
 
     # -- scoring -----------------------------------------------------------------------------
 
@@ -396,14 +438,9 @@ class Session:
         if settings.name == "table":
             return TabularEvaluator(self.root.space, Path(str(settings.table)), settings.column)
         if settings.name == "standalone":
-            return StandaloneEvaluator(
-                lambda architecture, share: self.train_standalone(architecture, share=share),
-                settings.score,
-            )
+            return StandaloneEvaluator(partial(standalone_score, self), settings.score)
         if settings.name in PROXIES:
-            return ProxyEvaluator(
-                self.root, self._untrained, self._proxy(), share_equal=settings.share_equal
-            )
+            return proxy_evaluator(self)
         if settings.name == "predictor":
             from fewshot_core.pipeline.predictor import predictor  # it needs a session
 
@@ -421,51 +458,25 @@ class Session:
             share_equal=settings.share_equal,
         )
 
-    def _untrained(self, architecture: Architecture) -> nn.Module:
-        seed = derive_seed(self.recipe.seed, "proxy", architecture.id)
-        return self.build(
-            lambda: self.task.network(architecture, self.recipe, self.data.shape), seed
-        )
+    def agreed_evaluator(self, evaluator: Evaluator | None = None) -> AgreedEvaluator:
+        """An evaluator, by default the recipe's, that all processes ask alike for the same scores.
 
-    def _proxy(self) -> Callable[[nn.Module], float]:
-        if self.recipe.evaluator.name == "synflow":
-            # On the CPU: it is one image, and not every accelerator has float64.
-            return lambda network: synflow(network, self.data.shape.input_size)
-        count = min(NASWOT_IMAGES, self.recipe.evaluator.batch_size)
-        seed = derive_seed(self.recipe.seed, "proxy")
-        batches = calibration_batches(
-            self.data.train, count, count, seed, self.data.mean, self.data.std
-        )
-        device = self.accelerator.device
-        images = next(batches)[0].to(device)
-        return lambda network: naswot(network.to(device), images)
+        Where each process works on its own, who has trained the supernet of a region scores in it.
+        """
+        evaluator = evaluator or self.evaluator()
+        if not self.team.apart:
+            return agreed(evaluator)
+        owners, size = self.team.owners(self.tree), self.team.size
+
+        def owner(architecture: Architecture) -> int:
+            if isinstance(evaluator, InheritedEvaluator):
+                return owners[self.scored_in(architecture)]
+            return derive_seed(0, "owner", architecture.id) % size
+
+        return agreed(evaluator, self.team, owner)
 
     def train_standalone(
         self, architecture: Architecture, epochs: float | None = None, *, share: float = 1.0
     ) -> dict[str, float]:
-        """Train from scratch on the training part and measure on the validation part.
-
-        With ``epochs`` all validation images are used, because it is a truth to hold scores
-        against; without, those of ``evaluator.images``, because it is a score. It is then trained
-        for a ``share`` of ``evaluator.epochs``.
-        """
-        scored = share * self.recipe.evaluator.epochs
-        settings = replace(self.recipe.retrain, epochs=scored if epochs is None else epochs)
-        seed = derive_seed(self.recipe.seed, "standalone", architecture.id)
-        model = self.build(
-            lambda: self.task.network(architecture, self.recipe, self.data.shape), seed
-        )
-        name = f"{architecture.id}-{settings.epochs:g}"
-        self.fit(
-            f"network {architecture.id}",
-            model,
-            settings,
-            self.data.train,
-            self.folder.training("standalone", name),
-            seed,
-        )
-        recipe = self.recipe
-        if epochs is not None:
-            recipe = replace(recipe, evaluator=replace(recipe.evaluator, images=None))
-        scorer = self.scorer(recipe, self.data, "validation")
-        return dict(scorer.score(model, None))
+        """See :func:`fewshot_core.pipeline.standalone.train_standalone`."""
+        return train_standalone(self, architecture, epochs, share=share)

@@ -3,55 +3,104 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
+import torch
+
+from fewshot_core.pipeline.processes import wait_until_ended
 from fewshot_core.pipeline.session import Session
 from fewshot_core.region import Region
 from fewshot_core.supernet import Supernet
+from fewshot_core.training import DivergedError
 
-Trained = TypeVar("Trained")
+Kept = TypeVar("Kept")
 
 
 def train_supernets(session: Session) -> None:
     """Train the supernets that architectures are scored with."""
 
-    def train(region: Region, parent: Supernet | None) -> Supernet:
-        supernet, state = session.train_supernet(region, parent)
+    def train(region: Region, parent: Supernet | None) -> None:
+        _, state = session.train_supernet(region, parent)
         inherited = state.notes.get("inherited")
         session.console.print(
             f"supernet {region.id}: {region.size() or 'many'} architectures, "
             f"{state.images:,} images seen, {state.seconds:.0f} s"
             + (f", {inherited['copied']} tensors inherited" if inherited else "")
         )
-        return supernet
 
-    train_regions(session, train, lambda supernet: supernet)
+    train_regions(session, train)
 
 
 def train_regions(
-    session: Session,
-    train: Callable[[Region, Trained | None], Trained],
-    supernet: Callable[[Trained], Supernet],
-) -> dict[Region, Trained]:
+    session: Session, train: Callable[[Region, Supernet | None], Kept]
+) -> dict[Region, Kept]:
     """Train what every region needs, the root first, and cut a learned split on the way.
 
-    Without inheritance only the leaves are used, so only they are trained.
+    Without inheritance only the leaves are used, so only they are trained. One supernet is trained
+    at a time and none is kept: a parent's weights are read again for each of its children. A region
+    whose training diverges is noted in ``session.diverged``, and the others go on.
 
     Args:
         session: Whose regions.
-        train: Trains one region, from what its parent region trained, if it inherits.
-        supernet: The supernet in what was trained.
+        train: Trains one region, from the supernet of its parent region, if it inherits. What it
+            returns must not hold the supernet.
 
     Returns:
-        What was trained, by region.
+        What ``train`` returned for each region, on every process.
+
+    Raises:
+        DivergedError: No leaf has a supernet.
     """
-    trained: dict[Region, Trained] = {}
+    run = _Part(session, train)
     if session.split_is_learned:
-        trained[session.root] = train(session.root, None)
-        session.cut(supernet(trained[session.root]))
+        run.train(session.root, None)
+        ended = wait_until_ended(session.folder.checkpoint(session.root), session.stop)
+        if not ended.diverged:
+            session.cut()
     inherit, leaves = session.recipe.regions.inherit, session.tree.leaves()
     for region, parent in session.tree.walk():
-        if region in trained or not (inherit or region in leaves):
-            continue
-        trained[region] = train(region, trained[parent] if parent and inherit else None)
-    return trained
+        if inherit or region in leaves:
+            run.train(region, parent if inherit else None)
+    kept = session.team.exchange(run.kept)
+    diverged = session.team.exchange(run.diverged)
+    session.diverged = {leaf: diverged[leaf] for leaf in leaves if leaf in diverged}
+    for line in session.losses():
+        session.console.print(line)
+    if len(session.diverged) == len(leaves):
+        raise DivergedError(
+            "no region has a supernet",
+            found="; ".join(dict.fromkeys(session.diverged.values())),
+            fix="start another run with a lower lr or a grad_clip",
+        )
+    return kept
+
+
+class _Part(Generic[Kept]):
+    """The part of the regions that this process trains."""
+
+    def __init__(self, session: Session, train: Callable[[Region, Supernet | None], Kept]) -> None:
+        self.session, self._train = session, train
+        self.kept: dict[Region, Kept] = {}
+        self.diverged: dict[Region, str] = {}
+
+    def train(self, region: Region, parent: Region | None) -> None:
+        session = self.session
+        mine = session.team.owners(session.tree)[region] == session.team.rank
+        if not mine or region in self.kept or region in self.diverged:
+            return
+        source = None
+        if parent is not None:
+            ended = wait_until_ended(session.folder.checkpoint(parent), session.stop)
+            why = self.diverged.get(parent) or ended.diverged
+            if why:
+                self._give_up(region, why)
+                return
+            source = session.load_supernet(parent, torch.device("cpu"))
+        try:
+            self.kept[region] = self._train(region, source)
+        except DivergedError as error:
+            self._give_up(region, error.what)
+
+    def _give_up(self, region: Region, why: str) -> None:
+        self.diverged[region] = why
+        self.session.folder.checkpoint(region).give_up(why)

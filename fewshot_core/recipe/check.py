@@ -53,6 +53,7 @@ STRATEGIES = SEARCHING | DIFFERENTIABLE
 RENAMED = {"evolution": "rea"}
 """Names of strategies in recipes of earlier versions."""
 PRECISIONS = ("no", "bf16", "fp16")
+PROCESSES = ("data", "regions")
 SOURCES = ("digits", "images", "wds", "hfds", "torch/NAME")
 KEYED = ("wds", "hfds")
 COMPARED = ("random", "largest", "one-shot")
@@ -93,7 +94,10 @@ def _check_run(recipe: Recipe) -> Problems:
         yield from _one_of("precision", recipe.precision, PRECISIONS)
     yield from _at_least("threads", recipe.threads, 1)
     yield from _at_least("checkpoint_steps", recipe.checkpoint_steps, 1)
+    yield from _one_of("processes", recipe.processes, PROCESSES)
+    yield from _at_least("grace_seconds", recipe.grace_seconds, 0)
     yield from _at_least("search.trials", recipe.search.trials, 1)
+    yield from _at_least("search.silence", recipe.search.silence, 1)
 
 
 def _check_data(data: DataSettings) -> Problems:

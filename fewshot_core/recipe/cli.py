@@ -9,9 +9,11 @@ A tool is its docstring and one call::
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,15 @@ from fewshot_core.recipe.helptext import settings_help, words_help
 from fewshot_core.recipe.load import load_recipe, recipe_from_file, recipe_yaml
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.words import parse_words, plain_path, split_words
+from fewshot_core.runs.preemption import TERMINATED, Preempted, ending_on_request
 
 __all__ = ["is_main_process", "main", "parse_words"]
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Action = Callable[[list[str]], int | None]
 
@@ -50,12 +55,13 @@ def main(
         argv: The words; by default those of the process.
 
     Returns:
-        0, the action's own code, 2 after bad input, 130 after an interruption, 141 when the reader
-        of the output went away.
+        0, the action's own code, 2 after bad input, 130 after an interruption, 143 after SIGTERM,
+        141 when the reader of the output went away.
     """
     try:
-        code = _dispatch(tool, doc, action, keys, sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
+        with ending_on_request():
+            code = _dispatch(tool, doc, action, keys, sys.argv[1:] if argv is None else argv)
+            sys.stdout.flush()
         return code
     except FewshotError as error:
         _tell(f"error: {error}")
@@ -63,9 +69,22 @@ def main(
     except KeyboardInterrupt:
         _tell("interrupted: the same command resumes where it stopped")
         return INTERRUPTED
+    except Preempted:
+        _tell("stopped by SIGTERM: the same command resumes where it stopped")
+        return TERMINATED
     except BrokenPipeError:
         _silence()
         return BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        # Where files are written this is caught with the name of the file; a log may lie there too.
+        _silence()
+        _tell(
+            f"error: nothing more can be written | found: {error.strerror} | to mend it: free "
+            "space; the same command resumes where it stopped"
+        )
+        return BAD_INPUT
 
 
 def is_main_process(environ: Mapping[str, str] | None = None) -> bool:
@@ -196,7 +215,8 @@ def _show(text: str) -> None:
 
 def _tell(line: str) -> None:
     if is_main_process():
-        sys.stderr.write(line + "\n")
+        with suppress(OSError):  # the code says enough where the log cannot be written
+            sys.stderr.write(line + "\n")
 
 
 def _silence() -> None:

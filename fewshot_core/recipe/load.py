@@ -1,13 +1,15 @@
 """From the words of a command line to a checked :class:`Recipe`.
 
 The result depends on the words and on the recipe's files, and on nothing else: no clock, no host
-name, no environment variable. So every process of a launch arrives at the same settings without
-asking the others.
+name. So every process of a launch arrives at the same settings without asking the others. One
+environment variable can allow a task of the user's own, and changes no setting.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,13 +89,20 @@ def recipe_yaml(recipe: Recipe) -> str:
     return dump({k: v for k, v in data.items() if v is not None or k not in TASK_SECTIONS})
 
 
-def differences(a: Recipe, b: Recipe, *, ignore: Collection[str] = ("description",)) -> list[str]:
+TRUSTED = "FEWSHOT_TASKS"
+"""Environment variable with the tasks of the user's own that files may name, by commas."""
+
+WITHOUT_EFFECT = ("description", "processes", "grace_seconds", "search.silence")
+"""Settings about how a run works and not about what it finds; they may change under way."""
+
+
+def differences(a: Recipe, b: Recipe, *, ignore: Collection[str] = WITHOUT_EFFECT) -> list[str]:
     """The settings in which two recipes differ, as ``key: value of a -> value of b``.
 
     Args:
         a: A recipe.
         b: Another.
-        ignore: Dotted keys that may differ; by default the description, which changes nothing.
+        ignore: Dotted keys that may differ.
     """
     left, right = flatten(dataclasses.asdict(a)), flatten(dataclasses.asdict(b))
     keys = [key for key in {**left, **right} if key not in ignore]
@@ -117,7 +126,10 @@ def _single(pairs: Sequence[tuple[str, str]], key: str) -> str | None:
 def _resolve(chain: Sequence[RecipeFile], overrides: Sequence[tuple[str, str]]) -> Recipe:
     layers = [*map(_unnamed, chain[:-1]), _named(chain[-1])]
     words = [(key, parse_value(text)) for key, text in overrides]
-    task = load_task(_task_name(layers, words))
+    name = _task_name(layers, words)
+    if not any(key == "task" for key, _ in words):
+        _require_trusted(name)
+    task = load_task(name)
     sections: Mapping[str, type] = getattr(task, "sections", {})
     config = OmegaConf.structured(Recipe)
     for name, settings in {"network": task.settings, **sections}.items():
@@ -131,6 +143,18 @@ def _resolve(chain: Sequence[RecipeFile], overrides: Sequence[tuple[str, str]]) 
     # can be checked in the same round.
     raise_problems([*merger.problems, *check(recipe, scores_of(task))])
     return recipe
+
+
+def _require_trusted(name: str) -> None:
+    """A file may name a task that comes along, and no code of its writer's choice."""
+    own = ":" in name
+    if own and name.partition(":")[0] not in sys.modules:
+        trusted = os.environ.get(TRUSTED, "").split(",")
+        if name not in trusted:
+            raise RecipeError(
+                f"the recipe file names code of its own: task={name}",
+                fix=f"if you trust it, set {TRUSTED}={name} in the environment",
+            )
 
 
 def _to_recipe(config: DictConfig) -> Recipe:

@@ -191,7 +191,9 @@ class SearchSettings:
     # Evaluations; one with a part of the budget counts as what it costs. An architecture that was
     # scored before is not scored again, and counts.
     trials: int = 200
-    storage: str | None = None  # any database URL of Optuna; none: study.log in the run folder
+    # Any database URL of Optuna, for one or several launches; none: study.log in the run folder.
+    storage: str | None = None
+    silence: float = 120.0  # storage: seconds after which the trial of a silent launch is handed on
 
 
 @dataclass
@@ -249,8 +251,14 @@ class Recipe:
     precision: str | None = None  # no | bf16 | fp16; none: what `accelerate launch` says
     channels_last: bool = False  # memory layout of the weights; faster from 16 channels on
     threads: int | None = None  # CPU threads of a process; none: the cores shared out
+    # What several processes do: train every supernet together (data), or each its own sub-supernets
+    # (regions), which are then bit for bit those of one process.
+    processes: str = "data"
     checkpoint_steps: int = 200
     estimate: bool = False  # time two steps before a run begins, and say what all will take
+    # Seconds from SIGTERM to the end of the process, with a checkpoint where a step ends in time;
+    # SLURM and Kubernetes kill after 30.
+    grace_seconds: float = 25.0
     data: DataSettings = field(default_factory=DataSettings)
     network: Any = None  # the task's own settings
     gan: Any = None  # the task's own settings of adversarial training, if any

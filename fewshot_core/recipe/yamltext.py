@@ -29,6 +29,13 @@ _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute)
 
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        # A few lines of them can stand for a value of any size, or for one that holds itself.
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed", mark)
+        return super().compose_node(parent, index)
+
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen = set()
         for key_node, _ in getattr(node, "value", []):
@@ -80,8 +87,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise RecipeError(_place(path, error)) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not a text file in UTF-8") from error
-    except ValueError as error:
-        raise RecipeError(f"{path}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"{path}: {str(error)[:120]}") from error
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read", found=error.strerror) from error
     if data is None:
@@ -95,7 +102,7 @@ def parse_value(text: str) -> Any:
     """The value of one ``key=value`` word; what is not YAML is plain text (``|conv~0|``)."""
     try:
         return yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 

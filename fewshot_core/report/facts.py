@@ -200,8 +200,11 @@ def top_trials(
 
 
 def last_loss(state: StageState) -> float:
-    """Mean loss over the last eighth of a training; a single step's would be noise."""
-    losses = [loss for _, loss in state.history]
+    """Mean loss over the last eighth of a training; a single step's would be noise.
+
+    nan before the first step.
+    """
+    losses = [loss for _, loss in state.history] or [math.nan]
     tail = losses[-max(1, len(losses) // 8) :]
     return sum(tail) / len(tail)
 
@@ -286,7 +289,7 @@ def _regions(run: Path) -> list[RegionFacts]:
     def walk(node: Mapping[str, Any], parent: str | None, depth: int) -> None:
         name = node["region"]["id"]
         state = StageCheckpoint(run / "checkpoints" / file_name(name), writes=False).state()
-        ran = bool(state.history)
+        ran = bool(state.history or state.diverged)
         found.append(RegionFacts(name, parent, depth, node["size"], state if ran else None))
         for child in node["children"]:
             walk(child, name, depth + 1)

@@ -180,6 +180,11 @@ def _regions(page: Page) -> str:
             "the mean over the last eighth of the training, on training images.",
         ),
         _hint(f"Splitting: {page.facts.splitting}.") if page.facts.splitting else "",
+        *(
+            _hint(f"Diverged, and left out of the search: {region.id} ({region.state.diverged}).")
+            for region in page.facts.regions
+            if region.state is not None and region.state.diverged
+        ),
     )
 
 
@@ -199,7 +204,7 @@ def _region(region: RegionFacts) -> list[Cell]:
         state.images,
         f"{state.seconds:.1f}",
         tensors,
-        f"{last_loss(state):.3f}",
+        "diverged" if state.diverged else f"{last_loss(state):.3f}",
     ]
 
 

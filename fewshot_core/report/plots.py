@@ -125,7 +125,7 @@ def correlation_text(value: Correlation) -> str:
 def loss_curves(regions: Sequence[RegionFacts]) -> Figure:
     """Training loss of every supernet; one that inherits starts where its parent ends."""
     figure, (axes,) = new_figure()
-    trained = [region for region in regions if region.state is not None]
+    trained = [region for region in regions if region.state is not None and region.state.history]
     children = [region for region in trained if region.parent is not None]
     few = len(children) <= len(LINES)
     ends: dict[str, int] = {}

@@ -66,8 +66,8 @@ def read_json(path: Path, fix: str | None = None) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunFolderError(f"{path} is missing", fix=fix) from None
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{path} cannot be read", found=error, fix=fix) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunFolderError(f"{path} cannot be read", found=str(error)[:120], fix=fix) from None
 
 
 def sha256(path: Path) -> str:

@@ -11,11 +11,15 @@
     audit-scores.csv     scores for the audit alone     audit.json      what the audit shows
     scores/  ranking.json  pictures/  report.html  export/
 
-Only the main process writes.
+Only the main process writes; with ``processes=regions`` each process the checkpoints of its own
+regions. One launch uses a folder at a time: its main process holds a lock (``flock`` on ``.lock``),
+which the system releases when that process ends, however it ends. On NFS the kernel turns it into a
+byte-range lock that holds across machines.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -24,6 +28,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -45,6 +50,7 @@ class RunFolder:
     def __init__(self, path: Path, main: bool = True) -> None:
         self.path = path
         self.main = main
+        self.all_write = False  # whether every process writes the checkpoints of its own trainings
         self._lock: IO[str] | None = None
 
     # -- opening -----------------------------------------------------------------------------
@@ -131,7 +137,7 @@ class RunFolder:
     def _lock_or_fail(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / ".lock").open("w")
+            lock = self._lock_file.open("a+")
         except OSError as error:
             raise RunFolderError(
                 f"the run folder {self.path} cannot be written to",
@@ -140,13 +146,44 @@ class RunFolder:
             ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            raise RunFolderError(
-                f"the run folder {self.path} is in use by another process",
-                fix="wait for it, or choose another run=DIR",
-            ) from None
+        except OSError as error:
+            with lock:
+                raise self._refused(error, lock) from None
         self._lock = lock
+        with suppress(OSError):  # a full disk; who holds the folder only helps the message
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {platform.node()} since {_now()}")
+            lock.flush()
+
+    def _refused(self, error: OSError, lock: IO[str]) -> RunFolderError:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+            return RunFolderError(
+                f"the run folder {self.path} cannot be locked",
+                found=error.strerror,
+                fix="put it on storage with file locks (docs/clusters.md)",
+            )
+        lock.seek(0)
+        return RunFolderError(
+            f"the run folder {self.path} is in use by another process",
+            found=lock.read(200) or None,
+            fix="wait for it, or choose another run=DIR",
+        )
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.path / ".lock"
+
+    @classmethod
+    def require_free(cls, path: Path) -> None:
+        """Raise if a run is at work in ``path``; nothing is made or kept.
+
+        Raises:
+            RunFolderError: It is in use.
+        """
+        folder = cls(path)
+        if folder._lock_file.exists():
+            folder._lock_or_fail()
+            folder.close()
 
     def close(self) -> None:
         """Let others use the folder."""
@@ -162,11 +199,15 @@ class RunFolder:
 
     def checkpoint(self, region: Region) -> StageCheckpoint:
         """The checkpoint of a region's supernet."""
-        return StageCheckpoint(self.file("checkpoints", file_name(region.id)), self.main)
+        return StageCheckpoint(self.file("checkpoints", file_name(region.id)), self._writes)
 
     def training(self, *name: str) -> StageCheckpoint:
         """The checkpoint of a standalone training."""
-        return StageCheckpoint(self.file(*name), self.main)
+        return StageCheckpoint(self.file(*name), self._writes)
+
+    @property
+    def _writes(self) -> bool:
+        return self.main or self.all_write
 
 
 def file_name(text: str) -> str:
@@ -189,16 +230,21 @@ def environment() -> dict[str, Any]:
             versions[package] = None
     cuda = torch.cuda.is_available()
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": _now(),
         "command": " ".join(sys.argv),
         "python": platform.python_version(),
         "packages": versions,
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "accelerator": torch.cuda.get_device_name() if cuda else "cpu",
         "commit": _commit(),
     }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _processor() -> str:

@@ -17,7 +17,7 @@ from torch_fidelity.utils import create_feature_extractor
 
 from fewshot_core.classification import ClassificationObjective, ClassificationScorer
 from fewshot_core.data import BatchStream, ImageData
-from fewshot_core.data.stream import eval_batches
+from fewshot_core.data.stream import EvalBatches
 from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint
@@ -213,7 +213,7 @@ def classifier(
     if not state.notes:
         batches = [
             (x.to(accelerator.device), y.to(accelerator.device))
-            for x, y in eval_batches(data.validation, 256, half, half)
+            for x, y in EvalBatches(data.validation, 256, half, half)
         ]
         scorer = ClassificationScorer(batches, [], accelerator)
         checkpoint.annotate({"validation accuracy": scorer.score(network, None)["accuracy"]})

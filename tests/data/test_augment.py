@@ -13,7 +13,7 @@ from fewshot_core.data.folders import list_images
 from fewshot_core.data.images import ImageArray
 from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.data.sources import load_images
-from fewshot_core.data.stream import BatchStream, eval_batches
+from fewshot_core.data.stream import BatchStream, EvalBatches
 from fewshot_core.errors import DataError, RecipeError
 from fewshot_core.recipe.schema import DataSettings
 
@@ -128,7 +128,7 @@ def test_images_from_files_are_those_in_memory(folder: str) -> None:
     assert read.resized(4).train.pixels(torch.tensor([0])).shape == (1, 3, 4, 4)
     joined = read.train.concat(read.validation)
     assert len(joined) == len(read.train) + len(read.validation)
-    batches = list(eval_batches(joined, 4, read.mean, read.std))
+    batches = list(EvalBatches(joined, 4, read.mean, read.std))
     assert sum(len(y) for _, y in batches) == len(joined)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fewshot_core.data.images import ImageArray
-from fewshot_core.data.stream import BatchStream, calibration_batches, eval_batches
+from fewshot_core.data.stream import BatchStream, EvalBatches, calibration_batches
 from fewshot_core.errors import DataError, RecipeError
 
 PLAIN = {"mean": (0.0, 0.0), "std": (1 / 255, 1 / 255)}  # leaves 0..255 as they are
@@ -160,7 +160,7 @@ def test_an_empty_array_is_refused(array):
 
 
 def test_evaluation_is_in_order_and_complete(array):
-    batches = list(eval_batches(array, 8, **PLAIN))
+    batches = list(EvalBatches(array, 8, **PLAIN))
     assert [len(labels) for _, labels in batches] == [8, 8, 8, 6]
     assert torch.equal(torch.cat([y for _, y in batches]), array.labels)
     assert torch.equal(torch.cat([x for x, _ in batches]).round().to(torch.uint8), array.images)
@@ -168,7 +168,7 @@ def test_evaluation_is_in_order_and_complete(array):
 
 @pytest.mark.parametrize(("limit", "expected"), [(6, 6), (1000, COUNT), (0, 0)])
 def test_evaluation_limit_is_spread_over_the_classes(array, limit, expected):
-    labels = [y for _, y in eval_batches(array, 4, **PLAIN, limit=limit)]
+    labels = [y for _, y in EvalBatches(array, 4, **PLAIN, limit=limit)]
     counts = torch.bincount(torch.cat(labels)) if labels else torch.zeros(3, dtype=torch.int64)
     assert counts.tolist() == [expected // 3] * 3
 

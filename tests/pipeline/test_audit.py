@@ -13,16 +13,19 @@ from typing import Any
 
 import pytest
 
-from fewshot_core.cost import CostTable, Limits
+from fewshot_core.cost import Constraint, CostTable, Limits
 from fewshot_core.evaluators import agreed
+from fewshot_core.evaluators.agreed import AgreedEvaluator
 from fewshot_core.pipeline import candidates as candidates_module
 from fewshot_core.pipeline import kept_scores
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.candidates import COST, about_equal, scored
+from fewshot_core.pipeline.processes import Team
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.folder import RunFolder
+from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.space import Architecture, SearchSpace
 from fewshot_core.testing.strategies import Killed
 from fewshot_core.testing.toys import toy_space
@@ -51,8 +54,14 @@ class Session:
         self.dies_at: int | None = None
         self._score, self._truth = score, truth
 
-    def evaluator(self) -> Session:
-        return self
+        self.team = Team(SimpleNamespace(num_processes=1), apart=False)  # type: ignore[arg-type]
+        self.stop = StopRequest()
+
+    def agreed_evaluator(self) -> AgreedEvaluator:
+        return agreed.agreed(self)
+
+    def searchable(self) -> Constraint:
+        return Constraint(self.costs, self.limits)
 
     def evaluate(self, architecture: Architecture) -> dict[str, float]:
         if len(self.asked) == self.dies_at:
@@ -286,11 +295,11 @@ def test_every_process_trains_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     """The other process rounds differently, has no file, and is told what the main one found."""
     said: list[Any] = []
 
-    def speak(values: list[Any]) -> list[Any]:
+    def speak(values: list[Any], owner: int = 0) -> list[Any]:
         said.append(json.loads(json.dumps(values[0])))
         return values
 
-    def listen(values: list[Any]) -> list[Any]:
+    def listen(values: list[Any], owner: int = 0) -> list[Any]:
         return [said.pop(0)]
 
     first = Session(tmp_path, by_id, nothing)

@@ -10,34 +10,12 @@ import pytest
 import yaml
 
 from .process import succeed, words_of
+from .tiny import TINY
 
 # Tests share the machine; more threads would only make two of them slower. Processes inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 for _name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
     os.environ.pop(_name, None)
-
-TINY: dict[str, object] = {
-    "recipe": "digits",
-    "threads": 1,
-    "checkpoint_steps": 2,
-    "network.channels": 4,
-    "data.limit": 200,
-    "supernet.epochs": 1,
-    "split": "groups",
-    "split.decision": "edge_1_0",
-    "split.groups": "[[none,skip_connect],[nor_conv_1x1,nor_conv_3x3,avg_pool_3x3]]",
-    "regions.epochs": 0.5,
-    "evaluator.recalibrate": 64,
-    "search.trials": 8,
-    "strategy.population": 4,
-    "strategy.sample": 2,
-    "audit.networks": 4,
-    "audit.epochs": 0.5,
-    "audit.candidates": 12,
-    "retrain.epochs": 0.5,
-    "retrain.seeds": 1,
-}
-"""A few steps of everything."""
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import runpy
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,17 @@ class Done:
 class Running:
     """A tool that was started."""
 
-    def __init__(self, tool: str, words: Sequence[str], cwd: Path, *, real: bool = False) -> None:
+    def __init__(
+        self,
+        tool: str,
+        words: Sequence[str],
+        cwd: Path,
+        *,
+        real: bool = False,
+        prepare: Callable[..., None] | None = None,
+        arguments: Sequence[object] = (),
+    ) -> None:
+        """``prepare(*arguments)`` is called in the process before the tool, if it is a fork."""
         self._began = time.monotonic()
         self._logs = [cwd / f".{tool}-{time.monotonic_ns()}.{name}" for name in ("out", "err")]
         self._process: multiprocessing.process.BaseProcess | subprocess.Popen[bytes]
@@ -61,13 +72,25 @@ class Running:
                     stderr=err,
                 )
         else:
-            self._process = _FORKS.Process(target=_run, args=(tool, words, cwd, self._logs))
+            self._process = _FORKS.Process(
+                target=_run, args=(tool, words, cwd, self._logs, prepare, arguments)
+            )
             self._process.start()
 
     def alive(self) -> bool:
         if isinstance(self._process, subprocess.Popen):
             return self._process.poll() is None
         return self._process.is_alive()
+
+    @property
+    def pid(self) -> int:
+        pid = self._process.pid
+        assert pid is not None
+        return pid
+
+    def terminate(self) -> None:
+        """SIGTERM, as a cluster sends it."""
+        self._process.terminate()
 
     def kill(self) -> None:
         """SIGKILL, which no program can see coming."""
@@ -106,9 +129,56 @@ def words_of(settings: Mapping[str, object], **more: object) -> list[str]:
     return [f"{key}={value}" for key, value in {**settings, **more}.items()]
 
 
-def _run(tool: str, words: Sequence[str], cwd: Path, logs: Sequence[Path]) -> None:
+def launch(
+    processes: int,
+    tool: str,
+    words: Sequence[str],
+    cwd: Path,
+    prepare: Callable[..., None] | None = None,
+    arguments: Sequence[object] = (),
+) -> list[Running]:
+    """The processes of one launch on this machine, as a launcher would start them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found = []
+    for rank in range(processes):
+        variables = {
+            "RANK": rank,
+            "LOCAL_RANK": rank,
+            "WORLD_SIZE": processes,
+            "LOCAL_WORLD_SIZE": processes,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+            "ACCELERATE_USE_CPU": "true",
+        }
+        one = (variables, prepare, tuple(arguments))
+        found.append(Running(tool, words, cwd, prepare=_as_one_of_many, arguments=one))
+    return found
+
+
+def _as_one_of_many(
+    variables: Mapping[str, object],
+    prepare: Callable[..., None] | None,
+    arguments: Sequence[object],
+) -> None:
+    os.environ.update({name: str(value) for name, value in variables.items()})
+    if prepare is not None:
+        prepare(*arguments)
+
+
+def _run(
+    tool: str,
+    words: Sequence[str],
+    cwd: Path,
+    logs: Sequence[Path],
+    prepare: Callable[..., None] | None = None,
+    arguments: Sequence[object] = (),
+) -> None:
     os.chdir(cwd)
     for number, log in enumerate(logs, start=1):
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    if prepare is not None:
+        prepare(*arguments)
     sys.argv = [str(TOOLS / f"{tool}.py"), *words]
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -17,35 +17,15 @@ import torch
 from PIL import Image
 
 from .process import TIMEOUT, TOOLS, Running, run_tool, succeed, words_of
+from .tiny import GAN
 
-TINY: dict[str, object] = {
-    "recipe": "autogan_digits",
-    "threads": 1,
-    "checkpoint_steps": 4,
-    "network.channels": 4,
-    "network.supernet_channels": 4,
-    "network.discriminator": 4,
-    "network.supernet_discriminator": 4,
-    "network.latent": 6,
-    "supernet.epochs": 1,
-    "regions.epochs": 0.5,
-    "metric.images": 60,
-    "metric.test_images": 80,
-    "metric.watch_images": 40,
-    "metric.steps": 30,
-    "evaluator.recalibrate": 64,
-    "search.trials": 8,
-    "strategy.population": 4,
-    "strategy.sample": 2,
-    "retrain.epochs": 0.5,
-}
 LEAVES = ["cell2_upsample=bilinear", "cell2_upsample=deconv", "cell2_upsample=nearest"]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("autogan")
-    succeed("search", words_of(TINY, run="run"), folder)
+    succeed("search", words_of(GAN, run="run"), folder)
     succeed("retrain", ["run=run"], folder)
     succeed("export", ["run=run"], folder)
     succeed("report", ["run=run"], folder)
@@ -170,7 +150,7 @@ def kill_when(tool: str, words: list[str], folder: Path, pattern: str) -> bool:
 
 
 def test_killed_runs_end_as_if_they_had_not_been_killed(finished: Path, tmp_path: Path) -> None:
-    words = words_of(TINY, run="run")
+    words = words_of(GAN, run="run")
     kills = [
         kill_when("search", words, tmp_path, "checkpoints/root/step-*.pt"),
         kill_when("search", words, tmp_path, "metric/classifier-8px/state.json"),
@@ -195,7 +175,7 @@ def test_bad_settings_leave_nothing_behind(tmp_path: Path) -> None:
         ({"evaluator.score": "accuracy"}, "accuracy is none of is, fid, reward"),
         ({"metric.extracter": "x"}, "did you mean"),
     ):
-        done = run_tool("search", words_of(TINY | more, run="run"), tmp_path)
+        done = run_tool("search", words_of(GAN | more, run="run"), tmp_path)
         assert done.code == 2, done.err
         assert text in done.err
         assert not (tmp_path / "run").exists()
@@ -213,7 +193,7 @@ def test_two_processes_train_and_score(tmp_path: Path) -> None:
     launch = [str(Path(sys.executable).with_name("accelerate")), "launch", "--multi_gpu"]
     launch += ["--num_processes", "2", "--main_process_port", "0", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    for tool, words in (("search", words_of(TINY, run="run")), ("retrain", ["run=run"])):
+    for tool, words in (("search", words_of(GAN, run="run")), ("retrain", ["run=run"])):
         done = subprocess.run(
             [*launch, str(TOOLS / f"{tool}.py"), *words],
             cwd=tmp_path,

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from .conftest import TINY
 from .killing import Stage, in_parent, in_region, killed_in, weights
 from .process import TOOLS, run_tool, succeed, words_of
 from .test_flow import LAUNCH, PLAIN
+from .tiny import TINY
 
 # Regions are learned from the gradients of the parent, so that it has to be the same one again.
 SETTINGS: dict[str, object] = {key: v for key, v in TINY.items() if not key.startswith("split")} | {

@@ -21,8 +21,8 @@ from fewshot_core.recipe.check import DIFFERENTIABLE, STRATEGIES
 from fewshot_core.space import Architecture
 from tasks.cifar10.space import nasbench201
 
-from .conftest import TINY
 from .process import TIMEOUT, TOOLS, Done, run_tool, succeed, words_of
+from .tiny import TINY
 
 ALL_TOOLS = ("search", "retrain", "export", "rank", "report")
 NO_AUDIT = TINY | {"audit.networks": 0}

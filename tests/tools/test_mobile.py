@@ -23,32 +23,14 @@ from safetensors.torch import load_file
 import tasks.imagenet.network  # noqa: F401  registers the models
 
 from .process import TIMEOUT, run_tool, succeed, words_of
-
-TINY: dict[str, object] = {
-    "recipe": "mobile_digits",
-    "threads": 1,
-    "data.limit": 200,
-    "network.width": 0.25,
-    "network.head": 16,
-    "network.units": "[1,2]",
-    "network.strides": "[2,2]",
-    "supernet.epochs": 2,
-    "regions.epochs": 2,
-    "evaluator.recalibrate": 64,
-    "constraint.flops": "60K",
-    "search.trials": 8,
-    "strategy.population": 4,
-    "strategy.sample": 2,
-    "retrain.epochs": 0.5,
-}
-"""A few steps of everything."""
+from .tiny import MOBILE
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run after search, retrain and export."""
     folder = tmp_path_factory.mktemp("mobile")
-    succeed("search", words_of(TINY, run="run"), folder)
+    succeed("search", words_of(MOBILE, run="run"), folder)
     succeed("retrain", ["run=run"], folder)
     succeed("export", ["run=run"], folder)
     return folder / "run"
@@ -264,7 +246,7 @@ def test_a_genotype_can_be_trained_by_hand(run: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line(words: dict, problem: str, tmp_path: Path) -> None:
-    done = run_tool("search", words_of(TINY | words, run="run"), tmp_path)
+    done = run_tool("search", words_of(MOBILE | words, run="run"), tmp_path)
     assert done.code == 2
     assert problem in done.err
     assert len(done.err.strip().splitlines()) == 1
@@ -273,7 +255,7 @@ def test_bad_input_is_one_line(words: dict, problem: str, tmp_path: Path) -> Non
 
 def test_latency_is_measured_once_and_kept(tmp_path: Path) -> None:
     words = words_of(
-        TINY | {"constraint.latency": 50, "supernet.epochs": 0.5, "split": "none"}, run="run"
+        MOBILE | {"constraint.latency": 50, "supernet.epochs": 0.5, "split": "none"}, run="run"
     )
     succeed("search", words, tmp_path)
     kept = (tmp_path / "run" / "latency.json").read_bytes()
@@ -292,7 +274,7 @@ def test_a_predictor_says_how_good_it_is(tmp_path: Path) -> None:
         "supernet.epochs": 0.5,
         "split": "none",
     }
-    done = succeed("search", words_of(TINY | more, run="run"), tmp_path)
+    done = succeed("search", words_of(MOBILE | more, run="run"), tmp_path)
     figures = json.loads((tmp_path / "run" / "predictor.json").read_text())
     assert "held out, tau" in done.out
     with (tmp_path / "run" / "predictor-scores.csv").open(newline="") as file:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from optuna.trial import TrialState
 
-from fewshot_core.study import open_study
-
-from .conftest import TINY, as_before
-from .killing import Stage, in_parent, in_region, killed_in, states, under_way, weights
+from .conftest import as_before
+from .killing import Stage, in_parent, in_region, killed_in, states, under_way
+from .outcome import outcome, retrained
 from .process import Done, Running, succeed, words_of
+from .tiny import TINY
 
 # Small batches make many steps, so that every stage lasts long enough to be hit.
 SETTINGS = TINY | {
@@ -42,33 +39,6 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     succeed("search", SEARCH, folder, real=True)
     succeed("retrain", RETRAIN, folder)
     return folder / "run"
-
-
-# -- what a run ends with ------------------------------------------------------------------
-
-
-def outcome(run: Path) -> dict[str, Any]:
-    """Everything that must not depend on interruptions: all but times."""
-    study = open_study(run / "study.log", "search")
-    assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
-    found = json.loads((run / "found.json").read_text())
-    return {
-        "study": [(t.params, t.value, t.user_attrs) for t in study.trials],
-        "trials": (run / "trials.csv").read_text(),
-        "found": found,
-        "front": (run / "pareto.json").read_text(),
-        "audit": [
-            (run / name).read_text() for name in ("audit-scores.csv", "audit.csv", "audit.json")
-        ],
-        "weights": weights(run, "checkpoints") | weights(run, "standalone"),
-    }
-
-
-def retrained(run: Path) -> dict[str, Any]:
-    results = json.loads((run / "retrain.json").read_text())["results"]
-    for result in results:
-        del result["training_seconds"]
-    return {"results": results, "weights": weights(run, "retrain")}
 
 
 def test_the_reference_has_everything(reference: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from .conftest import TINY
 from .process import run_tool, succeed, words_of
+from .tiny import TINY
 
 NO_AUDIT = TINY | {"audit.networks": 0, "search.trials": 3, "strategy.population": 2}
 GRADIENTS = {"split": "gradients", "split.samples": 2, "split.groups": "[]"}

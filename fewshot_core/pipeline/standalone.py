@@ -1,0 +1,98 @@
+"""Networks outside supernets: trained from scratch, or looked at untrained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from fewshot_core.data.stream import calibration_batches
+from fewshot_core.evaluators import ProxyEvaluator
+from fewshot_core.proxies import NASWOT_IMAGES, naswot, synflow
+from fewshot_core.seeds import derive_seed
+from fewshot_core.space import Architecture
+from fewshot_core.training import DivergedError
+
+if TYPE_CHECKING:
+    from fewshot_core.pipeline.session import Session
+
+
+def train_standalone(
+    session: Session,
+    architecture: Architecture,
+    epochs: float | None = None,
+    *,
+    share: float = 1.0,
+) -> dict[str, float]:
+    """Train from scratch on the training part and measure on the validation part.
+
+    With ``epochs`` all validation images are used, because it is a truth to hold scores
+    against; without, those of ``evaluator.images``, because it is a score. It is then trained for
+    a ``share`` of ``evaluator.epochs``.
+    """
+    recipe = session.recipe
+    scored = share * recipe.evaluator.epochs
+    settings = replace(recipe.retrain, epochs=scored if epochs is None else epochs)
+    seed = derive_seed(recipe.seed, "standalone", architecture.id)
+    model = _network(session, architecture, seed)
+    session.fit(
+        f"network {architecture.id}",
+        model,
+        settings,
+        session.data.train,
+        session.folder.training("standalone", f"{architecture.id}-{settings.epochs:g}"),
+        seed,
+    )
+    if epochs is not None:
+        recipe = replace(recipe, evaluator=replace(recipe.evaluator, images=None))
+    scorer = session.scorer(recipe, session.data, "validation")
+    return dict(scorer.score(model, None))
+
+
+def standalone_score(
+    session: Session, architecture: Architecture, share: float
+) -> dict[str, float]:
+    """What training from scratch says; the worst there is where it diverges, for others may do
+    better."""
+    try:
+        return train_standalone(session, architecture, share=share)
+    except DivergedError as error:
+        session.console.print(error.what)
+        return {"accuracy": math.nan, "loss": math.nan}
+
+
+def proxy_evaluator(session: Session) -> ProxyEvaluator:
+    """Scores of untrained networks by the recipe's training-free proxy."""
+
+    def untrained(architecture: Architecture) -> nn.Module:
+        seed = derive_seed(session.recipe.seed, "proxy", architecture.id)
+        return _network(session, architecture, seed)
+
+    return ProxyEvaluator(
+        session.root,
+        untrained,
+        _proxy(session),
+        share_equal=session.recipe.evaluator.share_equal,
+    )
+
+
+def _proxy(session: Session) -> Callable[[nn.Module], float]:
+    settings, data = session.recipe.evaluator, session.data
+    if settings.name == "synflow":
+        # On the CPU: it is one image, and not every accelerator has float64.
+        return lambda network: synflow(network, data.shape.input_size)
+    count = min(NASWOT_IMAGES, settings.batch_size)
+    seed = derive_seed(session.recipe.seed, "proxy")
+    batches = calibration_batches(data.train, count, count, seed, data.mean, data.std)
+    device = session.worker.device
+    images = next(batches)[0].to(device)
+    return lambda network: naswot(network.to(device), images)
+
+
+def _network(session: Session, architecture: Architecture, seed: int) -> nn.Module:
+    return session.build(
+        lambda: session.task.network(architecture, session.recipe, session.data.shape), seed
+    )

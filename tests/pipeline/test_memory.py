@@ -1,0 +1,46 @@
+"""However many regions there are, no more supernets are in memory than with one."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+
+import pytest
+
+from fewshot_core.pipeline.search import search
+from fewshot_core.supernet import Supernet
+from tests.tools.process import words_of
+from tests.tools.tiny import TINY
+
+SETTINGS = TINY | {"audit.networks": 0, "strategy": "random", "search.trials": 12}
+
+
+def peak(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The largest number of parameters in the supernets that are alive when one is made."""
+    alive: weakref.WeakSet[Supernet] = weakref.WeakSet()
+    most = 0
+    plain = Supernet.__init__
+
+    def noted(self: Supernet, region: object) -> None:
+        nonlocal most
+        gc.collect()
+        most = max(most, sum(p.numel() for net in alive for p in net.parameters()))
+        plain(self, region)  # type: ignore[arg-type]
+        alive.add(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Supernet, "__init__", noted)
+        search(words)
+    return most
+
+
+def test_the_peak_does_not_grow_with_the_regions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peaks = {}
+    for count in (2, 3, 8):
+        changes = {"split": "random", "split.count": count, "split.groups": "[]"}
+        words = words_of(SETTINGS | changes, run=tmp_path / str(count))
+        peaks[count] = peak([word for word in words if "decision" not in word], monkeypatch)
+    assert 0 < peaks[2] == peaks[3] == peaks[8]

@@ -1,0 +1,184 @@
+"""Several processes on one machine: together on every training, or each on its own."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fewshot_core.errors import RecipeError
+from fewshot_core.pipeline.processes import Team
+from fewshot_core.region import Region, RegionTree
+from fewshot_core.splitters import ByDecision
+from fewshot_core.testing.toys import toy_space
+from tests.tools.process import Done, launch, succeed, words_of
+from tests.tools.tiny import TINY
+
+pytestmark = pytest.mark.skipif(
+    torch.cuda.is_available(), reason="processes would share the GPUs here; this is about the CPU"
+)
+
+SMALL = TINY | {"audit.networks": 3, "supernet.batch_size": 48, "retrain.compare": "[random]"}
+
+
+def together(processes: int, tool: str, words: list[str], cwd: Path, **more: Any) -> list[Done]:
+    done = [one.wait() for one in launch(processes, tool, words, cwd, **more)]
+    assert [one.code for one in done] == [0] * processes, "\n".join(one.err for one in done)
+    return done
+
+
+def weights(run: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(run.rglob("weights.safetensors"))
+    }
+
+
+def processes_of(run: Path) -> int:
+    return int(json.loads((run / "environment.json").read_text())["processes"])
+
+
+# --- processes=regions
+
+
+@pytest.mark.parametrize(
+    ("processes", "changes"),
+    [
+        (2, {"split": "decision", "split.groups": "[]"}),  # five regions on two
+        (3, {}),  # two regions on three
+        (2, {"split": "gradients", "split.samples": 2, "split.groups": "[]"}),
+        (2, {"strategy": "enas", "preferences.samples": 2, "audit.networks": 0}),
+        (2, {"strategy": "random", "audit.networks": 0, "regions.inherit": "false"}),
+        (2, {"evaluator": "standalone", "evaluator.epochs": 0.2, "search.trials": 3}),
+    ],
+    ids=["more-regions", "fewer-regions", "learned", "enas", "random", "standalone"],
+)
+def test_regions_are_those_of_one_process(
+    processes: int, changes: dict[str, object], tmp_path: Path
+) -> None:
+    for name in ("one", "many"):
+        words = words_of(SMALL | changes, run=name, processes="regions")
+        together(1 if name == "one" else processes, "search", words, tmp_path)
+    one, many = tmp_path / "one", tmp_path / "many"
+    assert (processes_of(one), processes_of(many)) == (1, processes)
+    assert weights(one) == weights(many)
+    for name in ("trials.csv", "found.json", "pareto.json", "regions.json", "audit.csv"):
+        assert (one / name).exists() == (many / name).exists()
+        if (one / name).exists():
+            assert (one / name).read_text() == (many / name).read_text()
+
+
+def test_retraining_is_dealt_out(tmp_path: Path) -> None:
+    words = words_of(SMALL, run="run", processes="regions", **{"audit.networks": 0})
+    succeed("search", words, tmp_path)
+    together(2, "retrain", ["run=run"], tmp_path)
+    two = weights(tmp_path / "run")
+    results = json.loads((tmp_path / "run" / "retrain.json").read_text())["results"]
+    for path in (tmp_path / "run" / "retrain").iterdir():
+        (path / "state.json").unlink()
+    succeed("retrain", ["run=run"], tmp_path)
+    assert weights(tmp_path / "run") == two
+    again = json.loads((tmp_path / "run" / "retrain.json").read_text())["results"]
+    assert [r["test"] for r in again] == [r["test"] for r in results]
+
+
+def test_what_some_processes_began_any_number_ends(tmp_path: Path) -> None:
+    words = words_of(SMALL, run="run", processes="regions", **{"audit.networks": 0})
+    together(2, "search", words, tmp_path)
+    before = weights(tmp_path / "run")
+    done = succeed("search", words_of(SMALL, run="run", **{"audit.networks": 0}), tmp_path)
+    assert weights(tmp_path / "run") == before
+    assert "report" in done.out
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_who_trains_what(size: int) -> None:
+    class Launch:
+        num_processes, process_index = size, 0
+
+    space = toy_space(2, 5)
+    root = Region.root(space)
+    tree = RegionTree(root).grow(ByDecision(space.decisions[0].name))
+    owners = Team(Launch(), True).owners(tree)  # type: ignore[arg-type]
+    assert set(owners) == {root, *tree.leaves()}
+    assert owners[root] == owners[tree.leaves()[0]] == 0
+    counts = [[owners[leaf] for leaf in tree.leaves()].count(rank) for rank in range(size)]
+    assert max(counts) - min(counts) <= 1
+
+
+# --- processes=data
+
+
+def log_the_loss(path: Path) -> None:
+    """Run in the process: keep every step's loss exactly, and the number of processes."""
+    import fewshot_core.training as training
+
+    plain = training.FiniteGuard.require_finite
+
+    def noted(self: training.FiniteGuard) -> float:
+        loss = plain(self)
+        with path.with_suffix(f".{os.environ.get('RANK', 0)}").open("a") as file:
+            file.write(f"{self._accelerator.num_processes} {self._name} {loss!r}\n")
+        return loss
+
+    training.FiniteGuard.require_finite = noted  # type: ignore[method-assign]
+
+
+def curve(path: Path, processes: int) -> list[float]:
+    lines = [line.split() for line in path.with_suffix(".0").read_text().splitlines()]
+    assert {int(line[0]) for line in lines} == {processes}
+    return [float(line[-1]) for line in lines if line[2] == "root"]
+
+
+def test_data_has_the_loss_curve_of_one_process(tmp_path: Path) -> None:
+    """50 steps at the same global batch; batch norm sees the batch of all."""
+    settings = SMALL | {
+        "checkpoint_steps": 1000,
+        "data.limit": "none",
+        "data.pad": 1,
+        "supernet.epochs": 2.08,
+        "supernet.lr": 0.02,  # at higher rates a difference in the last bit grows to any size
+        "split": "none",
+        "split.groups": "[]",
+        "search.trials": 4,
+        "audit.networks": 0,
+    }
+    curves = []
+    for processes in (1, 2, 3):
+        words = words_of(settings, run=f"run{processes}")
+        log = tmp_path / f"loss{processes}"
+        together(processes, "search", words, tmp_path, prepare=log_the_loss, arguments=(log,))
+        assert processes_of(tmp_path / f"run{processes}") == processes
+        curves.append(curve(log, processes))
+        assert len(curves[-1]) == 50
+    for other in curves[1:]:
+        assert max(abs(a - b) for a, b in zip(curves[0], other, strict=True)) < 1e-4
+    # Scores come from the images of all processes.
+    scores = [scores_of(tmp_path / f"run{processes}" / "trials.csv") for processes in (1, 2, 3)]
+    for other in scores[1:]:
+        assert other == pytest.approx(scores[0], rel=1e-3)
+
+
+def scores_of(path: Path) -> list[float]:
+    with path.open(newline="") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def test_a_differentiable_strategy_says_how_to_use_many(tmp_path: Path) -> None:
+    words = words_of(SMALL | {"strategy": "enas"}, run="run")
+    done = [one.wait() for one in launch(2, "search", words, tmp_path)]
+    assert [one.code for one in done] == [2, 2]
+    assert "processes=regions" in done[0].err
+
+
+def test_the_setting_is_checked() -> None:
+    from fewshot_core.recipe.load import load_recipe
+
+    with pytest.raises(RecipeError, match="processes=region is none of data, regions"):
+        load_recipe(["recipe=digits", "processes=region"])

@@ -1,0 +1,68 @@
+"""Databases for studies that several launches work on."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+def _programs() -> Path:
+    """Where Debian puts them, which is not on PATH, or else where PATH says."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    on_path = shutil.which("initdb")
+    folders += [Path(on_path).resolve().parent] if on_path else []
+    found = next((folder for folder in folders if (folder / "pg_ctl").exists()), None)
+    if found is None:
+        pytest.skip("no PostgreSQL server here (Debian: apt-get install postgresql)")
+    return found
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[str]:
+    """A server of its own that ends with the test; its URL."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed (pip install psycopg[binary])")
+    programs = _programs()
+    user = {}
+    if os.getuid() == 0:  # the server refuses to run as root
+        try:
+            account = pwd.getpwnam("postgres")
+        except KeyError:
+            pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
+        user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        for above in (folder, *folder.parents):  # pytest closes its folders to others
+            if above.stat().st_uid == 0 and above != Path("/"):
+                above.chmod(above.stat().st_mode | 0o011)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data = folder / "data"
+
+    def call(program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(programs / program), *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            **user,  # type: ignore[call-overload]
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    locale = ("--no-locale", "-E", "UTF8")
+    call("initdb", "-D", str(data), "-A", "trust", "-U", "tester", "--no-sync", *locale)
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
+    call("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+    try:
+        yield f"postgresql+psycopg://tester@127.0.0.1:{port}/postgres"
+    finally:
+        call("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
