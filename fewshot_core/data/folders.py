@@ -19,9 +19,12 @@ from timm.data.readers import create_reader
 from timm.data.readers.img_extensions import get_img_extensions
 
 from fewshot_core.data.decode import Listing
+from fewshot_core.data.labels import check_classes
 from fewshot_core.errors import DataError
 
-_TEST_FOLDERS = ("test", "val", "validation")
+TEST_FOLDERS = ("test", "val", "validation")
+"""What the test part may be called; the first there is."""
+
 _LAYOUT = "a folder, or an uncompressed .tar file, of one folder of images per class"
 
 
@@ -57,9 +60,7 @@ def list_images(root: str | Path, setting: str = "data.root") -> Listing:
     else:
         _check_tar(path, (names[i] for i in used), setting)
     listing = _listing(path, reader, names, used)
-    if len(listing.classes) < 2:
-        found = ", ".join(listing.classes) or "none"
-        raise DataError(f"{setting}: {path} has fewer than two classes", found=found)
+    check_classes(f"{setting}: {path}", listing.classes)
     return listing
 
 
@@ -70,7 +71,7 @@ def train_and_test_folders(root: str) -> tuple[Path, Path | None]:
     """
     path = Path(root).expanduser()
     if (path / "train").is_dir():
-        for name in _TEST_FOLDERS:
+        for name in TEST_FOLDERS:
             if (path / name).is_dir():
                 return path / "train", path / name
     return path, None

@@ -13,6 +13,7 @@ from torch import Tensor
 from fewshot_core.data.decode import Listing, Progress, check_memory, decode, first_image
 from fewshot_core.data.files import ImageFiles
 from fewshot_core.data.folders import check_same_classes, list_images, train_and_test_folders
+from fewshot_core.data.hf import Columns, list_hf
 from fewshot_core.data.images import (
     ImageArray,
     Images,
@@ -22,6 +23,12 @@ from fewshot_core.data.images import (
     class_balanced_subset,
 )
 from fewshot_core.data.packaged import KNOWN_TORCH, list_digits, list_torch
+from fewshot_core.data.shards import (
+    ShardKeys,
+    find_shards,
+    list_shards,
+    train_and_test_shards,
+)
 from fewshot_core.data.unlabelled import list_unlabelled, without_classes
 from fewshot_core.errors import DataError, nearest
 from fewshot_core.recipe.schema import DataSettings
@@ -30,6 +37,12 @@ from fewshot_core.seeds import derive_seed
 # The held-out test part is the same for every seed of a run: otherwise a network that one run
 # found on some images would be tested on them by a run with another seed.
 _TEST_SEED = derive_seed("held-out test part")
+
+_ROOTED = {
+    "images": "the folder or .tar file of images",
+    "wds": "the folder or the names of the WebDataset shards",
+    "hfds": "the folder of the Hugging Face data set, or its name on the Hub",
+}
 
 STATISTICS = 1000
 """Images that mean and deviation are taken of, where images are not in memory."""
@@ -198,11 +211,16 @@ def _unread(
 def _parts(settings: DataSettings) -> _Parts:
     if settings.source == "digits":
         return _Parts(_classes(list_digits(), settings), None, None)
-    if settings.source == "images":
-        return _folder_parts(settings)
+    if settings.source in _ROOTED:
+        if not settings.root:
+            raise DataError(
+                f"data.source={settings.source} needs data.root=, {_ROOTED[settings.source]}"
+            )
+        own = {"images": _folder_parts, "wds": _shard_parts, "hfds": _hf_parts}
+        return _checked(*own[settings.source](settings, settings.root))
     if settings.source.startswith("torch/"):
         return _torch_parts(settings)
-    known = ("digits", "images", *KNOWN_TORCH)
+    known = ("digits", *_ROOTED, *KNOWN_TORCH)
     raise DataError(
         "data.source is unknown",
         found=settings.source,
@@ -211,20 +229,36 @@ def _parts(settings: DataSettings) -> _Parts:
     )
 
 
-def _folder_parts(settings: DataSettings) -> _Parts:
-    if not settings.root:
-        raise DataError("data.source=images needs data.root=, the folder or .tar file of images")
-    root, test_root = train_and_test_folders(settings.root)
-    listed = list_images if settings.labelled else list_unlabelled
-    train = listed(root)
-    if settings.test_root:
-        test = listed(settings.test_root, "data.test_root")
-    elif test_root:
-        test = listed(test_root)
-    else:
+def _checked(train: Listing, test: Listing | None) -> _Parts:
+    if test is None:
         return _Parts(train, None, None)
     check_same_classes(train.where, train.classes, test)
     return _Parts(train, lambda: test, len(test))
+
+
+def _folder_parts(settings: DataSettings, name: str) -> tuple[Listing, Listing | None]:
+    root, test_root = train_and_test_folders(name)
+    listed = list_images if settings.labelled else list_unlabelled
+    train = listed(root)
+    if settings.test_root:
+        return train, listed(settings.test_root, "data.test_root")
+    return train, listed(test_root) if test_root else None
+
+
+def _shard_parts(settings: DataSettings, name: str) -> tuple[Listing, Listing | None]:
+    train, test = train_and_test_shards(name)
+    if settings.test_root:
+        test = find_shards(settings.test_root, "data.test_root")
+    keys = ShardKeys(settings.image_key, settings.label_key, settings.labelled)
+    listing = list_shards(train, name, keys)
+    if test is None:
+        return listing, None
+    return listing, list_shards(test, settings.test_root or f"{name} (test)", keys)
+
+
+def _hf_parts(settings: DataSettings, name: str) -> tuple[Listing, Listing | None]:
+    columns = Columns(settings.image_key, settings.label_key, settings.labelled)
+    return list_hf(name, settings.test_root, columns, settings.download)
 
 
 def _classes(listing: Listing, settings: DataSettings) -> Listing:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import torch
 from PIL import Image
 from timm.data.readers.img_extensions import get_img_extensions
+from torch import Tensor
 
 from fewshot_core.data.decode import Listing
 from fewshot_core.data.folders import extensions_text, is_hidden
@@ -35,13 +36,19 @@ def list_unlabelled(root: str | Path, setting: str = "data.root") -> Listing:
     used = sorted(name for name in names if _is_image(PurePosixPath(name)))
     if not used:
         raise DataError(f"{setting}: {path} has no images in it", allowed=extensions_text())
+    classes, labels = one_class(len(used))
     return Listing(
         where=str(path),
-        classes=ONE_CLASS,
-        labels=torch.zeros(len(used), dtype=torch.int64),
+        classes=classes,
+        labels=labels,
         open=lambda i: Image.open(BytesIO(read(used[i]))),
         name=lambda i: f"{path}/{used[i]}",
     )
+
+
+def one_class(count: int) -> tuple[tuple[str, ...], Tensor]:
+    """Class names and labels of ``count`` images without classes."""
+    return ONE_CLASS, torch.zeros(count, dtype=torch.int64)
 
 
 def without_classes(listing: Listing) -> Listing:

@@ -54,7 +54,8 @@ RENAMED = {"evolution": "rea"}
 """Names of strategies in recipes of earlier versions."""
 PRECISIONS = ("no", "bf16", "fp16")
 PROCESSES = ("data", "regions")
-SOURCES = ("digits", "images", "torch/NAME")
+SOURCES = ("digits", "images", "wds", "hfds", "torch/NAME")
+KEYED = ("wds", "hfds")
 COMPARED = ("random", "largest", "one-shot")
 SCHEDULES = ("cosine", "step")
 
@@ -103,8 +104,13 @@ def _check_data(data: DataSettings) -> Problems:
     name = data.source.removeprefix("torch/")
     if name == data.source or not name:
         yield from _one_of("data.source", data.source, SOURCES)
-    if data.source == "images" and data.root is None:
-        yield "data.source=images needs data.root, the folder or tar file of the images"
+    if data.source in ("images", *KEYED) and data.root is None:
+        what = "names of shards" if data.source == "wds" else "tar file of the images"
+        what = "name on the Hub" if data.source == "hfds" else what
+        yield f"data.source={data.source} needs data.root, the folder or {what}"
+    for key in ("image_key", "label_key"):
+        if getattr(data, key) is not None and data.source not in KEYED:
+            yield f"data.{key} is only for data.source={' or '.join(KEYED)}"
     for key in ("root", "test_root"):
         yield from _path(f"data.{key}", getattr(data, key))
     yield from _share("data.validation", data.validation)

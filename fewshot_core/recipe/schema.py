@@ -22,9 +22,15 @@ class DataSettings:
     """Where the images come from and how they are prepared."""
 
     shorthand: ClassVar[str] = "source"
-    source: str = "digits"  # digits | images (folder or tar of class folders) | torch/NAME
-    root: str | None = None  # the folder or tar file; for torch/NAME where the download is kept
+    # digits | images (folder or tar of class folders) | wds (WebDataset shards) |
+    # hfds (Hugging Face data sets) | torch/NAME
+    source: str = "digits"
+    # The folder or tar file; wds: also names of shards with {0000..0099} or *; hfds: also a name
+    # on the Hub; torch/NAME: where the download is kept.
+    root: str | None = None
     test_root: str | None = None  # test images of their own; else `test` is held out of root
+    image_key: str | None = None  # wds: the image's ending; hfds: its column; none: the only one
+    label_key: str | None = None  # wds: the label's ending or json.FIELD; hfds: its column
     # Whether images have classes. Generators do without: then every image of a folder or tar
     # counts, wherever it lies, and torch/stl10 has its unlabelled images as well.
     labelled: bool = True

@@ -17,6 +17,8 @@ def test_the_defaults_are_fine() -> None:
     [
         ["data.source=torch/CIFAR10"],
         ["data.source=images", "data.root=photos"],
+        ["data=wds", "data.root=/my/train-{0000..0099}.tar", "data.label_key=json.label"],
+        ["data=hfds", "data.root=someone/birds:small", "data.image_key=img"],
         ["split=decision", "split.decision=edge"],
         ["split=groups", "split.decision=edge", "split.groups=[[a, b], [c]]"],
         ["split=bands", "split.feature=nonlinear", "split.cuts=[3, 5]"],
@@ -54,7 +56,7 @@ def test_combinations_that_go_together(load: Load, words: list[str]) -> None:
         ("evaluator=sinflow", "(did you mean 'synflow'?)"),
         ("evaluator.score=auc", "evaluator.score=auc is none of accuracy, loss"),
         ("strategy=hyprband", "(did you mean 'hyperband'?)"),
-        ("data=cifar", "data.source=cifar is none of digits, images, torch/NAME"),
+        ("data=cifar", "data.source=cifar is none of digits, images, wds, hfds, torch/NAME"),
         ("data=torch/", "data.source=torch/ is none of"),
         ("precision=fp32", "precision=fp32 is none of no, bf16, fp16"),
         ("retrain.compare=[best]", "retrain.compare=best is none of random, largest"),
@@ -121,6 +123,10 @@ def test_ranges(refusal: Refusal, word: str) -> None:
     ("words", "message"),
     [
         (["data=images"], "data.source=images needs data.root"),
+        (["data=wds"], "data.source=wds needs data.root, the folder or names of shards"),
+        (["data=hfds"], "data.source=hfds needs data.root, the folder or name on the Hub"),
+        (["data.image_key=jpg"], "data.image_key is only for data.source=wds or hfds"),
+        (["data.label_key=cls"], "data.label_key is only for data.source=wds or hfds"),
         (["split=decision"], "split.by=decision needs split.decision"),
         (["split=groups", "split.groups=[[a], [b]]"], "split.by=groups needs split.decision"),
         (["split=groups", "split.decision=e"], "split.by=groups needs split.groups"),

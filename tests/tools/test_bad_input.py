@@ -15,6 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.data.forms import images, png, samples, write_tar
+
 from .conftest import as_before
 from .process import Done, run_tool, succeed, words_of
 from .tiny import TINY
@@ -196,6 +198,30 @@ def test_images(case: str, tmp_path: Path) -> None:
     settings = {key: value for key, value in TINY.items() if key != "data.limit"}
     words = words_of(settings | {"data.root": "images"}, run="run", data="images")
     refused(run_tool("search", words, tmp_path), *parts)
+    assert not (tmp_path / "run").exists()
+
+
+SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "a key without shards": (("data=images", "data.label_key=cls"), ("data.source=wds or hfds",)),
+    "a shard that is missing": (
+        ("data=wds", "data.root=images/part-{0000..0001}.tar"),
+        ("images/part-0001.tar does not exist",),
+    ),
+    "a sample without label": (
+        ("data=wds", "data.root=images"),
+        ("images/part-0000.tar: the sample 00012 has no label", "data.label_key= names"),
+    ),
+    "a set that is missing": (("data=hfds", "data.root=./birds"), ("birds", "data.root")),
+}
+
+
+@pytest.mark.parametrize("case", SOURCES)
+def test_sources(case: str, tmp_path: Path) -> None:
+    members = [*samples(images(4)), ("00012.png", png(0))]
+    write_tar(tmp_path / "images" / "part-0000.tar", members)
+    words, parts = SOURCES[case]
+    settings = {key: value for key, value in TINY.items() if key != "data.limit"}
+    refused(run_tool("search", [*words_of(settings, run="run"), *words], tmp_path), *parts)
     assert not (tmp_path / "run").exists()
 
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
+import numpy as np
 import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import tasks.imagenet.network  # noqa: F401  registers the models
 
 from .process import TIMEOUT, run_tool, succeed, words_of
 from .tiny import MOBILE
@@ -66,17 +77,49 @@ class Closed:
 
 sys.meta_path.insert(0, Closed())
 import numpy, onnxruntime, timm, torch
+images = numpy.load(sys.argv[1])
 config = json.load(open("config.json"))
 runpy.run_path(config["architecture"] + ".py")
 model = timm.create_model("local-dir:.", pretrained=True).eval()
 size = timm.data.resolve_model_data_config(model)["input_size"]
-images = torch.randn(3, *size)
 with torch.no_grad():
-    logits = model(images).numpy()
-(others,) = onnxruntime.InferenceSession("model.onnx").run(None, {"images": images.numpy()})
-difference = float(abs(logits - numpy.asarray(others)).max())
-print(json.dumps([list(size), list(logits.shape), difference, type(model).__name__]))
+    logits = model(torch.from_numpy(images)).numpy()
+(others,) = onnxruntime.InferenceSession("model.onnx").run(None, {"images": images})
+numpy.savez(sys.argv[2], timm=logits, onnx=others)
+print(json.dumps([list(size), type(model).__name__, torch.__file__, timm.__version__]))
 """
+
+
+def differences(run: Path, python: str, place: Path) -> tuple[list[object], dict[str, float]]:
+    """What another interpreter says of an export, and how far its logits are from this one's.
+
+    This one's are of the network that was retrained, from the weights of its training.
+    """
+    result = json.loads((run / "retrain.json").read_text())["results"][0]
+    weights = run / "retrain" / f"{result['id']}-{result['seed']}" / "weights.safetensors"
+    config = json.loads((run / "export" / "config.json").read_text())
+    network = timm.create_model(config["architecture"], num_classes=10, **config["model_args"])
+    network.load_state_dict(load_file(weights))
+    images = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        own = network.eval()(images).numpy()
+    assert own.std() > 1e-2  # else equality would say nothing
+    np.save(place / "images.npy", images.numpy())
+    # Elsewhere, so that nothing of the run can be in use.
+    shutil.copytree(run / "export", place / "handed_over")
+    done = subprocess.run(
+        [python, "-I", "-W", "ignore", "-c", LOAD, "../images.npy", "../logits.npz"],
+        cwd=place / "handed_over",
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    logits = np.load(place / "logits.npz")
+    assert logits["timm"].shape == logits["onnx"].shape == own.shape
+    said: list[object] = json.loads(done.stdout.splitlines()[-1])
+    return said, {way: float(abs(logits[way] - own).max()) for way in ("timm", "onnx")}
 
 
 def test_the_card_says_what_the_network_costs(run: Path) -> None:
@@ -90,19 +133,98 @@ def test_the_card_says_what_the_network_costs(run: Path) -> None:
     assert f"    {found['genotype']}" in card
 
 
-def test_timm_alone_loads_the_export(run: Path) -> None:
+def test_timm_alone_loads_the_export(run: Path, tmp_path: Path) -> None:
+    """Without this project, which is closed to imports; the next test is without all its needs."""
+    said, apart = differences(run, sys.executable, tmp_path)
+    assert said[:2] == [[1, 8, 8], "MobileNetV3"]
+    assert max(apart.values()) < 1e-5
+
+
+def test_an_environment_of_timm_torch_and_onnxruntime_loads_the_export(
+    run: Path, tmp_path: Path
+) -> None:
+    """``FEWSHOT_FRESH_VENV`` names its folder, where it is made if need be; it is left there."""
+    named = os.environ.get("FEWSHOT_FRESH_VENV")
+    if not named:
+        pytest.skip("installs torch once more; FEWSHOT_FRESH_VENV=FOLDER runs it")
+    folder = Path(named)
+    python = folder / "bin" / "python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+        constraints = Path(__file__).resolve().parents[2] / "constraints.txt"
+        words = ["-m", "pip", "install", "-q", "-c", constraints, "torch", "timm", "onnxruntime"]
+        subprocess.run([python, *words], check=True, timeout=1800)
+    said, apart = differences(run, str(python), tmp_path)
+    assert said[:2] == [[1, 8, 8], "MobileNetV3"]
+    assert Path(str(said[2])).is_relative_to(folder)  # its own torch
+    listed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True)
+    assert "fewshot-nas" not in listed.stdout
+    print(f"timm {said[3]}, largest difference of the logits: {apart}")
+    assert max(apart.values()) < 1e-5
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_what_timms_train_script_does_works_on_the_export(
+    run: Path, tmp_path: Path, pretrained: bool
+) -> None:
+    """`train.py` is in no package of timm; these are its calls that see the exported folder."""
+    for part, label, number in itertools.product(("train", "validation"), range(10), range(2)):
+        path = tmp_path / "images" / part / f"{label}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 25 * label).save(path)
     done = subprocess.run(
-        [sys.executable, "-I", "-W", "ignore", "-c", LOAD],
-        cwd=run / "export",
+        [sys.executable, "-W", "ignore", "-c", TRAIN, run / "export", str(int(pretrained))],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(run / "export")},
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    size, shape, difference, kind = json.loads(done.stdout.splitlines()[-1])
-    assert (size, shape, kind) == ([1, 8, 8], [3, 10], "MobileNetV3")
-    assert difference < 1e-5
+    before, after = json.loads(done.stdout.splitlines()[-1])
+    assert before != after
+
+
+TRAIN = """
+import importlib, json, sys
+import torch
+from timm.data import create_dataset, create_loader, resolve_data_config
+from timm.loss import LabelSmoothingCrossEntropy
+from timm.models import create_model
+from timm.optim import create_optimizer_v2
+
+folder, pretrained = sys.argv[1], sys.argv[2] == "1"
+importlib.import_module("searched_mobilenetv3")  # --device-modules
+torch.manual_seed(0)
+model = create_model(
+    f"local-dir:{folder}", pretrained=pretrained, in_chans=1, num_classes=None, drop_rate=0.0,
+    drop_path_rate=None, drop_block_rate=None, global_pool=None, bn_momentum=None, bn_eps=None,
+    scriptable=False, checkpoint_path="",
+)
+assert model.num_classes == 10
+config = resolve_data_config({"in_chans": 1}, model=model)
+assert config["input_size"] == (1, 8, 8), config
+sizes = {"input_size": config["input_size"], "batch_size": 10, "use_prefetcher": False}
+look = {name: config[name] for name in ("mean", "std", "interpolation")}
+parts = {}
+for split, training in (("train", True), ("validation", False)):
+    images = create_dataset(
+        "", root="images", split=split, is_training=training, input_img_mode="L"
+    )
+    parts[split] = create_loader(images, is_training=training, num_workers=0, **sizes, **look)
+optimizer = create_optimizer_v2(model, opt="rmsproptf", lr=0.001, weight_decay=1e-5)
+first = [float(p.detach().sum()) for p in model.parameters()]
+for images, labels in parts["train"]:
+    loss = LabelSmoothingCrossEntropy()(model(images), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+model.eval()
+with torch.no_grad():
+    assert all(model(images).shape == (len(labels), 10) for images, labels in parts["validation"])
+print(json.dumps([first, [float(p.detach().sum()) for p in model.parameters()]]))
+"""
 
 
 def test_a_genotype_can_be_trained_by_hand(run: Path) -> None:

@@ -1,0 +1,239 @@
+"""Data sets of Hugging Face's package ``datasets``: saved ones, folders, and names on the Hub.
+
+timm's reader of them knows no folder of ``save_to_disk`` and takes a column without asking for its
+type; what is read here is the stored file itself, as from a folder of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from fewshot_core.data.decode import Listing
+from fewshot_core.data.folders import TEST_FOLDERS
+from fewshot_core.data.labels import check_classes, numbered
+from fewshot_core.data.unlabelled import one_class
+from fewshot_core.errors import DataError
+
+_LABEL_NAMES = ("label", "labels")  # columns that are taken for labels without a ClassLabel
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns are read.
+
+    Args:
+        image: None: the only one of images.
+        label: None: the only one of classes, else one called ``label`` or ``labels``.
+        labelled: Whether labels are read.
+    """
+
+    image: str | None = None
+    label: str | None = None
+    labelled: bool = True
+
+
+def list_hf(
+    root: str, test_root: str | None, columns: Columns, download: bool
+) -> tuple[Listing, Listing | None]:
+    """The training and test images of a data set.
+
+    The training part is the split ``train``, or the only split. The test part is that of
+    ``test_root``, else the first of ``test``, ``val``, ``validation`` that has labels, else none.
+
+    Args:
+        root: A folder of ``save_to_disk``; a folder that ``load_dataset`` reads (Parquet, images);
+            or a name on the Hub, with ``:CONFIG`` where the data set has several.
+        test_root: The same for test images of their own.
+        columns: What to read.
+        download: Whether the Hub may be asked.
+
+    Raises:
+        DataError: The package or the data set is not there, or its columns do not do.
+    """
+    splits = _load(root, "data.root", download)
+    train = _only_split(splits, ("train",), root, "data.root")
+    listing = _listing(splits[train], _where(root, train), columns)
+    if test_root:
+        others = _load(test_root, "data.test_root", download)
+        name = _only_split(others, TEST_FOLDERS, test_root, "data.test_root")
+        return listing, _listing(others[name], _where(test_root, name), columns)
+    for name in TEST_FOLDERS:
+        if name in splits and name != train and _has_labels(splits[name], columns):
+            return listing, _listing(splits[name], _where(root, name), columns)
+    return listing, None
+
+
+def _package() -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise DataError(
+            "data.source=hfds needs the package datasets, which is not installed",
+            found=error,
+            fix="pip install 'datasets>=4.0' (the extra hf), or choose another source",
+        ) from error
+    return datasets
+
+
+def _load(root: str, setting: str, download: bool) -> dict[str, Any]:
+    """Splits by name; no code that came with the data is run, `datasets` 4 has no way to."""
+    datasets, path = _package(), Path(root).expanduser()
+    local = path.exists() or root.startswith((".", "/", "~"))
+    if local and not path.is_dir():
+        raise DataError(
+            f"{setting}: {path} {'is not a folder' if path.exists() else 'does not exist'}",
+            allowed="a folder of save_to_disk, Parquet files or images, or a name on the Hub",
+        )
+    if not local and not download and not datasets.config.HF_HUB_OFFLINE:
+        raise DataError(
+            f"{setting}: {root} is no folder, and data.download=false allows no other",
+            fix="set data.download=true; HF_HUB_OFFLINE=1 uses what was downloaded before",
+        )
+    try:
+        loaded = _loaded(datasets, path, root, local)
+    # The package raises what its readers raise: OSError, ValueError, RuntimeError, Arrow's errors.
+    except Exception as error:
+        raise DataError(
+            f"{setting}: {root} cannot be loaded by the package datasets",
+            found=f"{type(error).__name__}: {error}",
+            fix=None if local else "connect this machine to the Hub, or name a folder",
+        ) from error
+    return dict(loaded) if isinstance(loaded, dict) else {"": loaded}
+
+
+def _loaded(datasets: Any, path: Path, root: str, local: bool) -> Any:
+    if local:
+        saved = ("dataset_dict.json", "state.json")
+        if any((path / name).is_file() for name in saved):
+            return datasets.load_from_disk(str(path))
+        return datasets.load_dataset(str(path.resolve()))
+    name, _, config = root.partition(":")
+    return datasets.load_dataset(name, config or None)
+
+
+def _only_split(splits: dict[str, Any], wanted: Sequence[str], root: str, setting: str) -> str:
+    for name in wanted:
+        if name in splits:
+            return name
+    if len(splits) != 1:
+        raise DataError(
+            f"{setting}: {root} has several splits",
+            found=", ".join(splits) or "none",
+            allowed=f"{' or '.join(wanted)}, or one split alone",
+        )
+    return next(iter(splits))
+
+
+def _where(root: str, split: str) -> str:
+    return f"{root} ({split})" if split else root
+
+
+def _listing(dataset: Any, where: str, columns: Columns) -> Listing:
+    if not len(dataset):
+        raise DataError(f"{where} has no rows")
+    image = _image_column(dataset.features, where, columns.image)
+    if columns.labelled:
+        classes, labels = _labels(dataset, where, columns.label)
+    else:
+        classes, labels = one_class(len(dataset))
+    files = _files(dataset, image, where)
+    return Listing(
+        where=where,
+        classes=classes,
+        labels=labels,
+        open=lambda i: _open(files[i][image]),
+        name=lambda i: f"in row {i} of {where}",
+    )
+
+
+def _files(dataset: Any, image: str, where: str) -> Any:
+    """Rows of nothing but the image, as the file that is stored."""
+    try:
+        kind = _package().Image(decode=False)
+        return dataset.select_columns([image]).cast_column(image, kind)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise DataError(
+            f"the column {image} of {where} does not hold images",
+            found=dataset.features[image],
+            allowed="image files, as bytes or paths",
+        ) from error
+
+
+def _open(file: dict[str, Any]) -> Image.Image:
+    data = file["bytes"]
+    return Image.open(BytesIO(Path(file["path"]).read_bytes() if data is None else data))
+
+
+def _image_column(features: dict[str, Any], where: str, wanted: str | None) -> str:
+    if wanted is not None:
+        return _named(features, where, wanted, "data.image_key")
+    return _one(
+        [name for name, feature in features.items() if _is_image(feature)],
+        features,
+        f"{where} has no single column of images",
+        "data.image_key= names it",
+    )
+
+
+def _is_image(feature: Any) -> bool:
+    # Parquet files that were not written by `datasets` have the two fields and no more.
+    fields = isinstance(feature, dict) and set(feature) == {"bytes", "path"}
+    return fields or isinstance(feature, _package().Image)
+
+
+def _label_column(features: dict[str, Any], where: str, wanted: str | None) -> str:
+    if wanted is not None:
+        return _named(features, where, wanted, "data.label_key")
+    kind = _package().ClassLabel
+    found = [name for name, feature in features.items() if isinstance(feature, kind)]
+    return _one(
+        found or [name for name in _LABEL_NAMES if name in features],
+        features,
+        f"{where} has no single column of classes",
+        "data.label_key= names it; data.labelled=false does without",
+    )
+
+
+def _named(features: dict[str, Any], where: str, wanted: str, setting: str) -> str:
+    if wanted not in features:
+        raise DataError(f"{where} has no column {wanted} ({setting})", allowed=", ".join(features))
+    return wanted
+
+
+def _one(found: list[str], features: dict[str, Any], problem: str, fix: str) -> str:
+    if len(found) != 1:
+        raise DataError(problem, found=", ".join(found or features), fix=fix)
+    return found[0]
+
+
+def _labels(dataset: Any, where: str, wanted: str | None) -> tuple[tuple[str, ...], torch.Tensor]:
+    column = _label_column(dataset.features, where, wanted)
+    feature, values = dataset.features[column], dataset[column][:]
+    names = getattr(feature, "names", None)
+    for row, value in enumerate(values):
+        known = isinstance(value, int | str) and not isinstance(value, bool) and value != ""
+        if not known or (names is not None and value < 0):
+            raise DataError(
+                f"row {row} of {where} has no usable label in the column {column}",
+                found=repr(value)[:80],
+                allowed="a whole number or a name",
+            )
+    if names is None:
+        return numbered(where, values)
+    check_classes(where, names)
+    return tuple(names), torch.tensor(values, dtype=torch.int64)
+
+
+def _has_labels(dataset: Any, columns: Columns) -> bool:
+    """Whether a split can be tested on: on the Hub, test parts often hide their labels as -1."""
+    if not columns.labelled:
+        return True
+    column = _label_column(dataset.features, "the test split", columns.label)
+    return any(value is not None and value != -1 for value in dataset[column][:])

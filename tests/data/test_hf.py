@@ -1,0 +1,240 @@
+"""Hugging Face data sets: the images they give, and every way they refuse."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fewshot_core.data import BatchStream
+from fewshot_core.data.augment import Augment
+from fewshot_core.data.prefetch import PrefetchedStream
+from fewshot_core.data.sources import ImageData, load_images
+from fewshot_core.errors import DataError
+from fewshot_core.recipe.schema import DataSettings
+from tests.data.forms import CLASSES, images, write_folder, write_shards
+
+datasets = pytest.importorskip("datasets", reason="the extra hf is not installed")
+
+
+@pytest.fixture(autouse=True)
+def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+
+
+def load(root: Path | str | None, **more: object) -> ImageData:
+    settings = DataSettings(source="hfds", root=None if root is None else str(root), **more)
+    return load_images(settings, 0)
+
+
+def refused(root: Path | str | None, **more: object) -> str:
+    with pytest.raises(DataError) as caught:
+        load(root, **more)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def made(rows: Sequence[tuple[int, bytes]], names: bool = True, **columns: Any) -> Any:
+    """A data set of these rows, with classes or with plain numbers."""
+    label = datasets.ClassLabel(names=CLASSES) if names else datasets.Value("int64")
+    dataset = datasets.Dataset.from_dict(
+        {
+            "image": [{"bytes": data, "path": None} for _, data in rows],
+            "label": [r for r, _ in rows],
+        },
+        features=datasets.Features({"image": datasets.Image(), "label": label}),
+    )
+    for name, values in columns.items():
+        dataset = dataset.add_column(name, values)
+    return dataset
+
+
+def saved(path: Path, dataset: Any) -> Path:
+    dataset.save_to_disk(path)
+    return path
+
+
+def parts(data: ImageData) -> list[torch.Tensor]:
+    held = (data.train, data.validation, data.test())
+    return [tensor for part in held for tensor in (part.images, part.labels)]
+
+
+def same(first: ImageData, second: ImageData) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(parts(first), parts(second), strict=True))
+
+
+def test_folder_shards_and_data_sets_give_the_same(tmp_path: Path) -> None:
+    train, test = images(10), images(2, first=200)
+    for name, rows in (("train", train), ("test", test)):
+        write_folder(tmp_path / "folder" / name, rows)
+        write_shards(f"{tmp_path}/shards/{name}-{{}}.tar", rows)
+        made(rows).to_parquet(tmp_path / "parquet" / f"{name}-00000.parquet")
+    whole = datasets.DatasetDict({"train": made(train), "test": made(test)})
+    saved(tmp_path / "saved", whole)
+    expected = load_images(DataSettings(source="images", root=str(tmp_path / "folder")), 0)
+    shards = load_images(DataSettings(source="wds", root=str(tmp_path / "shards")), 0)
+    assert same(expected, shards)
+    for name in ("saved", "parquet", "folder"):
+        data = load(tmp_path / name)
+        assert data.classes == CLASSES
+        assert same(expected, data), name
+
+
+def test_what_is_read_at_every_use_is_the_same(tmp_path: Path) -> None:
+    root = saved(tmp_path / "set", made(images(10)))
+    held, read = (load(root, memory=memory) for memory in (True, False))
+    index = torch.tensor([7, 0, 11])
+    assert torch.equal(held.train.pixels(index), read.train.pixels(index))
+    assert torch.equal(held.test().labels, read.test().labels)
+    assert held.test_count == 6
+
+
+@pytest.mark.parametrize("source", ["wds", "hfds"])
+def test_workers_read_the_same(tmp_path: Path, source: str) -> None:
+    """Each has the table or the places of the process that it was forked from."""
+    write_shards(f"{tmp_path}/wds/{{}}.tar", images(10))
+    saved(tmp_path / "hfds", made(images(10)))
+    settings = DataSettings(source=source, root=str(tmp_path / source), memory=False, scale=0.5)
+    data = load_images(settings, 0)
+    stream = BatchStream(
+        data.train, batch_size=8, seed=1, mean=data.mean, std=data.std, augment=Augment(scale=0.5)
+    )
+    ahead = PrefetchedStream(stream, workers=2)
+    for step in (0, 1, 2, 7):
+        for one, other in zip(stream.batch(step), ahead.batch(step), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_without_labels(tmp_path: Path) -> None:
+    root = saved(tmp_path / "set", made(images(4)).select_columns(["image"]))
+    data = load(root, labelled=False)
+    assert data.classes == ("image",)
+    assert len(data.train) + len(data.validation) + len(data.test()) == 12
+    assert "has no single column of classes | found: image" in refused(root)
+
+
+def test_numbers_and_names_as_labels(tmp_path: Path) -> None:
+    dataset = made(images(4), names=False, kind=[("z", "b")[i % 2] for i in range(12)])
+    root = saved(tmp_path / "set", dataset)
+    assert load(root).classes == ("0", "1", "2")
+    assert load(root, label_key="kind").classes == ("b", "z")
+
+
+def test_columns_have_to_be_named_where_there_are_several(tmp_path: Path) -> None:
+    dataset = made(images(4))
+    files = [{"bytes": data, "path": None} for _, data in images(4)]
+    dataset = dataset.add_column("second", files, feature=datasets.Image())
+    coarse = datasets.ClassLabel(names=("x", "y"))
+    dataset = dataset.add_column("coarse", [i % 2 for i in range(12)], feature=coarse)
+    root = saved(tmp_path / "set", dataset)
+    assert "no single column of images | found: image, second" in refused(root)
+    line = refused(root, image_key="second")
+    assert "no single column of classes | found: label, coarse" in line
+    assert load(root, image_key="second", label_key="coarse").classes == ("x", "y")
+    assert "has no column colour (data.label_key)" in refused(
+        root, image_key="image", label_key="colour"
+    )
+    assert "does not hold images" in refused(root, image_key="label", label_key="label")
+
+
+def test_parquet_of_others(tmp_path: Path) -> None:
+    """Without the types that `datasets` writes into the file, files and names are known still."""
+    import pyarrow
+    from pyarrow import parquet
+
+    rows = images(4)
+    table = pyarrow.table(
+        {
+            "image": [{"bytes": data, "path": "x.png"} for _, data in rows],
+            "label": [CLASSES[label] for label, _ in rows],
+            "raw": [data for _, data in rows],
+        }
+    )
+    (tmp_path / "set").mkdir()
+    parquet.write_table(table, tmp_path / "set" / "train.parquet")
+    data = load(tmp_path / "set")
+    assert data.classes == CLASSES
+    assert same(data, load(tmp_path / "set", image_key="raw"))
+
+
+def test_a_test_part_that_hides_its_labels_is_none(tmp_path: Path) -> None:
+    hidden = made([(-1, data) for _, data in images(2)])
+    own = {"train": made(images(4)), "test": hidden, "validation": made(images(1))}
+    data = load(saved(tmp_path / "set", datasets.DatasetDict(own)))
+    assert data.test_count == 3
+    line = refused(saved(tmp_path / "hidden", hidden))
+    assert "row 0 of" in line
+    assert "no usable label in the column label | found: -1" in line
+
+
+def test_test_images_elsewhere(tmp_path: Path) -> None:
+    root = saved(tmp_path / "set", made(images(4)))
+    data = load(root, test_root=str(saved(tmp_path / "test", made(images(1)))))
+    assert data.test_count == 3
+
+
+def test_a_name_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load_dataset(*words: object) -> Any:
+        asked.append(words)
+        return datasets.DatasetDict({"train": made(images(4))})
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    load("someone/birds:small")
+    load("mnist")
+    assert asked == [("someone/birds", "small"), ("mnist", None)]
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    assert "data.download=false allows no other" in refused("mnist", download=False)
+    assert len(asked) == 2
+
+
+# --- refusals
+
+
+def test_names_that_lead_nowhere(tmp_path: Path) -> None:
+    assert "needs data.root=" in refused(None)
+    assert "does not exist" in refused(tmp_path / "nothing")
+    (tmp_path / "file").touch()
+    assert "is not a folder" in refused(tmp_path / "file")
+
+
+def test_the_hub_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_dataset(*_: object) -> None:
+        raise ConnectionError("Couldn't reach 'nobody/nothing'\non the Hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    line = refused("nobody/nothing")
+    assert "ConnectionError: Couldn't reach 'nobody/nothing' on the Hub" in line
+    assert "connect this machine to the Hub" in line
+
+
+def test_a_script_is_not_run(tmp_path: Path) -> None:
+    root = tmp_path / "birds"
+    root.mkdir()
+    (root / "birds.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    assert "scripts are no longer supported" in refused(root)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_several_splits_and_no_train(tmp_path: Path) -> None:
+    own = {"a": made(images(4)), "b": made(images(4))}
+    root = saved(tmp_path / "set", datasets.DatasetDict(own))
+    assert "has several splits | found: a, b | allowed: train, or one" in refused(root)
+
+
+def test_an_image_that_cannot_be_read(tmp_path: Path) -> None:
+    rows = [*images(4), (0, b"no image")]
+    root = saved(tmp_path / "set", made(rows))
+    with pytest.raises(DataError, match=r"the image in row 12 of .* cannot be read"):
+        parts(load(root))
+
+
+def test_the_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    assert "needs the package datasets, which is not installed" in refused("mnist")
