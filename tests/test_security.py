@@ -6,15 +6,20 @@ import json
 import os
 import pickle
 import sys
+import tarfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
-from fewshot_core.errors import FewshotError, RecipeError, RunFolderError
+from fewshot_core.data import load_images
+from fewshot_core.errors import DataError, FewshotError, RecipeError, RunFolderError
 from fewshot_core.recipe.load import TRUSTED, recipe_from_file
+from fewshot_core.recipe.schema import DataSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, sha256
 from fewshot_core.scores import ScoreLog, read_table
@@ -131,18 +136,10 @@ def test_the_report_holds_no_script(tmp_path: Path) -> None:
 
 
 def test_a_cache_beside_a_tar_is_not_read(tmp_path: Path, mark: Path) -> None:
-    import io
-    import tarfile
-
-    from PIL import Image
-
-    from fewshot_core.data import load_images
-    from fewshot_core.recipe.schema import DataSettings
-
     path = tmp_path / "images.tar"
     with tarfile.open(path, "w") as tar:
         for index in range(20):
-            buffer = io.BytesIO()
+            buffer = BytesIO()
             Image.new("L", (4, 4), index * 10).save(buffer, "png")
             info = tarfile.TarInfo(f"{'ab'[index % 2]}/{index}.png")
             info.size = buffer.tell()
@@ -154,3 +151,16 @@ def test_a_cache_beside_a_tar_is_not_read(tmp_path: Path, mark: Path) -> None:
     assert len(data.train) > 0
     assert not mark.exists()
     assert os.listdir(tmp_path)
+
+
+def test_an_image_is_only_what_images_are(tmp_path: Path) -> None:
+    """Pillow would hand a PostScript file to Ghostscript, whatever the file is called."""
+    picture = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
+    assert Image.open(BytesIO(picture)).format == "EPS"
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(10):
+            (tmp_path / name / f"{number}.png").write_bytes(picture)
+    settings = DataSettings(source="images", root=str(tmp_path))
+    with pytest.raises(DataError, match="cannot be read"):
+        load_images(settings, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 import torch
@@ -15,6 +16,10 @@ from torch import Tensor
 from fewshot_core.errors import DataError
 
 Progress = Callable[[int, int], None]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+"""What Pillow may take a file for, whatever its name says: for some other formats it starts
+programs of the machine."""
 
 _GRAY = ("1", "L")
 _DEEP = ("I", "F")  # and "I;16", "I;16B", ...: more than eight bits, which PIL would clip
@@ -43,6 +48,11 @@ class Listing:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def open_image(content: bytes) -> Image.Image:
+    """The image in a file's bytes, which is not decoded yet."""
+    return Image.open(BytesIO(content), formats=FORMATS)
 
 
 def machine_memory() -> int | None:
@@ -143,7 +153,7 @@ def _load(listing: Listing, index: int) -> Image.Image:
         unknown = isinstance(error, UnidentifiedImageError)
         raise DataError(
             f"the image {listing.name(index)} cannot be read",
-            found="no image format that PIL knows" if unknown else f"{error}",
+            found=f"none of {', '.join(FORMATS)}" if unknown else f"{error}",
             fix="replace or remove the file",
         ) from error
     if image.mode.split(";")[0] in _DEEP:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterable
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +17,7 @@ from PIL import Image
 from timm.data.readers import create_reader
 from timm.data.readers.img_extensions import get_img_extensions
 
-from fewshot_core.data.decode import Listing
+from fewshot_core.data.decode import Listing, open_image
 from fewshot_core.data.labels import check_classes
 from fewshot_core.errors import DataError
 
@@ -129,15 +128,15 @@ def _listing(path: Path, reader: Any, names: list[str], used: list[int]) -> List
     kept = [(name, old) for name, old in ordered if old in present]
     renumbered = {old: new for new, (_, old) in enumerate(kept)}
 
-    def open_image(i: int) -> Image.Image:
+    def opened(i: int) -> Image.Image:
         with reader[used[i]][0] as stream:
-            return Image.open(BytesIO(stream.read()))
+            return open_image(stream.read())
 
     return Listing(
         where=str(path),
         classes=tuple(name for name, _ in kept),
         labels=torch.tensor([renumbered[targets[i]] for i in used], dtype=torch.int64),
-        open=open_image,
+        open=opened,
         name=lambda i: f"{path}/{names[used[i]]}",
         close=lambda: None if path.is_dir() else _close_tar(reader.tar_state),
     )

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
-from fewshot_core.data.decode import Listing
+from fewshot_core.data.decode import Listing, open_image
 from fewshot_core.data.folders import TEST_FOLDERS
 from fewshot_core.data.labels import check_classes, numbered
 from fewshot_core.data.unlabelled import one_class
@@ -168,7 +167,7 @@ def _files(dataset: Any, image: str, where: str) -> Any:
 
 def _open(file: dict[str, Any]) -> Image.Image:
     data = file["bytes"]
-    return Image.open(BytesIO(Path(file["path"]).read_bytes() if data is None else data))
+    return open_image(Path(file["path"]).read_bytes() if data is None else data)
 
 
 def _image_column(features: dict[str, Any], where: str, wanted: str | None) -> str:

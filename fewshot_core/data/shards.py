@@ -14,7 +14,6 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
-from io import BytesIO
 from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -24,7 +23,7 @@ from PIL import Image
 from timm.data.readers.img_extensions import get_img_extensions
 from timm.utils.misc import natural_key
 
-from fewshot_core.data.decode import Listing
+from fewshot_core.data.decode import Listing, open_image
 from fewshot_core.data.folders import TEST_FOLDERS, is_hidden, train_and_test_folders
 from fewshot_core.data.labels import numbered
 from fewshot_core.data.unlabelled import one_class
@@ -76,17 +75,17 @@ def list_shards(shards: Sequence[Path], where: str, keys: ShardKeys) -> Listing:
             places.append((number, start, size))
     table = np.array(places, dtype=np.int64)
 
-    def open_image(i: int) -> Image.Image:
+    def opened(i: int) -> Image.Image:
         number, start, size = table[i].tolist()
         with shards[number].open("rb") as file:
-            return Image.open(BytesIO(_read(file, (start, size))))
+            return open_image(_read(file, (start, size)))
 
     classes, numbers = numbered(where, labels) if keys.labelled else one_class(len(names))
     return Listing(
         where=where,
         classes=classes,
         labels=numbers,
-        open=open_image,
+        open=opened,
         name=lambda i: f"{shards[table[i, 0]]}: {names[i]}",
     )
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import torch
-from PIL import Image
 from timm.data.readers.img_extensions import get_img_extensions
 from torch import Tensor
 
-from fewshot_core.data.decode import Listing
+from fewshot_core.data.decode import Listing, open_image
 from fewshot_core.data.folders import extensions_text, is_hidden
 from fewshot_core.errors import DataError
 
@@ -41,7 +39,7 @@ def list_unlabelled(root: str | Path, setting: str = "data.root") -> Listing:
         where=str(path),
         classes=classes,
         labels=labels,
-        open=lambda i: Image.open(BytesIO(read(used[i]))),
+        open=lambda i: open_image(read(used[i])),
         name=lambda i: f"{path}/{used[i]}",
     )
 

@@ -412,7 +412,7 @@ def _stages(text: str) -> list[list[str]]:
         return [stage.split() for stage in text.split("|")]
     try:
         stages = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # too long a number is no JSONDecodeError
         stages = None
     nested = isinstance(stages, list) and all(isinstance(stage, list) for stage in stages)
     if not stages or not nested or not all(isinstance(b, str) for s in stages for b in s):

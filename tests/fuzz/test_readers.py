@@ -27,11 +27,15 @@ from fewshot_core.space import SearchSpace
 from fewshot_core.splitters import ByDecision
 from fewshot_core.study import open_study
 from fewshot_core.testing.toys import toy_space
+from tasks.autogan.space import generator_space
 from tasks.cifar10.space import nasbench201
+from tasks.imagenet.space import proxyless
+from tasks.imagenet.task import TASK as IMAGENET
 
 TIMES = int(os.environ.get("FEWSHOT_FUZZ", "1"))
 CELLS, TOY = nasbench201(), toy_space(3, 4)
-SPACES = [CELLS, TOY]
+MOBILE = IMAGENET.space(load_recipe(["recipe=mobile_digits"]).recipe)
+SPACES = [CELLS, TOY, MOBILE, proxyless(), generator_space()]
 DEEP = "[" * 100_000
 LONG = "9" * 5_000
 
@@ -130,7 +134,7 @@ def genotypes(space: SearchSpace) -> list[str]:
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
 def test_genotypes(space: SearchSpace, fuzzed: Count) -> None:
-    @fuzz(2200)
+    @fuzz(1000)
     @example(DEEP)
     @example(LONG)
     @example(f"[{LONG}]")
@@ -144,7 +148,7 @@ def test_genotypes(space: SearchSpace, fuzzed: Count) -> None:
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
 def test_architectures_in_json(space: SearchSpace, fuzzed: Count) -> None:
-    @fuzz(1000)
+    @fuzz(500)
     @given(nearly(space.to_json(space.sample(random.Random(0)))) | values())
     def check(value: Any) -> None:
         fuzzed()

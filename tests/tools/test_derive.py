@@ -81,7 +81,7 @@ def test_two_processes_are_refused(tmp_path: Path) -> None:
     assert done.returncode != 0
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
-    assert "strategy=darts uses one process" in errors[0]
+    assert "strategy=darts trains a supernet on one process" in errors[0]
     assert "--num_processes 1" in errors[0]
     assert "most recent call last" not in done.stderr.split("error: ")[0]
     assert not (tmp_path / "run").exists()
