@@ -70,13 +70,13 @@ def _plan(options: argparse.Namespace, work: Path) -> tuple[MobilePlan, int]:
         "constraint.flops=null",
     )
     groups = "[[3, 5], [7]]"
-    plan = MobilePlan(words, places_of(options.data), work, (2e6, 4e6), 12, 12, 40, groups)
+    plan = MobilePlan(words, places_of(options.data), work, (2e6, 4e6), 12, 6, 12, groups)
     return plan, 3
 
 
 def tasks_of(plan: MobilePlan, seeds: int) -> list[Task]:
     """All jobs, the truth first."""
-    images, bands = Images(), networks_of(plan, shape_of(plan.words))
+    images, bands = Images(), networks_of(plan, shape_of([*plan.words, *plan.places]))
     base = [*plan.words, "seed=0"]
     tasks = []
     for band, networks in enumerate(bands):

@@ -80,7 +80,7 @@ class MobilePlan:
 
 def networks_of(plan: MobilePlan, shape: ImageShape) -> list[list[Architecture]]:
     """Random distinct networks of each band, the same for every job."""
-    recipe = load_recipe(list(plan.words)).recipe
+    recipe = load_recipe([*plan.words, *plan.places]).recipe
     table, root = TASK.costs(recipe, shape), Region.root(TASK.space(recipe))
 
     def flops(architecture: Architecture) -> float:
