@@ -18,6 +18,16 @@ def goodness(metric: str, value: float) -> float:
     return -value if metric in LOWER_IS_BETTER else value
 
 
+def turned(column: str, better: str) -> bool:
+    """Whether the sign of a column's values is turned before they are ranked.
+
+    Args:
+        column: Its name.
+        better: ``higher`` or ``lower``; empty: what the name says.
+    """
+    return better == "lower" if better else column.lower() in LOWER_IS_BETTER
+
+
 def scores_of(task: Any) -> tuple[str, ...]:
     """The metrics that ``evaluator.score`` may name for a task."""
     scores: tuple[str, ...] = getattr(task, "scores", SCORES)

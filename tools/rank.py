@@ -1,8 +1,9 @@
 """Rank scores against a table of true values, beside parameters, FLOPs and random scores.
 
 With run=DIR the supernets of a run score every architecture of the table first (resumable).
-With scores=FILE.csv a file of scores is ranked and no run is needed; higher is better, and
-recipe=NAME says whose space it is about (nasbench201).
+With scores=FILE.csv a file of scores is ranked and no run is needed; recipe=NAME says whose space
+it is about (nasbench201). Higher is better, but in columns named loss, fid or kid; better=lower and
+score_better=lower say so of others.
 """
 
 from pathlib import Path
@@ -16,6 +17,8 @@ KEYS = {
     "column": str,
     "scores": Path | None,
     "score_column": "score",
+    "better": "",
+    "score_better": "",
 }
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from fewshot_core.cost import CostTable
 from fewshot_core.data import ImageShape
 from fewshot_core.ensemble import rank_ensemble
-from fewshot_core.errors import DataError
+from fewshot_core.errors import DataError, RecipeError
 from fewshot_core.evaluators import InheritedEvaluator
-from fewshot_core.metrics import SCORES, goodness, scores_of
+from fewshot_core.metrics import SCORES, goodness, scores_of, turned
 from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.session import Session
 from fewshot_core.ranking import ISO_MINIMUM, RankFigures, random_figures, rank_figures
@@ -63,6 +63,7 @@ class Truth:
         space: SearchSpace,
         table: CostTable,
         *,
+        better: str = "",
         only: Collection[str] | None = None,
         iso_minimum: int = ISO_MINIMUM,
     ) -> Truth:
@@ -73,6 +74,7 @@ class Truth:
             column: Its column of true values.
             space: What its architectures belong to.
             table: Gives their costs.
+            better: See :func:`fewshot_core.metrics.turned`.
             only: Genotypes, as the file writes them, to restrict the ranking to.
             iso_minimum: See :func:`rank_figures`.
 
@@ -84,10 +86,11 @@ class Truth:
             rows = {text: value for text, value in rows.items() if text in only}
         architectures = read_architectures(space, list(rows))
         every = [table.costs(a) for a in architectures]
+        sign = -1.0 if turned(column, better) else 1.0
         return cls(
             space,
             architectures,
-            np.array(list(rows.values())),
+            sign * np.array(list(rows.values())),
             {name: np.array([c[name] for c in every]) for name in BASELINES.values()},
             np.array([space.connected(a) is not None for a in architectures]),
             [space.canonical(a).id for a in architectures],
@@ -150,6 +153,11 @@ def rank(options: Mapping[str, Any]) -> None:
     Raises:
         FewshotError: A file or column is missing, or the tables do not fit together.
     """
+    for key in ("better", "score_better"):
+        if options[key] not in ("", "higher", "lower"):
+            raise RecipeError(f"{key}={options[key]} is unknown", allowed="higher, lower")
+    if turned(options["column"], options["better"]):
+        print(f"{options['column']}: less is better, and its values are shown with a minus")
     if options["scores"]:
         _rank_file(options)
     else:
@@ -162,8 +170,16 @@ def _rank_file(options: Mapping[str, Any]) -> None:
     task = load_task(recipe.task)
     # Only which architectures cost the same matters here, and that does not depend on the images.
     table = task.costs(recipe, ImageShape(3, recipe.data.image_size or 32, 10))
-    truth = Truth.read(options["truth"], options["column"], task.space(recipe), table)
+    truth = Truth.read(
+        options["truth"],
+        options["column"],
+        task.space(recipe),
+        table,
+        better=options["better"],
+    )
     scores = truth.align(read_table(path, options["score_column"]), path)
+    if turned(options["score_column"], options["score_better"]):
+        scores = -scores
     rows = {
         path.stem: truth.figures(scores),
         f"{ENSEMBLE} {path.stem}": truth.figures(truth.ensemble(scores)),
@@ -178,7 +194,13 @@ def _rank_run(options: Mapping[str, Any]) -> None:
 
 
 def _rank_session(session: Session, options: Mapping[str, Any]) -> None:
-    truth = Truth.read(options["truth"], options["column"], session.root.space, session.costs)
+    truth = Truth.read(
+        options["truth"],
+        options["column"],
+        session.root.space,
+        session.costs,
+        better=options["better"],
+    )
     rows: dict[str, RankFigures] = {}
     ensembles: dict[str, RankFigures] = {}
     inherits = session.recipe.regions.inherit or not session.tree.children

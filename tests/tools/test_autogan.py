@@ -133,8 +133,8 @@ def test_rank(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path / "run")
     trials = table(finished / "trials.csv")
     lines = [f'"{row["architecture"]}",{place}' for place, row in enumerate(trials)]
-    (tmp_path / "truth.csv").write_text("\n".join(["architecture,quality", *lines]) + "\n")
-    succeed("rank", ["run=run", "truth=truth.csv", "column=quality"], tmp_path)
+    (tmp_path / "truth.csv").write_text("\n".join(["architecture,FID", *lines]) + "\n")
+    succeed("rank", ["run=run", "truth=truth.csv", "column=FID"], tmp_path)
     predictors = read(tmp_path / "run" / "ranking.json")["predictors"]
     assert {f"{name}, by {kind}" for name in ("one-shot", "few-shot, 3 regions")
             for kind in ("is", "fid", "reward")} <= set(predictors)  # fmt: skip

@@ -172,6 +172,13 @@ def test_rank_of_a_file(truth: Path, tmp_path: Path) -> None:
     turned = succeed("rank", [*words, "scores=turned.csv", "score_column=tau"], tmp_path)
     assert "1.00" in _line(perfect.out, "truth")
     assert "-1.00" in _line(turned.out, "turned")
+    less = [*words, "scores=turned.csv", "score_column=tau", "score_better=lower"]
+    assert "-1.00" not in _line(succeed("rank", less, tmp_path).out, "turned")
+    both = succeed("rank", [*words, "better=lower", *less[3:]], tmp_path)
+    assert "-1.00" in _line(both.out, "turned")
+    assert "accuracy: less is better" in both.out
+    wrong = run_tool("rank", [*less, "better=small"], tmp_path)
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["turned.csv"]
 
 
