@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -391,3 +393,20 @@ def test_json_is_readable(tmp_path: Path) -> None:
     write_json(tmp_path / "file.json", {"größe": [1, 2.5, None]})
     assert "größe" in (tmp_path / "file.json").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "file.json").read_bytes()) == {"größe": [1, 2.5, None]}
+
+
+def test_reading_weights_again_and_again_costs_no_memory(tmp_path: Path) -> None:
+    """Not even a small object for each tensor: searches load supernets for days."""
+    checkpoint = StageCheckpoint(tmp_path)
+    weights = {f"layer{i}": torch.zeros(2) for i in range(100)}
+    checkpoint.finish(StageState(), weights)
+
+    def blocks() -> int:
+        for _ in range(10):
+            checkpoint.load_finished()
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    blocks()
+    before = blocks()
+    assert blocks() - before < 100  # a thousand tensors were read

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from fewshot_core.errors import RunFolderError
@@ -226,7 +226,9 @@ class StageCheckpoint:
             )
         try:
             if path.suffix == ".safetensors":
-                return load_file(path)
+                # load_file of safetensors 0.8 loses two small objects for every tensor, and a
+                # search loads a supernet whenever it goes from one region to another.
+                return load(path.read_bytes())
             return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # decoders of a planted file raise whatever they stumble over
             raise RunFolderError(

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
@@ -153,7 +153,7 @@ class Judge:
             file_name("-".join(parts)) + ("-all" if keeps else "") + ".safetensors"
         )
         if path.exists():
-            return load_file(path)
+            return load(path.read_bytes())
         features = self.features(reference.images)[self.extractor.features]
         found: dict[str, Any] = fid_features_to_statistics(features)
         tensors = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in found.items()}
