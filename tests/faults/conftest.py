@@ -21,6 +21,10 @@ FAULT = "fault survived"
 """What a test notes with its report, which reaches the process that sums up."""
 
 
+SEARCHED = "searched"
+"""The undisturbed run as it was before retraining."""
+
+
 @dataclass(frozen=True)
 class Reference:
     """The run of a task that nothing happened to."""
@@ -50,8 +54,7 @@ class Reference:
 
     def searched(self, folder: Path) -> None:
         """A copy of the run as it was before retraining."""
-        left_out = shutil.ignore_patterns("retrain", "retrain.json", "report.html", "pictures")
-        shutil.copytree(self.run, folder / "run", ignore=left_out)
+        shutil.copytree(self.folder / SEARCHED, folder / "run")
 
     def end(self, tool: str, folder: Path) -> Done:
         """The same command again has to finish, and with the same result."""
@@ -81,6 +84,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Tiny], Re
             words, log = reference.words(tool), reference.moments(tool)
             done = disturbed(tool, words, reference.folder, 0, "", log)
             assert done.code == 0, done.err
+            if tool == "search":
+                shutil.copytree(reference.run, reference.folder / SEARCHED)
         return reference
 
     return made

@@ -121,7 +121,7 @@ def test_more_processes_than_one_are_refused(
 ) -> None:
     monkeypatch.setattr("accelerate.Accelerator.num_processes", property(lambda self: 2))
     loaded = load_recipe([*WORDS, "strategy=setn", f"run={tmp_path / 'run'}"])
-    with pytest.raises(RecipeError, match=r"strategy=setn uses one process.*2 processes"):
+    with pytest.raises(RecipeError, match=r"setn trains a supernet on one process.*2 processes"):
         start(loaded)
     assert not (tmp_path / "run").exists()
 
