@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fewshot_core.pipeline import session as session_module
+from fewshot_core.pipeline import standalone
 from fewshot_core.pipeline.session import Session
 from fewshot_core.proxies import NASWOT_FLOOR, SYNFLOW_FLOOR, naswot, synflow
 from fewshot_core.recipe.load import load_recipe
@@ -106,7 +106,7 @@ def test_naswot_sees_unaugmented_training_images(
         seen.append(batch)
         return 0.0
 
-    monkeypatch.setattr(session_module, "naswot", proxy)
+    monkeypatch.setattr(standalone, "naswot", proxy)
     opened = session("evaluator=naswot", f"evaluator.batch_size={batch_size}")
     evaluator = opened.evaluator()
     for cell in (RICH, SKIP):
@@ -128,7 +128,7 @@ def test_synflow_reads_the_shape_of_the_images(
     session: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[tuple[int, ...]] = []
-    monkeypatch.setattr(session_module, "synflow", lambda m, size: sizes.append(size) or 0.0)
+    monkeypatch.setattr(standalone, "synflow", lambda m, size: sizes.append(size) or 0.0)
     session("evaluator=synflow").evaluator().evaluate(SPACE.parse(RICH))
     assert sizes == [(1, 8, 8)]
 
@@ -139,6 +139,6 @@ def test_a_network_that_the_proxy_cannot_score_is_found_before_the_search(
     def proxy(*arguments: object) -> float:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(session_module, "naswot", proxy)
+    monkeypatch.setattr(standalone, "naswot", proxy)
     with pytest.raises(ZeroDivisionError):
         session("evaluator=naswot").check()
