@@ -24,6 +24,7 @@ def test_the_signal_is_noted_and_the_next_safe_point_ends() -> None:
         assert stop.requested
         with pytest.raises(Preempted):
             stop.check()
+    stop.release()
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
@@ -39,6 +40,20 @@ def test_only_the_process_that_decides_stops_of_itself() -> None:
         term()
         assert stop.received
         stop.check()
+    stop.release()
+
+
+def test_a_program_that_goes_on_can_live_on() -> None:
+    work = """
+    pass
+if sys.argv[2] == "release":
+    stop.release()
+time.sleep(1)"""
+    code = BUSY.replace("with StopRequest()", "stop = StopRequest()\nwith stop").format(work="pass")
+    code += work.replace("\n    pass", "", 1)
+    for word, expected in (("release", 0), ("", TERMINATED)):
+        command = [sys.executable, "-c", code, "0.3", word]
+        assert subprocess.run(command, timeout=30, check=False).returncode == expected
 
 
 def test_listening_leaves_no_thread_and_no_file() -> None:

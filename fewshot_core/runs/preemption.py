@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -55,6 +54,7 @@ class StopRequest:
     def __init__(self, decides: bool = True) -> None:
         self.decides = decides
         self.received = False
+        self._released = threading.Event()
 
     @property
     def requested(self) -> bool:
@@ -92,7 +92,9 @@ class StopRequest:
         # The signal's byte arrives even while the main thread is inside a long computation or waits
         # for a process that is gone.
         wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        threading.Thread(target=_end_in_time, args=(reader, grace), daemon=True).start()
+        self._released.clear()
+        arguments = (reader, grace, self._released)
+        threading.Thread(target=_end_in_time, args=arguments, daemon=True).start()
         before = signal.signal(signal.SIGTERM, note)
         try:
             yield
@@ -101,11 +103,16 @@ class StopRequest:
             signal.set_wakeup_fd(wakeup)
             os.close(writer)
 
+    def release(self) -> None:
+        """Let the process live on after a SIGTERM: for programs that do not end with the run."""
+        self._released.set()
 
-def _end_in_time(reader: int, grace: float) -> None:
+
+def _end_in_time(reader: int, grace: float, released: threading.Event) -> None:
     with os.fdopen(reader, "rb", buffering=0) as signals:
         while number := signals.read(1):
             if number[0] == signal.SIGTERM:
-                time.sleep(grace)
+                if released.wait(grace):
+                    return
                 os.write(2, b"stopped by SIGTERM at the end of grace_seconds\n")
                 os._exit(TERMINATED)
