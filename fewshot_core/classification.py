@@ -142,7 +142,7 @@ class ClassificationScorer:
 
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         part = self._part(share)
-        rows = [[0.0, 0.0, 0.0] for _ in part]
+        rows = [[0.0, 0.0, 0.0] for _ in range(len(part))]  # images may be read at every look
         calibration = [] if architecture is None else self.calibration
         with recalibrated(model, calibration, forward):
             for index in range(rank, len(part), world):

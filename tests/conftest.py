@@ -4,9 +4,27 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+FAULT, FUZZED = "fault survived", "fuzzed inputs"
+"""What tests note with their reports, which reach the process that sums up."""
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print how many faults runs have survived, and how many inputs were fuzzed."""
+    passed = terminalreporter.stats.get("passed", [])
+    noted = [(name, value) for report in passed for name, value in report.user_properties]
+    faults = [value for name, value in noted if name == FAULT]
+    if faults:
+        kinds = ", ".join(f"{n} x {kind}" for kind, n in Counter(faults).items())
+        terminalreporter.write_line(f"faults injected and survived: {len(faults)} ({kinds})")
+    inputs = [value for name, value in noted if name == FUZZED]
+    if inputs:
+        terminalreporter.write_line(f"fuzzed inputs: {sum(inputs):,}")
 
 
 def pytest_collection_finish() -> None:

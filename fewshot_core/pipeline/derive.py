@@ -36,26 +36,30 @@ def derive(session: Session) -> dict[Region, list[Architecture]]:
     leaves = set(session.tree.leaves())  # of a learned split they are not known yet
     count = recipe.preferences.samples if recipe.strategy.name in DRAWING else 1
 
-    def train(region: Region, parent: Supernet | None) -> dict[str, Any] | None:
+    def train(region: Region, parent: Supernet | None) -> tuple[Any, list[Architecture]] | None:
         model = Relaxation(session, region).trained(parent)
         if not learned and region not in leaves:
             return None
         seed = derive_seed(recipe.seed, "preferences", region.id)
-        best = named(model, session.accepts(), count, seed)
-        return {
-            "region": region.id,
-            "preferences": probabilities(model, seed),
-            "architectures": [region.space.genotype(a) for a in best],
-        }
+        return probabilities(model, seed), named(model, session.accepts(), count, seed)
 
     kept = train_regions(session, train)
-    rows = [row for leaf in session.tree.leaves() if (row := kept.get(leaf)) is not None]
     found: dict[Region, list[Architecture]] = {}
+    rows = []
     for leaf in session.tree.leaves():
-        row = kept.get(leaf)
-        found[leaf] = [leaf.space.parse(g) for g in row["architectures"]] if row else []
-        if row and not found[leaf]:
+        result = kept.get(leaf)
+        if result is None:  # its training diverged
+            continue
+        preferences, found[leaf] = result
+        if not found[leaf]:
             session.console.print(f"region {leaf.id}: nothing in it satisfies the constraint")
+        rows.append(
+            {
+                "region": leaf.id,
+                "preferences": preferences,
+                "architectures": [leaf.space.genotype(a) for a in found[leaf]],
+            }
+        )
     if not any(found.values()):
         raise ConstraintError("no region has anything acceptable", fix="raise constraint.*")
     if session.folder.main:

@@ -41,14 +41,14 @@ def score_and_keep(
         kept = {row["architecture"]: float(row["score"]) for row in log.rows} if log else {}
         # Only the main process reads the file, and what one skips all have to skip.
         known: dict[str, float] = broadcast_object_list([kept])[0]
-        missing = [a for a in architectures if space.genotype(a) not in known]
+        genotypes = {a: space.genotype(a) for a in architectures}
+        missing = [a for a, genotype in genotypes.items() if genotype not in known]
         evaluator = make_evaluator() if missing else None
         if evaluator is not None:
             evaluator.announce(missing)
-        tick = stack.enter_context(session.console.progress(title, len(architectures)))
+        tick = stack.enter_context(session.console.progress(title, len(genotypes)))
         scores = {}
-        for architecture in architectures:
-            genotype = space.genotype(architecture)
+        for architecture, genotype in genotypes.items():
             if genotype not in known:
                 assert evaluator is not None
                 known[genotype] = evaluator.evaluate(architecture)["score"]

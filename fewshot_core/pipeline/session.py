@@ -352,8 +352,9 @@ class Session:
         """Where processes work apart: the main one makes what scores need, the others find it."""
         if self.team.apart:
             with self.accelerator.main_process_first():
-                for data in (self.data, self.search_data):
-                    self.scorer(self.recipe, data, "validation")
+                self.scorer(self.recipe, self.data, "validation")
+                if self.search_data is not self.data:
+                    self.scorer(self.recipe, self.search_data, "validation")
 
     def scorer(self, recipe: Recipe, data: ImageData, part: str) -> Scorer:
         """The task's scorer of a part of the images."""

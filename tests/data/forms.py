@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from fewshot_core.data.sources import ImageData, load_images
+from fewshot_core.errors import DataError
+from fewshot_core.recipe.schema import DataSettings
 
 CLASSES = ("cat", "dog", "eel")
 
@@ -65,3 +70,19 @@ def write_shards(
     for number in range(count):
         part = rows[number * size : (number + 1) * size]
         write_tar(Path(pattern.format(f"{number:04}")), samples(part, kind))
+
+
+def loader(source: str) -> tuple[Callable[..., ImageData], Callable[..., str]]:
+    """Loading from a source, by its root and settings; and the one line that refuses to."""
+
+    def load(root: Path | str | None, **more: object) -> ImageData:
+        settings = DataSettings(source=source, root=None if root is None else str(root), **more)
+        return load_images(settings, 0)
+
+    def refused(root: Path | str | None, **more: object) -> str:
+        with pytest.raises(DataError) as caught:
+            load(root, **more)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    return load, refused

@@ -16,7 +16,7 @@ from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.data.sources import ImageData, load_images
 from fewshot_core.errors import DataError
 from fewshot_core.recipe.schema import DataSettings
-from tests.data.forms import CLASSES, images, write_folder, write_shards
+from tests.data.forms import CLASSES, images, loader, write_folder, write_shards
 
 datasets = pytest.importorskip("datasets", reason="the extra hf is not installed")
 
@@ -27,16 +27,7 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
 
 
-def load(root: Path | str | None, **more: object) -> ImageData:
-    settings = DataSettings(source="hfds", root=None if root is None else str(root), **more)
-    return load_images(settings, 0)
-
-
-def refused(root: Path | str | None, **more: object) -> str:
-    with pytest.raises(DataError) as caught:
-        load(root, **more)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+load, refused = loader("hfds")
 
 
 def made(rows: Sequence[tuple[int, bytes]], names: bool = True, **columns: Any) -> Any:

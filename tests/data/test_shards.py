@@ -12,23 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from fewshot_core.data.sources import ImageData, load_images
+from fewshot_core.data.sources import load_images
 from fewshot_core.errors import DataError
 from fewshot_core.recipe.schema import DataSettings
-from tests.data.forms import images, png, samples, write_folder, write_shards, write_tar
+from tests.data.forms import images, loader, png, samples, write_folder, write_shards, write_tar
 
-
-def load(root: Path | str | None, **more: object) -> ImageData:
-    settings = DataSettings(source="wds", root=None if root is None else str(root), **more)
-    return load_images(settings, 0)
-
-
-def refused(root: Path | str | None, **more: object) -> str:
-    """The one line with which loading is refused."""
-    with pytest.raises(DataError) as caught:
-        load(root, **more)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+load, refused = loader("wds")
 
 
 def test_shards_give_what_the_folder_gives(tmp_path: Path) -> None:

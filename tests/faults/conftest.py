@@ -1,4 +1,4 @@
-"""Undisturbed runs, and the count of the faults that runs have survived."""
+"""Undisturbed runs, and the notes on faults that runs have survived."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import FAULT
 from tests.tools.outcome import outcome, retrained
 from tests.tools.process import Done, Running, succeed
 
 from .moments import watch
 from .tasks import TASKS, Tiny
-
-FAULT = "fault survived"
-"""What a test notes with its report, which reaches the process that sums up."""
-
 
 SEARCHED = "searched"
 """The undisturbed run as it was before retraining."""
@@ -110,12 +107,3 @@ def survived(request: pytest.FixtureRequest) -> Iterator[Callable[[str], None]]:
     before = len(noted)
     yield lambda kind: noted.append((FAULT, kind))
     assert len(noted) > before, "the test injected no fault"
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    passed = terminalreporter.stats.get("passed", [])
-    found = [kind for report in passed for name, kind in report.user_properties if name == FAULT]
-    if found:
-        kinds = {kind: found.count(kind) for kind in dict.fromkeys(found)}
-        listed = ", ".join(f"{count} x {kind}" for kind, count in kinds.items())
-        terminalreporter.write_line(f"faults injected and survived: {len(found)} ({listed})")

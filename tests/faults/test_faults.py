@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.tools.damage import flip_a_bit, truncate
 from tests.tools.outcome import outcome
 from tests.tools.process import Done, Running, launch, run_tool
 
@@ -233,16 +234,6 @@ def test_a_read_only_disk(
 
 
 # -- damage --------------------------------------------------------------------------------
-
-
-def truncate(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def flip_a_bit(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) * 3 // 4] ^= 1
-    path.write_bytes(content)
 
 
 @pytest.fixture(scope="module")

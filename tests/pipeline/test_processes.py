@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -17,6 +16,7 @@ from fewshot_core.pipeline.processes import Team
 from fewshot_core.region import Region, RegionTree
 from fewshot_core.splitters import ByDecision
 from fewshot_core.testing.toys import toy_space
+from tests.tools.outcome import weights
 from tests.tools.process import Done, launch, succeed, words_of
 from tests.tools.tiny import GAN, MOBILE, TINY
 
@@ -31,13 +31,6 @@ def together(processes: int, tool: str, words: list[str], cwd: Path, **more: Any
     done = [one.wait() for one in launch(processes, tool, words, cwd, **more)]
     assert [one.code for one in done] == [0] * processes, "\n".join(one.err for one in done)
     return done
-
-
-def weights(run: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(run.rglob("weights.safetensors"))
-    }
 
 
 def processes_of(run: Path) -> int:

@@ -1,8 +1,7 @@
-"""Killing a tool while it is in a certain stage of a run, and what a run left."""
+"""Killing a tool while it is in a certain stage of a run."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
@@ -16,13 +15,6 @@ ATTEMPTS = 6
 """A loaded machine may let a stage slip by between a look at the folder and the kill."""
 
 Stage = Callable[[Path], bool]
-
-
-def weights(run: Path, part: str) -> dict[str, str]:
-    return {
-        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted((run / part).glob("*/weights.safetensors"))
-    }
 
 
 def states(run: Path, part: str) -> dict[str, dict[str, Any]]:

@@ -37,8 +37,9 @@ def retrained(run: Path) -> dict[str, Any]:
     return {"results": results, "weights": weights(run, "retrain")}
 
 
-def weights(run: Path, part: str) -> dict[str, str]:
+def weights(run: Path, part: str = "") -> dict[str, str]:
+    """Digests of the finished weights of a run, or of one of its folders."""
     return {
         str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted((run / part).glob("*/weights.safetensors"))
+        for path in sorted((run / part).rglob("weights.safetensors"))
     }

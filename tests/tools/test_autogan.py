@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from .outcome import weights
 from .process import TIMEOUT, TOOLS, Running, run_tool, succeed, words_of
 from .tiny import GAN
 
@@ -39,13 +39,6 @@ def read(path: Path) -> Any:
 def table(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def weights(run: Path, part: str) -> dict[str, str]:
-    return {
-        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted((run / part).rglob("weights.safetensors"))
-    }
 
 
 def test_search(finished: Path) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from tests.data.forms import images, png, samples, write_tar
 
 from .conftest import as_before
+from .damage import flip_a_bit, truncate
 from .process import Done, run_tool, succeed, words_of
 from .tiny import TINY
 
@@ -294,16 +295,6 @@ def test_words_of_the_tools(copy: Path) -> None:
 
 
 # -- damage --------------------------------------------------------------------------------
-
-
-def truncate(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def flip_a_bit(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) * 3 // 4] ^= 1
-    path.write_bytes(content)
 
 
 def remove(path: Path) -> None:

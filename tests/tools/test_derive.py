@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from .killing import Stage, in_parent, in_region, killed_in, weights
+from .killing import Stage, in_parent, in_region, killed_in
+from .outcome import weights
 from .process import TOOLS, run_tool, succeed, words_of
 from .test_flow import LAUNCH, PLAIN
 from .tiny import TINY
