@@ -124,6 +124,7 @@ def run_job(job: Job, plan: RankingPlan, images: Images) -> dict[str, Any]:
         "arm": job.arm.name,
         "seed": job.seed,
         "epochs": job.epochs,
+        "precision": session.accelerator.mixed_precision,
         "images": seen,
         "cells": len(truths[COLUMNS[0]].architectures),
         "seconds": round(time.monotonic() - began),

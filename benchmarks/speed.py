@@ -37,6 +37,7 @@ from fewshot_core.cost import CostTable
 from fewshot_core.data import BatchStream, ImageArray, ImageShape
 from fewshot_core.data.stream import EvalBatches, calibration_batches
 from fewshot_core.paths import UniformPaths
+from fewshot_core.precision import resolve_precision
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region
@@ -53,6 +54,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     rounds, steps = (2, 12) if quick else (5, 50)
     recipe = load_recipe(["recipe=nasbench201"]).recipe
+    recipe.precision = resolve_precision(recipe.precision, None)
     images = _random_images(2_000 if quick else 10_000)
     training = measure_training(recipe, images, rounds, steps)
     peak = convolution_peak(2 if quick else 5)

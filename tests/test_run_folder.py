@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def start(path: Path, recipe: Recipe, *overrides: str, main: bool = True) -> RunFolder:
-    return RunFolder.start(path, recipe, overrides, main)
+    return RunFolder.start(path, recipe, overrides, "no", main)
 
 
 def refusal(path: Path, recipe: Recipe) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -19,9 +20,11 @@ from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGr
 from accelerate.utils import DistributedType, broadcast_object_list, gather_object
 
 from fewshot_core.errors import FewshotError, RecipeError
+from fewshot_core.precision import AUTO, resolve_precision
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region, RegionTree
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
+from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.preemption import StopRequest
 
 Item = TypeVar("Item")
@@ -35,8 +38,8 @@ LOOK_SECONDS = 0.2
 """How often a process looks whether another one's checkpoint is there."""
 
 
-def make_accelerator(recipe: Recipe) -> Accelerator:
-    """The accelerator of this process, with its CPU threads set."""
+def make_accelerator(recipe: Recipe, run: Path) -> Accelerator:
+    """The accelerator of this process for a run, with its CPU threads set."""
     # Single paths leave most of a supernet without gradients.
     handlers: list[Any] = [DistributedDataParallelKwargs(find_unused_parameters=True)]
     # A launch of several processes on a machine without accelerators means several CPU processes;
@@ -44,10 +47,10 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     cpu = _world() > 1 and not _has_accelerator()
     if _world() > 1 and recipe.processes == "regions":
         handlers.append(InitProcessGroupKwargs(timeout=PATIENCE))
+    kept = RunFolder.precision(run) if recipe.precision == AUTO else None
+    precision = resolve_precision(recipe.precision, kept)
     try:
-        accelerator = Accelerator(
-            cpu=cpu, mixed_precision=recipe.precision, kwargs_handlers=handlers
-        )
+        accelerator = Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=handlers)
     except ValueError as error:  # the device cannot compute in it
         raise RecipeError(
             f"precision={recipe.precision} cannot be used here", found=error, fix="precision=no"

@@ -23,6 +23,7 @@ from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.processes import make_accelerator, on_main
 from fewshot_core.pipeline.session import FRONT_COST, LATENCY, Session
 from fewshot_core.pipeline.supernets import train_supernets
+from fewshot_core.precision import precision_note
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.runs.console import Console
@@ -84,7 +85,7 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     """
     recipe = loaded.recipe
     path = loaded.run or Path("runs") / recipe.recipe
-    accelerator = make_accelerator(recipe)
+    accelerator = make_accelerator(recipe, path)
     console = Console(accelerator.is_main_process)
     on_main(accelerator, lambda: RunFolder.require_free(path))
     RunFolder.examine(path, recipe)
@@ -96,10 +97,13 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     if recipe.strategy.name in DIFFERENTIABLE:
         require_relaxable(session)
     accelerator.wait_for_everyone()
-    folder = RunFolder.start(path, recipe, loaded.overrides, accelerator.is_main_process)
+    main, precision = accelerator.is_main_process, accelerator.mixed_precision
+    folder = RunFolder.start(path, recipe, loaded.overrides, precision, main)
     session.folder = folder
     accelerator.wait_for_everyone()
     console.print(f"run folder: {path}")
+    if note := precision_note(recipe.precision, precision):
+        console.print(note)
     if folder.main:
         write_json(folder.file("costs.json"), session.costs.to_json())
         if session.latency is not None:

@@ -109,7 +109,7 @@ class Session:
             run = Path("runs") / options["recipe"]
         main = int(os.environ.get("RANK", "0")) == 0
         folder, recipe = RunFolder.attach(run, main)
-        accelerator = make_accelerator(recipe)
+        accelerator = make_accelerator(recipe, run)
         return cls(recipe, folder, accelerator, Console(accelerator.is_main_process))
 
     @cached_property

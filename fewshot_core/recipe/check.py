@@ -8,6 +8,7 @@ from typing import Any
 
 from fewshot_core.errors import nearest
 from fewshot_core.metrics import SCORES
+from fewshot_core.precision import AUTO, USED
 from fewshot_core.recipe.schema import (
     AuditSettings,
     ConstraintSettings,
@@ -52,7 +53,7 @@ STRATEGIES = SEARCHING | DIFFERENTIABLE
 """All names for `strategy=`."""
 RENAMED = {"evolution": "rea"}
 """Names of strategies in recipes of earlier versions."""
-PRECISIONS = ("no", "bf16", "fp16")
+PRECISIONS = (*USED, AUTO)
 PROCESSES = ("data", "regions")
 SOURCES = ("digits", "images", "wds", "hfds", "torch/NAME")
 KEYED = ("wds", "hfds")

@@ -248,7 +248,7 @@ class Recipe:
     description: str = ""
     task: str = "cifar10"
     seed: int = 0
-    precision: str | None = None  # no | bf16 | fp16; none: what `accelerate launch` says
+    precision: str | None = None  # no | bf16 | fp16 | auto; none: what `accelerate launch` says
     channels_last: bool = False  # memory layout of the weights; faster from 16 channels on
     threads: int | None = None  # CPU threads of a process; none: the cores shared out
     # What several processes do: train every supernet together (data), or each its own sub-supernets

@@ -310,7 +310,8 @@ def _environment(page: Page) -> str:
         return ""
     packages: Mapping[str, str | None] = environment.get("packages", {})
     versions = ", ".join(f"{name} {version}" for name, version in packages.items() if version)
-    names = ("date", "command", "python", "platform", "processor", "cores", "accelerator", "commit")
+    machine = ("platform", "processor", "cores", "accelerator", "precision")
+    names = ("date", "command", "python", *machine, "commit")
     pairs = [(name, environment.get(name)) for name in names]
     return _section("Environment", facts_table([*pairs, ("packages", versions)]))
 

@@ -35,11 +35,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from fewshot_core.errors import FewshotError, RunFolderError
+from fewshot_core.precision import USED
 from fewshot_core.recipe.load import differences, recipe_from_file, recipe_yaml
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageCheckpoint
-from fewshot_core.runs.files import write_json, write_text
+from fewshot_core.runs.files import read_json, write_json, write_text
 
 PACKAGES = ("torch", "torchvision", "timm", "accelerate", "optuna", "fvcore", "numpy")
 
@@ -57,7 +58,12 @@ class RunFolder:
 
     @classmethod
     def start(
-        cls, path: Path, recipe: Recipe, overrides: Sequence[str], main: bool = True
+        cls,
+        path: Path,
+        recipe: Recipe,
+        overrides: Sequence[str],
+        precision: str = "no",
+        main: bool = True,
     ) -> RunFolder:
         """Open the folder of a new run, or of the same run to continue it.
 
@@ -76,7 +82,7 @@ class RunFolder:
             raise
         if not folder.file("recipe.yaml").exists():
             write_text(folder.file("overrides.txt"), "\n".join(overrides) + "\n")
-            write_json(folder.file("environment.json"), environment())
+            write_json(folder.file("environment.json"), environment() | {"precision": precision})
             write_text(folder.file("recipe.yaml"), recipe_yaml(recipe))
         return folder
 
@@ -133,6 +139,20 @@ class RunFolder:
         if main:
             folder._lock_or_fail()
         return folder, recipe_from_file(path / "recipe.yaml")
+
+    @staticmethod
+    def precision(path: Path) -> str | None:
+        """The precision that the run at ``path`` began with; none where there is no run.
+
+        Raises:
+            RunFolderError: The file that says so is damaged.
+        """
+        file = path / "environment.json"
+        if not file.is_file():
+            return None
+        found = read_json(file)
+        kept = found.get("precision") if isinstance(found, dict) else None
+        return kept if kept in USED else None
 
     def _lock_or_fail(self) -> None:
         try:

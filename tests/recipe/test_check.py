@@ -32,6 +32,7 @@ def test_the_defaults_are_fine() -> None:
         ["evaluator=naswot", "evaluator.batch_size=2"],
         ["evaluator=standalone", "audit.networks=8", "audit.epochs=6"],
         ["precision=bf16"],
+        ["precision=auto"],
         ["strategy.population=10", "strategy.sample=10"],
         ["constraint.flops=300M", "constraint.params=none"],
         ["retrain.compare=[]"],
@@ -58,7 +59,7 @@ def test_combinations_that_go_together(load: Load, words: list[str]) -> None:
         ("strategy=hyprband", "(did you mean 'hyperband'?)"),
         ("data=cifar", "data.source=cifar is none of digits, images, wds, hfds, torch/NAME"),
         ("data=torch/", "data.source=torch/ is none of"),
-        ("precision=fp32", "precision=fp32 is none of no, bf16, fp16"),
+        ("precision=fp32", "precision=fp32 is none of no, bf16, fp16, auto"),
         ("retrain.compare=[best]", "retrain.compare=best is none of random, largest"),
     ],
 )
