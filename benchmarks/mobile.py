@@ -59,6 +59,7 @@ def main() -> int:
 
 
 def _plan(options: argparse.Namespace, work: Path) -> tuple[MobilePlan, int]:
+    words: tuple[str, ...]
     if options.quick:
         words = ("recipe=mobile_digits", "data.limit=300", "evaluator.recalibrate=64")
         groups = "[[3], [5]]"
@@ -141,7 +142,7 @@ def _figures(scores: Sequence[float], truth: Sequence[float]) -> dict[str, Any]:
 
 
 def _lines(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for band, found in figures.items():
         for name, seeds in found["predictors"].items():
             intervals = ", ".join(

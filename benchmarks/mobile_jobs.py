@@ -167,7 +167,7 @@ def scaled(multiplier: float, shape: ImageShape) -> nn.Module:
     model: nn.Module = _gen_mobilenet_v3(
         "mobilenetv3_small_100", multiplier, num_classes=shape.classes, in_chans=shape.channels
     )
-    model.conv_stem.stride = (1, 1)  # type: ignore[union-attr,assignment]
+    model.conv_stem.stride = (1, 1)  # type: ignore[assignment]
     return model
 
 

@@ -99,7 +99,8 @@ def _places(truth: Truth, values: Values) -> Values:
 
 def _fitted(design: Values, places: Values) -> Values:
     known = np.isfinite(places)
-    return np.linalg.lstsq(design[known], places[known], rcond=None)[0]
+    solution, *_ = np.linalg.lstsq(design[known], places[known], rcond=None)
+    return solution.astype(np.float64)
 
 
 def show(figures: Mapping[str, Any]) -> None:

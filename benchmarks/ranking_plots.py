@@ -134,7 +134,7 @@ def cloud(job: Job, plan: RankingPlan, truth: Truth) -> tuple[list[float], list[
     loss = read_table(_scores(job, plan, truth), "loss")
     mask, _ = _group(truth)
     scores, values, met = [], [], set()
-    for index in np.flatnonzero(mask):
+    for index in np.flatnonzero(mask).tolist():
         target = truth.space.canonical(truth.architectures[index])
         if target not in met:
             met.add(target)

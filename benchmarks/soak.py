@@ -76,7 +76,9 @@ def soak(minutes: float, seed: int) -> dict[str, Any]:
     from fewshot_core.pipeline.search import search
 
     rng, end = random.Random(seed), time.monotonic() + 60 * minutes
-    kills, memory, files = [], [], []
+    kills: list[int] = []
+    memory: list[float] = []
+    files: list[int] = []
     while not memory or time.monotonic() < end:
         with tempfile.TemporaryDirectory() as name:
             kills.append(killed_until_done(Path(name) / "killed", rng))

@@ -20,7 +20,8 @@ import argparse
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,7 @@ from fewshot_core.precision import resolve_precision
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region
+from fewshot_core.space import Architecture
 from tasks.cifar10.supernet import CellSupernet
 from tasks.cifar10.task import TASK
 
@@ -210,14 +212,19 @@ def measure_scoring(recipe: Recipe, images: ImageArray, sample: int) -> dict[str
     distinct = net.sharing_order(list({space.canonical(a) for a in strings}))
     rng = random.Random(0)
     string, one = (
-        statistics.mean(_timed(lambda a=a: scorer.score(net, a)) for a in rng.sample(pool, sample))
+        statistics.mean(_timed(partial(scorer.score, net, a)) for a in rng.sample(pool, sample))
         for pool in (strings, distinct)
     )
     together, apart = 0.0, 0.0
+
+    def all_scores(stretch: Sequence[Architecture]) -> None:
+        for _ in scorer.score_many(net, stretch):
+            pass
+
     for start in (len(distinct) // 5, len(distinct) // 2, 4 * len(distinct) // 5):
         stretch = distinct[start : start + sample]
-        apart += sum(_timed(lambda a=a: scorer.score(net, a)) for a in stretch)
-        together += _timed(lambda stretch=stretch: list(scorer.score_many(net, stretch)))
+        apart += sum(_timed(partial(scorer.score, net, a)) for a in stretch)
+        together += _timed(partial(all_scores, stretch))
     return {
         "strings": len(strings),
         "distinct": len(distinct),
@@ -234,6 +241,10 @@ def measure_scoring(recipe: Recipe, images: ImageArray, sample: int) -> dict[str
 
 def convolution_peak(rounds: int) -> dict[str, float]:
     """The best of several large 3x3 convolutions, forward and backward, in multiply-adds."""
+
+    def forward_backward(conv: nn.Module, x: Tensor) -> None:
+        conv(x).sum().backward()
+
     best = 0.0
     for dtype in (torch.float32, torch.bfloat16):
         for channels, size in ((128, 32), (256, 16)):
@@ -243,7 +254,7 @@ def convolution_peak(rounds: int) -> dict[str, float]:
             x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
             work = 3 * 32 * size * size * channels * channels * 9
             for _ in range(rounds + 1):
-                took = _timed(lambda conv=conv, x=x: conv(x).sum().backward())
+                took = _timed(partial(forward_backward, conv, x))
                 best = max(best, work / took / 1e9)
     return {"convolution_peak_gflops_per_second": best}
 

@@ -35,7 +35,7 @@ KID_SUBSET = 1000
 Features = Mapping[str, Tensor]
 
 
-class ByteImages(Dataset):  # type: ignore[type-arg]
+class ByteImages(Dataset[Tensor]):
     """uint8 images as torch-fidelity takes them, one ``[C, S, S]`` at a time."""
 
     def __init__(self, images: Tensor, channels: int) -> None:
@@ -126,7 +126,8 @@ class Judge:
         return figures | self._further(mine)
 
     def _further(self, mine: Tensor) -> dict[str, float]:
-        settings, figures = self.settings, {}
+        settings = self.settings
+        figures: dict[str, float] = {}
         if not (settings.kid or settings.precision_recall):
             return figures
         real = self._statistics("fid")["features"]

@@ -53,7 +53,7 @@ def sources_of(place: int, cell: Sequence[int]) -> list[int]:
     return [source for source in range(place) if bits >> (place - 1 - source) & 1]
 
 
-def upsample(x: Tensor, kind: int, deconvs: Sequence[nn.Module], factor: int = 2) -> Tensor:
+def upsample(x: Tensor, kind: int, deconvs: Iterable[nn.Module], factor: int = 2) -> Tensor:
     """``[B, C, H, W]`` to ``[B, C, factor H, factor W]``."""
     if kind == DECONV:
         for deconv in deconvs:

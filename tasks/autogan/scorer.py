@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from fewshot_core.data import ImageArray, ImageData
+from fewshot_core.data import ImageData, Images
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
@@ -62,7 +62,8 @@ class GanScorer:
             images = generate(forward, mine, self.batch_size, self.accelerator.device)
         features = None if images is None else self.judge.features(images)
         parts = gather_object([features]) if world > 1 else [features]
-        return self.judge.figures(None if None in parts else joined(parts))
+        whole = [part for part in parts if part is not None]
+        return self.judge.figures(joined(whole) if len(whole) == len(parts) else None)
 
     def price(self, share: float) -> float:
         """In images that are generated; those of recalibration are always the same."""
@@ -120,8 +121,8 @@ def make_judge(
     distances are; no choice is made by it.
     """
 
-    def reference(name: str, *arrays: ImageArray) -> Reference:
-        images = torch.cat([array.images for array in arrays])
+    def reference(name: str, *parts: Images) -> Reference:
+        images = torch.cat([part.pixels(torch.arange(len(part))) for part in parts])
         return Reference(f"{data.source}-{name}", images)
 
     if part == "validation":

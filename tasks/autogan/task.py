@@ -113,7 +113,7 @@ class GanTask:
     ) -> Tensor:
         """The generator's loss, with noise that belongs to the batch."""
         pair: Adversaries = accelerator.unwrap_model(model)
-        seed = derive_seed("loss", float(batch[0].double().sum()))
+        seed = derive_seed("loss", int(batch[0].double().sum()))
         generator = torch.Generator().manual_seed(seed)
         z = torch.randn(len(batch[0]), pair.generator.latent, generator=generator)
         for parameter in pair.discriminator.parameters():

@@ -175,7 +175,7 @@ class CellSkeleton(nn.Module):
         for index, cells in enumerate(self.stages):
             if index:
                 x = self.reductions[index - 1](x)
-            for cell in list(cells)[first if index == 0 else 0 :]:
+            for cell in list(cells.children())[first if index == 0 else 0 :]:
                 x = cell(x, *cell_arguments)
         return self.norm(x)
 

@@ -115,7 +115,8 @@ class SharedCell(nn.Module):
         nodes, parts = [x], [self._part(x)]
         known: dict[tuple[int, str], Tensor] = {}
         for _, edges in groupby(weights.items(), lambda item: item[0][0]):
-            mixes, past = [], []
+            mixes: list[Tensor] = []
+            past: list[Tensor] = []
             for edge, mixed in edges:
                 mixes += self._mix(edge, parts[edge[1]], mixed, known)
                 if self.partial > 1:
@@ -191,7 +192,7 @@ class CellSupernet(Supernet):
         super().__init__(region)
         self.affine, self.partial = affine, partial
         self._shared: SharedResults | None = None
-        self.shape = {
+        self.shape: dict[str, Any] = {
             "channels": channels,
             "cells_per_stage": cells_per_stage,
             "num_classes": num_classes,

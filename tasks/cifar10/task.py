@@ -102,7 +102,7 @@ class CellTask(ClassificationTask):
         return "nasbench201_cell", arguments, Path(network.__file__)
 
 
-def _arguments(recipe: Recipe, shape: ImageShape) -> dict[str, int]:
+def _arguments(recipe: Recipe, shape: ImageShape) -> dict[str, Any]:
     for name in ("channels", "cells_per_stage"):
         if getattr(recipe.network, name) < 1:
             raise RecipeError(f"network.{name}={getattr(recipe.network, name)} must be at least 1")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -17,13 +19,13 @@ class _Without(nn.Module):
     """A timm model whose stages are what is given: stem and head with nothing between.
 
     Args:
-        model: The model; its own stages are dropped.
+        model: The model of timm; its own stages are dropped.
         stages: The first and, where there is one, the last.
         shape: Channels, height and width of what the last reads.
     """
 
     def __init__(
-        self, model: nn.Module, stages: Sequence[nn.Module], shape: tuple[int, int, int]
+        self, model: Any, stages: Sequence[nn.Module], shape: tuple[int, int, int]
     ) -> None:
         super().__init__()
         self.model, self.stages, self.shape = model, nn.ModuleList(stages), shape
@@ -55,7 +57,7 @@ def network_parts(space: MobileSpace, shape: ImageShape) -> NetworkParts:
             options[slot_name(u, s)] = {
                 block: Part(
                     (u, s == 0, block),
-                    lambda u=u, first=s == 0, block=block: _block(space, shape, u, first, block),
+                    partial(_block, space, shape, u, s == 0, block),
                     (before, pixels, pixels),
                 )
                 for block in blocks
@@ -78,13 +80,13 @@ def _block(
     space: MobileSpace, shape: ImageShape, unit: int, first: bool, block: Block
 ) -> nn.Module:
     blocks = [block] * len(space.skeleton.units)
-    model = timm_network(space.skeleton, _shallow(space, blocks, 2), shape)
+    model: Any = timm_network(space.skeleton, _shallow(space, blocks, 2), shape)
     part: nn.Module = model.blocks[unit + 1][0 if first else 1]
     return part
 
 
 def _around(space: MobileSpace, shape: ImageShape, width: int, size: int) -> nn.Module:
-    model = timm_network(
+    model: Any = timm_network(
         space.skeleton, _shallow(space, [(3, 1)] * len(space.skeleton.units), 1), shape
     )
     stages = list(model.blocks)

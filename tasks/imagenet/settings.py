@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from fewshot_core.errors import RecipeError, nearest
 from tasks.imagenet.skeleton import lab_variant, ofa_skeleton, proxyless_skeleton
@@ -55,7 +56,7 @@ def make_space(settings: MobileSettings, image_size: int | None) -> MobileSpace:
                 found=getattr(settings, name),
                 allowed="at least 0 and below 1",
             )
-    variant = {
+    variant: dict[str, Any] = {
         "units": settings.units,
         "strides": settings.strides,
         "stem_stride": settings.stem_stride,

@@ -16,7 +16,7 @@ import itertools
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -163,7 +163,7 @@ class MobileSpace(SearchSpace):
 
     # -- costs and features --------------------------------------------------------------------
 
-    def parts(self, architecture: Architecture) -> list[tuple[str, Hashable]]:
+    def parts(self, architecture: Architecture) -> list[tuple[str, Block]]:
         return [
             (names[slot], block)
             for names, blocks in zip(self._slot_names, self.units(architecture), strict=True)
@@ -244,7 +244,7 @@ class ElasticSpace(MobileSpace):
     def units(self, architecture: Architecture) -> list[list[tuple[int, Block]]]:
         c = architecture.choices
         return [
-            [(slot, (c[k], c[e])) for slot, k, e in slots[: c[depth]]]  # type: ignore[misc]
+            [(slot, (c[k], c[e])) for slot, k, e in slots[: c[depth]]]  # type: ignore[misc,index]
             for depth, slots in self._places
         ]
 
@@ -269,7 +269,7 @@ class ElasticSpace(MobileSpace):
         return [
             [
                 [(k, e) for k in allowed[kernel] for e in allowed[expansion]]  # type: ignore[misc]
-                for _, kernel, expansion in slots[: max(allowed[depth])]  # type: ignore[misc]
+                for _, kernel, expansion in slots[: max(allowed[depth])]  # type: ignore[index]
             ]
             for depth, slots in self._places
         ]

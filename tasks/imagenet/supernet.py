@@ -6,7 +6,8 @@ one of several (:class:`ChoiceBlock`); everything around them is a timm model wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,9 @@ from tasks.imagenet.build import timm_network
 from tasks.imagenet.skeleton import SE_RATIO, Block, round_width
 from tasks.imagenet.space import ElasticSpace, MobileSpace, operation_name
 
+if TYPE_CHECKING:  # a module that timm does not promise to keep
+    from timm.models._efficientnet_blocks import InvertedResidual, SqueezeExcite
+
 DEPTHWISE = "conv_dw.weight"
 TRANSFORMS = "kernels"
 
@@ -40,11 +44,18 @@ class ElasticBlock(nn.Module):
         learned: Whether smaller kernels have learned transforms.
     """
 
-    def __init__(self, block: nn.Module, sizes: Sequence[int], learned: bool) -> None:
+    conv_pw: nn.Conv2d
+    conv_dw: nn.Conv2d
+    conv_pwl: nn.Conv2d
+    bn1: nn.BatchNorm2d
+    bn2: nn.BatchNorm2d
+    bn3: nn.BatchNorm2d
+
+    def __init__(self, block: InvertedResidual, sizes: Sequence[int], learned: bool) -> None:
         super().__init__()
         self.conv_pw, self.bn1 = block.conv_pw, block.bn1
         self.conv_dw, self.bn2 = block.conv_dw, block.bn2
-        self.se = block.se
+        self.se: SqueezeExcite | nn.Identity = block.se
         self.conv_pwl, self.bn3 = block.conv_pwl, block.bn3
         self.kernels = ElasticKernel(sizes, learned)
         self.has_skip = bool(block.has_skip)
@@ -54,10 +65,11 @@ class ElasticBlock(nn.Module):
         wide = self._width(block)
         weight = self.kernels(self.conv_dw.weight[:wide], kernel)
         y = leading_norm(self.bn1, F.conv2d(x, self.conv_pw.weight[:wide]))
-        y = F.conv2d(y, weight, None, self.conv_dw.stride, kernel // 2, 1, wide)
+        stride = self.conv_dw.stride[0]
+        y = F.conv2d(y, weight, None, stride, kernel // 2, 1, wide)
         y = leading_norm(self.bn2, y)
         if not isinstance(self.se, nn.Identity):
-            y = y * self._gate(y)
+            y = y * self._gate(self.se, y)
         y = self.bn3(F.conv2d(y, self.conv_pwl.weight[:, :wide]))
         return y + x if self.has_skip else y
 
@@ -83,13 +95,14 @@ class ElasticBlock(nn.Module):
     def _width(self, block: Block) -> int:
         return round_width(self.conv_pw.in_channels * block[1])
 
-    def _gate(self, x: Tensor) -> Tensor:
-        reduce, expand, wide = self.se.conv_reduce, self.se.conv_expand, x.shape[1]
+    @staticmethod
+    def _gate(se: SqueezeExcite, x: Tensor) -> Tensor:
+        reduce, expand, wide = se.conv_reduce, se.conv_expand, x.shape[1]
         few = _squeezed(wide)
         y = x.mean((2, 3), keepdim=True)
-        y = self.se.act1(F.conv2d(y, reduce.weight[:few, :wide], reduce.bias[:few]))
+        y = se.act1(F.conv2d(y, reduce.weight[:few, :wide], reduce.bias[:few]))
         y = F.conv2d(y, expand.weight[:wide, :few], expand.bias[:wide])
-        gate: Tensor = self.se.gate(y)
+        gate: Tensor = se.gate(y)
         return gate
 
     @staticmethod
@@ -171,7 +184,7 @@ class MobileSupernet(Supernet):
         x = self.first(self.frame.bn1(self.frame.conv_stem(x)))
         for unit, blocks in zip(self.units, self.space.units(architecture), strict=True):
             for slot, block in blocks:
-                x = unit[slot](x, block)  # type: ignore[index]
+                x = cast(nn.ModuleList, unit)[slot](x, block)
         x = self.after(x)
         if isinstance(self.frame, EfficientNet):
             x = self.frame.bn2(self.frame.conv_head(x))
@@ -203,7 +216,8 @@ class MobileSupernet(Supernet):
         units = self.space.units(architecture)
         for number, (unit, blocks) in enumerate(zip(self.units, units, strict=True), start=1):
             for index, (slot, block) in enumerate(blocks):
-                yield from _prefixed(f"blocks.{number}.{index}.", unit[slot].taken(block))  # type: ignore[index]
+                elastic = cast(ElasticBlock | ChoiceBlock, cast(nn.ModuleList, unit)[slot])
+                yield from _prefixed(f"blocks.{number}.{index}.", elastic.taken(block))
         yield from _prefixed(f"blocks.{len(units) + 1}.", self.after.state_dict().items())
 
     def slice_parent(
@@ -226,8 +240,8 @@ class MobileSupernet(Supernet):
 class _TimmBlocks:
     """Blocks taken out of timm models, and what is left of the first of them."""
 
-    def __init__(self, models: Sequence[nn.Module], wanted: Sequence[Sequence[Sequence[Block]]]):
-        self.frame = models[0]
+    def __init__(self, models: Sequence[Any], wanted: Sequence[Sequence[Sequence[Block]]]):
+        self.frame = models[0]  # of timm, whose parts have no types
         stages = [list(model.blocks) for model in models]
         self.first = stages[0][0]
         self.after = stages[0][len(wanted) + 1] if len(stages[0]) > len(wanted) + 1 else _nothing()
@@ -290,8 +304,6 @@ def _nothing() -> nn.Sequential:
     return nn.Sequential()
 
 
-def _prefixed(
-    prefix: str, tensors: Iterator[tuple[str, Tensor]] | object
-) -> Iterator[tuple[str, Tensor]]:
-    for name, tensor in tensors:  # type: ignore[attr-defined]
+def _prefixed(prefix: str, tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in tensors:
         yield f"{prefix}{name}", tensor
