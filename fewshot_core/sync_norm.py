@@ -36,6 +36,21 @@ def synchronised(model: nn.Module, accelerator: Accelerator) -> Iterator[None]:
             del norm.__dict__["forward"]
 
 
+@contextmanager
+def alone(model: nn.Module) -> Iterator[None]:
+    """Inside, batch norm is this process's own again, for what the others do not take part in."""
+    set_aside = [
+        (norm, norm.__dict__.pop("forward"))
+        for norm in model.modules()
+        if isinstance(norm, _BatchNorm) and "forward" in norm.__dict__
+    ]
+    try:
+        yield
+    finally:
+        for norm, forward in set_aside:
+            norm.forward = forward  # type: ignore[method-assign]
+
+
 def _forward(norm: _BatchNorm, world: int, x: Tensor) -> Tensor:
     if not norm.training:
         return type(norm).forward(norm, x)

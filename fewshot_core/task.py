@@ -40,6 +40,7 @@ class Task(Protocol):
       of the training images
     - ``watch(recipe, data, accelerator, folder)``: what looks at a retraining at each of its
       checkpoints, see :data:`fewshot_core.training.Watch`; none where it returns None
+    - ``watch_supernet(recipe, region, accelerator)``: the same for the supernet of a region
     - ``hand_over(session, folder, network, architecture, result, results)``: writes an export of
       its own in place of a timm folder
     - ``pictures(session)``: name, caption and figure of pictures for the report

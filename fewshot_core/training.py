@@ -31,7 +31,7 @@ from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.seeds import derive_seed
-from fewshot_core.sync_norm import synchronised
+from fewshot_core.sync_norm import alone, synchronised
 
 Watch = Callable[["StageState", nn.Module, Path], None]
 """Is shown the model at every checkpoint and at the end, and the folder of its checkpoints.
@@ -200,7 +200,8 @@ class _Run:
     def show(self, state: StageState) -> None:
         """Let the one who watches see the model."""
         if self.watch is not None:
-            self.watch(state, self.model, self.checkpoint.folder)
+            with alone(self.model):
+                self.watch(state, self.model, self.checkpoint.folder)
 
     def __call__(self, state: StageState) -> None:
         stage, steps = self.stage, self.stage.steps

@@ -392,11 +392,17 @@ class Session:
             checkpoint,
             derive_seed(self.recipe.seed, "training", region.id),
             make_paths(settings.paths, region, self.front_cost),
+            self._supernet_watch(region),
         )
         if not state.notes:
             state.notes = notes
             checkpoint.annotate(notes)
         return supernet, state
+
+    def _supernet_watch(self, region: Region) -> Watch | None:
+        make = getattr(self.task, "watch_supernet", None)
+        watch: Watch | None = make and make(self.recipe, region, self.worker)
+        return watch
 
     def load_supernet(self, region: Region, device: torch.device | None = None) -> Supernet:
         """The supernet of a region as trained earlier in this run, by whichever process.

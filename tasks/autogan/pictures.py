@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,17 @@ from fewshot_core.pipeline.session import Session
 from fewshot_core.report.canvas import LINES, new_figure, styled, with_legend
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json, write_atomic
+from fewshot_core.space import Architecture
+from fewshot_core.supernet import recalibrated
 from tasks.autogan.metric import Judge
 from tasks.autogan.scorer import generate
 
 ROWS = 8
 SHOWN = ("found", "given", "one-shot", "random", "largest")
 """Labels in the order of the grids; three are shown."""
+
+PANELS = 4
+"""Grids beside each other, at most."""
 
 CURVE = "distances"
 """The note of a training that keeps [step, Frechet distance, Inception score]."""
@@ -51,13 +56,49 @@ class SampleWatch:
         images = generate(model, self.noise, self.batch_size, self.device)
         if images is None:  # the training loop says so, with the step
             return
-        write_grid(folder / "samples" / f"step-{state.step:08d}.png", images)
+        write_grid(grid_path(folder, state), images)
         if self.judge is None:
             return
         scored = generate(model, self.scored, self.batch_size, self.device)
         if scored is not None:
             figures = self.judge.measure(scored)
             state.notes.setdefault(CURVE, []).append([state.step, figures["fid"], figures["is"]])
+
+
+@dataclass
+class SupernetWatch:
+    """At every checkpoint of a supernet: samples of some of its generators, a row for each.
+
+    Args:
+        architectures: The generators, the same at every checkpoint.
+        noise: ``[N, latent]``, the same for all of them.
+        calibration: Batches of noise for the batch-norm statistics of each.
+    """
+
+    architectures: Sequence[Architecture]
+    noise: Tensor
+    calibration: Sequence[Tensor]
+    device: torch.device
+
+    def __call__(self, state: StageState, model: nn.Module, folder: Path) -> None:
+        rows = [self._row(model, architecture) for architecture in self.architectures]
+        shown = [row for row in rows if row is not None]
+        if shown:
+            write_grid(grid_path(folder, state), torch.cat(shown), columns=len(self.noise))
+
+    @torch.no_grad()
+    def _row(self, model: nn.Module, architecture: Architecture) -> Tensor | None:
+        def forward(z: Tensor) -> Tensor:
+            images: Tensor = model(z, architecture)
+            return images
+
+        with recalibrated(model, [z.to(self.device) for z in self.calibration], forward):
+            return generate(forward, self.noise, len(self.noise), self.device)
+
+
+def grid_path(folder: Path, state: StageState) -> Path:
+    """Where the samples of a checkpoint are drawn."""
+    return folder / "samples" / f"step-{state.step:08d}.png"
 
 
 def write_grid(path: Path, images: Tensor, columns: int = ROWS, least: int = 512) -> None:
@@ -69,7 +110,25 @@ def write_grid(path: Path, images: Tensor, columns: int = ROWS, least: int = 512
 
 
 def pictures(session: Session) -> Iterator[tuple[str, str, Figure]]:
-    """Name, caption and figure of what was retrained, from what the run folder holds."""
+    """Name, caption and figure of what was trained, from what the run folder holds."""
+    yield from _of_supernets(session)
+    yield from _of_retrained(session)
+
+
+def _of_supernets(session: Session) -> Iterator[tuple[str, str, Figure]]:
+    regions = dict.fromkeys([session.root, *session.tree.leaves()])
+    grids = {region: _grids(session.folder.checkpoint(region).folder) for region in regions}
+    last = {region.id: found[-1][1] for region, found in grids.items() if found}
+    if last:
+        yield (
+            "supernets",
+            "Samples of supernets at the end of their training: a row for each of up to eight "
+            "generators drawn from the region, the same noise in every row.",
+            sample_panels(dict(list(last.items())[:PANELS])),
+        )
+
+
+def _of_retrained(session: Session) -> Iterator[tuple[str, str, Figure]]:
     path = session.folder.file("retrain.json")
     if not path.exists():
         return
@@ -90,7 +149,7 @@ def pictures(session: Session) -> Iterator[tuple[str, str, Figure]]:
         )
     first = next((label for label in SHOWN if len(grids.get(label, ())) > 1), None)
     if first is not None:
-        chosen = _spread(grids[first], 4)
+        chosen = _spread(grids[first], PANELS)
         yield (
             "progress",
             f"Samples of the generator {LABELS[first]} while it was trained, from the same noise.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -34,7 +35,7 @@ from tasks.autogan.costs import generator_costs
 from tasks.autogan.draw import generator_svg
 from tasks.autogan.metric_text import metric_text
 from tasks.autogan.objective import GanObjective
-from tasks.autogan.pictures import ROWS, SampleWatch, pictures
+from tasks.autogan.pictures import ROWS, SampleWatch, SupernetWatch, pictures
 from tasks.autogan.scorer import fixed_noise, make_judge, make_scorer
 from tasks.autogan.settings import (
     GanSettings,
@@ -142,6 +143,19 @@ class GanTask:
             fixed_noise(recipe, count, "watch"),
             judge,
             recipe.evaluator.batch_size,
+            accelerator.device,
+        )
+
+    def watch_supernet(
+        self, recipe: Recipe, region: Region, accelerator: Accelerator
+    ) -> Watch | None:
+        """Draws samples of a few generators of the region at every checkpoint."""
+        rng = random.Random(derive_seed(recipe.seed, "samples", region.id))
+        drawn = {region.sample(rng) for _ in range(ROWS)}
+        return SupernetWatch(
+            sorted(drawn, key=lambda architecture: architecture.id),
+            fixed_noise(recipe, ROWS, "samples"),
+            [fixed_noise(recipe, recipe.evaluator.batch_size, "samples", "calibration")],
             accelerator.device,
         )
 

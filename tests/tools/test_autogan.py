@@ -19,6 +19,7 @@ from .outcome import weights
 from .process import TIMEOUT, TOOLS, Running, run_tool, succeed, words_of
 from .tiny import GAN
 
+CHECKPOINT = 4  # steps, of the tiny recipe
 LEAVES = ["cell2_upsample=bilinear", "cell2_upsample=deconv", "cell2_upsample=nearest"]
 
 
@@ -53,6 +54,15 @@ def test_search(finished: Path) -> None:
     assert (finished / "metric" / "classifier-8px" / "weights.safetensors").exists()
 
 
+def test_supernets_are_seen_at_every_checkpoint(finished: Path) -> None:
+    for region in ("root", *LEAVES):
+        folder = finished / "checkpoints" / region
+        steps = read(folder / "state.json")["steps"]
+        every = {*range(CHECKPOINT, steps, CHECKPOINT), steps}
+        grids = {path.name for path in (folder / "samples").iterdir()}
+        assert grids == {f"step-{step:08d}.png" for step in every}
+
+
 def test_retrain(finished: Path) -> None:
     found = read(finished / "retrain.json")
     assert found["metric"] == "fid"
@@ -80,7 +90,7 @@ def test_report(finished: Path) -> None:
     assert "FID (classifier, 60 images) with its sign turned" in text
     assert "test IS (classifier, 80 images)" in text
     assert "accuracy" not in text
-    for name in ("samples", "progress", "distance", "results", "search", "training"):
+    for name in ("supernets", "samples", "progress", "distance", "results", "search", "training"):
         with Image.open(finished / "pictures" / f"{name}.png") as image:
             assert min(image.size) > 200
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from fewshot_core.region import Region
+from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.space import SearchSpace
 from fewshot_core.supernet import recalibrated
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
@@ -16,6 +19,7 @@ from tasks.autogan.adversaries import (
     AdversarialSupernet,
     SharedGenerator,
 )
+from tasks.autogan.pictures import SupernetWatch
 from tasks.autogan.space import generator_space
 
 TWO, THREE = generator_space(2), generator_space()
@@ -163,3 +167,27 @@ def test_statistics_of_a_candidate_are_its_own() -> None:
         assert (supernet(z, architecture) - own).abs().max() > 0.1
     for name, tensor in supernet.state_dict().items():
         assert torch.equal(tensor, before[name]), name
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_watching_draws_a_row_for_each_generator_and_changes_nothing(
+    tmp_path: Path, broken: bool
+) -> None:
+    torch.manual_seed(0)
+    supernet = pair(Region.root(TWO)).train()
+    if broken:
+        with torch.no_grad():
+            next(supernet.generator.parameters()).fill_(torch.nan)
+    before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
+    chosen = [TWO.sample(random.Random(seed)) for seed in range(3)]
+    noise = torch.randn(4, 5, generator=torch.Generator().manual_seed(1))
+    watch = SupernetWatch(chosen, noise, [torch.randn(16, 5)], torch.device("cpu"))
+    watch(StageState(step=7), supernet, tmp_path)
+    for name, tensor in supernet.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0, equal_nan=True)
+    path = tmp_path / "samples" / "step-00000007.png"
+    assert path.exists() is not broken  # the training loop ends a broken one, with the step
+    if not broken:
+        with Image.open(path) as image:
+            side = 16 * (8 + 1)  # of an image with its margin, enlarged
+            assert image.size == (4 * side + 16, 3 * side + 16)
