@@ -39,18 +39,38 @@ WORDS = [
 WRITTEN_MINUTES = 30
 
 
-def killed_until_done(folder: Path, rng: random.Random) -> int:
+def command(folder: Path) -> list[str]:
+    """The search, in a process of its own."""
+    return [sys.executable, str(TOOL), *WORDS, f"run={folder}"]
+
+
+def shortest_launch() -> float:
+    """Seconds of a launch that finds all its work done: what a search needs to end at all."""
+    with tempfile.TemporaryDirectory() as name:
+        for _ in range(2):
+            began = time.monotonic()
+            subprocess.run(command(Path(name) / "run"), check=True, capture_output=True)
+        return time.monotonic() - began
+
+
+def killed_until_done(folder: Path, rng: random.Random, longest: float) -> int:
     """Run a search with a kill after a random time, again and again; the number of kills.
+
+    Args:
+        folder: Of the run.
+        rng: Draws the times.
+        longest: Seconds until the latest kill.
 
     Raises:
         RuntimeError: A search ended with an error of its own.
     """
     kills = 0
     while True:
-        command = [sys.executable, str(TOOL), *WORDS, f"run={folder}"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         try:
-            out, _ = process.communicate(timeout=rng.uniform(1, 12))
+            out, _ = process.communicate(timeout=rng.uniform(1, longest))
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
@@ -75,13 +95,15 @@ def soak(minutes: float, seed: int) -> dict[str, Any]:
     """
     from fewshot_core.pipeline.search import search
 
+    # Later than a launch takes, else no search would ever end; not much, so that kills are many.
+    longest = 1.5 * shortest_launch()
     rng, end = random.Random(seed), time.monotonic() + 60 * minutes
     kills: list[int] = []
     memory: list[float] = []
     files: list[int] = []
     while not memory or time.monotonic() < end:
         with tempfile.TemporaryDirectory() as name:
-            kills.append(killed_until_done(Path(name) / "killed", rng))
+            kills.append(killed_until_done(Path(name) / "killed", rng, longest))
             search([*WORDS, f"run={Path(name) / 'whole'}"])
             tables = [(Path(name) / run / "trials.csv").read_text() for run in ("killed", "whole")]
             if tables[0] != tables[1]:
@@ -90,8 +112,17 @@ def soak(minutes: float, seed: int) -> dict[str, Any]:
         megabytes, count = state_of_this_process()
         memory.append(round(megabytes, 1))
         files.append(count)
-        print(f"round {len(kills)}: {kills[-1]} kills, {megabytes:.0f} MB, {count} open files")
-    return {"rounds": len(kills), "kills": kills, "memory_MB": memory, "open_files": files}
+        print(
+            f"round {len(kills)}: {kills[-1]} kills, {megabytes:.0f} MB, {count} open files",
+            flush=True,
+        )
+    return {
+        "rounds": len(kills),
+        "longest_seconds": longest,
+        "kills": kills,
+        "memory_MB": memory,
+        "open_files": files,
+    }
 
 
 def growth(values: Sequence[float]) -> float:
