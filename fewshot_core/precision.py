@@ -19,7 +19,7 @@ _BF16_FLAGS = re.compile(r"\b(avx512_bf16|amx_bf16|bf16)\b")
 def has_bf16(cpu_info: Path = CPU_INFO) -> bool:
     """Whether the device of this process computes in bfloat16 by instructions of its own.
 
-    A processor without them emulates it, ten times slower than float32. Nothing is claimed of
+    A processor without them emulates it, several times slower than float32. Nothing is claimed of
     devices that are not asked here: other accelerators than CUDA's and ROCm's, and processors
     outside of Linux.
     """

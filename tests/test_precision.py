@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -70,22 +70,28 @@ def test_only_auto_looks_at_the_device(native: Native) -> None:
     assert [resolve_precision(wanted, None) for wanted in ("no", "auto")] == ["no", "bf16"]
 
 
+@pytest.fixture
+def used() -> Iterator[Callable[[Recipe, Path], str]]:
+    """The precision of a launch; a process has one until its state is reset."""
+
+    def launched(recipe: Recipe, run: Path) -> str:
+        AcceleratorState._reset_state()
+        return str(make_accelerator(recipe, run).mixed_precision)
+
+    yield launched
+    AcceleratorState._reset_state()
+
+
 @pytest.mark.parametrize("kept", ["no", "bf16"])
 def test_a_run_goes_on_in_the_precision_that_it_began_with(
-    tmp_path: Path, native: Native, kept: str
+    tmp_path: Path, native: Native, used: Callable[[Recipe, Path], str], kept: str
 ) -> None:
     run, recipe = tmp_path / "run", Recipe(precision="auto")
-
-    def used(run: Path) -> str:
-        AcceleratorState._reset_state()  # a process has one precision
-        return make_accelerator(recipe, run).mixed_precision
-
     native(kept == "bf16")
-    RunFolder.start(run, recipe, [], used(run)).close()
+    RunFolder.start(run, recipe, [], used(recipe, run)).close()
     native(kept != "bf16")
-    assert used(run) == kept
-    assert used(tmp_path / "another") != kept
-    AcceleratorState._reset_state()
+    assert used(recipe, run) == kept
+    assert used(recipe, tmp_path / "another") != kept
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"precision": "int1"}', '{"precision": ["no"]}'])

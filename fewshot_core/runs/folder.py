@@ -62,10 +62,17 @@ class RunFolder:
         path: Path,
         recipe: Recipe,
         overrides: Sequence[str],
-        precision: str = "no",
+        precision: str,
         main: bool = True,
     ) -> RunFolder:
         """Open the folder of a new run, or of the same run to continue it.
+
+        Args:
+            path: The folder.
+            recipe: Of the run.
+            overrides: The words that it was started with.
+            precision: What a new run is computed in.
+            main: Whether this process writes.
 
         Raises:
             RunFolderError: It cannot be written to, belongs to another recipe or to something
@@ -150,7 +157,7 @@ class RunFolder:
         file = path / "environment.json"
         if not file.is_file():
             return None
-        found = read_json(file)
+        found = read_json(file, "delete it: precision=auto then looks at this machine again")
         kept = found.get("precision") if isinstance(found, dict) else None
         return kept if kept in USED else None
 

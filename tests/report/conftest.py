@@ -56,7 +56,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
             split=SplitSettings(by="decision", decision="edge_1_0", when="always"),
             **settings,
         )
-        folder = RunFolder.start(tmp_path / name, recipe, ["seed=0"])
+        folder = RunFolder.start(tmp_path / name, recipe, ["seed=0"], "no")
         session = Session(recipe, folder, None, Console(main=False))  # type: ignore[arg-type]
         session.__dict__["costs"] = _costs(session.root.space)
         write_json(folder.file("regions.json"), session.tree.to_json())
