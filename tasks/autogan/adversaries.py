@@ -32,7 +32,7 @@ def hinge(role: str, discriminator: nn.Module, make: Callable[[], Tensor], real:
 
     Args:
         role: ``critic`` or ``generator``.
-        discriminator: Images to scores.
+        discriminator: Images, and sizes of their batches, to scores.
         make: Generates a batch of images.
         real: Images of the data, for the critic.
     """
@@ -40,8 +40,9 @@ def hinge(role: str, discriminator: nn.Module, make: Callable[[], Tensor], real:
         return -discriminator(make()).float().mean()
     with torch.no_grad():
         fake = make()
-    scores = discriminator(torch.cat([real, fake.to(real.dtype)])).float()
-    mine, theirs = scores.split([len(real), len(fake)])
+    batches = [len(real), len(fake)]
+    scores = discriminator(torch.cat([real, fake.to(real.dtype)]), batches).float()
+    mine, theirs = scores.split(batches)
     return F.relu(1 - mine).mean() + F.relu(1 + theirs).mean()
 
 
@@ -100,7 +101,9 @@ class AdversarialSupernet(Supernet):
         self.rules = rules or GanSettings()
         self._arguments = {"generator": generator, "discriminator": discriminator}
         self.generator = SharedGenerator(region, **generator)
-        self.discriminator = Discriminator(**discriminator)
+        self.discriminator = Discriminator(
+            **discriminator, batch_deviation=self.rules.batch_deviation
+        )
 
     def forward(
         self, x: Tensor, architecture: Architecture, role: str | None = None, real: Any = None

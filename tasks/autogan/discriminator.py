@@ -3,10 +3,18 @@
 Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, and Gong et
 al., ICCV 2019, section 3.1. Every convolution and the linear layer have spectral norm with one
 power iteration; there is no batch norm.
+
+Beside a supernet it may also see how much the images of a batch differ (minibatch standard
+deviation, Karras et al., "Progressive Growing of GANs", ICLR 2018, section 3). A discriminator that
+judges one image at a time does not mind generators that each make a single picture, as long as the
+pictures of all of them together are as varied as the data; a batch comes from one generator.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -23,18 +31,22 @@ def _conv(channels_in: int, channels_out: int, size: int) -> nn.Module:
 
 
 class _Block(nn.Module):
-    """Residual: ``[B, C, H, W]`` to ``[B, width, H/2, W/2]``, or the same side without pooling."""
+    """Residual: ``[B, C, H, W]`` to ``[B, width, H/2, W/2]``, or the same side without pooling.
 
-    def __init__(self, channels: int, width: int, first: bool, pool: bool) -> None:
+    ``beside`` more channels are seen by the convolutions, not by the shortcut.
+    """
+
+    def __init__(self, channels: int, width: int, first: bool, pool: bool, beside: int = 0) -> None:
         super().__init__()
         self.first, self.pool = first, pool
-        self.conv1 = _conv(channels, width, 3)
+        self.conv1 = _conv(channels + beside, width, 3)
         self.conv2 = _conv(width, width, 3)
         if pool:
             self.shortcut = _conv(channels, width, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(x if self.first else F.relu(x))
+    def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
+        h = x if self.first else F.relu(x)
+        h = self.conv1(h if beside is None else torch.cat([h, beside], 1))
         h = self.conv2(F.relu(h))
         if not self.pool:
             return h + x
@@ -51,15 +63,41 @@ class Discriminator(nn.Module):
     With a generator of n cells it has n blocks and one more; so it grows as the generator does.
     """
 
-    def __init__(self, *, channels: int, cells: int, image_channels: int = 3) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int,
+        cells: int,
+        image_channels: int = 3,
+        batch_deviation: bool = False,
+    ) -> None:
+        """``batch_deviation``: the last block sees the deviation of a batch as one more channel."""
         super().__init__()
+        self.batch_deviation = batch_deviation
         blocks = [
             _Block(channels if i else image_channels, channels, i == 0, i < POOLING)
             for i in range(cells)
         ]
-        self.blocks = nn.Sequential(*blocks, _Block(channels, channels, False, False))
+        last = _Block(channels, channels, False, False, beside=int(batch_deviation))
+        self.blocks = nn.Sequential(*blocks, last)
         self.head = spectral_norm(nn.Linear(channels, 1, bias=False))
 
-    def forward(self, images: Tensor) -> Tensor:
-        features: Tensor = F.relu(self.blocks(images)).sum((2, 3))
+    def forward(self, images: Tensor, batches: Sequence[int] | None = None) -> Tensor:
+        """``batches``: sizes of the batches that the images are made of, by default one."""
+        x = self.blocks[:-1](images)
+        beside = deviations(x, batches or [len(x)]) if self.batch_deviation else None
+        features: Tensor = F.relu(self.blocks[-1](x, beside)).sum((2, 3))
         return self.head(features)[:, 0]
+
+
+def deviations(x: Tensor, batches: Sequence[int]) -> Tensor:
+    """How much the features of each batch differ, ``[B, C, H, W]`` to ``[B, 1, H, W]``.
+
+    One number for a batch: the standard deviation of each feature over it, and their mean.
+    """
+    found = [
+        # Below the root, because that of zero has no gradient.
+        (batch.float().var(0, correction=0) + 1e-8).sqrt().mean().expand(len(batch))
+        for batch in x.split(list(batches))
+    ]
+    return torch.cat(found).to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])

@@ -47,6 +47,9 @@ class GanSettings:
     # discriminator begin anew. 0: never
     reset_window: int = 500
     reset_variance: float = 1e-3
+    # supernets: the discriminator sees how much the images of a batch differ, too, so that each
+    # generator has to make various ones (Karras et al. 2018); not in the paper of AutoGAN
+    batch_deviation: bool = False
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from torch import nn
 from fewshot_core.cost import measure
 from fewshot_core.export.onnx import write_onnx
 from tasks.autogan.adversaries import CRITIC, GENERATOR, AdversarialNetwork, hinge
-from tasks.autogan.discriminator import Discriminator
+from tasks.autogan.discriminator import Discriminator, deviations
 from tasks.autogan.network import Generator, split_vector, to_bytes
 from tasks.autogan.settings import GanSettings
 from tasks.autogan.space import generator_space
@@ -60,9 +61,39 @@ def test_the_discriminator_grows(cells: int, size: int, inside: int) -> None:
     assert discriminator.blocks(torch.randn(1, 3, size, size)).shape == (1, 4, inside, inside)
 
 
-def test_every_layer_of_the_discriminator_has_norm_one() -> None:
+def test_deviations_are_those_of_each_batch() -> None:
     torch.manual_seed(0)
-    discriminator = Discriminator(channels=8, cells=3)
+    x = torch.randn(7, 3, 2, 2)
+    x[3:] = x[3]
+    found = deviations(x, [3, 4])
+    assert found.shape == (7, 1, 2, 2)
+    varied = np.std(x[:3].numpy(), axis=0).mean()
+    assert found[:3].unique().item() == pytest.approx(varied, rel=1e-4)
+    assert found[3:].unique().item() == pytest.approx(1e-4)  # images that are all the same
+
+
+def test_a_batch_without_variety_has_a_gradient() -> None:
+    x = torch.ones(4, 3, 2, 2, requires_grad=True)
+    deviations(x, [4]).sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("sees", [False, True])
+def test_a_discriminator_that_sees_the_variety_of_a_batch(sees: bool) -> None:
+    torch.manual_seed(0)
+    discriminator = Discriminator(channels=4, cells=2, batch_deviation=sees).eval()
+    images = torch.randn(6, 3, 16, 16)
+    alike = images[:1].expand(6, -1, -1, -1)
+    together = discriminator(torch.cat([images, alike]), [6, 6])
+    assert torch.allclose(together[:6], discriminator(images), atol=1e-6)
+    assert torch.allclose(together[0], together[6], atol=1e-6) != sees
+
+
+@pytest.mark.parametrize("sees", [False, True])
+def test_every_layer_of_the_discriminator_has_norm_one(sees: bool) -> None:
+    torch.manual_seed(0)
+    discriminator = Discriminator(channels=8, cells=3, batch_deviation=sees)
     for _ in range(50):  # power iterations
         discriminator(torch.randn(2, 3, 32, 32))
     layers = [m for m in discriminator.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
@@ -136,7 +167,7 @@ def test_hinge() -> None:
     scores = {"real": torch.tensor([2.0, 0.5]), "fake": torch.tensor([-3.0, 0.25])}
 
     class Fixed(nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
+        def forward(self, images: torch.Tensor, batches: object = None) -> torch.Tensor:
             return images.flatten()
 
     real, fake = (scores[name].view(2, 1, 1, 1) for name in ("real", "fake"))

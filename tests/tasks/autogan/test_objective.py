@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,23 @@ def test_the_generator_moves_every_fifth_step(
             assert moved(getattr(pair, side), before[side]) == (step % 5 == 0), (side, step)
         assert set(logged) == {"loss", "generator loss"}
         assert all(value.isfinite() for value in logged.values())
+
+
+def test_only_beside_a_supernet_the_discriminator_sees_the_variety_of_a_batch(
+    make_recipe: MakeRecipe, data: ImageData, accelerator: Accelerator
+) -> None:
+    for wanted in (False, True):
+        alone = standalone(make_recipe(), data, batch_deviation=wanted)
+        pair = shared(make_recipe(), data, batch_deviation=wanted).train()
+        assert not alone.discriminator.batch_deviation
+        assert pair.discriminator.batch_deviation == wanted
+        objective = GanObjective(pair, ADAM, 20, accelerator)
+        before = snapshot(pair.discriminator)
+        logged = objective.step(batch(data, 0), [pair.region.sample(random.Random(0))], 0)
+        assert moved(pair.discriminator, before)
+        assert all(value.isfinite() for value in logged.values())
+        pair.begin_anew(1)
+        assert pair.discriminator.batch_deviation == wanted
 
 
 def test_rates_of_both_sides(
