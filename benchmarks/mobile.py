@@ -71,7 +71,7 @@ def _plan(options: argparse.Namespace, work: Path) -> tuple[MobilePlan, int]:
         "constraint.flops=null",
     )
     groups = "[[3, 5], [7]]"
-    plan = MobilePlan(words, places_of(options.data), work, (2e6, 4e6), 12, 4, 10, groups)
+    plan = MobilePlan(words, places_of(options.data), work, (2e6, 4e6), 12, 4, 8, groups)
     return plan, 3
 
 
