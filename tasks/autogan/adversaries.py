@@ -142,7 +142,7 @@ class AdversarialNetwork(nn.Module):
         super().__init__()
         self.rules = rules or GanSettings()
         self.generator = Generator(vector, **generator)
-        self.discriminator = Discriminator(**discriminator)
+        self.discriminator = Discriminator(**discriminator, batch_deviation=False)
         if self.rules.ema:
             self.average = copy.deepcopy(self.generator).requires_grad_(False)
 
