@@ -52,7 +52,7 @@ COMMON = (
     "recipe=autogan_cifar_lab",
     "data.source=images",
     "metric.watch_images=0",
-    # Half the side and as many generators: a core sees three times as many images.
+    # Half the side and as many generators: a core sees more images in a second.
     "data.image_size=8",
     "network.cells=2",
 )
