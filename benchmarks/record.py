@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fewshot_core.runs.folder import environment
 
 RESULTS = Path(__file__).parent / "results"
@@ -17,7 +19,7 @@ PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 def write_results(name: str, figures: Mapping[str, Any], seeds: Sequence[int]) -> Path:
     """Write ``benchmarks/results/NAME.json`` whole."""
     path = RESULTS / f"{name}.json"
-    machine = environment()
+    machine = environment("cuda" if torch.cuda.is_available() else "cpu")
     value = {
         "command": "python " + " ".join(sys.argv),
         "date": machine.pop("date"),

@@ -43,6 +43,8 @@ class ClassificationObjective:
         self.warmup = round(steps * settings.warmup_epochs / settings.epochs)
         self.accelerator = accelerator
         self.model = model
+        # Gathered once: a walk over the modules of a large supernet costs a tenth of a step.
+        self._parameters = list(model.parameters())
         # In-place distillation (Yu et al., BigNAS, ECCV 2020, section 3.1).
         paths = settings.paths if isinstance(settings, SupernetSettings) else None
         self.teaches = paths is not None and paths.policy == "sandwich" and paths.distill
@@ -71,10 +73,36 @@ class ClassificationObjective:
         self.optimizer.zero_grad(set_to_none=True)
         if self.extras is not None:
             images, targets = self.extras.mixed(batch)
+        pieces = pieces_of((images, targets), self.settings.micro_batch)
+        total = images.new_zeros(())
+        for number, piece in enumerate(pieces, start=1):
+            loss = self._backward(piece, architectures, len(images), number == len(pieces))
+            total += loss
+        logged = {"loss": total}
+        if self.settings.grad_clip:
+            norm = self.accelerator.clip_grad_norm_(self._parameters, self.settings.grad_clip)
+            # A loss can be finite while a gradient is not, and only the next loss would show it.
+            if norm is not None:
+                logged["gradient norm"] = norm
+        self.optimizer.step()
+        if self.extras is not None:
+            self.extras.stepped(step)
+        return logged
+
+    def _backward(
+        self,
+        batch: Batch,
+        architectures: Sequence[Architecture | None],
+        images_of_step: int,
+        ends_step: bool,
+    ) -> Tensor:
+        """Add the gradients of a piece of a step's batch; its part of the step's mean loss."""
+        images, targets = batch
+        parts = len(architectures) * images_of_step / len(images)
         total = images.new_zeros(())
         taught: Tensor | None = None
         for index, architecture in enumerate(architectures):
-            last = index == len(architectures) - 1
+            last = ends_step and index == len(architectures) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 with self.accelerator.autocast():
                     logits = call(self.model, images, architecture).float()
@@ -85,22 +113,11 @@ class ClassificationObjective:
                     loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
                 else:
                     loss = F.cross_entropy(logits, taught)
-                self.accelerator.backward(loss / len(architectures))
+                self.accelerator.backward(loss / parts)
             if index == 0 and self.teaches:
                 taught = logits.detach().softmax(1)
-            total += loss.detach() / len(architectures)
-        logged = {"loss": total}
-        if self.settings.grad_clip:
-            norm = self.accelerator.clip_grad_norm_(
-                self.model.parameters(), self.settings.grad_clip
-            )
-            # A loss can be finite while a gradient is not, and only the next loss would show it.
-            if norm is not None:
-                logged["gradient norm"] = norm
-        self.optimizer.step()
-        if self.extras is not None:
-            self.extras.stepped(step)
-        return logged
+            total += loss.detach() / parts
+        return total
 
     def finish(self) -> None:
         """Put averaged weights, if any are kept, into the model."""
@@ -245,6 +262,19 @@ class ClassificationTask:
             )
         ]
         return ClassificationScorer(batches, calibration, accelerator)
+
+
+def pieces_of(batch: Batch, micro_batch: int | None) -> list[Batch]:
+    """A batch in pieces of at most ``micro_batch`` images, as even as can be; None: in one.
+
+    A last piece of one image would give batch norm no variance.
+    """
+    images, targets = batch
+    if micro_batch is None or len(images) <= micro_batch:
+        return [batch]
+    count = -(-len(images) // micro_batch)
+    split = zip(images.tensor_split(count), targets.tensor_split(count), strict=True)
+    return list(split)
 
 
 def check_optimizer(name: str) -> None:

@@ -42,6 +42,9 @@ touch the model but for its mode."""
 HISTORY_POINTS = 200
 """Points kept of a training's loss curve."""
 
+TICK_SECONDS = 1.0
+"""Between two signs of life, at most, however long the training and whatever it logs."""
+
 GRADIENT_NORM = "gradient norm"
 """What objectives call the norm of the gradient among what they log."""
 
@@ -209,6 +212,7 @@ class _Run:
         every = max(1, steps // HISTORY_POINTS)
         guard = FiniteGuard(stage.name, self.accelerator)
         began, before = time.monotonic(), state.seconds
+        ticked, note = began, ""
         with self.console.progress(stage.name, steps, state.step) as tick:
             for step in range(state.step, steps):
                 guard.see(step, self._step(step))
@@ -217,8 +221,13 @@ class _Run:
                 if step % every == 0 or state.step == steps:
                     loss = guard.require_finite()
                     state.history.append([step, round(loss, 5)])
-                    tick(state.step, f"loss {loss:.3f}")
-                state.seconds = before + time.monotonic() - began
+                    note = f"loss {loss:.3f}"
+                now = time.monotonic()
+                state.seconds = before + now - began
+                # The loss is that of the last look: asking for this one would wait for the device.
+                if step % every == 0 or state.step == steps or now - ticked >= TICK_SECONDS:
+                    tick(state.step, note)
+                    ticked = now
                 if state.step == steps:
                     return
                 if state.step % stage.checkpoint_steps == 0:
@@ -235,7 +244,8 @@ class _Run:
         torch.manual_seed(derive_seed(stage.seed, "step", step))  # dropout and its like
         images, targets = self.stream.batch(step)
         device = self.accelerator.device
-        return self.objective.step((images.to(device), targets.to(device)), architectures, step)
+        batch = images.to(device, non_blocking=True), targets.to(device, non_blocking=True)
+        return self.objective.step(batch, architectures, step)
 
     def _leave(self, state: StageState, guard: FiniteGuard) -> None:
         """Save unless the step has just done so, or what there is is not worth it."""

@@ -10,6 +10,12 @@ from typing import Any
 
 import pytest
 
+# Results of a CPU are equal bit by bit, and the tests ask for that; those in tests/gpu start
+# processes which see what this one does not. Processes of pytest-xdist inherit both variables.
+GPUS = os.environ.setdefault("FEWSHOT_GPUS", os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+"""What CUDA_VISIBLE_DEVICES was, or ``all``."""
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 FAULT, FUZZED = "fault survived", "fuzzed inputs"
 """What tests note with their reports, which reach the process that sums up."""
 

@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from fewshot_core import training
 from fewshot_core.classification import ClassificationObjective
 from fewshot_core.data import BatchStream, ImageArray
 from fewshot_core.objective import Objective, learning_rate
@@ -325,6 +327,21 @@ def test_a_long_training_keeps_a_sample_and_the_end(run: Callable[[], Run]) -> N
     one.stage = Stage("demo", steps, seed=5, checkpoint_steps=10**6)
     kept = [step for step, _ in one().history]
     assert kept == [*range(0, steps, 2), steps - 1]
+
+
+@pytest.mark.parametrize(("seconds", "every"), [(0.0, 1), (3600.0, 5)])
+def test_a_long_training_shows_that_it_lives(
+    run: Callable[[], Run], monkeypatch: pytest.MonkeyPatch, seconds: float, every: int
+) -> None:
+    """What is logged once in many steps does not decide when a line is due."""
+    monkeypatch.setattr(training, "HISTORY_POINTS", 2)
+    monkeypatch.setattr(training, "TICK_SECONDS", seconds)
+    shown: list[int] = []
+    monkeypatch.setattr(Console, "progress", lambda *_: nullcontext(lambda n, _: shown.append(n)))
+    one = run()
+    one.stage = Stage("demo", 10, seed=5, checkpoint_steps=10**6)
+    one()
+    assert shown == sorted({1, *range(1, 11, every), 10})
 
 
 def test_seconds_add_up_over_a_cut(run: Callable[[], Run]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import torch
@@ -35,11 +36,22 @@ class PrefetchedStream:
                 batch_size=None,
                 sampler=range(step, ENDLESS),
                 num_workers=self.workers,
+                worker_init_fn=_deaf,
                 pin_memory=torch.cuda.is_available(),
             )
             self._batches = iter(loader)
         self._next = step + 1
         return next(self._batches)
+
+
+def _deaf(worker: int) -> None:
+    """Leave SIGTERM and Ctrl-C, which whole groups of processes get, to the one that trains.
+
+    It has a checkpoint to write, and would be told instead that a worker was killed. Workers end
+    with it all the same: they look for it every few seconds.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Steps(Dataset[Batch]):

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 import torch
 
+from fewshot_core.classification import ClassificationTask
 from fewshot_core.errors import FewshotError
 from fewshot_core.pipeline.session import Session
+from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.preemption import Preempted
 
 
@@ -16,14 +18,19 @@ class LostProcessError(FewshotError):
     """Another process of the launch has gone."""
 
 
+class OutOfMemoryError(FewshotError):
+    """The device has less memory than the run needs at some point."""
+
+
 @contextmanager
 def at_work(session: Session) -> Iterator[None]:
-    """Inside, SIGTERM waits for a safe point and a lost process is one line.
+    """Inside, SIGTERM waits for a safe point, and a lost process or full memory is one line.
 
     Afterwards the run folder is free.
 
     Raises:
         LostProcessError: A process of the launch ended while the others waited for it.
+        OutOfMemoryError: The device's memory is full.
         Preempted: The run was asked to stop.
     """
     session.stop.decides = session.worker.is_main_process
@@ -31,6 +38,8 @@ def at_work(session: Session) -> Iterator[None]:
     try:
         with session.stop.listening(session.recipe.grace_seconds):
             yield
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(session, error) from None
     except RuntimeError as error:
         if session.accelerator.num_processes == 1 or not _of_communication(error):
             raise
@@ -43,6 +52,22 @@ def at_work(session: Session) -> Iterator[None]:
         ) from None
     finally:
         session.folder.close()
+
+
+def out_of_memory(session: Session, error: torch.OutOfMemoryError) -> OutOfMemoryError:
+    """What to tell the user whose device is full."""
+    recipe = session.recipe
+    # A discriminator judges a whole batch, a classifier can be shown it piece by piece.
+    name = "micro_batch" if isinstance(session.task, ClassificationTask) else "batch_size"
+    words = ["precision=auto"] if recipe.precision in (None, "no") else []
+    for key in ("supernet", "regions", "retrain"):
+        training: TrainingSettings = getattr(recipe, key)
+        words.append(f"{key}.{name}={max(2, (training.micro_batch or training.batch_size) // 2)}")
+    return OutOfMemoryError(
+        f"{session.accelerator.device} has too little memory for this run",
+        found=str(error).splitlines()[0].removeprefix("CUDA out of memory. "),
+        fix=f"{' '.join(words)} in another run=DIR, or more processes that share each batch",
+    )
 
 
 def _of_communication(error: RuntimeError) -> bool:

@@ -56,6 +56,8 @@ def search(words: Sequence[str]) -> None:
 
 
 def _search(session: Session) -> None:
+    if session.recipe.estimate:
+        _estimate(session)
     session.prepare_scorers()
     if session.recipe.strategy.name in DIFFERENTIABLE:
         named = derive(session)
@@ -74,6 +76,16 @@ def _search(session: Session) -> None:
         session.console.print(f"report: {path}")
     for line in session.losses():
         session.console.print(line)
+
+
+def _estimate(session: Session) -> None:
+    """Say what the run will take, unless it was said when it began."""
+    path = session.folder.file(ESTIMATE)
+    if not path.exists():
+        expected = estimate(session)
+        session.console.print(str(expected))
+        if session.folder.main:
+            write_json(path, expected.to_json())
 
 
 def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
@@ -98,7 +110,8 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
         require_relaxable(session)
     accelerator.wait_for_everyone()
     main, precision = accelerator.is_main_process, accelerator.mixed_precision
-    folder = RunFolder.start(path, recipe, loaded.overrides, precision, main)
+    device = str(accelerator.device)
+    folder = RunFolder.start(path, recipe, loaded.overrides, precision, main, device)
     session.folder = folder
     accelerator.wait_for_everyone()
     console.print(f"run folder: {path}")
@@ -113,11 +126,6 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
         write_json(folder.file("data.json"), session.data.describe())
     described = session.data.describe()
     console.print(", ".join(f"{key} {value}" for key, value in described.items()))
-    if recipe.estimate and not folder.file(ESTIMATE).exists():
-        expected = estimate(session)
-        console.print(str(expected))
-        if folder.main:
-            write_json(folder.file(ESTIMATE), expected.to_json())
     if session.splitting.sentence and recipe.evaluator.name in INHERITING:
         console.print(session.splitting.sentence)
     return session

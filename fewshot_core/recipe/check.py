@@ -127,6 +127,7 @@ def _check_data(data: DataSettings) -> Problems:
 def _check_training(key: str, training: TrainingSettings) -> Problems:
     yield from _positive(f"{key}.epochs", training.epochs)
     yield from _at_least(f"{key}.batch_size", training.batch_size, 1)
+    yield from _at_least(f"{key}.micro_batch", training.micro_batch, 2)
     yield from _positive(f"{key}.lr", training.lr)
     yield from _positive(f"{key}.grad_clip", training.grad_clip)
     yield from _positive(f"{key}.eps", training.eps)
@@ -274,6 +275,9 @@ def _check_preferences(recipe: Recipe) -> Problems:
     strategy, evaluator = recipe.strategy.name, recipe.evaluator.name
     if strategy in DIFFERENTIABLE and evaluator != "inherited":
         yield f"strategy.name={strategy} needs evaluator.name=inherited, not {evaluator}"
+    for key, training in (("supernet", recipe.supernet), ("regions", recipe.regions)):
+        if strategy in DIFFERENTIABLE and training.micro_batch is not None:
+            yield f"{key}.micro_batch does not go with strategy.name={strategy}"
 
 
 def _check_constraint(constraint: ConstraintSettings) -> Problems:

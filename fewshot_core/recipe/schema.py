@@ -74,6 +74,9 @@ class TrainingSettings:
     # paths per step see the same number of images.
     epochs: float = 10.0
     batch_size: int = 64
+    # Images that pass through a classifier at a time on one device, their gradients accumulated;
+    # batch norm sees no more than these. none: the whole batch. Less takes less memory.
+    micro_batch: int | None = None
     optimizer: str = "sgd"  # any optimiser name of timm; sgd is Nesterov
     lr: float = 0.1
     min_lr: float = 0.0

@@ -64,6 +64,7 @@ class RunFolder:
         overrides: Sequence[str],
         precision: str,
         main: bool = True,
+        device: str = "cpu",
     ) -> RunFolder:
         """Open the folder of a new run, or of the same run to continue it.
 
@@ -73,6 +74,7 @@ class RunFolder:
             overrides: The words that it was started with.
             precision: What a new run is computed in.
             main: Whether this process writes.
+            device: What a new run is computed on, as torch names it.
 
         Raises:
             RunFolderError: It cannot be written to, belongs to another recipe or to something
@@ -89,7 +91,8 @@ class RunFolder:
             raise
         if not folder.file("recipe.yaml").exists():
             write_text(folder.file("overrides.txt"), "\n".join(overrides) + "\n")
-            write_json(folder.file("environment.json"), environment() | {"precision": precision})
+            machine = environment(device) | {"precision": precision}
+            write_json(folder.file("environment.json"), machine)
             write_text(folder.file("recipe.yaml"), recipe_yaml(recipe))
         return folder
 
@@ -245,8 +248,8 @@ def file_name(text: str) -> str:
     return f"{safe[:64]}-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
 
 
-def environment() -> dict[str, Any]:
-    """What a figure depends on besides the recipe."""
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """What a figure depends on besides the recipe; ``device`` is where it was computed."""
     import torch
 
     versions: dict[str, str | None] = {}
@@ -255,7 +258,6 @@ def environment() -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = None
-    cuda = torch.cuda.is_available()
     return {
         "date": _now(),
         "command": " ".join(sys.argv),
@@ -265,7 +267,7 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
-        "accelerator": torch.cuda.get_device_name() if cuda else "cpu",
+        "accelerator": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "commit": _commit(),
     }
 

@@ -67,6 +67,12 @@ class GanTask:
             raise RecipeError(
                 "data.search_size is not for generators: their size is a part of the space"
             )
+        for key in ("supernet", "regions", "retrain"):
+            if getattr(recipe, key).micro_batch is not None:
+                raise RecipeError(
+                    f"{key}.micro_batch is for classifiers: a discriminator judges a whole batch",
+                    fix=f"leave it out, or lower {key}.batch_size",
+                )
         if recipe.evaluator.name in PROXIES:
             raise RecipeError(
                 f"evaluator={recipe.evaluator.name} scores classifiers",

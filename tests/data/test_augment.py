@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
+import signal
 
 import numpy as np
 import pytest
@@ -96,6 +99,21 @@ def test_workers_make_the_same_batches() -> None:
         expected = stream(STRONG).batch(step)
         assert torch.equal(images, expected[0])
         assert torch.equal(labels, expected[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_workers_leave_signals_to_the_process_that_trains(number: signal.Signals) -> None:
+    before = set(multiprocessing.active_children())
+    ahead = PrefetchedStream(stream(STRONG), 2)
+    ahead.batch(0)  # from here on the workers have their handlers
+    workers = set(multiprocessing.active_children()) - before
+    assert len(workers) == 2
+    for worker in workers:
+        assert worker.pid is not None
+        os.kill(worker.pid, number)
+    for step in range(1, 12):
+        assert torch.equal(ahead.batch(step)[0], stream(STRONG).batch(step)[0])
+    assert all(worker.is_alive() for worker in workers)
 
 
 # --- images that are read at every use

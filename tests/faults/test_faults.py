@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.tools.damage import flip_a_bit, truncate
 from tests.tools.outcome import outcome
@@ -94,10 +93,9 @@ def test_a_second_launch(reference: Reference, tmp_path: Path, survived: Survive
     for tool in ("search", "retrain"):
         second = run_tool(tool, reference.words(tool), tmp_path)
         one_line(second, "run is in use by another process", f"process {first.pid} on ")
-    if not torch.cuda.is_available():
-        main, other = (one.wait() for one in launch(2, "search", words, tmp_path))
-        one_line(main, "run is in use by another process")
-        assert (other.code, other.err) == (2, "")
+    main, other = (one.wait() for one in launch(2, "search", words, tmp_path))
+    one_line(main, "run is in use by another process")
+    assert (other.code, other.err) == (2, "")
     assert first.alive()
     os.kill(first.pid, signal.SIGCONT)
     assert first.wait().code == 0
@@ -105,7 +103,6 @@ def test_a_second_launch(reference: Reference, tmp_path: Path, survived: Survive
     survived("second launch")
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the processes would share the GPUs")
 @pytest.mark.parametrize(("fault", "codes"), [("kill", (-9,)), ("term", (143,))])
 def test_one_of_two_processes(
     fault: str, codes: tuple[int, ...], reference: Reference, tmp_path: Path, survived: Survived

@@ -1,4 +1,4 @@
-"""However many regions there are, no more supernets are in memory than with one."""
+"""No more supernets are in memory than with one region, and a device that is full says so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import weakref
 from pathlib import Path
 
 import pytest
+import torch
 
+from fewshot_core.classification import ClassificationObjective
+from fewshot_core.pipeline.faults import OutOfMemoryError
 from fewshot_core.pipeline.search import search
 from fewshot_core.supernet import Supernet
 from tests.tools.process import words_of
@@ -44,3 +47,30 @@ def test_the_peak_does_not_grow_with_the_regions(
         words = words_of(SETTINGS | changes, run=tmp_path / str(count))
         peaks[count] = peak([word for word in words if "decision" not in word], monkeypatch)
     assert 0 < peaks[2] == peaks[3] == peaks[8]
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ([], "precision=auto supernet.micro_batch=24 regions.micro_batch=32 "),
+        (["supernet.micro_batch=8"], "to mend it: precision=auto supernet.micro_batch=4 "),
+    ],
+)
+def test_a_full_device_is_one_line_and_the_run_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], advice: str
+) -> None:
+    words = words_of(SETTINGS | {"supernet.batch_size": 48}, run=str(tmp_path)) + words
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nAnd so on.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClassificationObjective, "step", full)
+        with pytest.raises(OutOfMemoryError) as caught:
+            search(words)
+    said = str(caught.value)
+    assert "too little memory" in said
+    assert "Tried to allocate 2 GiB." in said
+    assert "\n" not in said
+    assert advice in said
+    search(words)  # the lock is gone, and what there is continues

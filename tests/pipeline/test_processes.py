@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from fewshot_core.errors import RecipeError
 from fewshot_core.pipeline.processes import Team
@@ -19,10 +18,6 @@ from fewshot_core.testing.toys import toy_space
 from tests.tools.outcome import weights
 from tests.tools.process import Done, launch, succeed, words_of
 from tests.tools.tiny import GAN, MOBILE, TINY
-
-pytestmark = pytest.mark.skipif(
-    torch.cuda.is_available(), reason="processes would share the GPUs here; this is about the CPU"
-)
 
 SMALL = TINY | {"audit.networks": 3, "supernet.batch_size": 48, "retrain.compare": "[random]"}
 

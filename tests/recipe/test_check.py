@@ -89,6 +89,7 @@ def test_choices(refusal: Refusal, word: str, message: str) -> None:
         "supernet.epochs=.inf",
         "regions.epochs=-1",
         "supernet.batch_size=0",
+        "supernet.micro_batch=1",
         "supernet.lr=0",
         "supernet.lr=.nan",
         "supernet.min_lr=-1",
@@ -161,6 +162,10 @@ def test_ranges(refusal: Refusal, word: str) -> None:
         (["strategy=nsga2", "strategy.population=1"], "strategy.population=1 must be at least 2"),
         (["retrain.lr=0.1", "retrain.min_lr=0.2"], "must not be above retrain.lr=0.1"),
         (["regions.epochs=1", "regions.warmup_epochs=2"], "must not be above regions.epochs=1"),
+        (
+            ["strategy=darts", "regions.micro_batch=2"],
+            "regions.micro_batch does not go with strategy.name=darts",
+        ),
         (["data.root=~/photos"], "the shell did not replace ~"),
         (["evaluator.table=~/x.csv"], "the shell did not replace ~"),
     ],

@@ -268,6 +268,7 @@ def test_an_optimiser_without_betas_is_refused(
         ({"data__image_size": "none"}, "data.image_size is missing"),
         ({"evaluator": "synflow", "retrain__compare": "[random]"}, "scores classifiers"),
         ({"data__search_size": 4}, "search_size"),
+        ({"retrain__micro_batch": 2}, "retrain.micro_batch is for classifiers"),
     ],
 )
 def test_settings_that_cannot_be(
