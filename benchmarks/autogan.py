@@ -43,7 +43,7 @@ from fewshot_core.pipeline.retrain import test_candidate
 from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.ranking import bootstrap_tau, kendall
+from fewshot_core.ranking import bootstrap_tau, bootstrap_tau_difference, kendall
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.space import Architecture, SearchSpace
 from tasks.autogan.space import generator_space
@@ -59,8 +59,11 @@ COMMON = (
 PARENT_SHARE = 0.5
 """Share of a few-shot budget that the parent gets; the regions divide the rest."""
 
+PLAIN = "one-shot"
+"""The arm that the others are held against."""
+
 ARMS: Mapping[str, tuple[int, tuple[str, ...]]] = {
-    "one-shot": (0, ("split=none",)),
+    PLAIN: (0, ("split=none",)),
     "one-shot, images judged singly": (0, ("split=none", "gan.batch_deviation=false")),
     "few-shot, 2 by block": (2, ("split=decision", "split.decision=cell2_block")),
     "few-shot, 3 by upsampling": (3, ("split=decision", "split.decision=cell2_upsample")),
@@ -276,6 +279,7 @@ def summary(rows: Mapping[str, Any]) -> dict[str, Any]:
     chosen = _by_genotype(rows, "choice")
     truth = {genotype: statistics.mean(values) for genotype, values in trained.items()}
     arms: dict[str, Any] = {}
+    means: dict[str, list[float]] = {}
     for arm in ARMS:
         mine = [row for row in rows.values() if row.get("arm") == arm]
         if not mine or not truth:
@@ -288,6 +292,7 @@ def summary(rows: Mapping[str, Any]) -> dict[str, Any]:
             taus.append(kendall(scores, goods))
             intervals.append(bootstrap_tau(scores, goods))
         mean = [statistics.mean(row["scores"][g] for row in mine) for g in truth]
+        means[arm] = mean
         arms[arm] = {
             "seeds": len(mine),
             "taus": taus,
@@ -296,8 +301,11 @@ def summary(rows: Mapping[str, Any]) -> dict[str, Any]:
             "interval_of_mean_scores": bootstrap_tau(mean, goods),
             "images_seen": [row["images_seen"] for row in mine],
             "choices": [row["choice"] for row in mine],
-            "choice_fid": [v for row in mine for v in chosen.get(row["choice"], [])],
+            "choice_fid": [chosen.get(row["choice"], []) for row in mine],
         }
+        if arm != PLAIN and PLAIN in means:
+            gap = bootstrap_tau_difference(mean, means[PLAIN], goods)
+            arms[arm]["interval_of_gain_over_one_shot"] = gap
     costs = {row["genotype"]: row for row in rows.values() if row.get("stage") == "truth"}
     goods = [-value for value in truth.values()]
     baselines = {
@@ -309,10 +317,17 @@ def summary(rows: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "metric": metric,
         "truth": trained,
-        "random_fid": [value for values in trained.values() for value in values],
+        "tau_between_seeds_of_truth": _agreement(list(trained.values())),
+        "random_fid": list(trained.values()),
         "baselines": baselines,
         "arms": arms,
     }
+
+
+def _agreement(trained: Sequence[Sequence[float]]) -> float | None:
+    """Kendall's tau between the first two seeds: scores can hardly agree better than truths."""
+    pairs = [values[:2] for values in trained if len(values) > 1]
+    return kendall(*zip(*pairs, strict=True)) if len(pairs) > 1 else None
 
 
 def _by_genotype(rows: Mapping[str, Any], stage: str) -> dict[str, list[float]]:
@@ -327,24 +342,39 @@ def show(figures: Mapping[str, Any]) -> None:
     """Print the tables."""
     count = len(figures["truth"])
     table = Table(title=f"{count} generators trained from scratch; {figures['metric']}")
-    for column in ("", "seeds", "tau, each seed", "tau of mean scores [95 %]", "FID of its choice"):
-        table.add_column(column)
+    titles = (
+        "",
+        "tau, each seed",
+        "tau of mean scores [95 %]",
+        "gain [95 %]",
+        "FID of its choices",
+    )
+    for title in titles:
+        table.add_column(title)
     for arm, row in figures["arms"].items():
-        low, high = row["interval_of_mean_scores"]
         table.add_row(
             arm,
-            str(row["seeds"]),
             ", ".join(f"{tau:.2f}" for tau in row["taus"]),
-            f"{row['tau_of_mean_scores']:.2f} [{low:.2f}, {high:.2f}]",
+            f"{row['tau_of_mean_scores']:.2f} {_interval(row['interval_of_mean_scores'])}",
+            _interval(row.get("interval_of_gain_over_one_shot")),
             _spread(row["choice_fid"]),
         )
     for name, tau in figures["baselines"].items():
-        table.add_row(f"counting {name}", "", "", f"{tau:.2f}", "")
-    table.add_row("a random generator", "", "", "0", _spread(figures["random_fid"]))
-    Console(width=120).print(table)
+        table.add_row(f"counting {name}", "", f"{tau:.2f}", "", "")
+    table.add_row("a random generator", "", "0", "", _spread(figures["random_fid"]))
+    console = Console(width=120, highlight=False)
+    console.print(table)
+    if (tau := figures["tau_between_seeds_of_truth"]) is not None:
+        console.print(f"tau between two seeds of the trainings from scratch: {tau:.2f}")
 
 
-def _spread(values: Sequence[float]) -> str:
+def _interval(ends: Sequence[float] | None) -> str:
+    return f"\\[{ends[0]:.2f}, {ends[1]:.2f}]" if ends else ""
+
+
+def _spread(trained: Sequence[Sequence[float]]) -> str:
+    """Mean and spread of what each generator reaches on average over its seeds."""
+    values = [statistics.mean(seeds) for seeds in trained if seeds]
     if len(values) < 2:
         return f"{values[0]:.2f}" if values else "not trained yet"
     return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f} ({len(values)})"

@@ -111,6 +111,37 @@ def bootstrap_tau(
     Returns:
         (low, high); both nan below two items.
     """
+    return _percentiles(_resampled_taus(scores, truth, samples, seed, level), level)
+
+
+def bootstrap_tau_difference(
+    scores: ArrayLike,
+    others: ArrayLike,
+    truth: ArrayLike,
+    *,
+    samples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of tau-b of ``scores`` less tau-b of ``others``.
+
+    Both are scores of the same architectures and are resampled together: the two taus share most
+    of their error, which their own intervals do not show.
+
+    Args:
+        scores, others, truth: Arrays [n].
+        samples, seed, level: As of :func:`bootstrap_tau`.
+
+    Returns:
+        (low, high); both nan below two items.
+    """
+    ours, theirs = (_resampled_taus(s, truth, samples, seed, level) for s in (scores, others))
+    return _percentiles(ours - theirs, level)
+
+
+def _resampled_taus(
+    scores: ArrayLike, truth: ArrayLike, samples: int, seed: int, level: float
+) -> Vector:
     scores, truth = checked_pair(scores, truth)
     if samples < 1 or not 0 < level < 1:
         raise DataError(
@@ -119,13 +150,17 @@ def bootstrap_tau(
             allowed="samples of 1 or more, a level between 0 and 1",
         )
     if scores.size < 2:
-        return math.nan, math.nan
+        return np.full(1, math.nan)
     generator = np.random.default_rng(seed)
     taus = np.empty(samples)
     for sample in range(samples):
         drawn = generator.integers(scores.size, size=scores.size)
         taus[sample] = _kendall(scores[drawn], truth[drawn])
-    low, high = np.quantile(taus, [(1 - level) / 2, (1 + level) / 2])
+    return taus
+
+
+def _percentiles(values: Vector, level: float) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

@@ -20,6 +20,7 @@ from fewshot_core.ranking import (
     IsoCost,
     RankFigures,
     bootstrap_tau,
+    bootstrap_tau_difference,
     iso_cost_tau,
     kendall,
     random_figures,
@@ -324,6 +325,24 @@ def test_bootstrap_interval() -> None:
 def test_bootstrap_of_a_perfect_ranking_is_exact(seed: int) -> None:
     interval = bootstrap_tau(range(30), range(30), samples=20, seed=seed)
     assert interval == pytest.approx((1, 1))
+
+
+def test_what_two_scores_have_in_common_is_not_in_their_difference() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.normal(size=60)
+    scores = truth + generator.normal(size=60)
+    others = scores + 0.2 * generator.normal(size=60)
+    low, high = bootstrap_tau_difference(scores, others, truth, samples=300)
+    assert low < kendall(scores, truth) - kendall(others, truth) < high
+    alone = bootstrap_tau(scores, truth, samples=300)
+    assert high - low < 0.5 * (alone[1] - alone[0])
+    mirrored = bootstrap_tau_difference(others, scores, truth, samples=300)
+    assert mirrored == pytest.approx((-high, -low))
+    assert bootstrap_tau_difference(scores, scores, truth, samples=20) == (0.0, 0.0)
+    assert bootstrap_tau_difference(truth, -truth, truth, samples=20) == pytest.approx((2, 2))
+    assert all(map(math.isnan, bootstrap_tau_difference([1], [2], [1])))
+    with pytest.raises(DataError):
+        bootstrap_tau_difference(scores, others[:-1], truth)
 
 
 # --- tables -------------------------------------------------------------------------------------

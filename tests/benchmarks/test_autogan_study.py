@@ -67,10 +67,13 @@ def test_summary() -> None:
     good, bad = figures["arms"]["few-shot, 3 by norm"], figures["arms"]["one-shot"]
     # Less is better for distances, and scores are better when they are higher.
     assert (good["taus"], bad["taus"]) == ([1.0], [-1.0])
-    assert good["choice_fid"] == [1.0, 2.0, 3.0]
-    assert bad["choice_fid"] == []
+    assert good["choice_fid"] == [[1.0, 2.0, 3.0]]
+    assert bad["choice_fid"] == [[]]
+    assert good["interval_of_gain_over_one_shot"][1] == 2.0
+    assert "interval_of_gain_over_one_shot" not in bad
+    assert figures["tau_between_seeds_of_truth"] == 1.0
     assert figures["baselines"] == {"params": -1.0, "flops": 1.0}
-    assert sorted(figures["random_fid"]) == [0.5, 1.5, 1.5, 2.5, 2.5, 3.5, 3.5, 4.5]
+    assert figures["random_fid"] == [[0.5, 1.5], [1.5, 2.5], [2.5, 3.5], [3.5, 4.5]]
     autogan.show(figures)
 
 
