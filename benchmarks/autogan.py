@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import random
 import shutil
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autogan_show import PLAIN, markdown, show, summary, write_plot
 from jobs import (
     Images,
     Task,
@@ -35,15 +35,12 @@ from jobs import (
     take,
 )
 from record import write_results
-from rich.console import Console
-from rich.table import Table
 
 from fewshot_core.metrics import metric_text
 from fewshot_core.pipeline.retrain import test_candidate
 from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.ranking import bootstrap_tau, bootstrap_tau_difference, kendall
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.space import Architecture, SearchSpace
 from tasks.autogan.space import generator_space
@@ -58,9 +55,6 @@ COMMON = (
 )
 PARENT_SHARE = 0.5
 """Share of a few-shot budget that the parent gets; the regions divide the rest."""
-
-PLAIN = "one-shot"
-"""The arm that the others are held against."""
 
 ARMS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     PLAIN: (0, ("split=none",)),
@@ -270,116 +264,6 @@ def _arm(bench: Bench, arm: str, seed: int) -> Task:
     return Task(f"arm | {arm} | seed {seed}", slug, recipe, run)
 
 
-# -- what came out -----------------------------------------------------------------------------
-
-
-def summary(rows: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures of every arm, from the rows that are there."""
-    trained = _by_genotype(rows, "truth")
-    chosen = _by_genotype(rows, "choice")
-    truth = {genotype: statistics.mean(values) for genotype, values in trained.items()}
-    arms: dict[str, Any] = {}
-    means: dict[str, list[float]] = {}
-    for arm in ARMS:
-        mine = [row for row in rows.values() if row.get("arm") == arm]
-        if not mine or not truth:
-            continue
-        # Lower distances are better, and higher scores are.
-        goods = [-value for value in truth.values()]
-        taus, intervals = [], []
-        for row in mine:
-            scores = [row["scores"][genotype] for genotype in truth]
-            taus.append(kendall(scores, goods))
-            intervals.append(bootstrap_tau(scores, goods))
-        mean = [statistics.mean(row["scores"][g] for row in mine) for g in truth]
-        means[arm] = mean
-        arms[arm] = {
-            "seeds": len(mine),
-            "taus": taus,
-            "intervals": intervals,
-            "tau_of_mean_scores": kendall(mean, goods),
-            "interval_of_mean_scores": bootstrap_tau(mean, goods),
-            "images_seen": [row["images_seen"] for row in mine],
-            "choices": [row["choice"] for row in mine],
-            "choice_fid": [chosen.get(row["choice"], []) for row in mine],
-        }
-        if arm != PLAIN and PLAIN in means:
-            gap = bootstrap_tau_difference(mean, means[PLAIN], goods)
-            arms[arm]["interval_of_gain_over_one_shot"] = gap
-    costs = {row["genotype"]: row for row in rows.values() if row.get("stage") == "truth"}
-    goods = [-value for value in truth.values()]
-    baselines = {
-        name: kendall([costs[genotype][name] for genotype in truth], goods)
-        for name in ("params", "flops")
-        if truth
-    }
-    metric = next((row["metric"] for row in rows.values() if "metric" in row), "")
-    return {
-        "metric": metric,
-        "truth": trained,
-        "tau_between_seeds_of_truth": _agreement(list(trained.values())),
-        "random_fid": list(trained.values()),
-        "baselines": baselines,
-        "arms": arms,
-    }
-
-
-def _agreement(trained: Sequence[Sequence[float]]) -> float | None:
-    """Kendall's tau between the first two seeds: scores can hardly agree better than truths."""
-    pairs = [values[:2] for values in trained if len(values) > 1]
-    return kendall(*zip(*pairs, strict=True)) if len(pairs) > 1 else None
-
-
-def _by_genotype(rows: Mapping[str, Any], stage: str) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
-    for row in rows.values():
-        if row.get("stage") == stage:
-            found.setdefault(row["genotype"], []).append(row["fid"])
-    return found
-
-
-def show(figures: Mapping[str, Any]) -> None:
-    """Print the tables."""
-    count = len(figures["truth"])
-    table = Table(title=f"{count} generators trained from scratch; {figures['metric']}")
-    titles = (
-        "",
-        "tau, each seed",
-        "tau of mean scores [95 %]",
-        "gain [95 %]",
-        "FID of its choices",
-    )
-    for title in titles:
-        table.add_column(title)
-    for arm, row in figures["arms"].items():
-        table.add_row(
-            arm,
-            ", ".join(f"{tau:.2f}" for tau in row["taus"]),
-            f"{row['tau_of_mean_scores']:.2f} {_interval(row['interval_of_mean_scores'])}",
-            _interval(row.get("interval_of_gain_over_one_shot")),
-            _spread(row["choice_fid"]),
-        )
-    for name, tau in figures["baselines"].items():
-        table.add_row(f"counting {name}", "", f"{tau:.2f}", "", "")
-    table.add_row("a random generator", "", "0", "", _spread(figures["random_fid"]))
-    console = Console(width=120, highlight=False)
-    console.print(table)
-    if (tau := figures["tau_between_seeds_of_truth"]) is not None:
-        console.print(f"tau between two seeds of the trainings from scratch: {tau:.2f}")
-
-
-def _interval(ends: Sequence[float] | None) -> str:
-    return f"\\[{ends[0]:.2f}, {ends[1]:.2f}]" if ends else ""
-
-
-def _spread(trained: Sequence[Sequence[float]]) -> str:
-    """Mean and spread of what each generator reaches on average over its seeds."""
-    values = [statistics.mean(seeds) for seeds in trained if seeds]
-    if len(values) < 2:
-        return f"{values[0]:.2f}" if values else "not trained yet"
-    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f} ({len(values)})"
-
-
 def main() -> int:
     options = arguments(__doc__, Path("runs/autogan-study")).parse_args()
     study = QUICK if options.quick else FULL
@@ -393,10 +277,13 @@ def main() -> int:
             return 0
         if not options.show and not share_out(__file__, options, work, []):
             return 1
-        figures = summary(read_rows(rows))
+        figures = summary(read_rows(rows), list(ARMS))
         show(figures)
         if not options.quick:
+            print(write_plot(figures))
             print(write_results("autogan", figures, range(study.arm_seeds)))
+        if options.markdown:
+            print(markdown(figures))
         return 0
 
     return run_study(options, "autogan", options.data / "cifar10" / "train.tar", run)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import autogan
+import autogan_show
 import pytest
 from jobs import Images
 
@@ -62,7 +63,7 @@ def rows() -> dict[str, dict]:
 
 
 def test_summary() -> None:
-    figures = autogan.summary(rows())
+    figures = autogan_show.summary(rows(), list(autogan.ARMS))
     assert list(figures["arms"]) == ["one-shot", "few-shot, 3 by norm"]
     good, bad = figures["arms"]["few-shot, 3 by norm"], figures["arms"]["one-shot"]
     # Less is better for distances, and scores are better when they are higher.
@@ -74,7 +75,11 @@ def test_summary() -> None:
     assert figures["tau_between_seeds_of_truth"] == 1.0
     assert figures["baselines"] == {"params": -1.0, "flops": 1.0}
     assert figures["random_fid"] == [[0.5, 1.5], [1.5, 2.5], [2.5, 3.5], [3.5, 4.5]]
-    autogan.show(figures)
+    autogan_show.show(figures)
+    lines = autogan_show.markdown(figures).splitlines()
+    assert lines[2].startswith("| one-shot | -1.00 | -1.00 [")
+    assert "| counting flops |  | 1.00 |  |  |" in lines
+    assert len(autogan_show.plot(figures).axes) == 2
 
 
 def test_what_was_named_is_trained_once_per_seed(tmp_path: Path) -> None:
@@ -84,4 +89,4 @@ def test_what_was_named_is_trained_once_per_seed(tmp_path: Path) -> None:
     assert len({task.slug for task in tasks}) == len(tasks)
     truth = autogan.truth_tasks(bench)
     assert len(truth) == 20 * 2
-    assert autogan.summary({})["arms"] == {}
+    assert autogan_show.summary({}, list(autogan.ARMS))["arms"] == {}
