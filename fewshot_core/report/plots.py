@@ -161,23 +161,23 @@ def loss_curves(regions: Sequence[RegionFacts]) -> Figure:
 
 @styled
 def test_results(rows: Sequence[Retrained], metric_name: str) -> Figure:
-    """The test value of every seed as a dot; mean and standard deviation as a bar."""
+    """The test value of every seed as a dot; of several, mean and standard deviation as a bar."""
     figure, (axes,) = new_figure()
     for place, row in enumerate(rows):
         values = np.array(row.values)
         colour = LINES[place % len(LINES)]
-        spread = float(values.std(ddof=1)) if values.size > 1 else 0.0
-        axes.errorbar(
-            values.mean(),
-            place - 0.16,
-            xerr=spread or None,
-            color=INK,
-            marker="|",
-            markersize=14,
-            capsize=4,
-            linewidth=1.6,
-            label="mean ± standard deviation" if place == 0 else None,
-        )
+        if values.size > 1:
+            axes.errorbar(
+                values.mean(),
+                place - 0.16,
+                xerr=float(values.std(ddof=1)) or None,
+                color=INK,
+                marker="|",
+                markersize=14,
+                capsize=4,
+                linewidth=1.6,
+                label="mean ± standard deviation" if place == 0 else None,
+            )
         offsets = place + 0.12 + 0.1 * np.arange(values.size) / max(1, values.size - 1)
         axes.plot(
             values,

@@ -78,7 +78,9 @@ def test_texts_are_escaped_and_dollars_are_no_formulas() -> None:
 
 @pytest.mark.parametrize("values", [[90.0], [90.0, 91.0]])
 def test_few_seeds_are_drawn(values: list[float]) -> None:
-    ElementTree.fromstring(svg_text(plots.test_results([retrained(values)], "test")))
+    svg = svg_text(plots.test_results([retrained(values)], "test"))
+    ElementTree.fromstring(svg)
+    assert ("standard deviation" in svg) is (len(values) > 1)  # one seed has none
 
 
 def test_one_trial_is_drawn() -> None:
