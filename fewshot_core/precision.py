@@ -24,8 +24,10 @@ def has_bf16(cpu_info: Path = CPU_INFO) -> bool:
     outside of Linux.
     """
     import torch  # late: recipes are checked without it
+    from accelerate.utils import parse_flag_from_env
 
-    if torch.cuda.is_available():
+    # `accelerate launch --cpu` on a machine with a GPU says so by this variable.
+    if torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU"):
         # Newer versions of torch count emulation as support.
         major, _ = torch.cuda.get_device_capability()
         return bool(torch.version.hip or major >= 8)

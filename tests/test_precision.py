@@ -59,6 +59,18 @@ def test_a_gpu_has_it_from_ampere_on(
     assert has_bf16() is found
 
 
+@pytest.mark.parametrize(("flags", "found"), [("avx2", False), ("avx512_bf16", True)])
+def test_a_launch_on_the_cpu_asks_no_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, found: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5) if found else (9, 0))
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"flags\t\t: fpu {flags}\n")
+    assert has_bf16(info) is found
+
+
 def test_only_auto_looks_at_the_device(native: Native) -> None:
     native(False)
     assert [resolve_precision(wanted, None) for wanted in (None, "bf16", "auto")] == [
