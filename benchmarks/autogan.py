@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autogan_show import PLAIN, markdown, show, summary, write_plot
+from autogan_show import NAME, PLAIN, markdown, show, summary, write_plot
 from jobs import (
     Images,
     Task,
@@ -281,12 +281,12 @@ def main() -> int:
         show(figures)
         if not options.quick:
             print(write_plot(figures))
-            print(write_results("autogan", figures, range(study.arm_seeds)))
+            print(write_results(NAME, figures, range(study.arm_seeds)))
         if options.markdown:
             print(markdown(figures))
         return 0
 
-    return run_study(options, "autogan", options.data / "cifar10" / "train.tar", run)
+    return run_study(options, NAME, options.data / "cifar10" / "train.tar", run)
 
 
 if __name__ == "__main__":

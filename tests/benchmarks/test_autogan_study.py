@@ -74,7 +74,7 @@ def test_summary() -> None:
     assert "interval_of_gain_over_one_shot" not in bad
     assert figures["tau_between_seeds_of_truth"] == 1.0
     assert figures["baselines"] == {"params": -1.0, "flops": 1.0}
-    assert figures["random_fid"] == [[0.5, 1.5], [1.5, 2.5], [2.5, 3.5], [3.5, 4.5]]
+    assert list(figures["truth"].values()) == [[0.5, 1.5], [1.5, 2.5], [2.5, 3.5], [3.5, 4.5]]
     autogan_show.show(figures)
     lines = autogan_show.markdown(figures).splitlines()
     assert lines[2].startswith("| one-shot | -1.00 | -1.00 [")

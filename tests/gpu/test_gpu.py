@@ -8,9 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,10 +16,9 @@ import pytest
 
 from ..conftest import GPUS
 from ..tools.killing import in_parent, states
-from ..tools.process import TOOLS, words_of
+from ..tools.process import Running, words_of
 from ..tools.tiny import GAN, MOBILE, TINY
 
-LIMIT = 300
 TASKS = {"cells": TINY, "mobile": MOBILE, "generators": GAN}
 
 LITTLE_MEMORY = """
@@ -47,30 +43,14 @@ def environment(**more: str) -> dict[str, str]:
     return variables
 
 
-def started(tool: str, words: list[str], cwd: Path, **more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(TOOLS / f"{tool}.py"), *words],
-        cwd=cwd,
-        env=environment(**more),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def run(tool: str, words: list[str], cwd: Path, **more: str) -> tuple[int, str, str]:
-    process = started(tool, words, cwd, **more)
-    try:
-        out, err = process.communicate(timeout=LIMIT)
-    finally:
-        process.kill()
-    return process.returncode, out, err
+def started(tool: str, words: list[str], cwd: Path, **more: str) -> Running:
+    return Running(tool, words, cwd, real=True, variables=environment(**more))
 
 
 def succeed(tool: str, words: list[str], cwd: Path, **more: str) -> str:
-    code, out, err = run(tool, words, cwd, **more)
-    assert code == 0, f"{tool} {' '.join(words)}\n{out}\n{err}"
-    return out
+    done = started(tool, words, cwd, **more).wait()
+    assert done.code == 0, f"{tool} {' '.join(words)}\n{done.out}\n{done.err}"
+    return done.out
 
 
 def read(path: Path) -> Any:
@@ -104,14 +84,11 @@ def test_a_training_begins_as_on_the_cpu(tmp_path: Path, task: str) -> None:
 def test_a_run_that_was_stopped_is_continued(tmp_path: Path) -> None:
     words = words_of(TINY | {"supernet.epochs": 30, "supernet.batch_size": 16}, run="run")
     process = started("search", words, tmp_path)
-    try:
-        while process.poll() is None and not in_parent(tmp_path / "run"):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=LIMIT)
-    finally:
-        process.kill()
-    assert process.returncode == 143, err
+    while process.alive() and not in_parent(tmp_path / "run"):
+        time.sleep(0.01)
+    process.terminate()
+    done = process.wait()
+    assert done.code == 143, done.err
     assert not states(tmp_path / "run", "checkpoints")["root"]["done"]
     assert "supernet root: continuing from step" in succeed("search", words, tmp_path)
     assert len((tmp_path / "run" / "trials.csv").read_text().splitlines()) == 1 + 8
@@ -128,9 +105,9 @@ def test_bfloat16_in_pieces_of_a_batch(tmp_path: Path) -> None:
 def test_a_full_gpu_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(LITTLE_MEMORY)
     words = words_of(TINY | {"network.channels": 128, "supernet.batch_size": 512}, run="run")
-    code, _, err = run("search", words, tmp_path, PYTHONPATH=str(tmp_path))
-    lines = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert (code, len(lines)) == (2, 1), err
+    done = started("search", words, tmp_path, PYTHONPATH=str(tmp_path)).wait()
+    lines = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert (done.code, len(lines)) == (2, 1), done.err
     assert "too little memory" in lines[0]
     assert "supernet.micro_batch=256" in lines[0]
-    assert "Traceback" not in err
+    assert "Traceback" not in done.err

@@ -56,10 +56,15 @@ class Running:
         cwd: Path,
         *,
         real: bool = False,
+        variables: Mapping[str, str] | None = None,
         prepare: Callable[..., None] | None = None,
         arguments: Sequence[object] = (),
     ) -> None:
-        """``prepare(*arguments)`` is called in the process before the tool, if it is a fork."""
+        """Start it.
+
+        A real process has the environment ``variables``, or this one's; in a fork,
+        ``prepare(*arguments)`` is called before the tool.
+        """
         self._began = time.monotonic()
         self._logs = [cwd / f".{tool}-{time.monotonic_ns()}.{name}" for name in ("out", "err")]
         self._process: multiprocessing.process.BaseProcess | subprocess.Popen[bytes]
@@ -68,6 +73,7 @@ class Running:
                 self._process = subprocess.Popen(
                     [sys.executable, str(TOOLS / f"{tool}.py"), *words],
                     cwd=cwd,
+                    env=variables,
                     stdout=out,
                     stderr=err,
                 )
