@@ -7,7 +7,7 @@ said here holds for the recipe and the state it is asked about; what is not know
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from fewshot_core.proxies import NASWOT_IMAGES
 from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import DataSettings, Recipe
 from fewshot_core.registry import load_task
-from fewshot_core.report.facts import RegionFacts, RunFacts
+from fewshot_core.report.facts import RegionFacts, RunFacts, read_history
 
 PROXIES = {"synflow": "SynFlow", "naswot": "NASWOT"}
 
@@ -223,6 +223,15 @@ def account_of(recipe: Recipe, facts: RunFacts) -> Account:
         searched=facts.found is not None,
         audited=facts.audit is not None,
     )
+
+
+def read_account(run: Path, recipe: Recipe, data: Mapping[str, Any]) -> Account:
+    """What the run in this folder did, as far as a card of its networks tells it.
+
+    Raises:
+        RunFolderError: A file is damaged.
+    """
+    return account_of(recipe, replace(read_history(run), data=data))
 
 
 def data_name(data: DataSettings) -> str:

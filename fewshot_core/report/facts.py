@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -191,17 +191,15 @@ def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
         RunFolderError: A file is damaged.
         DataError: A table is damaged.
     """
-    found = _optional(run / "found.json")
+    history = read_history(run)
+    found = history.found
     trials, partial, failed = _trials(run / "trials.csv")
-    predictor = _optional(run / "predictor.json")
-    return RunFacts(
+    return replace(
+        history,
         trials=trials,
         partial=partial,
         failed=failed,
-        found=found,
         audit=_audit(run, found),
-        regions=read_regions(run),
-        predictor=predictor if isinstance(predictor, dict) else None,
         derived=_derived(run),
         splitting=read_splitting(run).sentence if (run / SPLITTING).exists() else "",
         ranking=_ranking(run),
@@ -210,6 +208,20 @@ def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
         environment=_optional(run / "environment.json") or {},
         overrides=_lines(run / "overrides.txt"),
         exported=(run / "export" / "config.json").is_file(),
+    )
+
+
+def read_history(run: Path) -> RunFacts:
+    """What the folder of a run says of how it found what it found, and nothing of trials.
+
+    Raises:
+        RunFolderError: A file is damaged.
+    """
+    predictor = _optional(run / "predictor.json")
+    return RunFacts(
+        found=_optional(run / "found.json"),
+        regions=_regions(run),
+        predictor=predictor if isinstance(predictor, dict) else None,
     )
 
 
@@ -331,7 +343,7 @@ def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:
         raise RunFolderError(f"the audit in {run} is damaged", found=repr(error)) from None
 
 
-def read_regions(run: Path) -> list[RegionFacts]:
+def _regions(run: Path) -> list[RegionFacts]:
     """The regions of a run, each after its parent.
 
     Raises:
