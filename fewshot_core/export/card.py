@@ -87,7 +87,7 @@ model = timm.create_model("local-dir:.", pretrained=True).eval()
 prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
 image = Image.open("your image").convert("{mode}")  # {channels_text(data["channels"])}
 with torch.inference_mode():
-    logits = model(prepare(image)[None])
+    logits = model(prepare(image).unsqueeze(0))
 ```
 
 Run it in this folder, or give the folder's path in both lines. An image of another size is scaled,

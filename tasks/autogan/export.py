@@ -137,7 +137,8 @@ tags: [image-generation, gan, neural-architecture-search]
 # Generator {result["genotype"]}
 
 {account.origin(result["label"], labels_of(result, results))}
-It is of the space of AutoGAN, and makes images of {size}x{size} pixels, {channels_text(data["channels"])}, of {latent} random numbers.
+It is of the space of AutoGAN, and makes images of {size}x{size} pixels,
+{channels_text(data["channels"])}, of {latent} random numbers.
 
 ![samples](samples.png)
 
