@@ -85,10 +85,8 @@ class Account:
         if settings.name == "table":
             return f"column {settings.column} of {settings.table}"
         if settings.name in PROXIES:
-            return (
-                f"{PROXIES[settings.name]} of the untrained network{self._looked_at()}; only its "
-            )
-            "order means anything"
+            network = f"the untrained network{self._looked_at()}"
+            return f"{PROXIES[settings.name]} of {network}; only its order means anything"
         kind = self.named(settings.score, "validation")
         if settings.score in UNITS:
             kind += f" in {UNITS[settings.score]}"
@@ -169,7 +167,8 @@ class Account:
         """How the search got its scores; a sentence, or what is true in its place."""
         if not self.searched:
             return "No search was ended in this run."
-        return f"The search ({self.method()}) compared architectures by a score: " + (
+        return (
+            f"The search was a {self.method()}. It compared architectures by a score: "
             f"{self.score_meaning()}."
         )
 
@@ -200,7 +199,7 @@ class Account:
             train.insert(0, "to score architectures, a batch of them")
         validation = ["to score architectures"] if name in ON_VALIDATION else []
         if self.audited:
-            train.insert(-1, "to train those of the audit")
+            train.insert(-1, "to train the networks of the audit")
             validation.append("to audit the scores")
         if recipe.retrain.use_validation:
             validation.append("with the training images to retrain")

@@ -311,7 +311,12 @@ def _data(page: Page) -> str:
             [
                 ("source", data_name(settings)),
                 *parts,
-                ("limit", None if limit is None else f"data.limit={limit}: not all of the source"),
+                (
+                    "limit",
+                    None
+                    if limit is None
+                    else f"at most {limit:,} images to train and validate with",
+                ),
                 ("image", f"{size} × {size} pixels, {channels_text(data.get('channels'))}"),
                 ("for supernets", f"{searched} × {searched} pixels" if smaller else None),
                 ("classes", classes_text(settings, data.get("classes"))),

@@ -144,14 +144,15 @@ def test_the_name_of_the_search(evaluator: str, regions: list[RegionFacts], word
         (
             "given",
             ["given"],
-            "Given by hand, and not found by a search. Trained from scratch in a run of recipe `r`.",
+            "Given by hand, and not found by a search. Trained from scratch in a run of recipe "
+            "`r`.",
         ),
         (
             "largest",
             ["largest"],
-            "The largest architecture, by parameters, that could be made with params <= 1,000; not "
-            "found by a search. Trained from scratch in a run of recipe `r`, as a rival of what the "
-            "search found.",
+            "The largest architecture, by parameters, that could be made with params <= 1,000; "
+            "not found by a search. Trained from scratch in a run of recipe `r`, as a rival of "
+            "what the search found.",
         ),
         (
             "random",
@@ -163,9 +164,9 @@ def test_the_name_of_the_search(evaluator: str, regions: list[RegionFacts], word
         (
             "largest",
             ["found", "largest"],
-            "The largest architecture, by parameters, that could be made with params <= 1,000; not "
-            "found by a search. Trained from scratch in a run of recipe `r`, as a rival of what the "
-            "search found. The search of that run found the same architecture.",
+            "The largest architecture, by parameters, that could be made with params <= 1,000; "
+            "not found by a search. Trained from scratch in a run of recipe `r`, as a rival of "
+            "what the search found. The search of that run found the same architecture.",
         ),
     ],
 )
@@ -185,7 +186,7 @@ def test_what_a_network_is(label: str, also: list[str], words: str) -> None:
         (DataSettings("images", root="cifar10/train.tar"), "images in cifar10/train.tar"),
         (DataSettings("images", root="/data/train/"), "images in data/train"),
         (DataSettings("images", root="/"), "images in /"),
-        (DataSettings("wds", root="pets/train-{00..09}.tar"), "WebDataset shards in pets/train-{00..09}.tar"),
+        (DataSettings("wds", root="p/train-{0..9}.tar"), "WebDataset shards in p/train-{0..9}.tar"),
         (DataSettings("hfds", root="cornell/flowers"), "cornell/flowers of the Hugging Face Hub"),
     ],
 )  # fmt: skip
@@ -247,7 +248,7 @@ def test_the_heading_says_what_was_done() -> None:
             "inherited",
             True,
             (
-                "to train supernets, to train those of the audit, to retrain networks",
+                "to train supernets, to train the networks of the audit, to retrain networks",
                 "to score architectures, then to audit the scores, then with the training images "
                 "to retrain",
             ),

@@ -14,8 +14,6 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from fewshot_core.export.card import model_card
 from fewshot_core.pipeline.report import training_caption
 from fewshot_core.recipe.schema import DataSettings, EvaluatorSettings, Recipe, StrategySettings
@@ -138,7 +136,8 @@ def facts(case: Case) -> RunFacts:
 
 def cases() -> Iterator[Case]:
     every = itertools.product(
-        EVALUATORS, STRATEGIES, TREES, RETRAINED, (1, 3), (True, False), (True, False), (None, 9, 2000)
+        EVALUATORS, STRATEGIES, TREES, RETRAINED,
+        (1, 3), (True, False), (True, False), (None, 9, 2000),
     )  # fmt: skip
     for place, values in enumerate(every):
         case = Case(*values)
