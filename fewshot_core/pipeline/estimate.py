@@ -58,8 +58,8 @@ class Estimate:
             supernets = f"{self.supernet_steps:,} steps of supernets at"
             parts.insert(0, f"{supernets} {self.supernet_seconds:.2f} s")
         return (
-            f"estimate: {' and '.join(parts)}, together about {self.device_hours:,.1f} {kind} hours "
-            f"without scores and audits; peak memory {self.memory / 2**30:.1f} GiB"
+            f"estimate: {' and '.join(parts)}, together about {self.device_hours:,.1f} {kind} "
+            f"hours without scores and audits; peak memory {self.memory / 2**30:.1f} GiB"
         )
 
 
