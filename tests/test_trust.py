@@ -33,6 +33,8 @@ NAN = float("nan")
         # Too few, also where the order is perfect or reversed.
         ({"networks": LEAST - 1}, "open", ["7 trained networks are too few", "audit.networks=12"]),
         ({"networks": 4, "tau": 1.0, "low": 1.0, "high": 1.0}, "open", ["too few"]),
+        ({"networks": 4, "asked": 4}, "open", ["too few", "audit.networks=12 would tell more"]),
+        ({"networks": 4, "asked": 12}, "open", ["of the 12 asked for no more could be compared"]),
         ({"networks": 6, "tau": -0.9, "low": -1.0, "high": -0.5}, "open", ["too few"]),
         # Not of equal cost, so nothing is said about networks that are.
         ({"lowest": 749}, "open", ["differ in cost (749 to 1,100 FLOPs, the found one 1,000)"]),
@@ -71,6 +73,11 @@ NAN = float("nan")
             ["with 12 trained networks", "τ 0.60, 95 % interval −0.30 to 0.90"],
         ),
         ({"low": -0.3}, "open", ["audit.networks=27 or longer audit.epochs"]),
+        (
+            {"low": -0.3, "asked": 27},
+            "open",
+            ["includes 0", "; longer audit.epochs would tell more"],
+        ),
         (
             {"tau": 0.05, "low": -0.4, "baselines": {"x": 0.0}},
             "open",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from fewshot_core.report.canvas import save_picture, svg_text
 from fewshot_core.report.facts import RegionFacts, Retrained, RunFacts, read_facts
 from fewshot_core.report.html import render
 from fewshot_core.report.page import Page, Picture
-from fewshot_core.report.words import score_name
+from fewshot_core.report.words import described, score_name
 from fewshot_core.runs.files import read_json, write_text
 
 FURTHER = ("is", "fid_train", "kid", "precision", "recall")
@@ -68,11 +69,13 @@ def write_report(session: Session) -> Path:
     for name, caption, figure in draw(session, facts, metric):
         save_picture(figure, session.folder.file("pictures"), name)
         pictures.append(Picture(name, svg_text(figure, transparent=True), caption))
-    space = session.root.space
+    space, recipe = session.root.space, session.recipe
+    # What a recipe says of its own images is nothing to print over others.
+    shown = recipe if described(recipe, facts) else replace(recipe, description="")
     page = Page(
         run=run,
-        recipe=session.recipe,
-        recipe_text=recipe_yaml(session.recipe),
+        recipe=recipe,
+        recipe_text=recipe_yaml(shown),
         metric=metric,
         facts=facts,
         drawing=_drawing(session, facts),

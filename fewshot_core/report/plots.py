@@ -170,6 +170,7 @@ def loss_curves(regions: Sequence[RegionFacts]) -> Figure:
 def test_results(rows: Sequence[Retrained], metric_name: str) -> Figure:
     """The test value of every seed as a dot; of several, mean and standard deviation as a bar."""
     figure, (axes,) = new_figure()
+    several = next((i for i, row in enumerate(rows) if len(row.values) > 1), None)
     for place, row in enumerate(rows):
         values = np.array(row.values)
         colour = LINES[place % len(LINES)]
@@ -183,7 +184,7 @@ def test_results(rows: Sequence[Retrained], metric_name: str) -> Figure:
                 markersize=14,
                 capsize=4,
                 linewidth=1.6,
-                label="mean ± standard deviation" if place == 0 else None,
+                label="mean ± standard deviation" if place == several else None,
             )
         offsets = place + 0.12 + 0.1 * np.arange(values.size) / max(1, values.size - 1)
         axes.plot(

@@ -12,7 +12,12 @@ import pytest
 
 from fewshot_core.errors import RunFolderError
 from fewshot_core.pipeline.report import report, write_report
-from fewshot_core.recipe.schema import EvaluatorSettings, Recipe, StrategySettings
+from fewshot_core.recipe.schema import (
+    DataSettings,
+    EvaluatorSettings,
+    Recipe,
+    StrategySettings,
+)
 from fewshot_core.report.facts import (
     Retrained,
     RunFacts,
@@ -349,3 +354,69 @@ def test_a_damaged_decision(damage: object, make_run: MakeRun) -> None:
     write_json(session.folder.file("splitting.json"), damage)
     with pytest.raises(RunFolderError, match=r"splitting\.json is damaged"):
         write_report(session)
+
+
+# -- what did not happen -----------------------------------------------------------------------
+
+
+def test_a_recipe_says_nothing_of_the_images_of_others(make_run: MakeRun) -> None:
+    session = make_run(["search"])
+    session.recipe.description = "cells on CIFAR-10"
+    session.recipe.data = DataSettings("images", root="/me/flowers")
+    assert "description of itself: “cells on CIFAR-10”" in write_report(session).read_text()
+    write_text(session.folder.file("overrides.txt"), "data.source=images\ndata.root=/me/flowers\n")
+    text = write_report(session).read_text()
+    assert "CIFAR-10" not in text
+    assert "on images in flowers." in text
+
+
+def test_the_found_one_is_bold_by_its_trial(make_run: MakeRun) -> None:
+    """What is handed over has no choices that say nothing, so it may have an id of no trial."""
+    session = make_run(["search"])
+    path = session.folder.file("found.json")
+    found = read_json(path)
+    write_json(path, found | {"id": "of-no-trial"})
+    text = write_report(session).read_text()
+    assert text.count('<tr class="mark">') == text.count("the found one is bold") == 1
+    marked = text.partition('<tr class="mark">')[2].partition("</tr>")[0]
+    assert f'<td class="number">{found["trial"]}</td>' in marked
+    write_json(path, found | {"id": "of-no-trial", "trial": 10_000})
+    text = write_report(session).read_text()
+    assert text.count('<tr class="mark">') == text.count("is bold") == 0
+    drawn = session.folder.file("pictures", "cost.svg").read_text()
+    assert ">found<" not in drawn
+
+
+def test_a_search_without_any_number_has_ended_all_the_same(make_run: MakeRun) -> None:
+    session = make_run(["search"])
+    path = session.folder.file("trials.csv")
+    header, *lines = path.read_text().splitlines()
+    place = header.split(",").index("score")
+    cells = [line.split(",") for line in lines]
+    for row in cells:
+        row[place] = "-inf"
+    write_text(path, "\n".join([header, *map(",".join, cells)]) + "\n")
+    text = write_report(session).read_text()
+    assert f"{len(lines)} more gave no number" in text
+    assert "No score of the search is a number." in text
+    assert "has not ended" not in text
+
+
+def test_the_one_supernet_is_no_region_with_tensors_of_a_parent(make_run: MakeRun) -> None:
+    session = make_run(["supernets", "search"])
+    whole = read_json(session.folder.file("regions.json"))
+    write_json(session.folder.file("regions.json"), whole | {"children": []})
+    text = write_report(session).read_text()
+    assert "One-shot neural architecture search (one supernet), strategy rea" in text
+    assert "The one supernet, of the whole space." in text
+    assert "tensors inherited" not in text
+    assert "Loss of the supernet on training images." in text
+    assert "few-shot" not in text.lower()
+
+
+def test_networks_of_an_audit_that_diverged_are_told(make_run: MakeRun) -> None:
+    session = make_run(["search", "audit"])
+    path = session.folder.file("audit.json")
+    write_json(path, read_json(path) | {"diverged": 3, "asked": 12})
+    text = write_report(session).read_text()
+    assert "on the 287 validation images; 3 more diverged and are left out." in text

@@ -1,7 +1,7 @@
 """What reports and cards say of made-up runs, held against small statements of what is true.
 
-The facts of a run are made here and known, so every sentence can be wrong. More than a
-thousand combinations of recipe and state are looked at, each as a page and as a card.
+The facts of a run are made here and known, so every sentence can be wrong. Hundreds of
+combinations of recipe and state are looked at, each as a page and as a card.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def cases() -> Iterator[Case]:
             continue  # the recipe is refused
         if not case.searched and (not case.retrained or "found" in case.retrained):
             continue
-        if place % 5 == 0:  # every pair of values is still met several times
+        if place % 11 == 0:  # every pair of values is still met several times
             yield case
 
 
@@ -244,7 +244,7 @@ def test_every_page_is_true() -> None:
         assert ("tensors inherited" in text) == inherits
         assert ("Diverged, and left out" in text) == (case.supernets and case.tree == "diverged")
         count += 1
-    assert count > 1000
+    assert count > 600
 
 
 def test_every_card_is_true() -> None:
@@ -272,4 +272,4 @@ def test_every_card_is_true() -> None:
             both = "the 40 training and 56 validation images"
             assert (both in text) == (case.seeds == 1)  # with retrain.use_validation
             count += 1
-    assert count > 1000
+    assert count > 600
