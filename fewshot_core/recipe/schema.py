@@ -159,7 +159,8 @@ class StrategySettings:
     decay: float = 0.9  # reinforce: of the average of earlier scores
     eta: int = 3  # hyperband, bohb: so many compete for one place at the next budget
     # hyperband, bohb: smallest share of the images of a score (validation images; of generators
-    # those they make), or of the epochs of standalone training. Other evaluators know one budget, and these strategies then have nothing to promote.
+    # those they make), or of the epochs of standalone training. Other evaluators know one budget,
+    # and these strategies then have nothing to promote.
     least: float = 0.11
     random_share: float = 0.33  # bohb: architectures drawn at random all the same
     hidden: int = 100  # multilevel: size of the controllers
