@@ -38,6 +38,10 @@ class Task(Protocol):
     - ``metric_text(recipe, metric, part)``: a metric as tables name it
     - ``normalisation``: mean and deviation of pixels in [0, 1] that networks see, in place of those
       of the training images
+    - ``check(recipe, data, accelerator)``: raises where a later stage could not do what the recipe
+      says, before the first step; every process calls it
+    - ``inputs(recipe)``: files that it reads, by the setting that names them, for a run to notice
+      when they are others
     - ``watch(recipe, data, accelerator, folder)``: what looks at a retraining at each of its
       checkpoints, see :data:`fewshot_core.training.Watch`; none where it returns None
     - ``watch_supernet(recipe, region, accelerator)``: the same for the supernet of a region

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fewshot_core.data.decode import Listing, Progress, check_memory, decode, first_image
+from fewshot_core.data.decode import (
+    Listing,
+    Progress,
+    check_memory,
+    decode,
+    first_image,
+    open_all,
+)
 from fewshot_core.data.files import ImageFiles
 from fewshot_core.data.folders import check_same_classes, list_images, train_and_test_folders
 from fewshot_core.data.hf import Columns, list_hf
@@ -21,6 +28,14 @@ from fewshot_core.data.images import (
     channel_statistics,
     class_balanced_split,
     class_balanced_subset,
+)
+from fewshot_core.data.inventory import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Inventory,
+    inventory_of_pixels,
+    take_inventory,
 )
 from fewshot_core.data.packaged import KNOWN_TORCH, list_digits, list_torch
 from fewshot_core.data.shards import (
@@ -60,6 +75,8 @@ class ImageData:
         std: The same for the standard deviation.
         test_count: Test images; none while they are not known without loading them.
         load_test: Loads them; use :meth:`test`.
+        stored: Where they lie; None for images that were made in memory.
+        left_out: A line on what lies there and is not used; empty where there is nothing.
     """
 
     source: str
@@ -69,6 +86,8 @@ class ImageData:
     std: tuple[float, ...]
     test_count: int | None
     load_test: Callable[[], Images] = field(repr=False)
+    stored: StoredImages | None = field(default=None, repr=False)
+    left_out: str = ""
 
     def test(self) -> Images:
         """The test images, read on the first call: a search that never asks never sees them.
@@ -83,6 +102,26 @@ class ImageData:
     @cached_property
     def _test(self) -> Images:
         return self.load_test()
+
+    def check_test(self) -> None:
+        """Find out whether the test images can be read. Nothing of them is kept.
+
+        Images that are read at every use are opened and not decoded.
+
+        Raises:
+            DataError: One cannot be read, or they have other classes than the training images.
+        """
+        if self.stored is None or self.stored.in_memory:
+            self.load_test()
+        else:
+            self.stored.open_test()
+
+    def inventory(self) -> Inventory:
+        """Every image with its class, part and content; read once for all copies of this."""
+        if self.stored is not None:
+            return self.stored.inventory
+        parts = {TRAIN: self.train, VALIDATION: self.validation, TEST: self.test()}
+        return inventory_of_pixels(parts)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -135,7 +174,47 @@ class _Parts:
     test_count: int | None
 
 
-def load_images(settings: DataSettings, seed: int, progress: Progress | None = None) -> ImageData:
+@dataclass(frozen=True, eq=False)
+class StoredImages:
+    """The files behind the images of a run.
+
+    Args:
+        train: The training images, and the test images where a source has no test part of its own.
+        parts: int64 indices into them, by part.
+        own_test: Lists the test part of the source, if it has one.
+        in_memory: Whether all images are decoded once.
+    """
+
+    train: Listing
+    parts: Mapping[str, Tensor]
+    own_test: Callable[[], Listing] | None
+    in_memory: bool
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """Every image with its class, part and content."""
+        own = self.own_test() if self.own_test is not None else None
+        return take_inventory(self.train, self.parts, own, in_memory=self.in_memory)
+
+    def open_test(self) -> None:
+        """Open every test image, as far as its header.
+
+        Raises:
+            DataError: One cannot be opened.
+        """
+        if self.own_test is None:
+            open_all(self.train, self.parts[TEST])
+        else:
+            listing = self.own_test()
+            open_all(listing, torch.arange(len(listing)))
+
+
+def load_images(
+    settings: DataSettings,
+    seed: int,
+    progress: Progress | None = None,
+    kept: Inventory | None = None,
+) -> ImageData:
     """Decode the training and validation images of a source into memory.
 
     First the test part is set aside: the source's own, else ``settings.test`` of every class,
@@ -149,15 +228,22 @@ def load_images(settings: DataSettings, seed: int, progress: Progress | None = N
         settings: The section ``data`` of the recipe.
         seed: The run's seed.
         progress: Called now and then with images done and images in all.
+        kept: Of a run that goes on: its images, whose parts are taken from here.
 
     Raises:
-        DataError: In one line, whatever is wrong with the source, a file or a setting.
+        DataError: In one line, whatever is wrong with the source, a file or a setting; or the
+            images have other names or classes than those of ``kept``.
     """
     parts = _parts(settings)
-    train, validation, test = _divide(parts, settings, seed)
+    if kept is None:
+        train, validation, test = _divide(parts, settings, seed)
+    else:
+        train, validation, test = _as_kept(parts, kept)
+    division = {TRAIN: train, VALIDATION: validation, TEST: test}
+    stored = StoredImages(parts.train, division, parts.test, settings.memory)
     channels, size = _first_shape(parts.train, test, settings)
     if not settings.memory:
-        return _unread(parts, (train, validation, test), settings, (channels, size))
+        return _unread(parts, stored, settings, (channels, size))
     known = len(test) if parts.test is None else parts.test_count or 0
     check_memory(len(train) + len(validation) + known, channels, size)
     # Decoded together, because one coloured image makes every image RGB; the parts are views.
@@ -174,17 +260,15 @@ def load_images(settings: DataSettings, seed: int, progress: Progress | None = N
         std=std,
         test_count=len(test) if parts.test is None else parts.test_count,
         load_test=_test_loader(parts, test, size, pixels.shape[1]),
+        stored=stored,
     )
 
 
 def _unread(
-    parts: _Parts,
-    indices: tuple[Tensor, Tensor, Tensor],
-    settings: DataSettings,
-    shape: tuple[int, int],
+    parts: _Parts, stored: StoredImages, settings: DataSettings, shape: tuple[int, int]
 ) -> ImageData:
     """The same, read at every use; the statistics are those of a sample."""
-    train, validation, held = indices
+    train, validation, held = stored.parts.values()
     channels, size = shape
     part = ImageFiles(parts.train, train, size, channels)
     sample = class_balanced_subset(part.labels, STATISTICS, _TEST_SEED)
@@ -205,6 +289,7 @@ def _unread(
         std=std,
         test_count=len(held) if own is None else parts.test_count,
         load_test=load_test,
+        stored=stored,
     )
 
 
@@ -297,6 +382,14 @@ def _divide(parts: _Parts, settings: DataSettings, seed: int) -> tuple[Tensor, T
         rest = rest[chosen]
     kept, held = class_balanced_split(labels[rest], settings.validation, seed, classes)
     return rest[kept], rest[held], test
+
+
+def _as_kept(parts: _Parts, kept: Inventory) -> tuple[Tensor, Tensor, Tensor]:
+    """The parts that a run began with; names are compared now, contents by who asks for them."""
+    own = parts.test() if parts.test is not None else None
+    kept.require(take_inventory(parts.train, {}, own, contents=False))
+    train, validation, test = (kept.indices(parts.train, part) for part in (TRAIN, VALIDATION, TEST))
+    return train, validation, test
 
 
 def _check_share(setting: str, share: float) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from fewshot_core.budget import SPLITTING, SplitDecision, decide_split, read_splitting
-from fewshot_core.cost import Constraint, CostTable, Limits, feasible, require_feasible
-from fewshot_core.data import BatchStream, ImageData, Images, load_images
+from fewshot_core.cost import Constraint, CostTable, Limits, feasible
+from fewshot_core.data import BatchStream, ImageData, Images, ImageShape
+from fewshot_core.data.inventory import IMAGES
 from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.errors import RecipeError, RunFolderError
 from fewshot_core.evaluators import (
@@ -29,10 +29,11 @@ from fewshot_core.evaluators import (
 from fewshot_core.evaluators.agreed import AgreedEvaluator, agreed
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
-from fewshot_core.gradients import ByGradients, divisible
+from fewshot_core.gradients import ByGradients
 from fewshot_core.latency import with_latency
 from fewshot_core.objective import Scorer
-from fewshot_core.paths import CostPaths, PathPolicy, make_paths
+from fewshot_core.paths import PathPolicy, make_paths
+from fewshot_core.pipeline.images import ImageFacts, facts_of, open_images
 from fewshot_core.pipeline.latency import measured_latency
 from fewshot_core.pipeline.processes import Team, make_accelerator, worker
 from fewshot_core.pipeline.standalone import (
@@ -42,7 +43,8 @@ from fewshot_core.pipeline.standalone import (
 )
 from fewshot_core.pipeline.streams import training_stream
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
-from fewshot_core.recipe.load import recipe_yaml
+from fewshot_core.recipe.keys import flatten
+from fewshot_core.recipe.load import changes_no_result, recipe_yaml, with_changes
 from fewshot_core.recipe.schema import (
     Recipe,
     SplitLevel,
@@ -55,12 +57,12 @@ from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import RunFolder
+from fewshot_core.runs.origin import origin
 from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.splitters import LEARNED, Splitter, grow_tree
 from fewshot_core.strategies import Strategy, make_strategy
-from fewshot_core.study import open_study
 from fewshot_core.supernet import Supernet
 from fewshot_core.task import Task
 from fewshot_core.training import Stage, Watch, steps_for, train
@@ -82,6 +84,7 @@ class Session:
     console: Console
     stop: StopRequest = field(default_factory=StopRequest)
     diverged: dict[Region, str] = field(default_factory=dict)  # leaves without a supernet, and why
+    changes: tuple[str, ...] = ()  # words of this launch that change a setting, and no result
     _tree: RegionTree | None = field(default=None, init=False)
 
     @classmethod
@@ -109,8 +112,17 @@ class Session:
             run = Path("runs") / options["recipe"]
         main = int(os.environ.get("RANK", "0")) == 0
         folder, recipe = RunFolder.attach(run, main)
+        words = tuple(options.get("settings") or ())
+        if words:
+            recipe = with_changes(recipe, words)
         accelerator = make_accelerator(recipe, run)
-        return cls(recipe, folder, accelerator, Console(accelerator.is_main_process))
+        console = Console(accelerator.is_main_process)
+        return cls(recipe, folder, accelerator, console, changes=words)
+
+    def keep_changes(self) -> None:
+        """Let the run folder have the settings of this launch, now that they are known to do."""
+        if self.changes:
+            self.folder.apply(self.recipe, self.changes)
 
     @cached_property
     def team(self) -> Team:
@@ -196,11 +208,22 @@ class Session:
 
     @cached_property
     def data(self) -> ImageData:
-        """The images; test images are read when they are asked for."""
-        with self.accelerator.main_process_first(), self.console.progress("images", 1) as tick:
-            data = load_images(self.recipe.data, self.recipe.seed)
-            tick(1)
-        return self.normalised(data)
+        """The images; test images are read when they are asked for.
+
+        Raises:
+            DataError: They cannot be read, or are not those that the run began with.
+        """
+        return open_images(self)
+
+    @property
+    def facts(self) -> ImageFacts:
+        """What there is to know of the images without reading them, where the run has kept it."""
+        return facts_of(self)
+
+    @cached_property
+    def shape(self) -> ImageShape:
+        """What networks have to know of the images."""
+        return self.facts.shape
 
     def normalised(self, data: ImageData) -> ImageData:
         """The images, to be normalised as the task wants it."""
@@ -219,7 +242,7 @@ class Session:
     @cached_property
     def costs(self) -> CostTable:
         """The cost table; with latencies where they are limited."""
-        table = self.task.costs(self.recipe, self.data.shape)
+        table = self.task.costs(self.recipe, self.shape)
         return table if self.latency is None else with_latency(table, self.latency)
 
     @cached_property
@@ -235,9 +258,27 @@ class Session:
 
     @property
     def study_name(self) -> str:
-        """Name of the study in a database of several: runs with other settings never share one."""
-        digest = hashlib.blake2b(recipe_yaml(self.recipe).encode(), digest_size=5).hexdigest()
+        """Name of the study in a database of several: runs that differ in a setting that changes
+        results, or in their images, never share one."""
+        if self.folder.file("recipe.yaml").exists() and not self.folder.file(IMAGES).exists():
+            # A run of an earlier version, which made the name of the recipe's whole text.
+            digest = hashlib.blake2b(recipe_yaml(self.recipe).encode(), digest_size=5).hexdigest()
+            return f"{self.recipe.recipe}-{digest}"
+        settings = flatten(asdict(self.recipe))
+        text = "\n".join(
+            f"{key}={value!r}"
+            for key, value in sorted(settings.items())
+            if not (changes_no_result(key) or key == "search.storage")
+        )
+        text += self.data.inventory().digest
+        digest = hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
         return f"{self.recipe.recipe}-{digest}"
+
+    @cached_property
+    def origin(self) -> dict[str, Any]:
+        """What the weights of this run's supernets depend on."""
+        precision = self.accelerator.mixed_precision
+        return origin(self.recipe, precision, self.data.inventory().digest)
 
     @property
     def limits(self) -> Limits:
@@ -272,38 +313,6 @@ class Session:
             budgets=budgets,
             cost=self.front_cost,
         )
-
-    def check(self) -> None:
-        """Find what is wrong with the recipe before anything is written or trained.
-
-        Raises:
-            FewshotError: The space, the regions, the paths, the data, the constraint, the
-                evaluator, an optimiser, the strategy or the storage cannot be what the recipe says.
-        """
-        any_architecture = self.root.sample(random.Random(0))
-        for region, parent in self.tree.walk():
-            paths = (self.recipe.regions if parent else self.recipe.supernet).paths
-            policy = make_paths(paths, region, self.front_cost)
-            if isinstance(policy, CostPaths):
-                policy.range  # noqa: B018  (it raises where no architecture is in the range)
-            if paths.policy == "balanced":
-                self.root.space.feature(paths.feature, any_architecture)
-        if self.split_is_learned:
-            divisible(self.root, self.recipe.split.count)
-        require_feasible(self.root, self.costs, self.limits)
-        if self.recipe.evaluator.name == "table":
-            self.evaluator()
-        if self.recipe.evaluator.name in PROXIES:  # not every network can be scored by them
-            self.evaluator().evaluate(any_architecture)
-        network = self.task.network(any_architecture, self.recipe, self.data.shape)
-        for settings in (self.recipe.supernet, self.recipe.regions, self.recipe.retrain):
-            self.task.objective(network, settings, 1, self.worker)
-        self.worker.free_memory()
-        directions = Strategy.directions
-        if self.recipe.strategy.name not in DIFFERENTIABLE:
-            directions = self.strategy(budgets=False).directions
-        if self.recipe.search.storage and self.accelerator.is_main_process:
-            open_study(self.recipe.search.storage, self.study_name, directions)
 
     # -- training ----------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import torch
 from fewshot_core.pipeline.processes import wait_until_ended
 from fewshot_core.pipeline.session import Session
 from fewshot_core.region import Region
+from fewshot_core.runs.origin import write_origin
 from fewshot_core.supernet import Supernet
 from fewshot_core.training import DivergedError
 
@@ -51,6 +52,7 @@ def train_regions(
     Raises:
         DivergedError: No leaf has a supernet.
     """
+    write_origin(session.folder, session.origin)
     run = _Part(session, train)
     if session.split_is_learned:
         run.train(session.root, None)

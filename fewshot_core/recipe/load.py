@@ -96,6 +96,10 @@ WITHOUT_EFFECT = ("description", "processes", "grace_seconds", "search.silence")
 """Settings about how a run works and not about what it finds; they may change under way."""
 
 
+def changes_no_result(key: str) -> bool:
+    return key in WITHOUT_EFFECT or key in ("data.root", "data.test_root", "data.workers", "data.download", "estimate", "evaluator.table", "metric.weights", "metric.cache")
+
+
 def differences(a: Recipe, b: Recipe, *, ignore: Collection[str] = WITHOUT_EFFECT) -> list[str]:
     """The settings in which two recipes differ, as ``key: value of a -> value of b``.
 

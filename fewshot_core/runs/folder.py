@@ -2,7 +2,9 @@
 
     recipe.yaml          the resolved recipe            overrides.txt   what was typed
     environment.json     versions, machine, commit      regions.json    the partition
-    splitting.json       whether the supernet is split
+    splitting.json       whether the supernet is split  data.json       what the images are
+    images.csv.gz        every image: class, part, digest
+    inputs.json          what else was read, by digest
     costs.json           the cost table                 study.log       the search (Optuna)
     checkpoints/REGION/  one training each              trials.csv      the search, readable
     found.json           the architecture found         audit.csv       scores against trainings
@@ -41,6 +43,9 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_json, write_text
+
+CHECKPOINTS = "checkpoints"
+"""The folder of the supernets' checkpoints."""
 
 PACKAGES = ("torch", "torchvision", "timm", "accelerate", "optuna", "fvcore", "numpy")
 
@@ -94,7 +99,26 @@ class RunFolder:
             machine = environment(device) | {"precision": precision}
             write_json(folder.file("environment.json"), machine)
             write_text(folder.file("recipe.yaml"), recipe_yaml(recipe))
+        else:
+            folder.apply(recipe, overrides)
         return folder
+
+    def apply(self, recipe: Recipe, words: Sequence[str]) -> None:
+        """Take over settings of ``recipe`` that differ from the run's, and note who changed them.
+
+        Args:
+            recipe: The run's own, but for settings that change no result.
+            words: What was typed.
+        """
+        before = recipe_from_file(self.file("recipe.yaml"))
+        changes = differences(before, recipe, ignore=("description",))
+        if not changes or not self.main:
+            return
+        path = self.file("overrides.txt")
+        earlier = path.read_text(encoding="utf-8") if path.exists() else ""
+        note = f"# {_now()}: {'; '.join(changes)}"
+        write_text(path, "\n".join([*earlier.splitlines(), note, *words]) + "\n")
+        write_text(self.file("recipe.yaml"), recipe_yaml(recipe))
 
     @staticmethod
     def examine(path: Path, recipe: Recipe) -> None:
@@ -123,8 +147,9 @@ class RunFolder:
                 )
         else:
             foreign = [p.name for p in path.iterdir() if not p.name.startswith(".")]
-            # A start that was killed may have left the files that come before the recipe.
-            if set(foreign) - {"overrides.txt", "environment.json"}:
+            # A start that was killed may have left the files that come before the recipe; and
+            # checkpoints of another run of the same supernets may have been copied here.
+            if set(foreign) - {"overrides.txt", "environment.json", CHECKPOINTS}:
                 raise RunFolderError(
                     f"{path} is not a run folder",
                     found=", ".join(sorted(foreign)[:4]),
@@ -229,7 +254,7 @@ class RunFolder:
 
     def checkpoint(self, region: Region) -> StageCheckpoint:
         """The checkpoint of a region's supernet."""
-        return StageCheckpoint(self.file("checkpoints", file_name(region.id)), self._writes)
+        return StageCheckpoint(self.file(CHECKPOINTS, file_name(region.id)), self._writes)
 
     def training(self, *name: str) -> StageCheckpoint:
         """The checkpoint of a standalone training."""

@@ -33,10 +33,11 @@ from tasks.autogan.adversaries import (
 )
 from tasks.autogan.costs import generator_costs
 from tasks.autogan.draw import generator_svg
+from tasks.autogan.extractors import inception_file
 from tasks.autogan.metric_text import metric_text
 from tasks.autogan.objective import GanObjective
 from tasks.autogan.pictures import ROWS, SampleWatch, SupernetWatch, pictures
-from tasks.autogan.scorer import fixed_noise, make_judge, make_scorer
+from tasks.autogan.scorer import check_metric, fixed_noise, make_judge, make_scorer
 from tasks.autogan.settings import (
     GanSettings,
     GeneratorSettings,
@@ -132,6 +133,16 @@ class GanTask:
             for parameter in pair.discriminator.parameters():
                 parameter.requires_grad_(True)
         return loss
+
+    def check(self, recipe: Recipe, data: ImageData, accelerator: Accelerator) -> None:
+        """Raise a :class:`RecipeError` where generators cannot be measured."""
+        check_metric(recipe, data, accelerator)
+
+    def inputs(self, recipe: Recipe) -> Mapping[str, Path]:
+        """The weights of the Inception network, where features are its."""
+        if recipe.metric.extractor != "inception":
+            return {}
+        return {"metric.weights": inception_file(recipe.metric)}
 
     def scorer(
         self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator, folder: Path
