@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,9 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fewshot_core.data.decode import Listing, Progress, check_memory, decode, first_image
+from fewshot_core.data.decode import (
+    Listing,
+    Progress,
+    check_memory,
+    check_readable,
+    decode,
+    first_image,
+)
 from fewshot_core.data.files import ImageFiles
-from fewshot_core.data.folders import check_same_classes, list_images, train_and_test_folders
+from fewshot_core.data.folders import (
+    list_images,
+    match_classes,
+    train_and_test_folders,
+    with_rest,
+)
 from fewshot_core.data.hf import Columns, list_hf
 from fewshot_core.data.images import (
     ImageArray,
@@ -23,12 +36,9 @@ from fewshot_core.data.images import (
     class_balanced_subset,
 )
 from fewshot_core.data.packaged import KNOWN_TORCH, list_digits, list_torch
-from fewshot_core.data.shards import (
-    ShardKeys,
-    find_shards,
-    list_shards,
-    train_and_test_shards,
-)
+from fewshot_core.data.rule import left_out_line
+from fewshot_core.data.shard_files import find_parts
+from fewshot_core.data.shards import ShardKeys, list_shards
 from fewshot_core.data.unlabelled import list_unlabelled, without_classes
 from fewshot_core.errors import DataError, nearest
 from fewshot_core.recipe.schema import DataSettings
@@ -60,6 +70,7 @@ class ImageData:
         std: The same for the standard deviation.
         test_count: Test images; none while they are not known without loading them.
         load_test: Loads them; use :meth:`test`.
+        left_out: One line that counts what the source holds and was left out; empty: nothing.
     """
 
     source: str
@@ -69,6 +80,7 @@ class ImageData:
     std: tuple[float, ...]
     test_count: int | None
     load_test: Callable[[], Images] = field(repr=False)
+    left_out: str = ""
 
     def test(self) -> Images:
         """The test images, read on the first call: a search that never asks never sees them.
@@ -133,6 +145,7 @@ class _Parts:
     train: Listing
     test: Callable[[], Listing] | None
     test_count: int | None
+    left_out: str = ""
 
 
 def load_images(settings: DataSettings, seed: int, progress: Progress | None = None) -> ImageData:
@@ -174,6 +187,7 @@ def load_images(settings: DataSettings, seed: int, progress: Progress | None = N
         std=std,
         test_count=len(test) if parts.test is None else parts.test_count,
         load_test=_test_loader(parts, test, size, pixels.shape[1]),
+        left_out=parts.left_out,
     )
 
 
@@ -205,6 +219,7 @@ def _unread(
         std=std,
         test_count=len(held) if own is None else parts.test_count,
         load_test=load_test,
+        left_out=parts.left_out,
     )
 
 
@@ -217,7 +232,7 @@ def _parts(settings: DataSettings) -> _Parts:
                 f"data.source={settings.source} needs data.root=, {_ROOTED[settings.source]}"
             )
         own = {"images": _folder_parts, "wds": _shard_parts, "hfds": _hf_parts}
-        return _checked(*own[settings.source](settings, settings.root))
+        return _checked(settings.root, *own[settings.source](settings, settings.root))
     if settings.source.startswith("torch/"):
         return _torch_parts(settings)
     known = ("digits", *_ROOTED, *KNOWN_TORCH)
@@ -229,31 +244,32 @@ def _parts(settings: DataSettings) -> _Parts:
     )
 
 
-def _checked(train: Listing, test: Listing | None) -> _Parts:
+def _checked(root: str, train: Listing, test: Listing | None) -> _Parts:
     if test is None:
-        return _Parts(train, None, None)
-    check_same_classes(train.where, train.classes, test)
-    return _Parts(train, lambda: test, len(test))
+        return _Parts(train, None, None, left_out_line(root, [train.left_out]))
+    test = match_classes(train.where, train.classes, test)
+    line = left_out_line(root, [train.left_out, test.left_out])
+    return _Parts(train, lambda: test, len(test), line)
 
 
 def _folder_parts(settings: DataSettings, name: str) -> tuple[Listing, Listing | None]:
     root, test_root = train_and_test_folders(name)
     listed = list_images if settings.labelled else list_unlabelled
-    train = listed(root)
     if settings.test_root:
+        train = with_rest(listed(root), name, [root])
         return train, listed(settings.test_root, "data.test_root")
+    train = with_rest(listed(root), name, [root, test_root])
     return train, listed(test_root) if test_root else None
 
 
 def _shard_parts(settings: DataSettings, name: str) -> tuple[Listing, Listing | None]:
-    train, test = train_and_test_shards(name)
-    if settings.test_root:
-        test = find_shards(settings.test_root, "data.test_root")
+    parts = find_parts(name, settings.test_root)
     keys = ShardKeys(settings.image_key, settings.label_key, settings.labelled)
-    listing = list_shards(train, name, keys)
-    if test is None:
+    listing = list_shards(parts.train, name, keys)
+    listing = replace(listing, left_out=Counter(listing.left_out) + Counter(parts.left_out))
+    if parts.test is None:
         return listing, None
-    return listing, list_shards(test, settings.test_root or f"{name} (test)", keys)
+    return listing, list_shards(parts.test, settings.test_root or f"{name} (test)", keys)
 
 
 def _hf_parts(settings: DataSettings, name: str) -> tuple[Listing, Listing | None]:
@@ -271,8 +287,7 @@ def _torch_parts(settings: DataSettings) -> _Parts:
 
     def test() -> Listing:
         listing = _classes(list_torch(settings, train=False), settings)
-        check_same_classes(where, classes, listing)
-        return listing
+        return match_classes(where, classes, listing)
 
     return _Parts(train, test, None)
 
@@ -283,15 +298,16 @@ def _divide(parts: _Parts, settings: DataSettings, seed: int) -> tuple[Tensor, T
     rest, test = torch.arange(len(labels)), torch.empty(0, dtype=torch.int64)
     if parts.test is None:
         _check_share("data.test", settings.test)
-        rest, test = class_balanced_split(labels, settings.test, _TEST_SEED, classes)
+        # Two of what stays: one image to train on, and one to score with.
+        rest, test = class_balanced_split(labels, settings.test, _TEST_SEED, classes, keep=2)
     _check_share("data.validation", settings.validation)
     if settings.limit is not None:
-        least = 2 * len(classes)
+        least = 2 * len(labels.unique())
         if settings.limit < least:
             raise DataError(
                 "data.limit is too small to train on and to score with every class",
                 found=settings.limit,
-                allowed=f"{least} or more for {len(classes)} classes",
+                allowed=f"{least} or more for {least // 2} classes",
             )
         chosen = class_balanced_subset(labels[rest], settings.limit, seed, minimum=2)
         rest = rest[chosen]
@@ -315,7 +331,12 @@ def _first_shape(listing: Listing, test: Tensor, settings: DataSettings) -> tupl
         )
     held = set(test.tolist())
     first = next(i for i in range(len(listing)) if i not in held)
-    channels, side = first_image(listing, first)
+    try:
+        channels, side = first_image(listing, first)
+    except DataError:
+        if settings.memory:  # the others would be read next: tell of all that are damaged
+            check_readable(listing, torch.tensor([i for i in range(len(listing)) if i not in held]))
+        raise
     return channels, settings.image_size or side
 
 
