@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import BytesIO
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from fewshot_core.data.rule import gathered, shown
 from fewshot_core.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -34,17 +37,22 @@ class Listing:
         where: The folder, file or data set, for messages.
         classes: Class names.
         labels: int64 ``[N]``, indices into ``classes``.
-        open: Opens image i from a buffer of its own: nothing needs closing.
+        read: The bytes of the file that image i is stored as; a picture where it is stored as no
+            file. Nothing is left open.
+        key: What image i is called within its source: no other has that name, and it stays when
+            the source is moved. It can be written as UTF-8.
         name: What messages call image i.
-        close: Closes what reading left open; reading may go on afterwards.
+        left_out: How many files, folders or the like were left out, by reason; see
+            :func:`rule.left_out_line`.
     """
 
     where: str
     classes: tuple[str, ...]
     labels: Tensor
-    open: Callable[[int], Image.Image]
+    read: Callable[[int], bytes | Image.Image]
+    key: Callable[[int], str]
     name: Callable[[int], str]
-    close: Callable[[], None] = lambda: None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -81,7 +89,8 @@ def check_memory(count: int, channels: int, size: int) -> None:
 
 def first_image(listing: Listing, index: int) -> tuple[int, int]:
     """``(channels, side)`` of one image; the side is its shorter one, in pixels."""
-    image = _load(listing, index)
+    with _quiet():
+        image = _load(listing, index)
     return (1 if image.mode in _GRAY else 3), min(image.size)
 
 
@@ -107,12 +116,10 @@ def decode(
         uint8 ``[n, C, size, size]``.
 
     Raises:
-        DataError: An image cannot be read, or the memory does not suffice.
+        DataError: Images cannot be read, all of which it tells; or the memory does not suffice.
     """
-    try:
+    with _quiet():
         return torch.from_numpy(_decoded(listing, indices, size, channels, progress))
-    finally:
-        listing.close()
 
 
 def _decoded(
@@ -124,8 +131,13 @@ def _decoded(
 ) -> NDArray[np.uint8]:
     total = len(indices)
     pixels: NDArray[np.uint8] = np.empty((total, channels or 1, size, size), dtype=np.uint8)
+    unreadable: list[DataError] = []
     for done, index in enumerate(indices.tolist()):
-        image = _squared(_load(listing, index), size)
+        try:
+            image = _squared(_load(listing, index), size)
+        except DataError as error:
+            unreadable.append(error)
+            continue
         if channels is None and image.mode == "RGB" and pixels.shape[1] == 1:
             check_memory(total, 3, size)
             # All images so far were gray: they become RGB with three equal channels.
@@ -135,28 +147,66 @@ def _decoded(
         pixels[done] = values if wanted == "L" else values.transpose(2, 0, 1)
         if progress and (done + 1) % _REPORT_EVERY == 0 and done + 1 < total:
             progress(done + 1, total)
+    if unreadable:
+        raise gathered(unreadable)
     if progress:
         progress(total, total)
     return pixels
 
 
-def _load(listing: Listing, index: int) -> Image.Image:
-    """Image ``index``, read in full, in its own mode.
+def check_readable(listing: Listing, indices: Tensor, headers: bool = False) -> None:
+    """Read the images at ``indices`` in full, or their headers alone.
+
+    Raises:
+        DataError: Some cannot be read; it tells how many, and the first of them.
+    """
+    if not headers:
+        decode(listing, indices, 1, 3)
+        return
+    unreadable: list[DataError] = []
+    with _quiet():
+        for index in indices.tolist():
+            try:
+                _load(listing, index, header=True)
+            except DataError as error:
+                unreadable.append(error)
+    if unreadable:
+        raise gathered(unreadable)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings of what is read all the same, such as a very large image."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+        yield
+
+
+def _load(listing: Listing, index: int, header: bool = False) -> Image.Image:
+    """Image ``index``, read in full (or its header alone): gray in its own mode, else RGB.
 
     PIL's decoders raise many types on damaged files (OSError, SyntaxError, struct.error,
     DecompressionBombError, ...); whichever it is, what the user needs is the name of the file.
     """
     try:
-        image = listing.open(index)
-        image.load()
+        stored = listing.read(index)
+        if stored == b"":
+            raise OSError("an empty file")
+        image = open_image(stored) if isinstance(stored, bytes) else stored
+        deep = image.mode.split(";")[0] in _DEEP
+        if not header:
+            image.load()
+        if not (deep or header) and image.mode not in (*_GRAY, "RGB"):
+            image = image.convert("RGB")
     except Exception as error:
         unknown = isinstance(error, UnidentifiedImageError)
         raise DataError(
             f"the image {listing.name(index)} cannot be read",
-            found=f"none of {', '.join(FORMATS)}" if unknown else f"{error}",
+            found=f"none of {', '.join(FORMATS)}" if unknown else _reason(error),
             fix="replace or remove the file",
         ) from error
-    if image.mode.split(";")[0] in _DEEP:
+    if deep:
         raise DataError(
             f"the image {listing.name(index)} has more than 8 bits per channel",
             found=f"PIL mode {image.mode}",
@@ -165,17 +215,24 @@ def _load(listing: Listing, index: int) -> Image.Image:
     return image
 
 
+def _reason(error: Exception) -> str:
+    system = isinstance(error, OSError) and error.strerror  # without the path, which was named
+    return shown(system or str(error) or type(error).__name__)
+
+
 def read_image(listing: Listing, index: int, channels: int) -> Image.Image:
     """One image at its own size, of 1 or 3 channels.
 
     Raises:
         DataError: It cannot be read.
     """
-    return _load(listing, index).convert("L" if channels == 1 else "RGB")
+    with _quiet():
+        return _load(listing, index).convert("L" if channels == 1 else "RGB")
 
 
 def _squared(image: Image.Image, size: int) -> Image.Image:
-    image = image.convert("L" if image.mode in _GRAY else "RGB")
+    if image.mode == "1":
+        image = image.convert("L")
     if image.size == (size, size):
         return image
     return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)

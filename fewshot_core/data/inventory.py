@@ -108,9 +108,7 @@ class Inventory:
                 "data.root=, or start another run=DIR with the images as they are now",
             )
 
-    def _differing(
-        self, found: Inventory, differ: Callable[[Entry, Entry], bool]
-    ) -> list[Place]:
+    def _differing(self, found: Inventory, differ: Callable[[Entry, Entry], bool]) -> list[Place]:
         both = (place for place in self.entries if place in found.entries)
         return [place for place in both if differ(self.entries[place], found.entries[place])]
 

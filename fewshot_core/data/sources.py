@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,12 +15,17 @@ from fewshot_core.data.decode import (
     Listing,
     Progress,
     check_memory,
+    check_readable,
     decode,
     first_image,
-    open_all,
 )
 from fewshot_core.data.files import ImageFiles
-from fewshot_core.data.folders import check_same_classes, list_images, train_and_test_folders
+from fewshot_core.data.folders import (
+    list_images,
+    match_classes,
+    train_and_test_folders,
+    with_rest,
+)
 from fewshot_core.data.hf import Columns, list_hf
 from fewshot_core.data.images import (
     ImageArray,
@@ -38,12 +44,9 @@ from fewshot_core.data.inventory import (
     take_inventory,
 )
 from fewshot_core.data.packaged import KNOWN_TORCH, list_digits, list_torch
-from fewshot_core.data.shards import (
-    ShardKeys,
-    find_shards,
-    list_shards,
-    train_and_test_shards,
-)
+from fewshot_core.data.rule import left_out_line
+from fewshot_core.data.shard_files import find_parts
+from fewshot_core.data.shards import ShardKeys, list_shards
 from fewshot_core.data.unlabelled import list_unlabelled, without_classes
 from fewshot_core.errors import DataError, nearest
 from fewshot_core.recipe.schema import DataSettings
@@ -76,7 +79,7 @@ class ImageData:
         test_count: Test images; none while they are not known without loading them.
         load_test: Loads them; use :meth:`test`.
         stored: Where they lie; None for images that were made in memory.
-        left_out: A line on what lies there and is not used; empty where there is nothing.
+        left_out: One line that counts what the source holds and was left out; empty: nothing.
     """
 
     source: str
@@ -111,10 +114,8 @@ class ImageData:
         Raises:
             DataError: One cannot be read, or they have other classes than the training images.
         """
-        if self.stored is None or self.stored.in_memory:
-            self.load_test()
-        else:
-            self.stored.open_test()
+        if self.stored is not None:
+            self.stored.check_test()
 
     def inventory(self) -> Inventory:
         """Every image with its class, part and content; read once for all copies of this."""
@@ -172,6 +173,7 @@ class _Parts:
     train: Listing
     test: Callable[[], Listing] | None
     test_count: int | None
+    left_out: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,17 +198,14 @@ class StoredImages:
         own = self.own_test() if self.own_test is not None else None
         return take_inventory(self.train, self.parts, own, in_memory=self.in_memory)
 
-    def open_test(self) -> None:
-        """Open every test image, as far as its header.
-
-        Raises:
-            DataError: One cannot be opened.
-        """
+    def check_test(self) -> None:
+        """See :meth:`ImageData.check_test`."""
         if self.own_test is None:
-            open_all(self.train, self.parts[TEST])
+            listing, indices = self.train, self.parts[TEST]
         else:
             listing = self.own_test()
-            open_all(listing, torch.arange(len(listing)))
+            indices = torch.arange(len(listing))
+        check_readable(listing, indices, headers=not self.in_memory)
 
 
 def load_images(
@@ -261,6 +260,7 @@ def load_images(
         test_count=len(test) if parts.test is None else parts.test_count,
         load_test=_test_loader(parts, test, size, pixels.shape[1]),
         stored=stored,
+        left_out=parts.left_out,
     )
 
 
@@ -290,6 +290,7 @@ def _unread(
         test_count=len(held) if own is None else parts.test_count,
         load_test=load_test,
         stored=stored,
+        left_out=parts.left_out,
     )
 
 
@@ -302,7 +303,7 @@ def _parts(settings: DataSettings) -> _Parts:
                 f"data.source={settings.source} needs data.root=, {_ROOTED[settings.source]}"
             )
         own = {"images": _folder_parts, "wds": _shard_parts, "hfds": _hf_parts}
-        return _checked(*own[settings.source](settings, settings.root))
+        return _checked(settings.root, *own[settings.source](settings, settings.root))
     if settings.source.startswith("torch/"):
         return _torch_parts(settings)
     known = ("digits", *_ROOTED, *KNOWN_TORCH)
@@ -314,31 +315,32 @@ def _parts(settings: DataSettings) -> _Parts:
     )
 
 
-def _checked(train: Listing, test: Listing | None) -> _Parts:
+def _checked(root: str, train: Listing, test: Listing | None) -> _Parts:
     if test is None:
-        return _Parts(train, None, None)
-    check_same_classes(train.where, train.classes, test)
-    return _Parts(train, lambda: test, len(test))
+        return _Parts(train, None, None, left_out_line(root, [train.left_out]))
+    test = match_classes(train.where, train.classes, test)
+    line = left_out_line(root, [train.left_out, test.left_out])
+    return _Parts(train, lambda: test, len(test), line)
 
 
 def _folder_parts(settings: DataSettings, name: str) -> tuple[Listing, Listing | None]:
     root, test_root = train_and_test_folders(name)
     listed = list_images if settings.labelled else list_unlabelled
-    train = listed(root)
     if settings.test_root:
+        train = with_rest(listed(root), name, [root])
         return train, listed(settings.test_root, "data.test_root")
+    train = with_rest(listed(root), name, [root, test_root])
     return train, listed(test_root) if test_root else None
 
 
 def _shard_parts(settings: DataSettings, name: str) -> tuple[Listing, Listing | None]:
-    train, test = train_and_test_shards(name)
-    if settings.test_root:
-        test = find_shards(settings.test_root, "data.test_root")
+    parts = find_parts(name, settings.test_root)
     keys = ShardKeys(settings.image_key, settings.label_key, settings.labelled)
-    listing = list_shards(train, name, keys)
-    if test is None:
+    listing = list_shards(parts.train, name, keys)
+    listing = replace(listing, left_out=Counter(listing.left_out) + Counter(parts.left_out))
+    if parts.test is None:
         return listing, None
-    return listing, list_shards(test, settings.test_root or f"{name} (test)", keys)
+    return listing, list_shards(parts.test, settings.test_root or f"{name} (test)", keys)
 
 
 def _hf_parts(settings: DataSettings, name: str) -> tuple[Listing, Listing | None]:
@@ -356,8 +358,7 @@ def _torch_parts(settings: DataSettings) -> _Parts:
 
     def test() -> Listing:
         listing = _classes(list_torch(settings, train=False), settings)
-        check_same_classes(where, classes, listing)
-        return listing
+        return match_classes(where, classes, listing)
 
     return _Parts(train, test, None)
 
@@ -368,15 +369,16 @@ def _divide(parts: _Parts, settings: DataSettings, seed: int) -> tuple[Tensor, T
     rest, test = torch.arange(len(labels)), torch.empty(0, dtype=torch.int64)
     if parts.test is None:
         _check_share("data.test", settings.test)
-        rest, test = class_balanced_split(labels, settings.test, _TEST_SEED, classes)
+        # Two of what stays: one image to train on, and one to score with.
+        rest, test = class_balanced_split(labels, settings.test, _TEST_SEED, classes, keep=2)
     _check_share("data.validation", settings.validation)
     if settings.limit is not None:
-        least = 2 * len(classes)
+        least = 2 * len(labels.unique())
         if settings.limit < least:
             raise DataError(
                 "data.limit is too small to train on and to score with every class",
                 found=settings.limit,
-                allowed=f"{least} or more for {len(classes)} classes",
+                allowed=f"{least} or more for {least // 2} classes",
             )
         chosen = class_balanced_subset(labels[rest], settings.limit, seed, minimum=2)
         rest = rest[chosen]
@@ -388,7 +390,9 @@ def _as_kept(parts: _Parts, kept: Inventory) -> tuple[Tensor, Tensor, Tensor]:
     """The parts that a run began with; names are compared now, contents by who asks for them."""
     own = parts.test() if parts.test is not None else None
     kept.require(take_inventory(parts.train, {}, own, contents=False))
-    train, validation, test = (kept.indices(parts.train, part) for part in (TRAIN, VALIDATION, TEST))
+    train, validation, test = (
+        kept.indices(parts.train, part) for part in (TRAIN, VALIDATION, TEST)
+    )
     return train, validation, test
 
 
@@ -408,7 +412,12 @@ def _first_shape(listing: Listing, test: Tensor, settings: DataSettings) -> tupl
         )
     held = set(test.tolist())
     first = next(i for i in range(len(listing)) if i not in held)
-    channels, side = first_image(listing, first)
+    try:
+        channels, side = first_image(listing, first)
+    except DataError:
+        if settings.memory:  # the others would be read next: tell of all that are damaged
+            check_readable(listing, torch.tensor([i for i in range(len(listing)) if i not in held]))
+        raise
     return channels, settings.image_size or side
 
 

@@ -97,7 +97,16 @@ WITHOUT_EFFECT = ("description", "processes", "grace_seconds", "search.silence")
 
 
 def changes_no_result(key: str) -> bool:
-    return key in WITHOUT_EFFECT or key in ("data.root", "data.test_root", "data.workers", "data.download", "estimate", "evaluator.table", "metric.weights", "metric.cache")
+    return key in WITHOUT_EFFECT or key in (
+        "data.root",
+        "data.test_root",
+        "data.workers",
+        "data.download",
+        "estimate",
+        "evaluator.table",
+        "metric.weights",
+        "metric.cache",
+    )
 
 
 def differences(a: Recipe, b: Recipe, *, ignore: Collection[str] = WITHOUT_EFFECT) -> list[str]:

@@ -33,7 +33,10 @@ def origin(recipe: Recipe, precision: str, images: str) -> dict[str, Any]:
     settings = dataclasses.asdict(recipe)
     found = {key: settings[key] for key in (*_VALUES, *_SECTIONS)}
     if recipe.strategy.name in _learning():
-        found |= {"strategy": {"name": recipe.strategy.name}, "preferences": settings["preferences"]}
+        found |= {
+            "strategy": {"name": recipe.strategy.name},
+            "preferences": settings["preferences"],
+        }
     flat = {key: value for key, value in flatten(found).items() if not changes_no_result(key)}
     return flat | {"precision": precision, "images": images}
 
@@ -47,7 +50,9 @@ def check_origin(folder: RunFolder, mine: dict[str, Any]) -> None:
     path = folder.file(CHECKPOINTS)
     if folder.file("recipe.yaml").exists() or not path.exists() or not any(path.iterdir()):
         return
-    fix = f"copy {CHECKPOINTS} of a run with the same settings and images, or choose another run=DIR"
+    fix = (
+        f"copy {CHECKPOINTS} of a run with the same settings and images, or choose another run=DIR"
+    )
     theirs = read_json(path / ORIGIN, fix)
     if not isinstance(theirs, dict):
         raise RunFolderError(f"{path / ORIGIN} is damaged", fix=fix)

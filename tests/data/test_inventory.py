@@ -49,7 +49,7 @@ def test_every_image_has_its_class_its_part_and_its_content() -> None:
 
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
-    odd = {"cat/new\nline, \"quoted\".png": b"1", "cat/b.png": b"2", "ü [red]/a.png": b"3"}
+    odd = {'cat/new\nline, "quoted".png': b"1", "cat/b.png": b"2", "ü [red]/a.png": b"3"}
     parts = {"train": torch.tensor([0, 2]), "test": torch.tensor([1])}
     own = listing({"cat/t.png": b"4", "ü [red]/t.png": b"5"})
     found = take_inventory(listing(odd), parts, own)
@@ -120,7 +120,9 @@ def test_parts_are_found_by_name() -> None:
 def test_of_many_files_on_disk_a_sample_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "READ_AT_USE", 6)
     monkeypatch.setattr(module, "SAMPLE", 3)
-    looked_at = [place for place, entry in inventory(in_memory=False).entries.items() if entry.digest]
+    looked_at = [
+        place for place, entry in inventory(in_memory=False).entries.items() if entry.digest
+    ]
     assert [key for _, key in looked_at] == ["cat/0.png", "cat/2.png", "dog/0.png"]
     assert sum(bool(e.digest) for e in inventory().entries.values()) == 7
 

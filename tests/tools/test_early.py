@@ -49,7 +49,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Path], None], t
         folder,
         ("too few images",),
     ),
-    "Inception": (GAN, {"metric": "inception", "metric.weights": "gone.pth"}, folder, ("gone.pth",)),
+    "Inception": (
+        GAN,
+        {"metric": "inception", "metric.weights": "gone.pth"},
+        folder,
+        ("gone.pth",),
+    ),
     "classes": (
         GAN,
         ON_IMAGES | {"data.labelled": "false", "data.image_size": 8},

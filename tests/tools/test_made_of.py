@@ -216,7 +216,9 @@ def test_checkpoints_of_the_same_supernets_may_be_copied(finished: Path, tmp_pat
     assert "continuing from" not in done.out
     for path in (finished / "checkpoints").rglob("weights.safetensors"):
         mine = tmp_path / "run" / path.relative_to(finished)
-        assert mine.stat().st_mtime == path.stat().st_mtime or mine.read_bytes() == path.read_bytes()
+        assert (
+            mine.stat().st_mtime == path.stat().st_mtime or mine.read_bytes() == path.read_bytes()
+        )
 
 
 def test_checkpoints_of_others_are_refused(finished: Path, tmp_path: Path) -> None:
