@@ -109,11 +109,11 @@ def _supernets(recipe: Recipe) -> Unreads:
         yield Unread("split.samples", "split.when=never", ("split.when",), reader)
     elif split.when == "always" and not inherit and all(x.by not in LEARNED for x in levels):
         because = "regions.inherit=false and split.when=always: no parent is trained"
-        deciders = ("regions.inherit", "split.when", "split.by", "split.then")
+        choices = ("regions.inherit", "split.when", "split.by", "split.then")
         for key, _, _ in fields_below(recipe.supernet, "supernet."):
             meant = key.replace("supernet.", "regions.")
             reader = f"regions.inherit=true reads it; did you mean {meant}?"
-            yield Unread(key, because, deciders, reader)
+            yield Unread(key, because, choices, reader)
     for key in ("supernet.paths", "regions.paths"):
         yield from _paths(key, recipe)
     yield from _level("split", recipe.split, "split.by")

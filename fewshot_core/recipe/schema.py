@@ -5,8 +5,8 @@ rest of the program sees nothing but these objects. The sections of :data:`TASK_
 task's own dataclasses (channels, depth, ...): see :class:`fewshot_core.task.Task`.
 
 A class attribute ``shorthand`` names the field that a bare value means: ``strategy=tpe`` is
-``strategy.name=tpe`` and ``split=none`` is ``split.by=none``. :func:`setting` says of a field that it
-is a path, or that it changes no result.
+``strategy.name=tpe`` and ``split=none`` is ``split.by=none``. A field that is a path, or changes no
+result, is a :func:`setting`.
 """
 
 from __future__ import annotations
