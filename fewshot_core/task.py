@@ -48,6 +48,8 @@ class Task(Protocol):
     - ``hand_over(session, folder, network, architecture, result, results)``: writes an export of
       its own in place of a timm folder
     - ``pictures(session)``: name, caption and figure of pictures for the report
+    - ``unread(recipe)``: settings that its trainings and scores would not read, each an
+      :class:`fewshot_core.recipe.unread.Unread`; giving one is an error
     """
 
     name: str

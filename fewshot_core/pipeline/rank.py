@@ -157,12 +157,31 @@ def rank(options: Mapping[str, Any]) -> None:
     for key in ("better", "score_better"):
         if options[key] not in ("", "higher", "lower"):
             raise RecipeError(f"{key}={options[key]} is unknown", allowed="higher, lower")
+    _require_read(options)
     if turned(options["column"], options["better"]):
         print(f"{options['column']}: less is better, and its values are shown with a minus")
     if options["scores"]:
         _rank_file(options)
     else:
         _rank_run(options)
+
+
+def _require_read(options: Mapping[str, Any]) -> None:
+    """Raise where a word was given in vain."""
+    if options["scores"] and options["run"]:
+        raise RecipeError(
+            f"scores={options['scores']} is a file of scores, which run={options['run']} has no part "
+            "in",
+            fix="leave one of the two words out; recipe=NAME says whose space the scores are about",
+        )
+    if not options["scores"]:
+        for key, default in (("score_column", "score"), ("score_better", "")):
+            if options[key] != default:
+                raise RecipeError(
+                    f"{key}={options[key]} has no effect without scores=",
+                    allowed="scores=FILE.csv reads it",
+                    fix="better= is about the column of the truth table",
+                )
 
 
 def _rank_file(options: Mapping[str, Any]) -> None:

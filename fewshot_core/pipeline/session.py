@@ -34,6 +34,7 @@ from fewshot_core.latency import with_latency
 from fewshot_core.objective import Scorer
 from fewshot_core.paths import PathPolicy, make_paths
 from fewshot_core.pipeline.images import ImageFacts, facts_of, open_images
+from fewshot_core.pipeline.inputs import inputs_of
 from fewshot_core.pipeline.latency import measured_latency
 from fewshot_core.pipeline.processes import Team, make_accelerator, worker
 from fewshot_core.pipeline.standalone import (
@@ -44,7 +45,7 @@ from fewshot_core.pipeline.standalone import (
 from fewshot_core.pipeline.streams import training_stream
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.keys import flatten
-from fewshot_core.recipe.load import changes_no_result, recipe_yaml, with_changes
+from fewshot_core.recipe.load import free_settings, recipe_yaml, with_changes
 from fewshot_core.recipe.schema import (
     Recipe,
     SplitLevel,
@@ -114,7 +115,7 @@ class Session:
         folder, recipe = RunFolder.attach(run, main)
         words = tuple(options.get("settings") or ())
         if words:
-            recipe = with_changes(recipe, words)
+            recipe = with_changes(recipe, words, run)
         accelerator = make_accelerator(recipe, run)
         console = Console(accelerator.is_main_process)
         return cls(recipe, folder, accelerator, console, changes=words)
@@ -256,7 +257,7 @@ class Session:
             return found
         return measured_latency(self)
 
-    @property
+    @cached_property
     def study_name(self) -> str:
         """Name of the study in a database of several: runs that differ in a setting that changes
         results, or in their images, never share one."""
@@ -264,13 +265,11 @@ class Session:
             # A run of an earlier version, which made the name of the recipe's whole text.
             digest = hashlib.blake2b(recipe_yaml(self.recipe).encode(), digest_size=5).hexdigest()
             return f"{self.recipe.recipe}-{digest}"
-        settings = flatten(asdict(self.recipe))
-        text = "\n".join(
-            f"{key}={value!r}"
-            for key, value in sorted(settings.items())
-            if not (changes_no_result(key) or key == "search.storage")
-        )
-        text += self.data.inventory().digest
+        free = {*free_settings(self.recipe), "search.storage"}
+        settings = flatten(asdict(self.recipe)).items()
+        parts = [f"{key}={value!r}" for key, value in sorted(settings) if key not in free]
+        parts += [f"{key}={value.sha256}" for key, value in sorted(inputs_of(self).items())]
+        text = "\n".join([*parts, self.data.inventory().digest])
         digest = hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
         return f"{self.recipe.recipe}-{digest}"
 

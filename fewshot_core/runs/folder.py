@@ -111,7 +111,7 @@ class RunFolder:
             words: What was typed.
         """
         before = recipe_from_file(self.file("recipe.yaml"))
-        changes = differences(before, recipe, ignore=("description",))
+        changes = [one for one in differences(before, recipe, every=True) if _noted(one)]
         if not changes or not self.main:
             return
         path = self.file("overrides.txt")
@@ -263,6 +263,11 @@ class RunFolder:
     @property
     def _writes(self) -> bool:
         return self.main or self.all_write
+
+
+def _noted(change: str) -> bool:
+    """A description is no setting: it may be another in a later version of a recipe."""
+    return not change.startswith("description:")
 
 
 def file_name(text: str) -> str:

@@ -10,8 +10,9 @@ import dataclasses
 from typing import Any
 
 from fewshot_core.errors import RunFolderError
+from fewshot_core.recipe.check import DIFFERENTIABLE
 from fewshot_core.recipe.keys import flatten
-from fewshot_core.recipe.load import changes_no_result
+from fewshot_core.recipe.load import free_settings
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import CHECKPOINTS, RunFolder
@@ -32,12 +33,10 @@ def origin(recipe: Recipe, precision: str, images: str) -> dict[str, Any]:
     """
     settings = dataclasses.asdict(recipe)
     found = {key: settings[key] for key in (*_VALUES, *_SECTIONS)}
-    if recipe.strategy.name in _learning():
-        found |= {
-            "strategy": {"name": recipe.strategy.name},
-            "preferences": settings["preferences"],
-        }
-    flat = {key: value for key, value in flatten(found).items() if not changes_no_result(key)}
+    if recipe.strategy.name in DIFFERENTIABLE:
+        found |= {"strategy": recipe.strategy.name, "preferences": settings["preferences"]}
+    free = free_settings(recipe)
+    flat = {key: value for key, value in flatten(found).items() if key not in free}
     return flat | {"precision": precision, "images": images}
 
 
@@ -75,8 +74,3 @@ def write_origin(folder: RunFolder, mine: dict[str, Any]) -> None:
     if folder.main and not path.exists():
         write_json(path, mine)
 
-
-def _learning() -> tuple[str, ...]:
-    from fewshot_core.recipe.check import DIFFERENTIABLE
-
-    return tuple(DIFFERENTIABLE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +20,7 @@ from fewshot_core.objective import Objective, Scorer
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.check import PROXIES
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
+from fewshot_core.recipe.unread import Unread
 from fewshot_core.region import Region
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture, SearchSpace
@@ -47,6 +48,7 @@ from tasks.autogan.settings import (
     generator_shape,
     image_size_of,
     require_settings,
+    unread,
 )
 from tasks.autogan.space import GeneratorSpace, generator_space
 
@@ -80,6 +82,9 @@ class GanTask:
                 allowed="inherited, standalone, table",
             )
         return generator_space(cells_for(recipe.network, size))
+
+    def unread(self, recipe: Recipe) -> Iterator[Unread]:
+        return unread(recipe)
 
     def supernet(self, region: Region, recipe: Recipe, shape: ImageShape) -> AdversarialSupernet:
         return AdversarialSupernet(

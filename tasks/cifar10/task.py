@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from fewshot_core.cost import CostTable, measure
 from fewshot_core.data import ImageShape
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.unread import Unread, of_supernets
 from fewshot_core.region import Region
 from fewshot_core.space import Architecture, SearchSpace
 from tasks.cifar10 import network
@@ -48,6 +50,10 @@ class CellTask(ClassificationTask):
                 fix=nearest(name, SPACES) or None,
             )
         return SPACES[name]()
+
+    def unread(self, recipe: Recipe) -> Iterator[Unread]:
+        yield from super().unread(recipe)
+        yield from of_supernets("network.supernet_affine", recipe)
 
     def supernet(self, region: Region, recipe: Recipe, shape: ImageShape) -> CellSupernet:
         return CellSupernet(
