@@ -73,4 +73,3 @@ def write_origin(folder: RunFolder, mine: dict[str, Any]) -> None:
     path = folder.file(CHECKPOINTS, ORIGIN)
     if folder.main and not path.exists():
         write_json(path, mine)
-
