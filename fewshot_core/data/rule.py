@@ -103,8 +103,11 @@ def shown(name: object) -> str:
 
     Bytes that are not UTF-8, and characters that break a line, appear as escapes.
     """
+    text = str(name)
+    if text.isprintable():
+        return text
     return "".join(
-        char if unicodedata.category(char) not in _CONTROL else _escaped(char) for char in str(name)
+        char if unicodedata.category(char) not in _CONTROL else _escaped(char) for char in text
     )
 
 

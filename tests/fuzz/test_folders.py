@@ -27,7 +27,8 @@ from .trees import Picture, Tree, make_tree, pictures
 
 TREES = 2_000 * int(os.environ.get("FEWSHOT_FUZZ", "1"))
 SEEDS = 10
-READERS = 3  # processes that read each tree, beside this one
+READERS = 2  # processes that read each tree, beside this one
+DECODED = 5  # one tree in so many; of the others the bytes are compared
 
 Count = Callable[[], None]
 Expected = dict[str, tuple[str, Picture]]
@@ -88,6 +89,10 @@ def check(tree: Tree, listing: Listing, images: Expected) -> None:
     assert [listing.classes[label] for label in listing.labels.tolist()] == [
         images[key][0] for key in keys
     ]
+    for i, key in enumerate(keys):
+        assert listing.read(i) == images[key][1].data, (tree.number, key)
+    if tree.number % DECODED:
+        return
     pixels = decode(listing, torch.arange(len(listing)), 8, 3)
     for key, image in zip(keys, pixels, strict=True):
         assert image.numpy().tobytes() == images[key][1].pixels, (tree.number, key)
@@ -114,7 +119,7 @@ def test_every_form_gives_the_same(trees: Sequence[Tree], fuzzed: Count) -> None
 
 
 def test_no_process_sees_another_order(base: Path, trees: Sequence[Tree]) -> None:
-    """Each tree by processes of three hash seeds, as process 0 or 1 of 2."""
+    """Each tree by two processes of other hash seeds and locales: process 0 and process 1 of 2."""
     script = Path(__file__).parent / "read_trees.py"
     said: dict[str, list[Any]] = {}
     for seed in range(SEEDS):
@@ -137,7 +142,7 @@ def test_no_process_sees_another_order(base: Path, trees: Sequence[Tree]) -> Non
     assert len(said) == len(trees)
     for tree in trees:
         first, *others = said[str(tree.number)]
-        assert others == [first] * (READERS - 1), tree.number
+        assert others == [first], tree.number
         for form, what in first.items():
             if not tree.problem:
                 classes, images, _ = what
