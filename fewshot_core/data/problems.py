@@ -43,7 +43,7 @@ class Problems:
         if not rest:
             raise first
         some = "; ".join(error.what for error in rest)
-        dots = "; ..." if self._count > len(self._kept) else ""
-        error = DataError(f"{first} | and {self._count - 1} more: {some}{dots}")
+        others = "; and so on" if self._count > len(self._kept) else ""
+        error = DataError(f"{first} | and {self._count - 1} more: {some}{others}")
         error.what = first.what
         raise error

@@ -137,7 +137,7 @@ def name_problem(name: str) -> str | None:
 
     Names of classes are written to JSON, model cards and ONNX files.
     """
-    if not name:
+    if not name.strip():
         return "is empty"
     if len(name) > _LONGEST_NAME:
         return f"has {len(name)} characters, more than {_LONGEST_NAME}"
