@@ -23,7 +23,7 @@ KEYS = {
 
 
 def action(words: list[str]) -> None:
-    options = parse_words(words, KEYS)
+    options = parse_words(words, KEYS, settings=True)
     from fewshot_core.pipeline.rank import rank
 
     rank(options)

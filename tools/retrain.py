@@ -11,7 +11,7 @@ KEYS = {"run": Path | None, "recipe": "", "architecture": ""}
 
 
 def action(words: list[str]) -> None:
-    options = parse_words(words, KEYS)
+    options = parse_words(words, KEYS, settings=True)
     from fewshot_core.pipeline.retrain import retrain
 
     retrain(options)

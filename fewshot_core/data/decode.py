@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from fewshot_core.data.rule import gathered, shown
+from fewshot_core.data.problems import Problems
+from fewshot_core.data.rule import shown
 from fewshot_core.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -131,12 +132,12 @@ def _decoded(
 ) -> NDArray[np.uint8]:
     total = len(indices)
     pixels: NDArray[np.uint8] = np.empty((total, channels or 1, size, size), dtype=np.uint8)
-    unreadable: list[DataError] = []
+    unreadable = Problems()
     for done, index in enumerate(indices.tolist()):
         try:
             image = _squared(_load(listing, index), size)
         except DataError as error:
-            unreadable.append(error)
+            unreadable.add(error)
             continue
         if channels is None and image.mode == "RGB" and pixels.shape[1] == 1:
             check_memory(total, 3, size)
@@ -147,31 +148,35 @@ def _decoded(
         pixels[done] = values if wanted == "L" else values.transpose(2, 0, 1)
         if progress and (done + 1) % _REPORT_EVERY == 0 and done + 1 < total:
             progress(done + 1, total)
-    if unreadable:
-        raise gathered(unreadable)
+    unreadable.check()
     if progress:
         progress(total, total)
     return pixels
 
 
-def check_readable(listing: Listing, indices: Tensor, headers: bool = False) -> None:
-    """Read the images at ``indices`` in full, or their headers alone.
+def check_readable(listing: Listing, indices: Tensor) -> None:
+    """Read the images at ``indices`` in full.
 
     Raises:
         DataError: Some cannot be read; it tells how many, and the first of them.
     """
-    if not headers:
-        decode(listing, indices, 1, 3)
-        return
-    unreadable: list[DataError] = []
+    decode(listing, indices, 1, 3)
+
+
+def open_all(listing: Listing, indices: Tensor) -> None:
+    """Open the images at ``indices`` as far as their headers, which takes little time.
+
+    Raises:
+        DataError: Some are missing, no images or of more than 8 bits, all of which it tells.
+    """
+    unreadable = Problems()
     with _quiet():
         for index in indices.tolist():
             try:
-                _load(listing, index, header=True)
+                _load(listing, index, whole=False)
             except DataError as error:
-                unreadable.append(error)
-    if unreadable:
-        raise gathered(unreadable)
+                unreadable.add(error)
+    unreadable.check()
 
 
 @contextmanager
@@ -183,8 +188,8 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _load(listing: Listing, index: int, header: bool = False) -> Image.Image:
-    """Image ``index``, read in full (or its header alone): gray in its own mode, else RGB.
+def _load(listing: Listing, index: int, whole: bool = True) -> Image.Image:
+    """Image ``index``: gray in its own mode, else RGB. Unless ``whole``, it is only opened.
 
     PIL's decoders raise many types on damaged files (OSError, SyntaxError, struct.error,
     DecompressionBombError, ...); whichever it is, what the user needs is the name of the file.
@@ -195,9 +200,9 @@ def _load(listing: Listing, index: int, header: bool = False) -> Image.Image:
             raise OSError("an empty file")
         image = open_image(stored) if isinstance(stored, bytes) else stored
         deep = image.mode.split(";")[0] in _DEEP
-        if not header:
+        if whole and not deep:
             image.load()
-        if not (deep or header) and image.mode not in (*_GRAY, "RGB"):
+        if whole and not deep and image.mode not in (*_GRAY, "RGB"):
             image = image.convert("RGB")
     except Exception as error:
         unknown = isinstance(error, UnidentifiedImageError)

@@ -17,7 +17,8 @@ import torch
 from fewshot_core.data import rule
 from fewshot_core.data.decode import Listing
 from fewshot_core.data.labels import check_classes
-from fewshot_core.data.rule import gathered, in_order, shown
+from fewshot_core.data.problems import Problems
+from fewshot_core.data.rule import in_order, shown
 from fewshot_core.data.tars import Tar
 from fewshot_core.data.tree import FolderTree, Found, Tree, walk
 from fewshot_core.errors import DataError
@@ -209,8 +210,7 @@ def _check_layout(where: Path, found: Found, base: str, setting: str) -> None:
         for paths in found.twice
         if any(f"{path}/".startswith(f"{paths[1]}/") for path in found.images)
     ]
-    if twice:
-        raise gathered([_twice(where, paths, setting) for paths in twice])
+    Problems(_twice(where, paths, setting) for paths in twice).check()
     tops = [
         name.removeprefix(base)
         for name in found.folders
@@ -220,13 +220,12 @@ def _check_layout(where: Path, found: Found, base: str, setting: str) -> None:
     # A folder of nothing but runs, such as runs/, is no class.
     runs = {folder.removeprefix(base).split("/")[0] for folder in found.made}
     empty = [name for name in tops if name not in filled | runs]
-    if empty:
-        raise gathered([_empty(where, base + name, setting) for name in in_order(empty)])
+    Problems(_empty(where, base + name, setting) for name in in_order(empty)).check()
 
 
 def _check_depths(where: Path, found: Found, inner: list[list[str]], setting: str) -> None:
-    if flat := [path for path, parts in zip(found.images, inner, strict=True) if len(parts) < 2]:
-        raise gathered([_stray(where, path, setting) for path in flat])
+    flat = [path for path, parts in zip(found.images, inner, strict=True) if len(parts) < 2]
+    Problems(_stray(where, path, setting) for path in flat).check()
     deep = {
         path.rpartition("/")[0]: parts[-2]
         for path, parts in zip(found.images, inner, strict=True)
@@ -236,7 +235,7 @@ def _check_depths(where: Path, found: Found, inner: list[list[str]], setting: st
         return
     if where.is_file():
         _check_parts(where, deep, setting)
-    raise gathered([_nested(where, folder, setting) for folder in deep])
+    Problems(_nested(where, folder, setting) for folder in deep).check()
 
 
 def _check_parts(where: Path, deep: dict[str, str], setting: str) -> None:

@@ -19,7 +19,8 @@ from fewshot_core.data import rule
 from fewshot_core.data.decode import Listing
 from fewshot_core.data.folders import TEST_FOLDERS
 from fewshot_core.data.labels import check_classes, numbered
-from fewshot_core.data.rule import gathered, shown
+from fewshot_core.data.problems import Problems
+from fewshot_core.data.rule import shown
 from fewshot_core.data.tree import FolderTree, read_file, walk
 from fewshot_core.data.unlabelled import one_class
 from fewshot_core.errors import DataError
@@ -104,14 +105,12 @@ def _files_left_out(path: Path, splits: dict[str, Any]) -> Counter[str]:
 
 def _paths(split: Any) -> set[str]:
     """Where the images of a split are that are stored as files of their own."""
-    from pyarrow import compute
-
     columns = [name for name, feature in split.features.items() if _is_image(feature)]
     return {
         path
         for name in columns
         for chunk in split.data.column(name).chunks
-        for path in compute.struct_field(chunk, "path").to_pylist()
+        for path in chunk.flatten()[chunk.type.get_field_index("path")].to_pylist()
     }
 
 
@@ -290,19 +289,18 @@ def _labels(dataset: Any, where: str, wanted: str | None) -> tuple[tuple[str, ..
     column = _label_column(dataset.features, where, wanted)
     feature, values = dataset.features[column], dataset[column][:]
     names = getattr(feature, "names", None)
-    unusable = []
+    unusable = Problems()
     for row, value in enumerate(values):
         known = isinstance(value, int | str) and not isinstance(value, bool) and value != ""
         if not known or (names is not None and value < 0):
-            unusable.append(
+            unusable.add(
                 DataError(
                     f"row {row} of {where} has no usable label in the column {column}",
                     found=repr(value)[:80],
                     allowed="a whole number or a name",
                 )
             )
-    if unusable:
-        raise gathered(unusable)
+    unusable.check()
     if names is None:
         return numbered(where, values)
     check_classes(where, names)

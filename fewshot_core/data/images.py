@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from fewshot_core.data.rule import gathered, shown
+from fewshot_core.data.problems import Problems
+from fewshot_core.data.rule import shown
 from fewshot_core.errors import DataError
 from fewshot_core.seeds import derive_seed
 
@@ -179,8 +180,7 @@ def class_balanced_split(
     held = torch.zeros(len(labels), dtype=torch.bool)
     members_of = _members(labels)
     small = [(label, len(members)) for label, members in members_of if len(members) <= keep]
-    if small:
-        raise gathered([_too_few(classes, label, count, keep) for label, count in small])
+    Problems(_too_few(classes, label, count, keep) for label, count in small).check()
     for _, members in members_of:
         count = min(max(round(len(members) * share), 1), len(members) - keep)
         held[members[torch.randperm(len(members), generator=generator)[:count]]] = True

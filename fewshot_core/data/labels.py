@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fewshot_core.data.rule import gathered, in_order, name_problem, shown
+from fewshot_core.data.problems import Problems
+from fewshot_core.data.rule import in_order, name_problem, shown
 from fewshot_core.errors import DataError
 
 
@@ -39,8 +40,7 @@ def check_classes(where: str, names: Sequence[str]) -> None:
             or bytes that are not UTF-8.
     """
     problems = [(name, problem) for name in names if (problem := name_problem(name))]
-    if problems:
-        raise gathered([_unwritable(where, *problem) for problem in problems])
+    Problems(_unwritable(where, *problem) for problem in problems).check()
     if len(names) < 2:
         found = ", ".join(map(shown, names)) or "none"
         raise DataError(f"{where} has fewer than two classes", found=found)

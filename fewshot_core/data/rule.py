@@ -10,10 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from posixpath import splitext
-
-from fewshot_core.errors import DataError
 
 ENDINGS = (
     ".apng", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pfm", ".pgm", ".png",
@@ -105,8 +103,11 @@ def shown(name: object) -> str:
 
     Bytes that are not UTF-8, and characters that break a line, appear as escapes.
     """
+    text = str(name)
+    if text.isprintable():
+        return text
     return "".join(
-        char if unicodedata.category(char) not in _CONTROL else _escaped(char) for char in str(name)
+        char if unicodedata.category(char) not in _CONTROL else _escaped(char) for char in text
     )
 
 
@@ -136,7 +137,7 @@ def name_problem(name: str) -> str | None:
 
     Names of classes are written to JSON, model cards and ONNX files.
     """
-    if not name:
+    if not name.strip():
         return "is empty"
     if len(name) > _LONGEST_NAME:
         return f"has {len(name)} characters, more than {_LONGEST_NAME}"
@@ -185,15 +186,3 @@ def _counted(reason: str, count: int, details: Mapping[str, int]) -> str:
     named = [f"{shown(detail)} {number}" for detail, number in ranked[:_DETAILS]]
     more = ["..."] if len(ranked) > _DETAILS else []
     return f"{count} {reason}" + (f" ({', '.join(named + more)})" if named else "")
-
-
-def gathered(errors: Sequence[DataError]) -> DataError:
-    """One error for several of a kind: the first in full, how many more there are, some by name."""
-    first, rest = errors[0], errors[1:]
-    if not rest:
-        return first
-    some = "; ".join(error.what for error in rest[:_DETAILS])
-    dots = "; ..." if len(rest) > _DETAILS else ""
-    error = DataError(f"{first} | and {len(rest)} more: {some}{dots}")
-    error.what = first.what
-    return error

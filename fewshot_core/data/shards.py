@@ -22,7 +22,8 @@ import numpy as np
 from fewshot_core.data import rule
 from fewshot_core.data.decode import Listing
 from fewshot_core.data.labels import numbered
-from fewshot_core.data.rule import gathered, key_of, shown
+from fewshot_core.data.problems import Problems
+from fewshot_core.data.rule import key_of, shown
 from fewshot_core.data.tars import Place, Tar, read_at
 from fewshot_core.data.unlabelled import one_class
 from fewshot_core.errors import DataError
@@ -59,16 +60,15 @@ def list_shards(shards: Sequence[Path], where: str, keys: ShardKeys) -> Listing:
             or has several that could be meant.
     """
     samples: list[tuple[int, _Sample]] = []
-    unusable: list[DataError] = []
+    unusable = Problems()
     left_out: Counter[str] = Counter()
     for number, shard in enumerate(shards):
         for sample in _samples(shard, keys, left_out):
             if isinstance(sample, DataError):
-                unusable.append(sample)
+                unusable.add(sample)
             else:
                 samples.append((number, sample))
-    if unusable:
-        raise gathered(unusable)
+    unusable.check()
     places = np.array([(number, *sample.place) for number, sample in samples], dtype=np.int64)
     names = [sample.name for _, sample in samples]
     classes, labels = one_class(len(names))

@@ -18,6 +18,7 @@ from fewshot_core.data.decode import (
     check_readable,
     decode,
     first_image,
+    open_all,
 )
 from fewshot_core.data.files import ImageFiles
 from fewshot_core.data.folders import (
@@ -205,7 +206,7 @@ class StoredImages:
         else:
             listing = self.own_test()
             indices = torch.arange(len(listing))
-        check_readable(listing, indices, headers=not self.in_memory)
+        (check_readable if self.in_memory else open_all)(listing, indices)
 
 
 def load_images(

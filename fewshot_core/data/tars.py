@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from fewshot_core.data import rule
+from fewshot_core.data.problems import Problems
 from fewshot_core.data.tree import FILE, FOLDER, Entry
 from fewshot_core.errors import DataError
 
@@ -66,9 +67,7 @@ class Tar:
                 found=error,
                 allowed="an uncompressed .tar file",
             ) from error
-        lost = [path for path in self.files() if self._is_lost(path)]
-        if lost:
-            raise rule.gathered([self._lost(path) for path in lost])
+        Problems(self._lost(path) for path in self.files() if self._is_lost(path)).check()
 
     def _enter(self, member: tarfile.TarInfo) -> None:
         path = posixpath.normpath("/" + member.name.lstrip("/"))[1:]

@@ -71,8 +71,10 @@ def test_before_the_first_step(case: str, tmp_path: Path) -> None:
     base, changes, prepare, parts = CASES[case]
     prepare(tmp_path)
     settings = {k: v for k, v in base.items() if k != "data.limit" and not k.startswith("audit")}
+    if "metric" in changes:
+        del settings["metric.steps"]
     if changes.get("strategy") == "setn":
-        settings = {k: v for k, v in settings.items() if not k.startswith("strategy")}
+        settings = {k: v for k, v in settings.items() if not k.startswith(("strategy", "search"))}
     given = words_of(settings | changes, run="run")
     done = Running("search", given, tmp_path, prepare=forbid_training).wait()
     refused(done, *parts)

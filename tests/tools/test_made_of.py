@@ -1,4 +1,4 @@
-"""A run knows what it was made of: images, tables, teachers and weights that are others are named."""
+"""A run knows what it was made of: images, tables and teachers that are others are named."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_the_parts_are_those_that_the_run_began_with(began: Path) -> None:
 def test_a_change_of_results_is_no_change_of_place(place: Path) -> None:
     before = contents(place / "run")
     done = run_tool("retrain", ["run=run", "retrain.epochs=3"], place)
-    refused(done, "retrain.epochs", "tools/search.py", "another run=DIR")
+    refused(done, "retrain.epochs=3.0", "tools/search.py", "start another one", "run=DIR")
     done = run_tool("retrain", ["run=run", f"data.root={place / 'nowhere'}"], place)
     refused(done, "nowhere does not exist")
     assert contents(place / "run") == before
@@ -173,7 +173,9 @@ def teacher(folder: Path, seed: int) -> None:
     model = timm.create_model("test_efficientnet", **options)
     folder.mkdir(exist_ok=True)
     save_file(model.state_dict(), folder / "model.safetensors")
-    config = {"architecture": "test_efficientnet", "num_classes": 10, "model_args": options}
+    config = {"architecture": "test_efficientnet", "num_classes": 10, "model_args": options,
+              "pretrained_cfg": {"num_classes": 10, "input_size": [1, 8, 8],
+                                 "first_conv": "conv_stem", "classifier": "classifier"}}  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config))
 
 
@@ -212,7 +214,7 @@ def test_another_teacher_is_named(finished: Path, tmp_path: Path) -> None:
 def test_checkpoints_of_the_same_supernets_may_be_copied(finished: Path, tmp_path: Path) -> None:
     """As docs/clusters.md advises for several launches on one study."""
     shutil.copytree(finished / "checkpoints", tmp_path / "run" / "checkpoints")
-    done = succeed("search", words_of(TINY, run="run", strategy="random"), tmp_path)
+    done = succeed("search", words_of(TINY, run="run", **{"search.trials": 4}), tmp_path)
     assert "continuing from" not in done.out
     for path in (finished / "checkpoints").rglob("weights.safetensors"):
         mine = tmp_path / "run" / path.relative_to(finished)
