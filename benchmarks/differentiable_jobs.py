@@ -90,6 +90,7 @@ def run_job(job: Job, plan: DerivingPlan, images: Images) -> dict[str, Any]:
         for trial in done:
             named.setdefault(session.tree.locate(trial.architecture), []).append(trial.architecture)
     record(session, done)
+    # The rows of the study take the first of equal scores, as its table did when it was published.
     seconds = round(time.monotonic() - began)
     row = {
         "method": job.arm.method.name,
@@ -100,7 +101,7 @@ def run_job(job: Job, plan: DerivingPlan, images: Images) -> dict[str, Any]:
         "seconds": seconds,
         "training_seconds": round(_training_seconds(session)),
         "recipe": job.words(plan),
-        "found": _cell(best_trial(done), session, plan),
+        "found": _cell(best_trial(done, cost=None), session, plan),
         "regions": [_region(leaf, cells, done, session, plan) for leaf, cells in named.items()],
         "peak": _peak(session),
     }
@@ -141,7 +142,7 @@ def _region(
     space = session.root.space
     found: dict[str, Any] = {"region": leaf.id, "cells": len(mine)}
     if mine:
-        best = best_trial([trial for trial in done if trial.architecture in mine])
+        best = best_trial([t for t in done if t.architecture in mine], cost=None)
         found |= {
             "best": _cell(best, session, plan),
             "mean_truth": {

@@ -153,6 +153,14 @@ class Limits:
         """Whether the costs stay within the limits."""
         return all(costs[f"connected_{name}"] <= limit for name, limit in self.given)
 
+    def price(self, costs: Mapping[str, float]) -> tuple[float, ...]:
+        """What decides between architectures of equal score, lower first.
+
+        What is limited, in the order of the attributes; then FLOPs, then parameters.
+        """
+        measures = (*(name for name, _ in self.given), "flops", "params")
+        return tuple(costs[f"connected_{name}"] for name in measures)
+
     def excess(self, costs: Mapping[str, float]) -> float:
         """By how much the limits are exceeded, as shares of each, added up; 0 where they hold."""
         return sum(max(0.0, costs[f"connected_{name}"] / limit - 1) for name, limit in self.given)

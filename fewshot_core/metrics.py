@@ -34,6 +34,11 @@ def scores_of(task: Any) -> tuple[str, ...]:
     return scores
 
 
+def generates(task: Any) -> bool:
+    """Whether the networks of a task make images, which are compared with all real ones."""
+    return bool(getattr(task, "generates", False))
+
+
 def metric_text(task: Any, recipe: Any, metric: str, part: str) -> str:
     """A metric as tables name it.
 

@@ -36,6 +36,8 @@ class Task(Protocol):
     - ``sections``: dataclasses of further sections of the recipe, by name (``TASK_SECTIONS``)
     - ``scores``: what ``evaluator.score`` may name; accuracy and loss otherwise
     - ``metric_text(recipe, metric, part)``: a metric as tables name it
+    - ``generates``: True where networks make images: their metrics compare these with all images of
+      a part, and ``evaluator.images`` says nothing
     - ``normalisation``: mean and deviation of pixels in [0, 1] that networks see, in place of those
       of the training images
     - ``check(recipe, data, accelerator)``: raises where a later stage could not do what the recipe

@@ -52,6 +52,7 @@ class Evidence:
         lowest, highest: Least and greatest cost of the trained networks.
         middle: Cost of the network that the search found, in the same unit; None: unknown.
         differ: Whether the trained networks came out different at all.
+        asked: Number of networks that were to be trained; 0: unknown.
     """
 
     networks: int
@@ -63,6 +64,7 @@ class Evidence:
     highest: float
     middle: float | None
     differ: bool = True
+    asked: int = 0
 
     @property
     def of_equal_cost(self) -> bool:
@@ -90,10 +92,12 @@ def judge(evidence: Evidence) -> Judgement:
             "audit.epochs or more validation images would tell more"
         )
     if count < LEAST:
-        return _open(
-            f"{count} trained networks are too few to tell ({_figures(evidence)}); "
+        more = (
             f"audit.networks={ADVISED} would tell more"
+            if evidence.asked <= count
+            else f"of the {evidence.asked} asked for no more could be compared"
         )
+        return _open(f"{count} trained networks are too few to tell ({_figures(evidence)}); {more}")
     if not evidence.of_equal_cost:
         found = "" if evidence.middle is None else f", the found one {evidence.middle:,.0f}"
         return _open(
@@ -121,11 +125,11 @@ def judge(evidence: Evidence) -> Judgement:
             f"{_pairs(evidence.low)} to {_pairs(evidence.high)} %; {count} trained networks).",
         )
     enough = _enough(evidence)
-    more = (
-        f"audit.networks={enough} or longer audit.epochs would tell more"
-        if enough <= MOST
-        else f"so weak an order takes more than {MOST} networks to show"
-    )
+    more = f"audit.networks={enough} or longer audit.epochs would tell more"
+    if enough > MOST:
+        more = f"so weak an order takes more than {MOST} networks to show"
+    elif evidence.asked >= enough:  # they were asked for, and are not there
+        more = "longer audit.epochs would tell more"
     return _open(
         f"with {count} trained networks the interval of τ includes 0 ({_figures(evidence)}); {more}"
     )

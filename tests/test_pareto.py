@@ -28,3 +28,5 @@ def test_an_example() -> None:
 def test_of_equals_one_is_on_the_front() -> None:
     assert pareto_front([1, 1, 2], [5, 5, 5]) == [0]
     assert pareto_front([], []) == []
+    assert pareto_front([1, 1, 1], [5, 5, 5], [3, 2, 2]) == [1]
+    assert pareto_front([2, 1, 1], [5, 5, 6], [0, 0, 9]) == [2]

@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +23,7 @@ from fewshot_core.testing.strategies import (
     search,
 )
 from fewshot_core.testing.toys import total, toy_space
-from fewshot_core.trial import Trial, best_trial
+from fewshot_core.trial import Trial, best_scored, best_trial
 
 ROOT = Region.root(toy_space())
 HUGE = Region.root(toy_space(*[7] * 40))
@@ -63,7 +64,7 @@ def test_a_score_that_is_no_number_is_the_lowest(bad: float) -> None:
     done = search(SETTINGS, ROOT, RecordingEvaluator(score), 12, study=study)
     assert {trial.score for trial in done if total(trial.architecture) % 2} == {-math.inf}
     assert [t.score for t in trials(study, ROOT)] == [t.score for t in done]
-    assert best_trial(done).score == max(
+    assert best_trial(done, cost=None).score == max(
         total(t.architecture) for t in done if not total(t.architecture) % 2
     )
 
@@ -85,12 +86,35 @@ def test_progress_is_told() -> None:
     assert told == list(enumerate([-math.inf, *best]))
 
 
-def test_the_best_is_the_first_of_the_highest() -> None:
-    done = [
-        Trial(number, Architecture("s", (number,)), score, {})
-        for number, score in enumerate([1.0, 3.0, 2.0, 3.0])
-    ]
-    assert best_trial(done).number == 1
+SCORES = [1.0, 3.0, 2.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("prices", "number"),
+    [
+        (None, 1),  # nothing costs anything: the first
+        ([(5.0,), (5.0,), (1.0,), (5.0,), (5.0,)], 1),
+        ([(0.0,), (5.0,), (1.0,), (4.0,), (6.0,)], 3),  # the cheapest of the highest, not of all
+        ([(0.0, 0.0), (5.0, 2.0), (1.0, 0.0), (5.0, 1.0), (5.0, 1.0)], 3),
+    ],
+)
+def test_of_the_highest_the_cheapest_is_found_and_then_the_first(
+    prices: list[tuple[float, ...]] | None, number: int
+) -> None:
+    named = [Architecture("s", (index,)) for index in range(len(SCORES))]
+    done = [Trial(i, named[i], score, {}) for i, score in enumerate(SCORES)]
+    cost = None if prices is None else dict(zip(named, prices, strict=True)).__getitem__
+    for order in (done, done[::-1]):
+        assert best_trial(order, cost=cost).number == number
+        turned = [replace(trial, score=-trial.score) for trial in order]
+        assert best_trial(turned, cost=cost, minimise=True).number == number
+    if cost is not None:
+        assert best_scored(dict(zip(named, SCORES, strict=True)), cost) == named[number]
+
+
+def test_a_score_that_is_no_number_is_not_the_best() -> None:
+    one, two = (Architecture("s", (index,)) for index in range(2))
+    assert best_scored({one: math.nan, two: -1.0}, lambda a: (0.0,)) == two
 
 
 # --- constraints
@@ -186,9 +210,9 @@ def test_what_was_scored_with_a_part_is_scored_again_with_the_whole() -> None:
 def test_only_the_whole_budget_makes_a_find() -> None:
     found = Trial(1, Architecture("s", (1,)), 2.0, {})
     partial = Trial(0, Architecture("s", (0,)), 9.0, {}, budget=1 / 3)
-    assert best_trial([partial, found]) == found
+    assert best_trial([partial, found], cost=None) == found
     worse = Trial(2, Architecture("s", (2,)), 1.0, {})
-    assert best_trial([partial, found, worse], minimise=True) == worse
+    assert best_trial([partial, found, worse], cost=None, minimise=True) == worse
 
 
 def test_progress_is_about_the_whole_budget() -> None:

@@ -1,6 +1,6 @@
 """Train what a search found from scratch, beside a random and the largest architecture.
 
-The test images are read once, after all trainings. The same command again continues.
+The test images are read after all trainings. The same command again continues.
 """
 
 from pathlib import Path

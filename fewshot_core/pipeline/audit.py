@@ -12,7 +12,7 @@ from typing import Any
 from fewshot_core.equal_cost import spread
 from fewshot_core.metrics import goodness
 from fewshot_core.pipeline.candidates import COST, Candidate, about_equal, scored
-from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.session import Session, price_in
 from fewshot_core.ranking import bootstrap_tau, kendall
 from fewshot_core.runs.files import write_json
 from fewshot_core.scores import write_table
@@ -40,7 +40,7 @@ def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
     candidates = scored(session, about_equal(session, done))
     chosen = [candidates[i] for i in spread([c.score for c in candidates], settings.networks)]
     if len(chosen) < 3:
-        session.console.print(f"audit: not made, there are {len(chosen)} networks to compare")
+        session.console.print(f"audit: not made, networks to compare: {len(chosen)} (least: 3)")
         return None
     measured = session.team.deal(chosen, lambda candidate: _trained(session, candidate))
     rows = []
@@ -57,14 +57,18 @@ def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
             }
         )
     if len(rows) < 3:
-        session.console.print(f"audit: not made, {len(rows)} networks were trained to the end")
+        session.console.print(
+            f"audit: not made, networks trained to the end: {len(rows)} (least: 3)"
+        )
         return None
-    found = session.costs.costs(best_trial(done).architecture)[COST]
+    found = session.costs.costs(best_trial(done, cost=price_in(session)).architecture)[COST]
     result = {
         "epochs": settings.epochs,
         "metric": metric,
         "candidates": len(candidates),
-        **figures(rows, metric, int(found)),
+        "asked": settings.networks,
+        "diverged": len(chosen) - len(rows),
+        **figures(rows, metric, int(found), settings.networks),
     }
     if session.folder.main:
         write_table(session.folder.file("audit.csv"), rows, list(rows[0]))
@@ -89,13 +93,16 @@ def _trained(session: Session, candidate: Candidate) -> dict[str, float] | None:
         return None
 
 
-def figures(rows: Sequence[Mapping[str, Any]], metric: str, found: int) -> dict[str, Any]:
+def figures(
+    rows: Sequence[Mapping[str, Any]], metric: str, found: int, asked: int = 0
+) -> dict[str, Any]:
     """What trained networks show about their scores.
 
     Args:
         rows: For each network ``score``, the metric and the costs.
         metric: The key of what was measured.
         found: Cost of the network that the search found.
+        asked: Number of networks that the recipe asks for; 0: unknown.
 
     Returns:
         Figures and verdict, ready for JSON.
@@ -115,6 +122,7 @@ def figures(rows: Sequence[Mapping[str, Any]], metric: str, found: int) -> dict[
         highest=max(costs),
         middle=found,
         differ=len(set(truth)) > 1,
+        asked=asked,
     )
     judgement = judge(evidence)
     return {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from fewshot_core.equal_cost import near_cost
 from fewshot_core.pipeline.kept_scores import score_and_keep
-from fewshot_core.pipeline.session import FRONT_COST, Session
+from fewshot_core.pipeline.session import FRONT_COST, Session, price_in
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.trial import Trial, best_trial, full
@@ -47,7 +47,7 @@ def about_equal(session: Session, done: list[Trial]) -> list[Candidate]:
     Those of the search come first, the found one before all; the drawn ones have no score yet.
     """
     space, networks = session.root.space, session.recipe.audit.networks
-    best = best_trial(done)
+    best = best_trial(done, cost=price_in(session))
     middle = session.costs.costs(best.architecture)[COST]
     pool: dict[Architecture, Candidate] = {}
     for trial in [best, *full(done)]:

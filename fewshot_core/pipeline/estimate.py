@@ -54,16 +54,18 @@ class Estimate:
 
     def __str__(self) -> str:
         kind = "CPU" if self.device == "cpu" else "GPU"
-        supernets = f"{self.supernet_steps:,} steps of supernets at {self.supernet_seconds:.2f} s"
-        networks = f"{self.retrain_steps:,} of retraining at {self.retrain_seconds:.2f} s"
+        parts = [f"{self.retrain_steps:,} steps of retraining at {self.retrain_seconds:.2f} s"]
+        if self.supernet_steps:
+            supernets = f"{self.supernet_steps:,} steps of supernets at"
+            parts.insert(0, f"{supernets} {self.supernet_seconds:.2f} s")
         return (
-            f"estimate: {supernets} and {networks}, together about {self.device_hours:,.1f} {kind} "
-            f"hours; peak memory {self.memory / 2**30:.1f} GiB"
+            f"estimate: {' and '.join(parts)}, together about {self.device_hours:,.1f} {kind} "
+            f"hours without scores and audits; peak memory {self.memory / 2**30:.1f} GiB"
         )
 
 
 def estimate(session: Session) -> Estimate:
-    """Time a few steps. Scoring is left out: it is small beside the training at full size.
+    """Time a few steps. Scores and audits are left out, which is what the sentence says.
 
     Nothing of the run depends on it: the models are thrown away.
     """

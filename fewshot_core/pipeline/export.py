@@ -23,6 +23,7 @@ from fewshot_core.pipeline.retrain import (
 )
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.load import recipe_yaml
+from fewshot_core.report.account import read_account
 from fewshot_core.runs.files import read_json, write_json, write_text
 
 
@@ -124,20 +125,18 @@ def _fill(
         (LABELS.get(r["label"], r["label"]), format_spread(r["values"]), f"{r['params']:,}")
         for r in summarise(results, metric)
     ]
-    count = sum(r["label"] == result["label"] for r in results)
     write_text(
         folder / "README.md",
         model_card(
             model_name=model_name,
-            genotype=result["genotype"],
+            account=read_account(session.folder.path, session.recipe, described),
             result=result,
+            results=results,
             comparison=rows,
             metric=metric,
             data=described,
+            classes=data.classes,
             environment=read_json(session.folder.file("environment.json")),
-            recipe=session.recipe.recipe,
-            seeds=f"These weights are of seed {result['seed']}, the first of {count}; the table "
-            "gives mean and standard deviation over the seeds.",
             differences=differences,
             latency=onnx_latency(folder / "model.onnx", images[:1]),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from fewshot_core.pipeline.retrain import LABELS, format_spread, results_table, 
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.report import plots
+from fewshot_core.report.account import account_of, count_of, counted, with_unit
 from fewshot_core.report.canvas import save_picture, svg_text
-from fewshot_core.report.facts import Retrained, RunFacts, read_facts
+from fewshot_core.report.facts import RegionFacts, Retrained, RunFacts, read_facts
 from fewshot_core.report.html import render
 from fewshot_core.report.page import Page, Picture
-from fewshot_core.report.words import score_name, uses_validation, with_unit
+from fewshot_core.report.words import score_name
 from fewshot_core.runs.files import read_json, write_text
 
 FURTHER = ("is", "fid_train", "kid", "precision", "recall")
@@ -58,7 +59,7 @@ def write_report(session: Session) -> Path:
     results = _results(session)
     metric = str(results["metric"]) if results is not None else session.task.metric
     facts = read_facts(run, _retrained(session, results, metric))
-    if not facts.trials and not facts.retrained:
+    if facts.found is None and not facts.trials and not facts.retrained:
         raise RunFolderError(
             f"{run} holds nothing to report on: no finished search and no retrained network",
             fix=f"run tools/search.py recipe={session.recipe.recipe} run={run} to its end",
@@ -86,53 +87,54 @@ def write_report(session: Session) -> Path:
 
 def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, str, Figure]]:
     """Name, caption and figure of every picture that the facts allow."""
-    scores = score_name(session.recipe)
-    test = metric_text(session.task, session.recipe, metric, "test")
-    audited = metric_text(session.task, session.recipe, metric, "validation")
-    validation = f"{_count(facts, 'validation')}validation images"
-    scored_on = f" on the {validation}" if uses_validation(session.recipe) else ""
+    recipe, account = session.recipe, account_of(session.recipe, facts)
+    scores = score_name(recipe)
+    test, audited = account.named(metric, "test"), account.named(metric, "validation")
     if facts.retrained:
+        several = any(len(row.values) > 1 for row in facts.retrained)
+        bars = "; a bar: their mean and standard deviation" if several else ""
         yield (
             "results",
-            f"Test {test} of every seed, measured once on the {_count(facts, 'test')}test images "
-            "after training from scratch.",
+            f"Test {test} of every seed {account.on} the {count_of(facts.data, 'test')}test images "
+            f"after training from scratch{bars}.",
             plots.test_results(facts.retrained, with_unit(f"test {test}", metric)),
         )
     if facts.trials:
         whole = " with the whole budget" if facts.partial else ""
+        found = facts.found_trial()
         yield (
             "search",
-            f"The score of every trial{whole}{scored_on} and the best so far.",
+            f"The score of every trial{whole} and the best so far. Score: "
+            f"{account.score_meaning()}.",
             plots.search_progress(facts.trials, scores),
         )
-        found = facts.found["id"] if facts.found else None
         yield (
             "cost",
-            "Score against the FLOPs of the connected network; nothing cheaper beats the networks "
-            "on the Pareto front.",
-            plots.score_against_cost(facts.trials, "flops", scores, found),
+            "Score against the FLOPs of the connected network. No network of the search that costs "
+            "as much or less has a better score than those on the Pareto front.",
+            plots.score_against_cost(facts.trials, "flops", scores, found.id if found else None),
         )
     if facts.audit is not None:
         truth = f"validation {audited},\n{facts.audit.epochs:g} epochs from scratch"
+        differ = len(set(facts.audit.costs["connected_params"])) > 1
+        by = "by their score, and by their parameters" if differ else "by their score"
         yield (
             "audit",
-            f"{len(facts.audit.values)} networks trained from scratch, measured on the "
-            f"{validation}: by their score, and by their parameters where these differ; Kendall's "
-            "τ with its 95 % bootstrap interval.",
+            f"{len(facts.audit.values)} networks trained from scratch for {facts.audit.epochs:g} "
+            f"epochs, measured {account.on} the {count_of(facts.data, 'validation')}validation "
+            f"images: {by}; Kendall's τ with its 95 % bootstrap interval.",
             plots.audit_scatter(facts.audit, scores, with_unit(truth, metric)),
         )
-    if any(region.state and region.state.history for region in facts.regions):
-        yield (
-            "training",
-            "Loss on training images of the root supernet and of every region's, which starts "
-            "where the supernet it inherits from ends.",
-            plots.loss_curves(facts.regions),
-        )
+    trained = [region for region in facts.regions if region.state and region.state.history]
+    if trained:
+        yield "training", training_caption(trained), plots.loss_curves(facts.regions)
     if facts.ranking is not None and facts.ranking.clouds:
+        shared = recipe.evaluator.share_equal
         yield (
             "ranking",
             f"True values (column {facts.ranking.column} of the truth table) by the rank that the "
-            "supernets' validation accuracy predicts, each distinct network once.",
+            "supernets' validation accuracy predicts"
+            + (", each distinct network once." if shared else "."),
             plots.rank_clouds(facts.ranking.clouds, f"true value ({facts.ranking.column})"),
         )
     own: Pictures | None = getattr(session.task, "pictures", None)
@@ -140,9 +142,21 @@ def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, 
         yield from own(session)
 
 
-def _count(facts: RunFacts, part: str) -> str:
-    count = facts.data.get(part)
-    return f"{count:,} " if isinstance(count, int) else ""
+def training_caption(trained: Sequence[RegionFacts]) -> str:
+    """Whose losses are drawn, and where the curves start."""
+    children = [region for region in trained if region.parent is not None]
+    root = len(children) < len(trained)
+    if not children:
+        return "Loss of the supernet on training images."
+    of = f"of {counted(len(children), 'region')}"
+    whose = f"the root supernet and of the supernets {of}" if root else f"the supernets {of}"
+    inherits = any("inherited" in r.state.notes for r in children if r.state is not None)
+    start = (
+        "each starts where the one that it inherits from ends"
+        if inherits
+        else "none inherits from another"
+    )
+    return f"Loss of {whose} on training images; {start}."
 
 
 def _results(session: Session) -> dict[str, Any] | None:
@@ -169,6 +183,7 @@ def _retrained(session: Session, results: Mapping[str, Any] | None, metric: str)
             row["flops"],
             row["genotype"],
             {text: spreads[row["label"]] for text, spreads in others.items()},
+            len(row["ids"]),
         )
         for row in summarise(results["results"], metric)
     ]

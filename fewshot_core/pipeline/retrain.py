@@ -21,13 +21,14 @@ from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.inputs import check_inputs
 from fewshot_core.pipeline.kept_scores import score_and_keep
 from fewshot_core.pipeline.processes import on_main
-from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.session import Session, price_in
 from fewshot_core.region import ENUMERABLE, RegionTree
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.search import sample_feasible
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.training import DivergedError, Watch
+from fewshot_core.trial import best_scored
 
 CLIMBS = 20
 """Feasible architectures that are enlarged to find the largest, where there are too many to try."""
@@ -180,7 +181,7 @@ def _one_shot(session: Session) -> Architecture:
         "one-shot.csv",
         "one-shot scores",
     )
-    return max(scores, key=lambda architecture: scores[architecture])
+    return best_scored(scores, price_in(session))
 
 
 def training_images(session: Session) -> Images:
@@ -242,7 +243,7 @@ def test_candidate(
 
 def results_table(results: list[dict[str, Any]], metric: str, named: str = "") -> Table:
     """Mean and spread over the seeds, a row per label; ``named`` is the metric in words."""
-    table = Table(title="Retrained from scratch, measured once on the test images")
+    table = Table(title="Retrained from scratch, then measured on the test images")
     for column in (
         "architecture",
         f"test {named or metric}",

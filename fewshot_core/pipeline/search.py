@@ -24,7 +24,7 @@ from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.images import agree_on_images, keep_images, warnings_of
 from fewshot_core.pipeline.inputs import check_inputs, keep_inputs
 from fewshot_core.pipeline.processes import make_accelerator, on_main
-from fewshot_core.pipeline.session import FRONT_COST, LATENCY, Session
+from fewshot_core.pipeline.session import FRONT_COST, LATENCY, Session, price_in
 from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.precision import precision_note
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING
@@ -131,7 +131,8 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     keep_images(session)
     keep_inputs(session)
     described = session.data.describe()
-    console.print(", ".join(f"{key} {value}" for key, value in described.items()))
+    known = {key: value for key, value in described.items() if value is not None}
+    console.print(", ".join(f"{key} {value}" for key, value in known.items()))
     for line in warnings_of(session.data):
         console.print(line)
     if session.splitting.sentence and recipe.evaluator.name in INHERITING:
@@ -220,7 +221,7 @@ def record(session: Session, done: list[Trial]) -> None:
             }
         )
     write_table(session.folder.file("trials.csv"), rows, list(rows[0]))
-    best = best_trial(done)
+    best = best_trial(done, cost=price_in(session))
     found = space.plain(best.architecture)
     write_json(
         session.folder.file("found.json"),
@@ -233,7 +234,9 @@ def record(session: Session, done: list[Trial]) -> None:
         },
     )
     write_json(session.folder.file("pareto.json"), _front(session, done))
-    session.console.print(f"best of {len(done)} trials: {space.genotype(found)}")
+    whole = len(full(done))
+    partial = "" if whole == len(done) else f", {whole} of them with the whole budget"
+    session.console.print(f"best of {len(done)} trials{partial}: {space.genotype(found)}")
     session.console.print(f"  score {best.score:.4g}, found in trial {best.number}")
 
 
@@ -242,7 +245,11 @@ def _front(session: Session, done: list[Trial]) -> dict[str, Any]:
     space = session.root.space
     whole = [trial for trial in full(done) if math.isfinite(trial.score)]
     costs = [session.costs.costs(trial.architecture) for trial in whole]
-    front = pareto_front([cost[FRONT_COST] for cost in costs], [trial.score for trial in whole])
+    front = pareto_front(
+        [cost[FRONT_COST] for cost in costs],
+        [trial.score for trial in whole],
+        [cost["connected_params"] for cost in costs],
+    )
     return {
         "cost": FRONT_COST,
         "front": [

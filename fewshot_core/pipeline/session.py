@@ -67,12 +67,18 @@ from fewshot_core.strategies import Strategy, make_strategy
 from fewshot_core.supernet import Supernet
 from fewshot_core.task import Task
 from fewshot_core.training import Stage, Watch, steps_for, train
+from fewshot_core.trial import Price
 
 LATENCY = "latency.json"
 """The file of a run folder that keeps the latencies measured."""
 
 FRONT_COST = "connected_flops"
 """The cost that a Pareto front is about: the one that users limit most."""
+
+
+def price_in(session: Session) -> Price:
+    """What decides between architectures of equal score in a run: the cheaper one is found."""
+    return lambda architecture: session.limits.price(session.costs.costs(architecture))
 
 
 @dataclass

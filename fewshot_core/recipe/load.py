@@ -249,7 +249,9 @@ def _named(file: RecipeFile) -> RecipeFile:
 
 
 def _unnamed(file: RecipeFile) -> RecipeFile:
-    content = {key: value for key, value in file.content.items() if key != "recipe"}
+    # A file that extends another is not what the other one says of itself.
+    own = ("recipe", "description")
+    content = {key: value for key, value in file.content.items() if key not in own}
     return dataclasses.replace(file, content=content)
 
 

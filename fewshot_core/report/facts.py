@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from fewshot_core.csv_text import check_width, content_of, decoded, records_of
 from fewshot_core.differentiable.named import DERIVED
 from fewshot_core.errors import DataError, RunFolderError
 from fewshot_core.metrics import goodness
+from fewshot_core.pareto import pareto_front
 from fewshot_core.ranking import RankFigures, bootstrap_tau
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json
@@ -50,6 +51,8 @@ class AuditFacts:
     Attributes:
         found: Connected FLOPs of the network that the search found; None: unknown.
         candidates: Number of networks that the trained ones were chosen from; None: unknown.
+        asked: Number of networks that were to be trained; 0: unknown.
+        diverged: Number of networks whose training diverged.
     """
 
     epochs: float
@@ -60,6 +63,8 @@ class AuditFacts:
     of_costs: Mapping[str, Correlation]
     found: float | None = None
     candidates: int | None = None
+    asked: int = 0
+    diverged: int = 0
 
     def evidence(self) -> Evidence:
         """What the verdict is made of."""
@@ -74,6 +79,7 @@ class AuditFacts:
             highest=max(flops),
             middle=self.found,
             differ=len(set(self.values)) > 1,
+            asked=self.asked,
         )
 
 
@@ -117,6 +123,7 @@ class Retrained:
 
     Attributes:
         others: Further metrics in words, with their means and spreads.
+        architectures: Different ones among its seeds.
     """
 
     label: str
@@ -127,6 +134,7 @@ class Retrained:
     flops: int
     genotype: str
     others: Mapping[str, str] = field(default_factory=dict)
+    architectures: int = 1
 
 
 @dataclass(frozen=True)
@@ -136,14 +144,18 @@ class RunFacts:
     Attributes:
         trials: Those with the whole budget: scores of others compare only among themselves.
         partial: How many trials had a part of it.
+        failed: How many with the whole budget have a score that is no number.
+        predictor: How well scores are predicted, where they are.
     """
 
     trials: list[TrialFacts] = field(default_factory=list)
     partial: int = 0
+    failed: int = 0
     found: Mapping[str, Any] | None = None
     audit: AuditFacts | None = None
     regions: list[RegionFacts] = field(default_factory=list)
     derived: list[DerivedFacts] = field(default_factory=list)
+    predictor: Mapping[str, Any] | None = None
     splitting: str = ""  # the decision of split.when in words; empty: nothing was decided
     ranking: RankingFacts | None = None
     retrained: list[Retrained] = field(default_factory=list)
@@ -155,6 +167,17 @@ class RunFacts:
     def trained_regions(self) -> list[RegionFacts]:
         """The regions with a supernet."""
         return [region for region in self.regions if region.state is not None]
+
+    def found_trial(self) -> TrialFacts | None:
+        """The trial that met what was found; None where no search has ended or none is known."""
+        if self.found is None:
+            return None
+        for name in ("trial", "id"):  # runs of earlier versions name no trial
+            for trial in self.trials:
+                value = trial.number if name == "trial" else trial.id
+                if value == self.found.get(name):
+                    return trial
+        return None
 
 
 def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
@@ -168,14 +191,15 @@ def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
         RunFolderError: A file is damaged.
         DataError: A table is damaged.
     """
-    found = _optional(run / "found.json")
-    trials, partial = _trials(run / "trials.csv")
-    return RunFacts(
+    history = read_history(run)
+    found = history.found
+    trials, partial, failed = _trials(run / "trials.csv")
+    return replace(
+        history,
         trials=trials,
         partial=partial,
-        found=found,
+        failed=failed,
         audit=_audit(run, found),
-        regions=_regions(run),
         derived=_derived(run),
         splitting=read_splitting(run).sentence if (run / SPLITTING).exists() else "",
         ranking=_ranking(run),
@@ -187,16 +211,44 @@ def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
     )
 
 
+def read_history(run: Path) -> RunFacts:
+    """What the folder of a run says of how it found what it found, and nothing of trials.
+
+    Raises:
+        RunFolderError: A file is damaged.
+    """
+    predictor = _optional(run / "predictor.json")
+    return RunFacts(
+        found=_optional(run / "found.json"),
+        regions=_regions(run),
+        predictor=predictor if isinstance(predictor, dict) else None,
+    )
+
+
 def top_trials(
-    trials: Sequence[TrialFacts], canonical: Callable[[str], str], count: int = 10
+    trials: Sequence[TrialFacts],
+    canonical: Callable[[str], str],
+    count: int = 10,
+    found: TrialFacts | None = None,
 ) -> list[TrialFacts]:
-    """The best trials, the earliest of equals, each network once."""
+    """The best trials, each network once; of equals the found one first, then the cheapest."""
+
+    def place(trial: TrialFacts) -> tuple[float, bool, int, int, int]:
+        return -trial.score, trial != found, trial.flops, trial.params, trial.number
+
     seen: dict[str, TrialFacts] = {}
-    for trial in sorted(trials, key=lambda trial: (-trial.score, trial.number)):
+    for trial in sorted(trials, key=place):
         seen.setdefault(canonical(trial.genotype), trial)
         if len(seen) == count:
             break
     return list(seen.values())
+
+
+def front_of(trials: Sequence[TrialFacts]) -> list[int]:
+    """Indices of the trials on the Pareto front of score and FLOPs."""
+    return pareto_front(
+        [t.flops for t in trials], [t.score for t in trials], [t.params for t in trials]
+    )
 
 
 def last_loss(state: StageState) -> float:
@@ -228,10 +280,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _trials(path: Path) -> tuple[list[TrialFacts], int]:
-    """Those with the whole budget and a finite score, and the number of those with less."""
+def _trials(path: Path) -> tuple[list[TrialFacts], int, int]:
+    """Those with the whole budget and a finite score; the numbers of those with less, or none."""
     if not path.exists():
-        return [], 0
+        return [], 0, 0
     try:
         rows = _rows(path)
         # Tables of earlier versions know the whole budget alone.
@@ -251,7 +303,7 @@ def _trials(path: Path) -> tuple[list[TrialFacts], int]:
     except (KeyError, ValueError) as error:
         raise RunFolderError(f"{path} is damaged", found=repr(error)) from None
     finite = [trial for trial in trials if math.isfinite(trial.score)]
-    return finite, len(rows) - len(whole)
+    return finite, len(rows) - len(whole), len(trials) - len(finite)
 
 
 def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:
@@ -274,7 +326,16 @@ def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:
         middle = float(found["costs"]["connected_flops"]) if found is not None else None
         candidates = summary.get("candidates")
         audit = AuditFacts(
-            summary["epochs"], scores, values, costs, of_scores, of_costs, middle, candidates
+            summary["epochs"],
+            scores,
+            values,
+            costs,
+            of_scores,
+            of_costs,
+            middle,
+            candidates,
+            asked=int(summary.get("asked", 0)),
+            diverged=int(summary.get("diverged", 0)),
         )
         audit.evidence()  # fails here rather than in the page where rows or costs are missing
         return audit
@@ -283,6 +344,11 @@ def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:
 
 
 def _regions(run: Path) -> list[RegionFacts]:
+    """The regions of a run, each after its parent.
+
+    Raises:
+        RunFolderError: The file is damaged.
+    """
     tree = _optional(run / "regions.json")
     found: list[RegionFacts] = []
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from fewshot_core.pareto import pareto_front
-from fewshot_core.report.facts import RegionFacts, last_loss, top_trials
+from fewshot_core.report.account import (
+    account_of,
+    channels_text,
+    classes_text,
+    count_of,
+    data_name,
+    with_unit,
+)
+from fewshot_core.report.facts import RegionFacts, front_of, last_loss, top_trials
 from fewshot_core.report.markup import CSS, Cell, facts_table, figure, from_rich, table
 from fewshot_core.report.page import Page
 from fewshot_core.report.ranking_table import ranking_table
-from fewshot_core.report.words import (
-    LEVEL,
-    PROXIES,
-    images,
-    score_meaning,
-    summary,
-    uses_validation,
-    verdict,
-    with_unit,
-)
+from fewshot_core.report.words import LEVEL, described, heading, summary, unaudited, verdict
 
 
 def render(page: Page) -> str:
@@ -40,12 +38,12 @@ def render(page: Page) -> str:
         _settings(page),
         _next_steps(page),
     ]
-    description = page.recipe.description
+    description = described(page.recipe, page.facts)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{CSS}</style></head><body>"
-        f"<header><h1>{escape(title)}</h1>"
+        f"<header><h1>{escape(title)}</h1><p>{escape(heading(page.recipe, page.facts))}</p>"
         + (f'<p class="soft">{escape(description)}</p>' if description else "")
         + f"</header>\n<main>{''.join(sections)}</main></body></html>\n"
     )
@@ -67,19 +65,16 @@ def _summary(page: Page) -> str:
     text = " ".join(summary(page.recipe, page.facts, page.metric))
     parts = [f'<p class="summary">{escape(text)}</p>']
     if page.facts.audit is not None:
-        result = verdict(page.facts.audit, page.facts)
+        on = account_of(page.recipe, page.facts).on
+        result = verdict(page.facts.audit, page.facts, on)
         kind = "verdict good" if result.trusted else "verdict"
         parts.append(
             f'<div class="{kind}"><strong>{escape(result.headline)}</strong> '
             f"{escape(result.text)}</div>"
         )
-    elif page.facts.trials and page.recipe.evaluator.name in ("inherited", *PROXIES):
-        parts.append(
-            _hint(
-                "Whether the scores may be trusted was not checked. An audit trains some networks "
-                "from scratch: start a new run with audit.networks=12."
-            )
-        )
+    elif page.facts.trials:
+        told = unaudited(page.recipe, page.facts)
+        parts.append(_hint(told) if told else "")
     return "".join(parts)
 
 
@@ -95,12 +90,14 @@ def _results(page: Page) -> str:
         if isinstance(count, int) and count and page.metric == "accuracy"
         else ""
     )
-    several = len(page.facts.retrained) > 1
+    seeds = [len(row.values) for row in page.facts.retrained]
     test = (
         f" A difference is called clear where Welch's t-test over the seeds gives p < {LEVEL}."
-        if several
+        if sum(count > 1 for count in seeds) > 1
         else ""
     )
+    spread = "; mean ± standard deviation over the seeds" if max(seeds) > 1 else ""
+    on = account_of(page.recipe, page.facts).on
     return _section(
         "Result",
         table(
@@ -117,8 +114,8 @@ def _results(page: Page) -> str:
                 for row in page.facts.retrained
             ],
             code=[5],
-            caption="Trained from scratch and measured once on the "
-            f"{images(page.facts, 'test')} test images; mean ± standard deviation over the seeds. "
+            caption=f"Trained from scratch, then measured {on} the "
+            f"{count_of(page.facts.data, 'test')}test images{spread}. "
             "FLOPs are multiply-adds of convolutions and linear layers for one image."
             f"{resolution}{test}",
         ),
@@ -167,17 +164,26 @@ def _ranking(page: Page) -> str:
 def _regions(page: Page) -> str:
     if not page.facts.trained_regions():
         return ""
-    header = [
-        "region", "architectures", "images seen", "seconds", "tensors inherited", "training loss",
-    ]  # fmt: skip
+    regions = page.facts.regions
+    header = ["region", "architectures", "images seen", "seconds", "training loss"]
+    rows, which = [_region(region) for region in regions], "The one supernet, of the whole space."
+    if any(region.parent for region in regions):
+        which = "One supernet per region."
+    if any(region.state is None for region in regions):
+        which += " A region without figures was only cut, and got no supernet."
+    if any(region.state and "inherited" in region.state.notes for region in regions):
+        header.insert(-1, "tensors inherited")
+        for row, region in zip(rows, regions, strict=True):
+            row.insert(-1, _tensors(region))
+        which += " Tensors: those copied from the parent's."
     return _section(
         "Regions",
         table(
             header,
-            [_region(region) for region in page.facts.regions],
+            rows,
             code=[0],
-            caption="One supernet per region; tensors: those copied from the parent. The loss is "
-            "the mean over the last eighth of the training, on training images.",
+            caption=f"{which} The loss is the mean over the last eighth of the training, on "
+            "training images.",
         ),
         _hint(f"Splitting: {page.facts.splitting}.") if page.facts.splitting else "",
         *(
@@ -191,21 +197,19 @@ def _regions(page: Page) -> str:
 def _region(region: RegionFacts) -> list[Cell]:
     name = "\u00a0\u00a0" * region.depth + region.id
     state = region.state
+    size = "many" if region.size is None else region.size
     if state is None:
-        return [name, region.size, None, None, None, None]
-    inherited = state.notes.get("inherited")
-    tensors = None
-    if inherited:
-        every = inherited["copied"] + len(inherited["sliced"]) + len(inherited["fresh"])
-        tensors = f"{inherited['copied']} of {every}"
-    return [
-        name,
-        "many" if region.size is None else region.size,
-        state.images,
-        f"{state.seconds:.1f}",
-        tensors,
-        "diverged" if state.diverged else f"{last_loss(state):.3f}",
-    ]
+        return [name, size, None, None, None]
+    loss = "diverged" if state.diverged else f"{last_loss(state):.3f}"
+    return [name, size, state.images, f"{state.seconds:.1f}", loss]
+
+
+def _tensors(region: RegionFacts) -> str | None:
+    inherited = region.state.notes.get("inherited") if region.state else None
+    if not inherited:
+        return None
+    every = inherited["copied"] + len(inherited["sliced"]) + len(inherited["fresh"])
+    return f"{inherited['copied']:,} of {every:,}"
 
 
 def _preferences(page: Page) -> str:
@@ -232,22 +236,39 @@ def _likeliest(options: Mapping[str, float]) -> str:
 
 
 def _top_trials(page: Page) -> str:
-    if not page.facts.trials:
+    facts = page.facts
+    if not facts.trials:
+        if facts.found is not None:
+            return _section("Search", _hint("No score of the search is a number."))
         return _section("Search", _hint("The search has not ended:", page.search_command()))
-    top = top_trials(page.facts.trials, page.canonical)
-    found = page.facts.found["id"] if page.facts.found else None
-    marked = next((i for i, trial in enumerate(top) if trial.id == found), None)
+    account, found = account_of(page.recipe, facts), facts.found_trial()
+    top = top_trials(facts.trials, page.canonical, found=found)
+    header = ["trial", "score", "parameters", "FLOPs", "architecture"]
+    rows: list[list[Cell]] = [
+        [t.number, f"{t.score:.4g}", t.params, t.flops, t.genotype] for t in top
+    ]
+    if account.few_shot:  # whose supernet gave the score
+        header.insert(-1, "region")
+        for row, trial in zip(rows, top, strict=True):
+            row.insert(-1, trial.region)
+    marked = top.index(found) if found in top else None
     return _section(
-        f"Best {len(top)} networks of the search",
+        "The best network of the search"
+        if len(top) == 1
+        else f"Best {len(top)} networks of the search",
         table(
-            ["trial", "score", "parameters", "FLOPs", "region", "architecture"],
-            [(t.number, f"{t.score:.4g}", t.params, t.flops, t.region, t.genotype) for t in top],
-            code=[4, 5],
+            header,
+            rows,
+            code=[i for i, name in enumerate(header) if name in ("region", "architecture")],
             marked=marked,
-            caption=f"Score: {score_meaning(page.recipe, page.facts)}. Architectures that are the "
-            "same network are listed once; the found one is bold.",
+            caption=f"Score: {account.score_meaning()}. Architectures that are the same network "
+            f"are listed once{_bold(marked)}.",
         ),
     )
+
+
+def _bold(marked: int | None) -> str:
+    return "" if marked is None else "; the found one is bold"
 
 
 def _front(page: Page) -> str:
@@ -255,50 +276,50 @@ def _front(page: Page) -> str:
     trials = page.facts.trials
     if page.recipe.strategy.name != "nsga2" or not trials:
         return ""
-    places = pareto_front([trial.flops for trial in trials], [trial.score for trial in trials])
-    front = [trials[place] for place in places]
-    found = page.facts.found["id"] if page.facts.found else None
+    front = [trials[place] for place in front_of(trials)]
+    found = page.facts.found_trial()
+    marked = front.index(found) if found in front else None
     return _section(
         "Score against FLOPs",
         table(
             ["FLOPs", "score", "parameters", "trial", "architecture"],
             [(t.flops, f"{t.score:.4g}", t.params, t.number, t.genotype) for t in front],
             code=[4],
-            marked=next((i for i, trial in enumerate(front) if trial.id == found), None),
+            marked=marked,
             caption="The Pareto front: no network of the search that costs as much or less has a "
-            "better score. The found one, with the best score of all, is bold. As JSON: "
-            "pareto.json.",
+            f"better score{_bold(marked)}. As JSON: pareto.json.",
         ),
     )
 
 
 def _data(page: Page) -> str:
-    data = page.facts.data
+    data, settings = page.facts.data, page.recipe.data
     if not data:
         return ""
-    size = data.get("image_size")
-    again = ", then with the training images to retrain"
-    use = {
-        "train": "to train supernets and networks",
-        "validation": (
-            "to score architectures" if uses_validation(page.recipe) else "to audit the scores"
-        )
-        + (again if page.recipe.retrain.use_validation else ""),
-        "test": "for the retrained networks, once",
-    }
+    size, searched = data.get("image_size"), settings.search_size
+    uses = account_of(page.recipe, page.facts).uses()
     names = {"train": "training images"}
     parts = [
-        (names.get(part, f"{part} images"), f"{images(page.facts, part)}, {use[part]}")
-        for part in use
+        (names.get(part, f"{part} images"), f"{count_of(data, part).strip() or 'some'}, {use}")
+        for part, use in uses.items()
     ]
+    smaller = page.facts.trained_regions() and searched not in (None, size)
+    limit = settings.limit
     return _section(
         "Data",
         facts_table(
             [
-                ("source", data.get("source")),
+                ("source", data_name(settings)),
                 *parts,
-                ("image", f"{size} × {size} pixels, channels: {data.get('channels')}"),
-                ("classes", data.get("classes")),
+                (
+                    "limit",
+                    None
+                    if limit is None
+                    else f"at most {limit:,} images to train and validate with",
+                ),
+                ("image", f"{size} × {size} pixels, {channels_text(data.get('channels'))}"),
+                ("for supernets", f"{searched} × {searched} pixels" if smaller else None),
+                ("classes", classes_text(settings, data.get("classes"))),
             ]
         ),
     )
@@ -325,9 +346,10 @@ def _settings(page: Page) -> str:
 
 
 def _next_steps(page: Page) -> str:
+    rivals = " and its rivals" if page.recipe.retrain.compare else ""
     steps = [
         ("search again, or continue", page.search_command()),
-        ("train the found network and its rivals from scratch", page.command("retrain")),
+        (f"train the found network{rivals} from scratch", page.command("retrain")),
         ("export the retrained network", page.command("export")),
         ("write this page anew", page.command("report")),
     ]

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 from scipy.stats import rankdata
 
-from fewshot_core.pareto import pareto_front
 from fewshot_core.report.canvas import (
     BLUE,
     INK,
@@ -28,7 +27,14 @@ from fewshot_core.report.canvas import (
     styled,
     with_legend,
 )
-from fewshot_core.report.facts import AuditFacts, Correlation, RegionFacts, Retrained, TrialFacts
+from fewshot_core.report.facts import (
+    AuditFacts,
+    Correlation,
+    RegionFacts,
+    Retrained,
+    TrialFacts,
+    front_of,
+)
 
 HEIGHT = 38
 """Characters that fit the height of a picture."""
@@ -61,7 +67,7 @@ def score_against_cost(
     costs = np.array([getattr(trial, cost) for trial in trials], dtype=float)
     scores = np.array([trial.score for trial in trials])
     dots(axes, costs, scores, BLUE, "a trial", lowest=fence(scores))
-    front = pareto_front(costs, scores)
+    front = front_of(trials)
     axes.plot(
         costs[front],
         scores[front],
@@ -72,16 +78,17 @@ def score_against_cost(
         label="Pareto front",
     )
     place = [i for i, trial in enumerate(trials) if trial.id == found][:1]
-    axes.plot(
-        costs[place],
-        scores[place],
-        linestyle="",
-        marker="*",
-        markersize=13,
-        color=ORANGE,
-        markeredgecolor=INK,
-        label="found",
-    )
+    if place:
+        axes.plot(
+            costs[place],
+            scores[place],
+            linestyle="",
+            marker="*",
+            markersize=13,
+            color=ORANGE,
+            markeredgecolor=INK,
+            label="found",
+        )
     axes.set_ylim(bottom=fence(scores))
     names = {"flops": "FLOPs (multiply-adds for one image)", "params": "parameters"}
     axes.set(xlabel=names[cost], ylabel=wrapped(score_name))

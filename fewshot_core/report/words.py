@@ -1,4 +1,4 @@
-"""What a report says in plain words: names of scores, the summary, and the verdict of the audit."""
+"""What a report says in plain words: the summary, and the verdict of the audit."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from pathlib import Path
 
 from scipy.stats import ttest_ind
 
-from fewshot_core.metrics import LOWER_IS_BETTER, UNITS, metric_text
+from fewshot_core.metrics import LOWER_IS_BETTER
 from fewshot_core.recipe.schema import Recipe
-from fewshot_core.registry import load_task
+from fewshot_core.report.account import (
+    PROXIES,
+    Account,
+    account_of,
+    count_of,
+    counted,
+    data_name,
+    with_unit,
+)
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
 from fewshot_core.trust import BASELINES, judge, span
 
-PROXIES = {"synflow": "SynFlow", "naswot": "NASWOT"}
 LEVEL = 0.05
 """Two groups of seeds differ clearly where Welch's t-test gives a p below this."""
 
@@ -30,11 +37,6 @@ class Verdict:
     text: str
 
 
-def with_unit(text: str, metric: str) -> str:
-    """A label with its unit: accuracies are in %, other metrics have none."""
-    return f"{text} (%)" if metric == "accuracy" else text
-
-
 def score_name(recipe: Recipe) -> str:
     """Axis label of a score."""
     settings = recipe.evaluator
@@ -42,125 +44,135 @@ def score_name(recipe: Recipe) -> str:
         return f"{settings.column} in {Path(str(settings.table)).name}"
     if settings.name in PROXIES:
         return f"{PROXIES[settings.name]}, untrained network"
-    named = _named(recipe, settings.score, "validation")
+    named = Account(recipe).named(settings.score, "validation")
     kind = f"{'negative ' if settings.score in LOWER_IS_BETTER else ''}validation {named}"
     names = {"inherited": "supernet", "predictor": "predicted"}
     how = names.get(settings.name, f"{settings.epochs:g} epochs")
     return with_unit(f"{kind}, {how}", settings.score)
 
 
-def score_meaning(recipe: Recipe, facts: RunFacts) -> str:
-    """What a score was measured on and with which weights."""
-    settings = recipe.evaluator
-    if settings.name == "table":
-        return f"column {settings.column} of {settings.table}"
-    if settings.name in PROXIES:
-        return f"{PROXIES[settings.name]} of the untrained network; only its order means anything"
-    count = images(facts, "validation")
-    if settings.images is not None:
-        count = f"{settings.images:,} of the {count}"
-    kind = _named(recipe, settings.score, "validation")
-    if settings.score in UNITS:
-        kind += f" in {UNITS[settings.score]}"
-    if settings.score in LOWER_IS_BETTER:
-        kind += " with its sign turned"
-    weights = (
-        "the supernet's weights, without training of its own"
-        if settings.name == "inherited"
-        else f"weights trained from scratch for {settings.epochs:g} epochs"
-    )
-    return f"{kind} on {count} validation images with {weights}"
+def heading(recipe: Recipe, facts: RunFacts) -> str:
+    """What the page is about, from what was done and not from what the recipe calls itself."""
+    images = data_name(recipe.data)
+    if facts.found is None:
+        return f"Networks of {images}; no search has ended."
+    method = account_of(recipe, facts).method()
+    return f"{method[:1].upper()}{method[1:]}, strategy {recipe.strategy.name}, on {images}."
 
 
-def _named(recipe: Recipe, metric: str, part: str) -> str:
-    return metric_text(load_task(recipe.task), recipe, metric, part)
-
-
-def uses_validation(recipe: Recipe) -> bool:
-    """Whether scores are measured on the validation images."""
-    return recipe.evaluator.name in ("inherited", "standalone")
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 region``, ``1,200 regions``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def images(facts: RunFacts, part: str) -> str:
-    """``287``, or nothing where data.json does not say."""
-    count = facts.data.get(part)
-    return f"{count:,}" if isinstance(count, int) else ""
+def described(recipe: Recipe, facts: RunFacts) -> str:
+    """The recipe's own words, marked as such; nothing where they speak of other images."""
+    changed = [word for word in facts.overrides if word]
+    if not recipe.description or any(word.startswith("data") for word in changed):
+        return ""
+    note = "" if not changed else f" Typed beside it: {' '.join(changed)}."
+    return f"The recipe's description of itself: “{recipe.description}”.{note}"
 
 
 def summary(recipe: Recipe, facts: RunFacts, metric: str) -> list[str]:
     """What was found, and how good it is; a sentence each."""
+    account = account_of(recipe, facts)
     sentences = []
     if facts.found is not None:
         costs = facts.found["costs"]
-        distinct = len({trial.id for trial in facts.trials})
-        partial = f" and {facts.partial:,} with a part of the budget" if facts.partial else ""
-        searched = (
-            f"In {len(facts.trials):,} trials ({distinct:,} different architectures){partial} the "
-            "search found"
-        )
-        naming = [region.named for region in facts.derived if region.named]
-        if naming:
-            searched = (
-                f"By their preferences, {counted(len(naming), 'region')} named "
-                f"{counted(sum(naming), 'architecture')}. The one with the best score is"
-            )
         sentences.append(
-            f"{searched} a network with {costs['connected_params']:,.0f} parameters and "
-            f"{costs['connected_flops']:,.0f} FLOPs; its score is {facts.found['score']:.4g} "
-            f"({score_meaning(recipe, facts)})."
+            f"{_searched(account, facts)} a network with {costs['connected_params']:,.0f} "
+            f"parameters and {costs['connected_flops']:,.0f} FLOPs; its score is "
+            f"{facts.found['score']:.4g} ({account.score_meaning()})."
         )
-    if facts.retrained:
-        sentences += _retrained(facts, metric, _named(recipe, metric, "test"))
-    elif facts.found is not None:
+    rows = _found_first(facts.retrained)
+    if rows:
+        sentences += _retrained(account, rows, metric)
+    if facts.found is not None and not any(row.label == "found" for row in rows):
+        subject = "The found one" if rows else "It"
         sentences.append(
-            f"It has not been retrained yet, so nothing is known of its test {metric}."
+            f"{subject} has not been retrained yet, so nothing is known of its test {metric}."
         )
     return sentences
 
 
-def _retrained(facts: RunFacts, metric: str, named: str) -> list[str]:
-    first, *others = facts.retrained
-    unit = " %" if metric == "accuracy" else ""
-    subject = {"found": "it", "given": "the architecture given by hand"}.get(
-        first.label, first.name
+def _searched(account: Account, facts: RunFacts) -> str:
+    naming = [region.named for region in facts.derived if region.named]
+    if naming:
+        who = counted(len(naming), "region") if account.few_shot else "the supernet"
+        whose = "their" if account.few_shot else "its"
+        best = "The one with the best score is" if sum(naming) > 1 else "It is"
+        return f"By {whose} preferences, {who} named {counted(sum(naming), 'architecture')}. {best}"
+    distinct = len({trial.id for trial in facts.trials})
+    partial = f" and {facts.partial:,} with a part of the budget" if facts.partial else ""
+    failed = f"; {facts.failed:,} more gave no number" if facts.failed else ""
+    return (
+        f"In {len(facts.trials):,} trials ({distinct:,} different architectures{failed}){partial} "
+        "the search found"
     )
+
+
+def _found_first(rows: Sequence[Retrained]) -> list[Retrained]:
+    """What a user asks about first, and what the others are compared with."""
+    return sorted(rows, key=lambda row: row.label != "found")
+
+
+def _retrained(account: Account, rows: Sequence[Retrained], metric: str) -> list[str]:
+    first, *others = rows
+    unit = " %" if metric == "accuracy" else ""
+    named = account.named(metric, "test")
+    subject, verb = _subject(first)
+    subject = "it" if first.label == "found" else subject[:1].lower() + subject[1:]
+    count = count_of(account.data, "test")
     sentences = [
-        f"Retrained from scratch, {subject} reaches {_value(first, unit)} {named} on the "
-        f"{images(facts, 'test')} test images, which were used once, after all choices."
+        f"Retrained from scratch, {subject} {verb} {_value(first, unit)} {named} {account.on} the "
+        f"{count}test images, which had no part in the search or in the training."
     ]
     for other in others:
+        subject, verb = _subject(other)
+        if other.genotype == first.genotype and other.architectures == 1:
+            sentences.append(f"{subject} is the same architecture.")
+            continue
+        compared = comparison(first.values, other.values, metric, _name(first))
+        sentences.append(f"{subject} {verb} {_value(other, unit)}: {compared}.")
+    if any(row.label == "given" for row in rows):
         sentences.append(
-            f"{_subject(other)} reaches {_value(other, unit)}: "
-            f"{comparison(first.values, other.values, metric)}."
+            "What is given by hand is no result of the search; if it was chosen by test results, "
+            "its own flatters it."
         )
     return sentences
 
 
-def _subject(row: Retrained) -> str:
-    return {
+def _subject(row: Retrained) -> tuple[str, str]:
+    """What a sentence about a row begins with, and its verb."""
+    if row.architectures > 1:
+        every = {"random": "Random architectures"}.get(row.label, f"Architectures ({row.name})")
+        return f"{every}, another for each seed,", "reach"
+    name = {
         "random": "A random architecture",
         "largest": "The architecture with the most parameters",
         "one-shot": "The choice of the one-shot supernet",
+        "given": "The architecture given by hand",
+        "found": "The found one",
     }.get(row.label, row.name[:1].upper() + row.name[1:])
+    return name, "reaches"
+
+
+def _name(row: Retrained) -> str:
+    """What a comparison calls the row that it starts from."""
+    return "the found one" if row.label == "found" else f"the one {row.name}"
 
 
 def _value(row: Retrained, unit: str) -> str:
-    seeds = "1 seed" if len(row.values) == 1 else f"{len(row.values)} seeds"
-    return f"{row.spread}{unit} ({seeds})"
+    return f"{row.spread}{unit} ({counted(len(row.values), 'seed')})"
 
 
-def comparison(found: Sequence[float], other: Sequence[float], metric: str) -> str:
-    """Whether the found one is better, as far as the seeds can tell."""
+def comparison(
+    found: Sequence[float], other: Sequence[float], metric: str, name: str = "the found one"
+) -> str:
+    """Whether the first one is better, as far as the seeds can tell."""
     gap = statistics.mean(found) - statistics.mean(other)
     points = " points" if metric == "accuracy" else ""
-    what = f"the found one is {abs(gap):.2f}{points} {'higher' if gap > 0 else 'lower'}"
+    what = f"{name} is {abs(gap):.2f}{points} {'higher' if gap > 0 else 'lower'}"
+    if metric in LOWER_IS_BETTER:
+        what += f", which is {'worse' if gap > 0 else 'better'}"
     if abs(gap) < 0.005:
-        what = "the found one is the same on average"
+        what = f"{name} is the same on average"
     if min(len(found), len(other)) < 2:
         return f"{what}, but one seed says nothing about the spread"
     if statistics.stdev(found) == statistics.stdev(other) == 0:
@@ -170,8 +182,30 @@ def comparison(found: Sequence[float], other: Sequence[float], metric: str) -> s
     return f"{what}, {'a' if clear else 'no'} clear difference given the spread of the seeds"
 
 
-def verdict(audit: AuditFacts, facts: RunFacts) -> Verdict:
-    """The sentence of :func:`fewshot_core.trust.judge`, and how it came about."""
+def unaudited(recipe: Recipe, facts: RunFacts) -> str:
+    """What to know of scores that no audit has looked at; nothing where there is nothing to say."""
+    asked = recipe.audit.networks
+    if asked:
+        return (
+            f"The recipe asks for an audit of {asked} networks, and there is none: the search was "
+            "stopped before it, or had fewer than three networks to compare."
+        )
+    if recipe.evaluator.name in ("standalone", "table"):
+        return ""
+    return (
+        "Whether the scores may be trusted was not checked. An audit trains some networks from "
+        "scratch: start a new run with audit.networks=12."
+    )
+
+
+def verdict(audit: AuditFacts, facts: RunFacts, on: str = "on") -> Verdict:
+    """The sentence of :func:`fewshot_core.trust.judge`, and how it came about.
+
+    Args:
+        audit: What the audit measured.
+        facts: The run.
+        on: How the metric stands to images, as of :attr:`Account.on`.
+    """
     evidence = audit.evidence()
     judgement = judge(evidence)
     trusted = judgement.state == "trusted"
@@ -180,6 +214,7 @@ def verdict(audit: AuditFacts, facts: RunFacts) -> Verdict:
     among = f" of {audit.candidates:,} candidates" if audit.candidates is not None else ""
     cost = span(evidence.lowest, evidence.highest)
     found = "" if audit.found is None else f" (the found one has {audit.found:,.0f})"
+    lost = f"; {audit.diverged} more diverged and are left out" if audit.diverged else ""
     equal = all(len(set(values)) == 1 for values in audit.costs.values())
     counting = (
         "They all have as many parameters and FLOPs, so counting those says nothing."
@@ -189,8 +224,9 @@ def verdict(audit: AuditFacts, facts: RunFacts) -> Verdict:
     parts = [
         f"{evidence.networks} networks of {cost} connected FLOPs{found}, spread over the ranks of "
         f"the scores{among}, were trained from scratch for {audit.epochs:g} epochs and measured "
-        f"on the {images(facts, 'validation')} validation images. Kendall's τ (1: the same order, "
-        f"0: chance) between the scores and these results is {spoken(audit.of_scores)}. {counting}"
+        f"{on} the {count_of(facts.data, 'validation')}validation images{lost}. Kendall's τ (1: "
+        f"the same order, 0: chance) between the scores and these results is "
+        f"{spoken(audit.of_scores)}. {counting}"
     ]
     if trusted and best.tau >= audit.of_scores.low:
         parts.append(

@@ -13,10 +13,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fewshot_core.export.card import images_text, labels_of, training_text
 from fewshot_core.export.onnx import write_onnx
 from fewshot_core.export.package import ExportError
 from fewshot_core.pipeline.retrain import LABELS, format_spread, summarise
 from fewshot_core.pipeline.session import Session
+from fewshot_core.report.account import channels_text, read_account
 from fewshot_core.runs.files import read_json, write_json, write_text
 from fewshot_core.space import Architecture
 from tasks.autogan import network as source
@@ -101,6 +103,7 @@ def card(
 ) -> str:
     """The card, as Markdown."""
     recipe, data = session.recipe, session.data.describe()
+    account = read_account(session.folder.path, recipe, data)
     environment = read_json(session.folder.file("environment.json"))
     measured = "\n".join(
         f"| {metric_text(recipe, name, 'test')} | {value:.4g} |"
@@ -113,7 +116,6 @@ def card(
         f"{row['params']:,} |"
         for row in summarise([dict(r) for r in results], metric)
     )
-    count = sum(r["label"] == result["label"] for r in results)
     named = metric_text(recipe, metric, "test")
     comparable = (
         "They are by the Inception network of 2015, as published ones are; `docs/autogan.md` says "
@@ -124,14 +126,19 @@ def card(
     )
     size, latent = data["image_size"], recipe.network.latent
     seen = f"{result['images_seen']:,} in {result['training_seconds']:.0f} s"
-    parts = f"{data['train']:,} training and {data['validation']:,} validation images"
+    average = (
+        ""
+        if not recipe.gan.ema
+        else f"They are a moving average over training (decay {recipe.gan.ema}). "
+    )
     return f"""---
 tags: [image-generation, gan, neural-architecture-search]
 ---
 # Generator {result["genotype"]}
 
-Found by few-shot neural architecture search (recipe `{recipe.recipe}`) in the space of AutoGAN, and
-trained from scratch. It makes images of {size}x{size} pixels of {latent} random numbers.
+{account.origin(result["label"], labels_of(result, results))}
+It is of the space of AutoGAN, and makes images of {size}x{size} pixels,
+{channels_text(data["channels"])}, of {latent} random numbers.
 
 ![samples](samples.png)
 
@@ -141,17 +148,16 @@ trained from scratch. It makes images of {size}x{size} pixels of {latent} random
 | parameters | {result["params"]:,} |
 | FLOPs: multiply-adds of convolutions and linear layers, one image | {result["flops"]:,} |
 | images seen by the discriminator | {seen} |
-| data | {data["source"]}: {parts} |
+| data | {images_text(recipe.data, data)} |
 
 Distances are to the test images unless it says otherwise. {comparable}
 
 ## How the numbers came about
 
-The search scored generators by images held out of the training images. This one and those beside
-it were then trained from scratch, and all were measured against the test images once, at the end,
-with the same noise. These weights are a moving average over training (decay {recipe.gan.ema}) and
-the last ones of seed {result["seed"]}, the first of {count}: no checkpoint and no seed was chosen
-by its score.
+{account.scoring()}
+
+{training_text(account, result, results)}
+{average}No checkpoint was chosen by its score, and the noise is the same for all.
 
 | generator | {named} | parameters |
 | --- | --- | --- |

@@ -122,7 +122,7 @@ def _of_supernets(session: Session) -> Iterator[tuple[str, str, Figure]]:
     if last:
         yield (
             "supernets",
-            "Samples of supernets at the end of their training: a row for each of up to eight "
+            "Samples of supernets at their last checkpoint: a row for each of up to eight "
             "generators drawn from the region, the same noise in every row.",
             sample_panels(dict(list(last.items())[:PANELS])),
         )
@@ -152,7 +152,7 @@ def _of_retrained(session: Session) -> Iterator[tuple[str, str, Figure]]:
         chosen = _spread(grids[first], PANELS)
         yield (
             "progress",
-            f"Samples of the generator {LABELS[first]} while it was trained, from the same noise.",
+            f"Samples of a generator ({LABELS[first]}) while it was trained, from the same noise.",
             sample_panels({f"step {step:,}": path for step, path in chosen}),
         )
     curves = {
@@ -160,10 +160,12 @@ def _of_retrained(session: Session) -> Iterator[tuple[str, str, Figure]]:
     }
     if any(curves.values()):
         metric: Any = session.recipe.metric
+        seen = ", which are trained on as well" if session.recipe.retrain.use_validation else ""
         yield (
             "distance",
             f"FID ({metric.extractor}, {metric.watch_images:,} images against the validation "
-            "images) at the checkpoints of the trainings, first seed of each; lower is better.",
+            f"images{seen}) at the checkpoints of the trainings, first seed of each; lower is "
+            "better.",
             distance_curves(curves, f"FID ({metric.extractor}, {metric.watch_images:,} images)"),
         )
 

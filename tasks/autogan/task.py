@@ -61,6 +61,7 @@ class GanTask:
     sections: Mapping[str, type] = MappingProxyType({"gan": GanSettings, "metric": MetricSettings})
     metric = "fid"
     scores = ("is", "fid", "reward")
+    generates = True
     normalisation = (0.5, 0.5)  # pixels in [-1, 1], as tanh gives them
 
     def space(self, recipe: Recipe) -> SearchSpace:

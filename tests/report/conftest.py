@@ -15,7 +15,7 @@ from fewshot_core.pipeline import session as session_module
 from fewshot_core.pipeline.audit import figures
 from fewshot_core.pipeline.rank import write_ranking
 from fewshot_core.pipeline.search import record
-from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.session import Session, price_in
 from fewshot_core.ranking import rank_figures
 from fewshot_core.recipe.schema import Recipe, SplitSettings
 from fewshot_core.region import Region
@@ -109,7 +109,7 @@ def _search(session: Session) -> None:
 
 
 def _audit(session: Session) -> None:
-    best = best_trial(_trials(session))
+    best = best_trial(_trials(session), cost=price_in(session))
     flops = int(session.costs.costs(best.architecture)["connected_flops"])
     rows = [
         {

@@ -216,7 +216,7 @@ def test_a_finished_run_is_only_reported(reference: Path, tmp_path: Path) -> Non
     results = outcome(tmp_path / "run"), retrained(tmp_path / "run")
     succeed("search", SEARCH, tmp_path)
     again = succeed("retrain", RETRAIN, tmp_path)
-    assert "measured once on the test images" in again.out
+    assert "then measured on the test images" in again.out
     assert stamps(tmp_path / "run") == before
     assert (outcome(tmp_path / "run"), retrained(tmp_path / "run")) == results
 

@@ -1,0 +1,274 @@
+"""What a run did, in words, for its report and for the cards of its networks.
+
+Recipes differ in what they train, score with and measure on, and runs in how far they came. What is
+said here holds for the recipe and the state it is asked about; what is not known is not said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from fewshot_core.cost import Limits
+from fewshot_core.metrics import LOWER_IS_BETTER, UNITS, generates, metric_text
+from fewshot_core.proxies import NASWOT_IMAGES
+from fewshot_core.recipe.check import INHERITING
+from fewshot_core.recipe.schema import DataSettings, Recipe
+from fewshot_core.registry import load_task
+from fewshot_core.report.facts import RegionFacts, RunFacts, read_history
+
+PROXIES = {"synflow": "SynFlow", "naswot": "NASWOT"}
+
+ON_VALIDATION = (*INHERITING, "standalone")
+"""Evaluators whose scores come from the validation images."""
+
+GENERIC = ("train", "data", "images", "shards")
+"""Names of folders and files that say nothing without the folder they lie in."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What is known of a run, as far as its words depend on it.
+
+    Attributes:
+        recipe: Its settings.
+        data: What data.json says of its images.
+        regions: The regions of its tree, with what was trained for them.
+        predictor: What predictor.json says.
+        searched: Whether its search has ended.
+        audited: Whether there is an audit.
+    """
+
+    recipe: Recipe
+    data: Mapping[str, Any] = field(default_factory=dict)
+    regions: Sequence[RegionFacts] = ()
+    predictor: Mapping[str, Any] | None = None
+    searched: bool = True
+    audited: bool = False
+
+    # -- how architectures got their scores ----------------------------------------------------
+
+    @property
+    def sub_supernets(self) -> int:
+        """Number of regions whose own supernet gives scores; 0: none, or one for all."""
+        if self.recipe.evaluator.name not in INHERITING:
+            return 0
+        parents = {region.parent for region in self.regions}
+        leaves = [r for r in self.regions if r.parent is not None and r.id not in parents]
+        return sum(r.state is None or not r.state.diverged for r in leaves)
+
+    @property
+    def few_shot(self) -> bool:
+        """Whether several supernets share the space among them."""
+        split = any(region.parent is not None for region in self.regions)
+        return split and self.recipe.evaluator.name in INHERITING
+
+    def method(self) -> str:
+        """The kind: ``few-shot neural architecture search (5 sub-supernets)``."""
+        name = self.recipe.evaluator.name
+        if name in INHERITING:
+            kind = "few-shot" if self.few_shot else "one-shot"
+            supernets = counted(self.sub_supernets, "sub-supernet") if self.few_shot else ""
+            how = f"{kind} neural architecture search ({supernets or 'one supernet'}"
+            return f"{how}, scores predicted)" if name == "predictor" else f"{how})"
+        if name == "standalone":
+            return "neural architecture search by short trainings from scratch"
+        if name == "table":
+            return "neural architecture search in a table of scores"
+        return f"neural architecture search by a training-free proxy ({PROXIES[name]})"
+
+    def score_meaning(self) -> str:
+        """What a score was measured on and with which weights."""
+        settings = self.recipe.evaluator
+        if settings.name == "table":
+            return f"column {settings.column} of {settings.table}"
+        if settings.name in PROXIES:
+            network = f"the untrained network{self._looked_at()}"
+            return f"{PROXIES[settings.name]} of {network}; only its order means anything"
+        kind = self.named(settings.score, "validation")
+        if settings.score in UNITS:
+            kind += f" in {UNITS[settings.score]}"
+        if settings.score in LOWER_IS_BETTER:
+            kind += " with its sign turned"
+        measured = f"{kind} {self.on} {self._scored_on()}validation images"
+        each = ", one supernet for each region" if self.few_shot else ""
+        if settings.name == "inherited":
+            return f"{measured} with the supernet's weights{each}, without training of its own"
+        if settings.name == "predictor":
+            count = self.predictor and self.predictor.get("samples")
+            scores = f"{count:,} scores" if isinstance(count, int) else "scores"
+            return (
+                f"predicted by a small network that learnt from {scores}: {measured} with the "
+                f"supernet's weights{each}"
+            )
+        return f"{measured} with weights trained from scratch for {settings.epochs:g} epochs"
+
+    def _scored_on(self) -> str:
+        """``56 of the 287 ``, or no more than is known."""
+        limit, known = self.recipe.evaluator.images, self.data.get("validation")
+        if generates(load_task(self.recipe.task)):
+            limit = None  # distances are to all of them
+        if not isinstance(known, int):
+            return "the " if limit is None else f"at most {limit:,} "
+        return f"{known:,} " if limit is None or limit >= known else f"{limit:,} of the {known:,} "
+
+    def _looked_at(self) -> str:
+        settings, known = self.recipe.evaluator, self.data.get("train")
+        if settings.name != "naswot":
+            return ", which takes no image"
+        count = min(NASWOT_IMAGES, settings.batch_size)
+        if isinstance(known, int):
+            count = min(count, known)
+        return f" on {count} training images"
+
+    def named(self, metric: str, part: str) -> str:
+        """A metric as tables name it."""
+        return metric_text(load_task(self.recipe.task), self.recipe, metric, part)
+
+    @property
+    def on(self) -> str:
+        """``on`` the images of a part, or ``against`` them."""
+        return "against" if generates(load_task(self.recipe.task)) else "on"
+
+    # -- what a network is ---------------------------------------------------------------------
+
+    def origin(self, label: str, also: Sequence[str] = ()) -> str:
+        """Where a retrained network comes from, in sentences.
+
+        Args:
+            label: Its label.
+            also: Other labels of the same architecture.
+        """
+        recipe = f"recipe `{self.recipe.recipe}`"
+        search = f"{self.method()}, {recipe}, strategy `{self.recipe.strategy.name}`"
+        found = f"found by {search}"
+        if label == "found":
+            return f"{found[:1].upper()}{found[1:]}; then trained from scratch."
+        limits = self.limits()
+        what = {
+            "given": "Given by hand, and not found by a search",
+            "random": f"Drawn at random{limits}, another for each seed, and not found by a search",
+            "largest": f"The largest architecture, by parameters, that could be made{limits}; not "
+            "found by a search",
+            "one-shot": "The choice of the one supernet of the whole space among the architectures "
+            "that a search had scored otherwise",
+        }.get(label, f"Not found by a search ({label})")
+        if label == "one-shot" and not self.few_shot:
+            what = f"{found[:1].upper()}{found[1:]}"
+        text = f"{what}. Trained from scratch in a run of {recipe}"
+        if label not in ("given", "found"):
+            text += ", as a rival of what the search found"
+        same = " The search of that run found the same architecture." if "found" in also else ""
+        return f"{text}.{same}"
+
+    def scoring(self) -> str:
+        """How the search got its scores; a sentence, or what is true in its place."""
+        if not self.searched:
+            return "No search was ended in this run."
+        return (
+            f"The search was a {self.method()}. It compared architectures by a score: "
+            f"{self.score_meaning()}."
+        )
+
+    def trained_on(self) -> str:
+        """``the 1,151 training and 287 validation images``."""
+        train, validation = (count_of(self.data, part) for part in ("train", "validation"))
+        if self.recipe.retrain.use_validation:
+            return f"the {train}training and {validation}validation images"
+        return f"the {train}training images"
+
+    def limits(self) -> str:
+        """``, with params <= 40,000``, or nothing."""
+        constraint = self.recipe.constraint
+        text = str(Limits(constraint.flops, constraint.params, constraint.latency))
+        return f" with {text}" if text else ""
+
+    # -- the images ----------------------------------------------------------------------------
+
+    def uses(self) -> dict[str, str]:
+        """What each part of the images is for in this run."""
+        recipe, name = self.recipe, self.recipe.evaluator.name
+        train = ["to retrain networks"]
+        if name in INHERITING:
+            train.insert(0, "to train supernets")
+        if name == "standalone":
+            train.insert(0, "to train the networks that are scored")
+        if name == "naswot":
+            train.insert(0, "to score architectures, a batch of them")
+        validation = ["to score architectures"] if name in ON_VALIDATION else []
+        if self.audited:
+            train.insert(-1, "to train the networks of the audit")
+            validation.append("to audit the scores")
+        if recipe.retrain.use_validation:
+            validation.append("with the training images to retrain")
+        own = recipe.data.source == "digits"
+        held = "held out of the source, " if own else ""
+        return {
+            "train": ", ".join(train),
+            "validation": ", then ".join(validation) or "for nothing",
+            "test": f"{held}for retrained networks alone",
+        }
+
+
+def account_of(recipe: Recipe, facts: RunFacts) -> Account:
+    """What the run of these facts did."""
+    return Account(
+        recipe,
+        facts.data,
+        facts.regions,
+        facts.predictor,
+        searched=facts.found is not None,
+        audited=facts.audit is not None,
+    )
+
+
+def read_account(run: Path, recipe: Recipe, data: Mapping[str, Any]) -> Account:
+    """What the run in this folder did, as far as a card of its networks tells it.
+
+    Raises:
+        RunFolderError: A file is damaged.
+    """
+    return account_of(recipe, replace(read_history(run), data=data))
+
+
+def data_name(data: DataSettings) -> str:
+    """The images as a user knows them: ``digits``, ``images in flowers``, ``torch/cifar10``."""
+    if data.root is None or data.source == "digits" or data.source.startswith("torch/"):
+        return data.source
+    if data.source == "hfds" and not Path(data.root).expanduser().exists():
+        return f"{data.root} of the Hugging Face Hub"
+    parts = [part for part in Path(data.root).parts if part not in ("/", ".", "..", "~")]
+    plain = parts[-1].split(".")[0].split("-")[0].split("{")[0] if parts else ""
+    last = parts[-2:] if plain.lower() in (*GENERIC, "") else parts[-1:]
+    kind = {"wds": "WebDataset shards", "hfds": "Hugging Face data set"}.get(data.source)
+    return f"{kind or data.source} in {'/'.join(last) or data.root}"
+
+
+def channels_text(channels: object) -> str:
+    """``grayscale (1 channel)``."""
+    return {1: "grayscale (1 channel)", 3: "RGB (3 channels)"}.get(
+        channels if isinstance(channels, int) else 0, f"channels: {channels}"
+    )
+
+
+def classes_text(data: DataSettings, classes: object) -> str:
+    """Their number, or that there are none."""
+    return str(classes) if data.labelled else "none: the images are taken without labels"
+
+
+def with_unit(text: str, metric: str) -> str:
+    """A label with its unit: accuracies are in %, other metrics have none."""
+    return f"{text} (%)" if metric == "accuracy" else text
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 region``, ``1,200 regions``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def count_of(data: Mapping[str, Any], part: str) -> str:
+    """``287 ``, or nothing where data.json does not say."""
+    count = data.get(part)
+    return f"{count:,} " if isinstance(count, int) else ""

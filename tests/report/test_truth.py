@@ -1,0 +1,275 @@
+"""What reports and cards say of made-up runs, held against small statements of what is true.
+
+The facts of a run are made here and known, so every sentence can be wrong. More than a
+thousand combinations of recipe and state are looked at, each as a page and as a card.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from fewshot_core.export.card import model_card
+from fewshot_core.pipeline.report import training_caption
+from fewshot_core.recipe.schema import DataSettings, EvaluatorSettings, Recipe, StrategySettings
+from fewshot_core.report.account import account_of
+from fewshot_core.report.facts import (
+    AuditFacts,
+    Correlation,
+    DerivedFacts,
+    RegionFacts,
+    Retrained,
+    RunFacts,
+    TrialFacts,
+)
+from fewshot_core.report.html import render
+from fewshot_core.report.page import Page
+from fewshot_core.runs.checkpoint import StageState
+
+EVALUATORS = ("inherited", "predictor", "standalone", "table", "synflow", "naswot")
+STRATEGIES = ("rea", "nsga2", "hyperband", "darts", "enas")
+TREES = ("one", "inherits", "alone", "diverged")
+RETRAINED = ("", "found", "found random largest", "found one-shot given", "given", "largest")
+COUNTS = {"train": 40, "validation": 56, "test": 70}
+PHOTOS = DataSettings(source="images", root="/home/me/flowers", labelled=True)
+FOUND = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run."""
+
+    evaluator: str
+    strategy: str
+    tree: str
+    retrained: str
+    seeds: int
+    searched: bool
+    audited: bool
+    images: int | None
+
+    @property
+    def supernets(self) -> bool:
+        return self.evaluator in ("inherited", "predictor")
+
+    @property
+    def split(self) -> bool:
+        return self.supernets and self.tree != "one"
+
+    def recipe(self) -> Recipe:
+        made = Recipe(
+            recipe="nasbench201",
+            description="few-shot cell search on CIFAR-10, half an hour on two cores",
+            data=PHOTOS,
+            evaluator=EvaluatorSettings(
+                self.evaluator, images=self.images, table="scores.csv", column="acc"
+            ),
+            strategy=StrategySettings(self.strategy),
+        )
+        made.retrain.seeds = self.seeds
+        made.retrain.use_validation = self.seeds == 1
+        return made
+
+
+def state(**more: Any) -> StageState:
+    return StageState(4, 4, images=64, seconds=1.0, history=[[0.0, 2.0], [1.0, 1.0]], **more)
+
+
+def regions(case: Case) -> list[RegionFacts]:
+    """As a run writes them: the tree is there whatever the evaluator, weights are not."""
+    if not case.supernets:
+        found = [RegionFacts("root", None, 0, 10, None)]
+        split = [RegionFacts(f"r{i}", "root", 1, 5, None) for i in range(3)]
+        return found if case.tree == "one" else [*found, *split]
+    if case.tree == "one":
+        return [RegionFacts("root", None, 0, 10, state(notes={"region": "root"}))]
+    notes = {"inherited": {"copied": 7, "sliced": [], "fresh": ["head"]}}
+    own = {} if case.tree == "alone" else notes
+    root = None if case.tree == "alone" else state()
+    children = [RegionFacts(f"r{i}", "root", 1, 5, state(notes=dict(own))) for i in range(3)]
+    if case.tree == "diverged":
+        children[1] = RegionFacts("r1", "root", 1, 5, state(diverged="loss is nan"))
+    return [RegionFacts("root", None, 0, 10, root), *children]
+
+
+def row(label: str, seeds: int) -> Retrained:
+    many = 3 if label == "random" and seeds > 1 else 1
+    genotype = FOUND if label in ("found", "one-shot") else f"|{label}|"
+    values = [90.0 + seed for seed in range(seeds)]
+    return Retrained(label, f"[{label}]", values, "91.00", 10, 20, genotype, {}, many)
+
+
+def facts(case: Case) -> RunFacts:
+    trials = [TrialFacts(i, FOUND, f"id{i}", "root", float(i % 5), 10 + i, 20) for i in range(12)]
+    audit = AuditFacts(
+        5.0, [1.0, 2.0, 3.0], [90.0, 91.0, 92.0],
+        {"connected_params": [1.0, 2.0, 3.0], "connected_flops": [20.0, 20.0, 20.0]},
+        Correlation(1.0, 1.0, 1.0),
+        {"connected_params": Correlation(0.0, -1.0, 1.0),
+         "connected_flops": Correlation(0.0, -1.0, 1.0)},
+        20.0, 12, 12, 1,
+    )  # fmt: skip
+    costs = {"connected_params": 14, "connected_flops": 20}
+    # What is handed over has no choices that say nothing, so its id may be of no trial.
+    found = {"id": "plain", "genotype": FOUND, "score": 4.0, "trial": 4, "costs": costs}
+    derived = []
+    if case.strategy in ("darts", "enas"):
+        derived = [DerivedFacts("root", 1, {"op": {"a": 0.7, "b": 0.3}})]
+    return RunFacts(
+        trials=trials if case.searched else [],
+        partial=3 if case.searched and case.strategy == "hyperband" else 0,
+        found=found if case.searched else None,
+        audit=audit if case.searched and case.audited else None,
+        regions=regions(case),
+        derived=derived,
+        predictor={"samples": 240, "held_out": 60} if case.evaluator == "predictor" else None,
+        retrained=[row(label, case.seeds) for label in case.retrained.split()],
+        data={"source": "images", **COUNTS, "channels": 1, "image_size": 8, "classes": 4},
+        overrides=["data.source=images", "data.root=/home/me/flowers"],
+    )
+
+
+def cases() -> Iterator[Case]:
+    every = itertools.product(
+        EVALUATORS, STRATEGIES, TREES, RETRAINED,
+        (1, 3), (True, False), (True, False), (None, 9, 2000),
+    )  # fmt: skip
+    for place, values in enumerate(every):
+        case = Case(*values)
+        differentiable = case.strategy in ("darts", "enas")
+        if differentiable and case.evaluator != "inherited":
+            continue  # the recipe is refused
+        if not case.searched and (not case.retrained or "found" in case.retrained):
+            continue
+        if place % 5 == 0:  # every pair of values is still met several times
+            yield case
+
+
+def page(case: Case, known: RunFacts) -> tuple[str, int]:
+    """The words of the page, captions among them and not the recipe's text; its bold rows."""
+    html = render(Page(Path("runs/r"), case.recipe(), "", "accuracy", known))
+    bold = html.count('<tr class="mark">')
+    html = html.partition("<h2>Settings")[0].partition("</style>")[2]
+    trained = [region for region in known.regions if region.state is not None]
+    captions = f" {training_caption(trained)}" if trained else ""
+    return unescape(re.sub(r"<[^>]*>", " ", html.replace("<wbr>", ""))) + captions, bold
+
+
+def card(case: Case, label: str) -> str:
+    results = [
+        {
+            "label": one, "seed": seed, "id": "x" if one in ("found", "one-shot") else one,
+            "genotype": FOUND, "test": {"accuracy": 90.0 + seed}, "params": 10, "flops": 20,
+            "fvcore_flops": 21, "images_seen": 100, "training_seconds": 1.0,
+        }
+        for one in case.retrained.split()
+        for seed in range(case.seeds)
+    ]  # fmt: skip
+    known = facts(case)
+    return model_card(
+        model_name="cell",
+        account=account_of(case.recipe(), known),
+        result=next(r for r in results if r["label"] == label),
+        results=results,
+        comparison=[(one, "91.00", "10") for one in case.retrained.split()],
+        metric="accuracy",
+        data=known.data,
+        classes=("daisy", "rose", "tulip", "violet"),
+        environment={
+            "processor": "p", "accelerator": "cpu", "packages": {"torch": "1", "timm": "2"},
+            "date": "d",
+        },
+        differences={"timm": 0.0, "onnx": 0.0},
+        latency=1.0,
+    )  # fmt: skip
+
+
+def require_truth(text: str, case: Case, subject: str = "") -> None:
+    """What has to hold of whatever is said of a run."""
+    lower = text.lower()
+    assert ("few-shot" in lower) <= case.split
+    assert ("one-shot" in lower) <= (
+        (case.supernets and not case.split) or "one-shot" in case.retrained
+    )
+    if not case.supernets:
+        assert not re.search(r"(?<!one-shot )supernet", lower)
+    assert "cifar-10" not in lower
+    assert "flowers" in lower
+    for given, part in re.findall(r"([\d,]+) (training|validation|test) image", text):
+        known = {"training": "train"}.get(part, part)
+        assert int(given.replace(",", "")) <= COUNTS[known], text
+    for given, whole in re.findall(r"([\d,]+) of the ([\d,]+) validation images", text):
+        assert int(given) < int(whole) == COUNTS["validation"]
+        assert int(given) == case.images
+    # A score is said to come of images, weights or trainings only where it does.
+    said = account_of(case.recipe(), facts(case)).score_meaning()
+    assert (said in text) == case.searched
+    assert ("trained from scratch" in said) == (case.evaluator == "standalone")
+    assert ("validation images" in said) == (
+        case.evaluator in ("inherited", "predictor", "standalone")
+    )
+    assert ("40 training images" in said) == (case.evaluator == "naswot")
+    assert ("supernet" in said) == case.supernets
+    assert ("predicted" in said) == (case.evaluator == "predictor")
+    assert "once, after all choices" not in text
+    assert "measured once" not in text
+    assert "None" not in text
+    assert "±" not in text or case.seeds > 1, subject
+
+
+def test_every_page_is_true() -> None:
+    count = 0
+    for case in cases():
+        text, bold = page(case, facts(case))
+        require_truth(text, case)
+        assert bold == text.count("the found one is bold")
+        assert (bold > 0) == case.searched
+        labels = case.retrained.split()
+        if case.searched and "found" not in labels:
+            assert "has not been retrained yet" in text
+        else:
+            assert "has not been retrained yet" not in text
+        if "found" not in labels:
+            assert "it reaches" not in text
+            assert "the found one is" not in text.replace("the found one is bold", "")
+        assert ("given by hand" in text) == ("given" in labels)
+        assert ("audit" in text) or not case.audited or not case.searched
+        inherits = case.supernets and case.tree in ("inherits", "diverged")
+        assert ("inherits from ends" in text) == inherits
+        assert ("tensors inherited" in text) == inherits
+        assert ("Diverged, and left out" in text) == (case.supernets and case.tree == "diverged")
+        count += 1
+    assert count > 1000
+
+
+def test_every_card_is_true() -> None:
+    count = 0
+    for case in cases():
+        for label in case.retrained.split():
+            text = card(case, label)
+            require_truth(text, case, label)
+            first = text.split("Its architecture:")[0]
+            if label == "found":
+                assert "Found by" in first
+                assert "not found by" not in first
+            elif label != "one-shot":
+                assert "ot found by a search" in first
+            assert ("Given by hand" in first) == (label == "given")
+            assert ("sub-supernets" in text) == (case.split and ("Found" in first or case.searched))
+            assert ("The search of that run found the same" in first) == (
+                label == "one-shot" and "found" in case.retrained
+            )
+            assert ("the first of" in text) == (case.seeds > 1)
+            assert 'convert("L")' in text
+            assert "grayscale (1 channel)" in text
+            assert "daisy, rose, tulip, violet" in text
+            assert "No search was ended" in text or case.searched
+            both = "the 40 training and 56 validation images"
+            assert (both in text) == (case.seeds == 1)  # with retrain.use_validation
+            count += 1
+    assert count > 1000
