@@ -95,11 +95,8 @@ def decide_split(recipe: Recipe, regions: int, root: Region, images: int) -> Spl
     """
     parent = recipe.supernet.epochs
     if regions < 2:
-        if (
-            recipe.split.by != "none"
-            and recipe.split.when == "always"
-            and not recipe.regions.inherit
-        ):
+        only_regions = recipe.split.when == "always" and not recipe.regions.inherit
+        if only_regions and recipe.split.by != "none":
             raise RegionError(
                 "the split leaves one region, and regions.inherit=false with split.when=always "
                 "trains no supernet of the whole",

@@ -170,8 +170,7 @@ def _require_read(options: Mapping[str, Any]) -> None:
     """Raise where a word was given in vain."""
     if options["scores"] and options["run"]:
         raise RecipeError(
-            f"scores={options['scores']} is a file of scores, which run={options['run']} has no part "
-            "in",
+            f"scores={options['scores']} ranks a file, and run={options['run']} a run",
             fix="leave one of the two words out; recipe=NAME says whose space the scores are about",
         )
     if not options["scores"]:

@@ -58,7 +58,7 @@ def without_effect(
                 continue
             said.add(key)
             yield (
-                f"{layers[number].origin}{key}={inline(value)} has no effect with {one.because} | "
+                f"{layers[number].origin}{key}={_text(value)} has no effect with {one.because} | "
                 f"allowed: {one.readers}"
             )
 
@@ -73,6 +73,11 @@ def only_read(recipe: Recipe, task: Any = None) -> Recipe:
             section, name = _place(recipe, key)
             setattr(section, name, _default(section, name))
     return recipe
+
+
+def _text(value: Any) -> str:
+    """As people write it: 3 where it is 3.0."""
+    return f"{value:g}" if isinstance(value, float) else inline(value)
 
 
 def _whole(key: str) -> str:

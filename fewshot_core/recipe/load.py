@@ -58,7 +58,9 @@ class LoadedRecipe:
     run: Path | None  # the run folder, where one was named
 
 
-def load_recipe(argv: Sequence[str], *, recipes_dir: Path | None = None) -> LoadedRecipe:
+def load_recipe(
+    argv: Sequence[str], *, recipes_dir: Path | None = None, drop_unread: bool = False
+) -> LoadedRecipe:
     """Read ``recipe=NAME key=value ...``, or ``run=DIR key=value ...`` of a run that there is.
 
     Of a setting that is given twice the last counts.
@@ -68,6 +70,8 @@ def load_recipe(argv: Sequence[str], *, recipes_dir: Path | None = None) -> Load
             names the run folder and is not a part of the recipe. Without ``recipe=`` the recipe
             is that of the run.
         recipes_dir: Where recipes are looked up instead of the usual folders.
+        drop_unread: For scripts that put words together from parts: settings that nothing reads
+            are dropped, where they are an error otherwise.
 
     Raises:
         RecipeError: One line with everything that is wrong; also a setting that nothing reads.
@@ -78,7 +82,7 @@ def load_recipe(argv: Sequence[str], *, recipes_dir: Path | None = None) -> Load
     folder = None if run is None else plain_path("run", run)
     path = _recipe_of(folder, recipes_dir) if named is None else find_recipe(named, recipes_dir)
     overrides = [(key, text) for key, text in pairs if key not in ("recipe", "run")]
-    recipe = _resolve(read_chain(path, recipes_dir), overrides)
+    recipe = _resolve(read_chain(path, recipes_dir), overrides, drop_unread=drop_unread)
     return LoadedRecipe(recipe, tuple(f"{key}={text}" for key, text in overrides), folder)
 
 
@@ -90,7 +94,7 @@ def recipe_from_file(path: Path) -> Recipe:
     Raises:
         RecipeError: The file is missing, damaged or not a recipe.
     """
-    return _resolve(read_chain(path), [], resolved=True)
+    return _resolve(read_chain(path), [], drop_unread=True)
 
 
 def with_changes(recipe: Recipe, words: Sequence[str], run: Path | None = None) -> Recipe:
@@ -197,7 +201,7 @@ def _recipe_of(run: Path | None, recipes_dir: Path | None) -> Path:
 
 
 def _resolve(
-    chain: Sequence[RecipeFile], overrides: Sequence[tuple[str, str]], *, resolved: bool = False
+    chain: Sequence[RecipeFile], overrides: Sequence[tuple[str, str]], *, drop_unread: bool = False
 ) -> Recipe:
     layers = [*map(_unnamed, chain[:-1]), _named(chain[-1])]
     words = [(key, parse_value(text)) for key, text in overrides]
@@ -212,10 +216,11 @@ def _resolve(
     merger = Merger(Layout(task.settings, sections), config)
     for layer, file in zip(layers, chain, strict=True):
         # Recipes that people write do not name themselves.
-        merger.add_file(layer.path, layer.content, resolved=resolved or "recipe" in file.content)
+        merger.add_file(layer.path, layer.content, resolved="recipe" in file.content)
     merger.add_overrides(words)
     recipe = _to_recipe(config)
-    vain = without_effect(recipe, unread_settings(recipe, task), merger.layers)
+    unread = [] if drop_unread else unread_settings(recipe, task)
+    vain = without_effect(recipe, unread, merger.layers)
     # Settings that could not be taken over keep their defaults, so the combinations of the others
     # can be checked in the same round.
     raise_problems([*merger.problems, *check(recipe, scores_of(task)), *vain])

@@ -63,7 +63,8 @@ def of_supernets(key: str, recipe: Recipe) -> Unreads:
 
 
 def readers_of(decider: str, values: Collection[str]) -> str:
-    """``strategy.name=rea or nsga2 reads it``."""
+    """``strategy.name=rea or nsga2 read it``."""
     *others, last = values
-    some = f"{', '.join(others)} or {last}" if others else last
-    return f"{decider}={some} reads it"
+    if not others:
+        return f"{decider}={last} reads it"
+    return f"{decider}={', '.join(others)} or {last} read it"

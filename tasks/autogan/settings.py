@@ -120,9 +120,9 @@ def unread(recipe: Recipe) -> Iterator[Unread]:
     if extractor in EXTRACTORS:
         yield from by_choice("metric", "extractor", extractor, _EXTRACTOR_OF)
     if recipe.evaluator.name == "table" and recipe.audit.networks == 0:
-        because, deciders = "evaluator.name=table", ("evaluator.name", "audit.networks")
         readers = "scores of generators and audits read it; did you mean metric.test_images?"
-        yield Unread("metric.images", because, deciders, readers)
+        both = ("evaluator.name", "audit.networks")
+        yield Unread("metric.images", "evaluator.name=table", both, readers)
 
 
 def cells_for(settings: GeneratorSettings, image_size: int) -> int:
