@@ -25,6 +25,7 @@ from fewshot_core.pipeline.images import agree_on_images, keep_images, warnings_
 from fewshot_core.pipeline.inputs import check_inputs, keep_inputs
 from fewshot_core.pipeline.processes import make_accelerator, on_main
 from fewshot_core.pipeline.session import FRONT_COST, LATENCY, Session, price_in
+from fewshot_core.pipeline.study_name import keep_study_name
 from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.precision import precision_note
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING
@@ -128,6 +129,8 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
             write_json(folder.file(LATENCY), session.latency)
         write_json(folder.file(SPLITTING), session.splitting.to_json())
         write_json(folder.file("regions.json"), session.tree.to_json())
+    if recipe.search.storage:
+        keep_study_name(session)
     keep_images(session)
     keep_inputs(session)
     described = session.data.describe()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 from fewshot_core.budget import SPLITTING, SplitDecision, decide_split, read_splitting
 from fewshot_core.cost import Constraint, CostTable, Limits, feasible
 from fewshot_core.data import BatchStream, ImageData, Images, ImageShape
-from fewshot_core.data.inventory import IMAGES
 from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.errors import RecipeError, RunFolderError
 from fewshot_core.evaluators import (
@@ -34,7 +32,6 @@ from fewshot_core.latency import with_latency
 from fewshot_core.objective import Scorer
 from fewshot_core.paths import PathPolicy, make_paths
 from fewshot_core.pipeline.images import ImageFacts, facts_of, open_images
-from fewshot_core.pipeline.inputs import inputs_of
 from fewshot_core.pipeline.latency import measured_latency
 from fewshot_core.pipeline.processes import Team, make_accelerator, worker
 from fewshot_core.pipeline.standalone import (
@@ -43,9 +40,9 @@ from fewshot_core.pipeline.standalone import (
     train_standalone,
 )
 from fewshot_core.pipeline.streams import training_stream
+from fewshot_core.pipeline.study_name import study_name
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
-from fewshot_core.recipe.keys import flatten
-from fewshot_core.recipe.load import free_settings, recipe_yaml, with_changes
+from fewshot_core.recipe.load import with_changes
 from fewshot_core.recipe.schema import (
     Recipe,
     SplitLevel,
@@ -265,19 +262,8 @@ class Session:
 
     @cached_property
     def study_name(self) -> str:
-        """Name of the study in a database of several: runs that differ in a setting that changes
-        results, or in their images, never share one."""
-        if self.folder.file("recipe.yaml").exists() and not self.folder.file(IMAGES).exists():
-            # A run of an earlier version, which made the name of the recipe's whole text.
-            digest = hashlib.blake2b(recipe_yaml(self.recipe).encode(), digest_size=5).hexdigest()
-            return f"{self.recipe.recipe}-{digest}"
-        free = {*free_settings(self.recipe), "search.storage"}
-        settings = flatten(asdict(self.recipe)).items()
-        parts = [f"{key}={value!r}" for key, value in sorted(settings) if key not in free]
-        parts += [f"{key}={value.sha256}" for key, value in sorted(inputs_of(self).items())]
-        text = "\n".join([*parts, self.data.inventory().digest])
-        digest = hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
-        return f"{self.recipe.recipe}-{digest}"
+        """See :func:`fewshot_core.pipeline.study_name.study_name`."""
+        return study_name(self)
 
     @cached_property
     def origin(self) -> dict[str, Any]:

@@ -173,9 +173,13 @@ def teacher(folder: Path, seed: int) -> None:
     model = timm.create_model("test_efficientnet", **options)
     folder.mkdir(exist_ok=True)
     save_file(model.state_dict(), folder / "model.safetensors")
-    config = {"architecture": "test_efficientnet", "num_classes": 10, "model_args": options,
-              "pretrained_cfg": {"num_classes": 10, "input_size": [1, 8, 8],
-                                 "first_conv": "conv_stem", "classifier": "classifier"}}  # fmt: skip
+    last = {"first_conv": "conv_stem", "classifier": "classifier", "input_size": [1, 8, 8]}
+    config = {
+        "architecture": "test_efficientnet",
+        "num_classes": 10,
+        "model_args": options,
+        "pretrained_cfg": {"num_classes": 10, **last},
+    }
     (folder / "config.json").write_text(json.dumps(config))
 
 
