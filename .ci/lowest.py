@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 
@@ -20,7 +21,7 @@ def lowest(pyproject: dict) -> list[str]:
         ValueError: One has no lower bound, or two that differ.
     """
     project = pyproject["project"]
-    declared = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    declared = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     bounds: dict[str, str] = {}
     for requirement in declared:
         found = re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?>=([0-9][^,;\s]*)", requirement)
