@@ -23,7 +23,7 @@ from fewshot_core.pipeline.retrain import (
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.runs.files import read_json, write_json, write_text
-from fewshot_core.runs.ownership import replacing
+from fewshot_core.runs.replacing import replacing
 
 OF_A_RUN = (
     *("recipe", "overrides", "environment", "data", "costs", "latency", "regions", "splitting"),

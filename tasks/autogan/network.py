@@ -31,7 +31,6 @@ from torch import Tensor, nn
 if __name__ == "<run_path>":  # runpy leaves no module behind, and pickled generators name theirs
     __name__ = Path(__file__).stem
     sys.modules.setdefault(__name__, sys.modules["<run_path>"])
-    sys.path.append(str(Path(__file__).resolve().parent))  # where other processes find it
 
 POST, PRE = 0, 1
 BATCH, INSTANCE = 1, 2

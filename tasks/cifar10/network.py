@@ -34,7 +34,6 @@ from torch.utils.checkpoint import checkpoint
 if __name__ == "<run_path>":  # runpy leaves no module behind, and pickled models name theirs
     __name__ = Path(__file__).stem
     sys.modules.setdefault(__name__, sys.modules["<run_path>"])
-    sys.path.append(str(Path(__file__).resolve().parent))  # where other processes find it
 
 Edge = tuple[int, int, str]  # target node, source node, operation
 

@@ -40,7 +40,6 @@ from torch import nn
 if __name__ == "<run_path>":  # runpy leaves no module behind, and pickled models name theirs
     __name__ = Path(__file__).stem
     sys.modules.setdefault(__name__, sys.modules["<run_path>"])
-    sys.path.append(str(Path(__file__).resolve().parent))  # where other processes find it
 
 HEAD_ARGUMENTS = ("num_classes", "num_features", "global_pool", "head_bias")
 """What a model that gives features of its stages does not take."""
