@@ -36,7 +36,7 @@ def export(options: Mapping[str, Any]) -> None:
         RunFolderError: Nothing was retrained, or there is no such label.
         ExportError: The export computes other logits than the network.
     """
-    session = Session.attach(options)
+    session = Session.attach(options, computes=False)
     results = _results(session)
     result = _choose(results, options["label"])
     architecture = session.root.space.parse(result["genotype"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from fewshot_core.budget import SPLITTING, SplitDecision, decide_split, read_spl
 from fewshot_core.cost import Constraint, CostTable, Limits, feasible, require_feasible
 from fewshot_core.data import BatchStream, ImageData, Images, load_images
 from fewshot_core.data.prefetch import PrefetchedStream
-from fewshot_core.errors import RecipeError, RunFolderError
+from fewshot_core.errors import RecipeError
 from fewshot_core.evaluators import (
     Evaluator,
     InheritedEvaluator,
@@ -41,6 +40,7 @@ from fewshot_core.pipeline.standalone import (
     train_standalone,
 )
 from fewshot_core.pipeline.streams import training_stream
+from fewshot_core.precision import precision_note
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.recipe.schema import (
@@ -54,8 +54,12 @@ from fewshot_core.registry import load_task
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import read_json, write_json
-from fewshot_core.runs.folder import RunFolder
+from fewshot_core.runs.folder import RunFolder, computing
+from fewshot_core.runs.launch import is_main_process, settle_launch, world_size
+from fewshot_core.runs.places import named_run
 from fewshot_core.runs.preemption import StopRequest
+from fewshot_core.runs.surroundings import note_changes, surroundings_lines
+from fewshot_core.runs.variables import told_precision
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.splitters import LEARNED, Splitter, grow_tree
@@ -63,6 +67,7 @@ from fewshot_core.strategies import Strategy, make_strategy
 from fewshot_core.study import open_study
 from fewshot_core.supernet import Supernet
 from fewshot_core.task import Task
+from fewshot_core.threads import choose_threads
 from fewshot_core.training import Stage, Watch, steps_for, train
 
 LATENCY = "latency.json"
@@ -85,32 +90,50 @@ class Session:
     _tree: RegionTree | None = field(default=None, init=False)
 
     @classmethod
-    def attach(cls, options: Mapping[str, Any], *, many: bool = False) -> Session:
+    def attach(
+        cls, options: Mapping[str, Any], *, many: bool = False, computes: bool = True
+    ) -> Session:
         """Open the run that ``run=DIR`` names, or ``runs/NAME`` for ``recipe=NAME``.
 
         Args:
             options: The words of the tool.
             many: Whether the tool can share its work among processes.
+            computes: Whether it trains or scores.
 
         Raises:
             RunFolderError: There is no run at this place, or it is in use.
             RecipeError: More processes than the tool can use.
+            LaunchError: The environment describes processes that no launcher has started.
         """
-        if not many and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        settle_launch()
+        if not many and world_size() > 1:
             raise RecipeError(
                 "this tool uses one process",
-                found=f"{os.environ['WORLD_SIZE']} processes",
+                found=f"{world_size()} processes",
                 fix="start it with python instead of accelerate launch",
             )
-        run = options["run"]
-        if run is None:
-            if not options["recipe"]:
-                raise RunFolderError("which run?", allowed="run=DIR, or recipe=NAME for runs/NAME")
-            run = Path("runs") / options["recipe"]
-        main = int(os.environ.get("RANK", "0")) == 0
-        folder, recipe = RunFolder.attach(run, main)
-        accelerator = make_accelerator(recipe, run)
-        return cls(recipe, folder, accelerator, Console(accelerator.is_main_process))
+        run = named_run(options)
+        folder, recipe = RunFolder.attach(run, is_main_process())
+        accelerator = make_accelerator(recipe, run, computes)
+        session = cls(recipe, folder, accelerator, Console(accelerator.is_main_process))
+        if computes:
+            session.tell_surroundings()
+        return session
+
+    def tell_surroundings(self) -> None:
+        """Say what results depend on besides the recipe; keep what has changed since the start."""
+        if not self.accelerator.is_main_process:
+            return
+        run, wanted = self.folder.path, self.recipe.precision
+        used = str(self.accelerator.mixed_precision)
+        now = computing(str(self.accelerator.device)) | {"precision": used}
+        notes = [
+            choose_threads(self.recipe.threads),
+            precision_note(wanted, used, told_precision()),
+        ]
+        for line in (*filter(None, notes), *surroundings_lines(run, now)):
+            self.console.print(str(line))
+        note_changes(run, now)
 
     @cached_property
     def team(self) -> Team:
@@ -311,7 +334,8 @@ class Session:
         self, images: Images, settings: TrainingSettings, seed: int
     ) -> BatchStream | PrefetchedStream:
         """Training batches of this process."""
-        return training_stream(self.recipe, self.data, images, settings, seed, self.worker)
+        tell = self.console.print
+        return training_stream(self.recipe, self.data, images, settings, seed, self.worker, tell)
 
     def build(self, make: Callable[[], nn.Module], seed: int) -> nn.Module:
         """Build a module whose initial weights depend on the seed alone."""

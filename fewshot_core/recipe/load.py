@@ -26,7 +26,7 @@ from fewshot_core.recipe.merge import Merger
 from fewshot_core.recipe.schema import TASK_SECTIONS, Recipe
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
 from fewshot_core.recipe.yamltext import dump, parse_value
-from fewshot_core.registry import load_task
+from fewshot_core.registry import load_description
 
 __all__ = [
     "LoadedRecipe",
@@ -129,7 +129,7 @@ def _resolve(chain: Sequence[RecipeFile], overrides: Sequence[tuple[str, str]]) 
     name = _task_name(layers, words)
     if not any(key == "task" for key, _ in words):
         _require_trusted(name)
-    task = load_task(name)
+    task = load_description(name)
     sections: Mapping[str, type] = getattr(task, "sections", {})
     config = OmegaConf.structured(Recipe)
     for name, settings in {"network": task.settings, **sections}.items():

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
 
-from fewshot_core.data import ImageShape
 from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.registry import Description
 from tasks.autogan.space import MOST_CELLS
+
+if TYPE_CHECKING:  # the module imports torch, and recipes are checked without it
+    from fewshot_core.data import ImageShape
 
 CELLS = {8: 1, 16: 2, 32: 3, 48: 3}
 """Cells by image size, so that the smallest image is of 4 pixels, or of 6."""
@@ -73,6 +77,13 @@ class MetricSettings:
     fid_weight: float = 0.1  # of the distance, which is subtracted
     steps: int = 1500  # classifier: training steps
     cache: str | None = None  # inception: folder for statistics of real images; none: a common one
+
+
+DESCRIPTION = Description(
+    GeneratorSettings,
+    MappingProxyType({"gan": GanSettings, "metric": MetricSettings}),
+    ("is", "fid", "reward"),
+)
 
 
 def cells_for(settings: GeneratorSettings, image_size: int) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fewshot_core.errors import RecipeError, nearest
+from fewshot_core.registry import Description
 from tasks.imagenet.skeleton import lab_variant, ofa_skeleton, proxyless_skeleton
 from tasks.imagenet.space import EXPANSIONS, KERNELS, MobileSpace, ofa_mbv3, proxyless
 
@@ -29,6 +30,9 @@ class MobileSettings:
     drop_rate: float = 0.0  # dropout before the classifier
     drop_path_rate: float = 0.0  # stochastic depth, in networks trained from scratch alone
     learned_kernels: bool = True  # ofa_mbv3: whether small kernels are transformed centres
+
+
+DESCRIPTION = Description(MobileSettings)
 
 
 def make_space(settings: MobileSettings, image_size: int | None) -> MobileSpace:
