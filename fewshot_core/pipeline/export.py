@@ -47,7 +47,7 @@ def export(options: Mapping[str, Any]) -> None:
             not free.
         ExportError: The export computes other logits than the network.
     """
-    session = Session.attach(options)
+    session = Session.attach(options, computes=False)
     results = _results(session)
     result = _choose(results, options["label"])
     target = Path(options["out"] or session.folder.file("export"))

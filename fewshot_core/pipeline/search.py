@@ -27,7 +27,7 @@ from fewshot_core.pipeline.processes import make_accelerator, on_main
 from fewshot_core.pipeline.session import FRONT_COST, LATENCY, Session, price_in
 from fewshot_core.pipeline.study_name import keep_study_name
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.precision import precision_note
+from fewshot_core.pipeline.surroundings import tell_surroundings
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.runs.console import Console
@@ -121,8 +121,7 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     session.folder = folder
     accelerator.wait_for_everyone()
     console.print(f"run folder: {path}")
-    if note := precision_note(recipe.precision, precision):
-        console.print(note)
+    tell_surroundings(session)
     if folder.main:
         write_json(folder.file("costs.json"), session.costs.to_json())
         if session.latency is not None:

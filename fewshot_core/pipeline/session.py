@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -18,7 +17,7 @@ from fewshot_core.budget import SPLITTING, SplitDecision, decide_split, read_spl
 from fewshot_core.cost import Constraint, CostTable, Limits, feasible
 from fewshot_core.data import BatchStream, ImageData, Images, ImageShape
 from fewshot_core.data.prefetch import PrefetchedStream
-from fewshot_core.errors import RecipeError, RunFolderError
+from fewshot_core.errors import RecipeError
 from fewshot_core.evaluators import (
     Evaluator,
     InheritedEvaluator,
@@ -41,6 +40,7 @@ from fewshot_core.pipeline.standalone import (
 )
 from fewshot_core.pipeline.streams import training_stream
 from fewshot_core.pipeline.study_name import study_name
+from fewshot_core.pipeline.surroundings import tell_surroundings
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.load import with_changes
 from fewshot_core.recipe.schema import (
@@ -55,7 +55,9 @@ from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import RunFolder
+from fewshot_core.runs.launch import is_main_process, settle_launch, world_size
 from fewshot_core.runs.origin import origin
+from fewshot_core.runs.places import named_run
 from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
@@ -92,36 +94,39 @@ class Session:
     _tree: RegionTree | None = field(default=None, init=False)
 
     @classmethod
-    def attach(cls, options: Mapping[str, Any], *, many: bool = False) -> Session:
+    def attach(
+        cls, options: Mapping[str, Any], *, many: bool = False, computes: bool = True
+    ) -> Session:
         """Open the run that ``run=DIR`` names, or ``runs/NAME`` for ``recipe=NAME``.
 
         Args:
             options: The words of the tool.
             many: Whether the tool can share its work among processes.
+            computes: Whether it trains or scores.
 
         Raises:
             RunFolderError: There is no run at this place, or it is in use.
             RecipeError: More processes than the tool can use.
+            LaunchError: The environment describes processes that no launcher has started.
         """
-        if not many and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        settle_launch()
+        if not many and world_size() > 1:
             raise RecipeError(
                 "this tool uses one process",
-                found=f"{os.environ['WORLD_SIZE']} processes",
+                found=f"{world_size()} processes",
                 fix="start it with python instead of accelerate launch",
             )
-        run = options["run"]
-        if run is None:
-            if not options["recipe"]:
-                raise RunFolderError("which run?", allowed="run=DIR, or recipe=NAME for runs/NAME")
-            run = Path("runs") / options["recipe"]
-        main = int(os.environ.get("RANK", "0")) == 0
-        folder, recipe = RunFolder.attach(run, main)
+        run = named_run(options)
+        folder, recipe = RunFolder.attach(run, is_main_process())
         words = tuple(options.get("settings") or ())
         if words:
             recipe = with_changes(recipe, words, run)
-        accelerator = make_accelerator(recipe, run)
+        accelerator = make_accelerator(recipe, run, computes)
         console = Console(accelerator.is_main_process)
-        return cls(recipe, folder, accelerator, console, changes=words)
+        session = cls(recipe, folder, accelerator, console, changes=words)
+        if computes:
+            tell_surroundings(session)
+        return session
 
     def keep_changes(self) -> None:
         """Let the run folder have the settings of this launch, now that they are known to do."""
@@ -311,7 +316,8 @@ class Session:
         self, images: Images, settings: TrainingSettings, seed: int
     ) -> BatchStream | PrefetchedStream:
         """Training batches of this process."""
-        return training_stream(self.recipe, self.data, images, settings, seed, self.worker)
+        tell = self.console.print
+        return training_stream(self.recipe, self.data, images, settings, seed, self.worker, tell)
 
     def build(self, make: Callable[[], nn.Module], seed: int) -> nn.Module:
         """Build a module whose initial weights depend on the seed alone."""

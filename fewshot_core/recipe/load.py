@@ -31,7 +31,7 @@ from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import TASK_SECTIONS, Recipe
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
 from fewshot_core.recipe.yamltext import dump, inline, parse_value
-from fewshot_core.registry import load_task
+from fewshot_core.registry import load_description, load_task
 
 __all__ = [
     "LoadedRecipe",
@@ -208,22 +208,26 @@ def _resolve(
     name = _task_name(layers, words)
     if not any(key == "task" for key, _ in words):
         _require_trusted(name)
-    task = load_task(name)
-    sections: Mapping[str, type] = getattr(task, "sections", {})
+    described = load_description(name)
+    sections: Mapping[str, type] = getattr(described, "sections", {})
     config = OmegaConf.structured(Recipe)
-    for name, settings in {"network": task.settings, **sections}.items():
-        config[name] = OmegaConf.structured(settings)
-    merger = Merger(Layout(task.settings, sections), config)
+    for section, settings in {"network": described.settings, **sections}.items():
+        config[section] = OmegaConf.structured(settings)
+    merger = Merger(Layout(described.settings, sections), config)
     for layer, file in zip(layers, chain, strict=True):
         # Recipes that people write do not name themselves.
         merger.add_file(layer.path, layer.content, resolved="recipe" in file.content)
     merger.add_overrides(words)
     recipe = _to_recipe(config)
-    unread = [] if drop_unread else unread_settings(recipe, task)
-    vain = without_effect(recipe, unread, merger.layers)
     # Settings that could not be taken over keep their defaults, so the combinations of the others
     # can be checked in the same round.
-    raise_problems([*merger.problems, *check(recipe, scores_of(task)), *vain])
+    problems = [*merger.problems, *check(recipe, scores_of(described))]
+    if not drop_unread:
+        problems += without_effect(recipe, unread_settings(recipe), merger.layers)
+    raise_problems(problems)
+    task = load_task(name)  # which may import torch, and knows of more settings when they are read
+    if not drop_unread:
+        raise_problems([*without_effect(recipe, unread_settings(recipe, task), merger.layers)])
     recipe = only_read(recipe, task)
     make_absolute(recipe)
     return recipe

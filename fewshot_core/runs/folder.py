@@ -43,6 +43,10 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_json, write_text
+from fewshot_core.runs.launch import world_size
+from fewshot_core.runs.places import require_run
+from fewshot_core.runs.variables import recorded_variables
+from fewshot_core.threads import available_cores
 
 CHECKPOINTS = "checkpoints"
 """The folder of the supernets' checkpoints."""
@@ -163,17 +167,11 @@ class RunFolder:
         Raises:
             RunFolderError: There is no run, or it is in use.
         """
-        if not (path / "recipe.yaml").is_file():
-            known = sorted(p.parent.as_posix() for p in path.parent.glob("*/recipe.yaml"))
-            raise RunFolderError(
-                f"{path} is no run folder: it has no recipe.yaml",
-                allowed=", ".join(known) or None,
-                fix="run tools/search.py first, or name another run=DIR",
-            )
+        recipe = require_run(path)
         folder = cls(path, main)
         if main:
             folder._lock_or_fail()
-        return folder, recipe_from_file(path / "recipe.yaml")
+        return folder, recipe_from_file(recipe)
 
     @staticmethod
     def precision(path: Path) -> str | None:
@@ -280,6 +278,19 @@ def file_name(text: str) -> str:
 
 def environment(device: str = "cpu") -> dict[str, Any]:
     """What a figure depends on besides the recipe; ``device`` is where it was computed."""
+    return {
+        "date": _now(),
+        "command": " ".join(sys.argv),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": available_cores(),
+        **computing(device),
+        "commit": _commit(),
+    }
+
+
+def computing(device: str = "cpu") -> dict[str, Any]:
+    """That part of it which can change the bits of a result."""
     import torch
 
     versions: dict[str, str | None] = {}
@@ -289,16 +300,12 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         except PackageNotFoundError:
             versions[package] = None
     return {
-        "date": _now(),
-        "command": " ".join(sys.argv),
-        "python": platform.python_version(),
         "packages": versions,
-        "platform": platform.platform(),
         "processor": _processor(),
-        "cores": os.cpu_count(),
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "accelerator": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
-        "commit": _commit(),
+        "processes": world_size(),
+        "threads": torch.get_num_threads(),
+        "variables": recorded_variables(),
     }
 
 

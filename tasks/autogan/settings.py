@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
 
-from fewshot_core.data import ImageShape
 from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.places import absolute
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
+from fewshot_core.registry import Description
 from tasks.autogan.space import MOST_CELLS
+
+if TYPE_CHECKING:  # the module imports torch, and recipes are checked without it
+    from fewshot_core.data import ImageShape
 
 CELLS = {8: 1, 16: 2, 32: 3, 48: 3}
 """Cells by image size, so that the smallest image is of 4 pixels, or of 6."""
@@ -123,6 +127,13 @@ def unread(recipe: Recipe) -> Iterator[Unread]:
         readers = "scores of generators and audits read it; did you mean metric.test_images?"
         both = ("evaluator.name", "audit.networks")
         yield Unread("metric.images", "evaluator.name=table", both, readers)
+
+
+DESCRIPTION = Description(
+    GeneratorSettings,
+    MappingProxyType({"gan": GanSettings, "metric": MetricSettings}),
+    ("is", "fid", "reward"),
+)
 
 
 def cells_for(settings: GeneratorSettings, image_size: int) -> int:

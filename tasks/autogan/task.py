@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -40,9 +39,7 @@ from tasks.autogan.objective import GanObjective
 from tasks.autogan.pictures import ROWS, SampleWatch, SupernetWatch, pictures
 from tasks.autogan.scorer import check_metric, fixed_noise, make_judge, make_scorer
 from tasks.autogan.settings import (
-    GanSettings,
-    GeneratorSettings,
-    MetricSettings,
+    DESCRIPTION,
     cells_for,
     discriminator_shape,
     generator_shape,
@@ -57,10 +54,10 @@ class GanTask:
     """Searches the generator of a GAN."""
 
     name = "autogan"
-    settings = GeneratorSettings
-    sections: Mapping[str, type] = MappingProxyType({"gan": GanSettings, "metric": MetricSettings})
+    settings = DESCRIPTION.settings
+    sections = DESCRIPTION.sections
     metric = "fid"
-    scores = ("is", "fid", "reward")
+    scores = DESCRIPTION.scores
     generates = True
     normalisation = (0.5, 0.5)  # pixels in [-1, 1], as tanh gives them
 

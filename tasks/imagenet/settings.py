@@ -9,6 +9,7 @@ from typing import Any
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
+from fewshot_core.registry import Description
 from tasks.imagenet.skeleton import lab_variant, ofa_skeleton, proxyless_skeleton
 from tasks.imagenet.space import EXPANSIONS, KERNELS, MobileSpace, ofa_mbv3, proxyless
 
@@ -43,6 +44,9 @@ def unread(recipe: Recipe) -> Iterator[Unread]:
     if space in SPACES:
         yield from by_choice("network", "space", space, _SPACE_OF)
     yield from of_supernets("network.learned_kernels", recipe)
+
+
+DESCRIPTION = Description(MobileSettings)
 
 
 def make_space(settings: MobileSettings, image_size: int | None) -> MobileSpace:

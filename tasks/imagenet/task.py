@@ -22,7 +22,7 @@ from tasks.imagenet.build import SOURCE, timm_arguments, timm_network
 from tasks.imagenet.costs import cost_table
 from tasks.imagenet.draw import network_svg
 from tasks.imagenet.latency import network_parts
-from tasks.imagenet.settings import MobileSettings, make_space, unread
+from tasks.imagenet.settings import DESCRIPTION, make_space, unread
 from tasks.imagenet.space import MobileSpace
 from tasks.imagenet.supernet import MobileSupernet
 
@@ -31,7 +31,7 @@ class MobileTask(ClassificationTask):
     """Searches kernels, expansions and depths of a mobile network."""
 
     name = "imagenet"
-    settings = MobileSettings
+    settings = DESCRIPTION.settings
 
     def space(self, recipe: Recipe) -> MobileSpace:
         """The space.
