@@ -114,8 +114,8 @@ def _fill(
     if own is not None:
         own(session, folder, network, architecture, result, results)
         return
-    data = session.data
-    described = data.describe()
+    data = session.facts  # an export needs no image
+    described = data.described
     model_name, arguments, source = session.task.export_model(
         architecture, session.recipe, data.shape
     )

@@ -194,7 +194,7 @@ def training_images(session: Session) -> Images:
 def build_candidate(session: Session, seed: int, architecture: Architecture) -> Any:
     """The untrained network of a candidate."""
     return session.build(
-        lambda: session.task.network(architecture, session.recipe, session.data.shape),
+        lambda: session.task.network(architecture, session.recipe, session.shape),
         derive_seed(session.recipe.seed, "retrain", architecture.id, seed),
     )
 

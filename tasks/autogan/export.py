@@ -47,7 +47,7 @@ def hand_over(
     recipe, generator = session.recipe, network.result.cpu().eval()
     space = session.root.space
     assert isinstance(space, GeneratorSpace)
-    shape = generator_shape(recipe, session.data.shape, supernet=False)
+    shape = generator_shape(recipe, session.shape, supernet=False)
     write_tensors(folder / "generator.safetensors", generator.state_dict(), format="pt")
     write_copy(folder / CODE, Path(source.__file__))
     write_json(
@@ -99,7 +99,7 @@ def card(
     differences: Mapping[str, float],
 ) -> str:
     """The card, as Markdown."""
-    recipe, data = session.recipe, session.data.describe()
+    recipe, data = session.recipe, session.facts.described
     account = read_account(session.folder.path, recipe, data)
     environment = read_json(session.folder.file("environment.json"))
     measured = "\n".join(
