@@ -28,6 +28,7 @@ from jobs import (
     arguments,
     close,
     images_seen,
+    load_words,
     places_of,
     read_rows,
     run_study,
@@ -41,7 +42,6 @@ from fewshot_core.pipeline.retrain import test_candidate
 from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.recipe.load import load_recipe
 from fewshot_core.space import Architecture, SearchSpace
 from tasks.autogan.space import generator_space
 
@@ -130,7 +130,7 @@ class Bench:
 
     def open(self, slug: str, words: Sequence[str]) -> Session:
         """The run of a job."""
-        loaded = load_recipe([*COMMON, *self.study.words, *self.places, *words])
+        loaded = load_words([*COMMON, *self.study.words, *self.places, *words])
         run = self.work / slug
         session = start(load_with(loaded, run), self.images.of(loaded.recipe))
         kept = self.work / f"classifier-{loaded.recipe.seed}"

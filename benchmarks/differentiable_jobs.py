@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from differentiable_arms import Arm
-from jobs import COLUMNS, Images, Plan, close, costs_of, images_seen
+from jobs import COLUMNS, Images, Plan, close, costs_of, images_seen, load_words
 
 from fewshot_core.differentiable.named import DERIVED
 from fewshot_core.pipeline.derive import derive
@@ -22,7 +22,6 @@ from fewshot_core.pipeline.search import ask_and_tell, record, start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.recipe.check import DIFFERENTIABLE
-from fewshot_core.recipe.load import load_recipe
 from fewshot_core.region import Region
 from fewshot_core.runs.files import read_json
 from fewshot_core.scores import read_table
@@ -78,7 +77,7 @@ def run_job(job: Job, plan: DerivingPlan, images: Images) -> dict[str, Any]:
     """Search with one arm; returns the row."""
     began = time.monotonic()
     own = ["split.when=always", f"run={plan.work / job.slug}"]
-    loaded = load_recipe([*job.words(plan), *plan.places, *own])
+    loaded = load_words([*job.words(plan), *plan.places, *own])
     session = start(loaded, images.of(loaded.recipe))
     named: dict[Region, list[Architecture]] = {}
     if session.recipe.strategy.name in DIFFERENTIABLE:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from jobs import Images, close, images_seen
+from jobs import Images, close, images_seen, load_words
 from torch import nn
 
 from fewshot_core.cost import measure
@@ -19,7 +19,6 @@ from fewshot_core.paths import CostPaths
 from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.recipe.load import load_recipe
 from fewshot_core.region import Region
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
@@ -80,7 +79,7 @@ class MobilePlan:
 
 def networks_of(plan: MobilePlan, shape: ImageShape) -> list[list[Architecture]]:
     """Random distinct networks of each band, the same for every job."""
-    recipe = load_recipe([*plan.words, *plan.places]).recipe
+    recipe = load_words([*plan.words, *plan.places]).recipe
     table, root = TASK.costs(recipe, shape), Region.root(TASK.space(recipe))
 
     def flops(architecture: Architecture) -> float:
@@ -100,7 +99,7 @@ def networks_of(plan: MobilePlan, shape: ImageShape) -> list[list[Architecture]]
 
 def shape_of(words: Sequence[str]) -> ImageShape:
     """Of the recipe's images, without reading them: CIFAR-10, or digits."""
-    data = load_recipe(list(words)).recipe.data
+    data = load_words(list(words)).recipe.data
     return ImageShape(1, 8, 10) if data.source == "digits" else ImageShape(3, 32, 10)
 
 
@@ -188,5 +187,5 @@ def scaled_mobilenet(flops: float, shape: ImageShape) -> tuple[float, nn.Module]
 
 
 def _open(plan: MobilePlan, slug: str, words: list[str], images: Images) -> Session:
-    loaded = load_recipe([*words, *plan.places, f"run={plan.work / slug}"])
+    loaded = load_words([*words, *plan.places, f"run={plan.work / slug}"])
     return start(loaded, images.of(loaded.recipe))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jobs import COLUMNS, Images, Plan, close, costs_of, images_seen, locked
+from jobs import COLUMNS, Images, Plan, close, costs_of, images_seen, load_words, locked
 from numpy.typing import NDArray
 from ranking_arms import Arm
 
@@ -26,7 +26,6 @@ from fewshot_core.pipeline.rank import Truth, score_all
 from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.recipe.load import load_recipe
 from fewshot_core.scores import ScoreLog, read_table
 from fewshot_core.space import Architecture
 
@@ -101,7 +100,7 @@ def run_job(job: Job, plan: RankingPlan, images: Images) -> dict[str, Any]:
     began = time.monotonic()
     own = ("split.when=always", f"run={plan.work / job.slug}")
     words = [*job.words(plan), *plan.places, *own]
-    loaded = load_recipe(words)
+    loaded = load_words(words)
     data = images.of(loaded.recipe)
     session = start(loaded, data)
     if job.arm.has_parent:
@@ -160,7 +159,7 @@ class Proxy:
 def run_proxy(proxy: Proxy, plan: RankingPlan, images: Images) -> dict[str, Any]:
     """Score untrained networks; the row of :func:`run_job` without a budget."""
     began = time.monotonic()
-    loaded = load_recipe([*proxy.words(plan), *plan.places, f"run={plan.work / proxy.slug}"])
+    loaded = load_words([*proxy.words(plan), *plan.places, f"run={plan.work / proxy.slug}"])
     session = start(loaded, images.of(loaded.recipe))
     evaluator = session.evaluator()
     truths = {column: plan.truth(column, session.costs, proxy.every) for column in COLUMNS}
@@ -214,7 +213,7 @@ def _train_parent(job: Job, plan: RankingPlan, data: ImageData) -> Path:
     words = [word for word in job.words(plan) if not word.startswith(own)]
     with locked(folder.with_suffix(".lock"), wait=True):
         words += [*plan.places, "split=none", f"run={folder}"]
-        session = start(load_recipe(words), data)
+        session = start(load_words(words), data)
         train_supernets(session)
         close(session)
     return folder

@@ -96,9 +96,10 @@ def memory(settings: Mapping[str, object], counts: Sequence[int]) -> dict[str, i
     found = {}
     for count in counts:
         words = dict(settings) | {"split.count": count, "split.when": "always"}
-        if count == 1:
-            words |= {"split": "none"}
-            words.pop("split.count")
+        if count == 1:  # what is about regions has no effect then
+            about = ("split", "regions")
+            words = {k: v for k, v in words.items() if k.partition(".")[0] not in about}
+            words["split"] = "none"
         with tempfile.TemporaryDirectory() as name:
             found[str(count)] = run(words, Path(name))
     return found

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fewshot_core.errors import RunFolderError
+from fewshot_core.errors import RegionError, RunFolderError
 from fewshot_core.recipe.check import DIFFERENTIABLE
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region
@@ -89,9 +89,19 @@ def decide_split(recipe: Recipe, regions: int, root: Region, images: int) -> Spl
     Returns:
         The decision. With ``auto`` the supernet is split if the whole budget shows each option of
         the decision with the most options :data:`PAYS_FROM` images or more.
+
+    Raises:
+        RegionError: Regions alone are to be trained, and the split makes none.
     """
     parent = recipe.supernet.epochs
     if regions < 2:
+        only_regions = recipe.split.when == "always" and not recipe.regions.inherit
+        if only_regions and recipe.split.by != "none":
+            raise RegionError(
+                "the split leaves one region, and regions.inherit=false with split.when=always "
+                "trains no supernet of the whole",
+                fix="set split=none, or another split",
+            )
         return SplitDecision(False, parent)
     inherits = recipe.regions.inherit
     total = regions * recipe.regions.epochs + (parent if inherits else 0.0)

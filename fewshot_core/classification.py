@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from timm.optim import create_optimizer_v2, list_optimizers
+from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
 from torch import Tensor, nn
 
 from fewshot_core.data import Batch, ImageArray, ImageData
@@ -19,6 +19,7 @@ from fewshot_core.data.stream import EvalBatches, calibration_batches
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.objective import Objective, Scorer, learning_rate
 from fewshot_core.recipe.schema import Recipe, RetrainSettings, SupernetSettings, TrainingSettings
+from fewshot_core.recipe.unread import Unread
 from fewshot_core.retraining import Extras
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
@@ -221,6 +222,21 @@ class ClassificationTask:
 
     metric = "accuracy"
 
+    def unread(self, recipe: Recipe) -> Iterator[Unread]:
+        """What an optimiser does not take."""
+        for part in ("supernet", "regions", "retrain"):
+            name = getattr(recipe, part).optimizer
+            found = _optimizer_info(name)
+            if found is None:
+                continue
+            chosen = (f"{part}.optimizer={name}", (f"{part}.optimizer",))
+            if not found.has_momentum:
+                readers = "optimizers with momentum read it, such as sgd and rmsprop"
+                yield Unread(f"{part}.momentum", *chosen, readers)
+            if not found.has_eps:
+                readers = "optimizers with an eps read it, such as adamw and rmsprop"
+                yield Unread(f"{part}.eps", *chosen, readers)
+
     def objective(
         self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
     ) -> Objective:
@@ -275,6 +291,14 @@ def pieces_of(batch: Batch, micro_batch: int | None) -> list[Batch]:
     count = -(-len(images) // micro_batch)
     split = zip(images.tensor_split(count), targets.tensor_split(count), strict=True)
     return list(split)
+
+
+def _optimizer_info(name: str) -> Any:
+    """What timm knows of an optimiser; None where it knows no such name."""
+    try:
+        return get_optimizer_info(name.lower().split("_")[-1])
+    except ValueError:
+        return None
 
 
 def check_optimizer(name: str) -> None:

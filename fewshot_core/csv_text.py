@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fewshot_core.errors import DataError
+from fewshot_core.runs.files import WriteError
 
 SHOWN_COLUMNS = 20
 SHOWN_CHARACTERS = 40
@@ -96,9 +97,9 @@ def writing(path: Path) -> Iterator[None]:
     """Turn a failure to write ``path`` into a :class:`DataError`."""
     try:
         yield
-    except OSError as error:
+    except (OSError, WriteError) as error:
         raise DataError(
             f"{path} cannot be written",
-            found=error.strerror,
+            found=error.reason if isinstance(error, WriteError) else error.strerror,
             fix="name a writable place with free space",
         ) from error

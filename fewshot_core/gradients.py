@@ -135,7 +135,7 @@ def divisible(region: Region, count: int) -> list[str]:
 def cosine(one: Gradients, other: Gradients) -> float | None:
     """Cosine of two gradients over the weights that both reach; None where one of them is zero."""
     product = left = right = 0.0
-    for name in one.keys() & other.keys():
+    for name in filter(other.__contains__, one):  # in order: sums of floats depend on it
         product += float((one[name] * other[name]).sum())
         left += float(one[name].square().sum())
         right += float(other[name].square().sum())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from fewshot_core.errors import RecipeError
+from fewshot_core.runs.variables import USED, asks_for_cpu
+
 AUTO = "auto"
 """bfloat16 where the device has instructions for it, float32 elsewhere."""
 
-USED = ("no", "bf16", "fp16")
-"""What a run can be computed in."""
+__all__ = ["AUTO", "USED", "fp16_on_cpu", "has_bf16", "precision_note", "resolve_precision"]
 
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -24,10 +26,9 @@ def has_bf16(cpu_info: Path = CPU_INFO) -> bool:
     outside of Linux.
     """
     import torch  # late: recipes are checked without it
-    from accelerate.utils import parse_flag_from_env
 
-    # `accelerate launch --cpu` on a machine with a GPU says so by this variable.
-    if torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU"):
+    # `accelerate launch --cpu` on a machine with a GPU says so by a variable.
+    if torch.cuda.is_available() and not asks_for_cpu():
         # Newer versions of torch count emulation as support.
         major, _ = torch.cuda.get_device_capability()
         return bool(torch.version.hip or major >= 8)
@@ -37,20 +38,36 @@ def has_bf16(cpu_info: Path = CPU_INFO) -> bool:
         return False
 
 
-def resolve_precision(wanted: str | None, kept: str | None) -> str | None:
-    """What Accelerate is told.
+def resolve_precision(wanted: str | None, kept: str | None, told: str | None = None) -> str:
+    """What a run is computed in.
 
     Args:
-        wanted: The recipe's ``precision``.
-        kept: What ``auto`` meant where the run began, so that all of it is computed alike; none
-            for a new run.
+        wanted: The recipe's ``precision``; none: what the launcher was told.
+        kept: What the run began with, so that all of it is computed alike; none for a new run.
+        told: The launcher's; none where it says nothing.
     """
-    if wanted != AUTO:
+    if wanted not in (None, AUTO):
         return wanted
-    return kept or ("bf16" if has_bf16() else "no")
+    if kept is not None:
+        return kept
+    if wanted is None:
+        return told or "no"
+    return "bf16" if has_bf16() else "no"
 
 
-def precision_note(wanted: str | None, used: str) -> str | None:
+def fp16_on_cpu(wanted: str | None, run: Path) -> RecipeError:
+    """What to say where float16 is asked of a processor: Accelerate would compute in float32."""
+    return RecipeError(
+        "precision fp16 needs a GPU",
+        found="precision=fp16 of the recipe"
+        if wanted == "fp16"
+        else f"accelerate launch or the beginning of {run} asks for it, and there is none",
+        allowed="no, bf16, auto",
+        fix="precision=auto in another run=DIR, or the machine that the run began on",
+    )
+
+
+def precision_note(wanted: str | None, used: str, told: str | None = None) -> str | None:
     """A line for the user about a choice made for them, or about theirs if it is a slow one."""
     native = has_bf16()
     if used == "bf16" and not native:
@@ -60,4 +77,8 @@ def precision_note(wanted: str | None, used: str) -> str | None:
         )
     if wanted == AUTO:
         return f"precision {used}: chosen by precision=auto when the run began"
+    if told is not None and told != used:
+        if wanted is None:
+            return f"precision {used}: as the run began; the launcher's {told} has no effect"
+        return f"precision {used}: as the recipe says; the launcher's {told} has no effect"
     return None

@@ -9,14 +9,56 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot_core.errors import RecipeError, nearest
+from fewshot_core.metrics import SCORES
 from fewshot_core.recipe.words import with_hint
 
 if TYPE_CHECKING:  # the module imports torch, and `--help` must not
     from fewshot_core.task import Task
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a recipe needs to know of its task. No torch.
+
+    Attributes:
+        settings: Dataclass of the section ``network``.
+        sections: Dataclasses of further sections, by name.
+        scores: What ``evaluator.score`` may name.
+    """
+
+    settings: type
+    sections: Mapping[str, type] = field(default_factory=dict)
+    scores: tuple[str, ...] = SCORES
+
+
+def load_description(name: str) -> Description | Task:
+    """What recipes of a task may say, without its networks where it can be had without.
+
+    That is ``DESCRIPTION`` in ``tasks/NAME/settings.py``. A recipe is checked with it, so that a
+    misspelt setting is told before torch is imported. Another task describes itself.
+
+    Raises:
+        RecipeError: There is no such task, or it is not one.
+    """
+    if name.isidentifier() and importlib.util.find_spec("tasks") is not None:
+        module = f"tasks.{name}.settings"
+        try:
+            described = getattr(importlib.import_module(module), "DESCRIPTION", None)
+        except ModuleNotFoundError as error:
+            if not f"{module}.".startswith(f"{error.name}."):
+                raise RecipeError(
+                    f"task={name} needs the module {error.name!r}, which is not installed"
+                ) from error
+            described = None
+        if isinstance(described, Description):
+            return described
+    return load_task(name)
 
 
 def load_task(name: str) -> Task:

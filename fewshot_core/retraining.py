@@ -93,7 +93,12 @@ def _classes(model: nn.Module) -> int:
     return int(model.num_classes)  # type: ignore[arg-type]
 
 
-def _teacher(name: str, classes: int, accelerator: Accelerator) -> nn.Module:
+def load_teacher(name: str) -> nn.Module:
+    """A timm model with its weights.
+
+    Raises:
+        RecipeError: It cannot be had.
+    """
     try:
         teacher: nn.Module = timm.create_model(name, pretrained=True)
     except Exception as error:  # timm, the hub and the file system all have their own
@@ -102,6 +107,11 @@ def _teacher(name: str, classes: int, accelerator: Accelerator) -> nn.Module:
             found=(str(error) or type(error).__name__).splitlines()[0][:120],
             allowed="a timm model with weights, such as local-dir:FOLDER",
         ) from None
+    return teacher
+
+
+def _teacher(name: str, classes: int, accelerator: Accelerator) -> nn.Module:
+    teacher = load_teacher(name)
     if teacher.num_classes != classes:
         raise RecipeError(
             f"retrain.teacher={name} tells apart other classes",

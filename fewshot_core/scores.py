@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -25,6 +24,7 @@ from fewshot_core.csv_text import (
     writing,
 )
 from fewshot_core.errors import DataError, nearest
+from fewshot_core.runs.files import write_atomic
 
 ARCHITECTURE_COLUMNS = ("architecture", "arch")
 
@@ -86,20 +86,15 @@ def write_table(
         DataError: A row has other keys than ``columns``, or the file cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w", encoding="utf-8", newline="") as stream:
-                stream.write(csv_text([columns]))
-                for row in rows:
-                    stream.write(csv_text([cells_of(path, row, columns)]))
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-    finally:
-        with suppress(OSError):  # gone already when the replacement worked
-            temporary.unlink()
+
+    def fill(beside: Path) -> None:
+        with beside.open("w", encoding="utf-8", newline="") as stream:
+            stream.write(csv_text([columns]))
+            for row in rows:
+                stream.write(csv_text([cells_of(path, row, columns)]))
+
+    with writing(path):
+        write_atomic(path, fill)
 
 
 class ScoreLog:

@@ -40,12 +40,18 @@ class Task(Protocol):
       a part, and ``evaluator.images`` says nothing
     - ``normalisation``: mean and deviation of pixels in [0, 1] that networks see, in place of those
       of the training images
+    - ``check(recipe, data, accelerator)``: raises where a later stage could not do what the recipe
+      says, before the first step; every process calls it
+    - ``inputs(recipe)``: files that it reads, by the setting that names them, for a run to notice
+      when they are others
     - ``watch(recipe, data, accelerator, folder)``: what looks at a retraining at each of its
       checkpoints, see :data:`fewshot_core.training.Watch`; none where it returns None
     - ``watch_supernet(recipe, region, accelerator)``: the same for the supernet of a region
     - ``hand_over(session, folder, network, architecture, result, results)``: writes an export of
       its own in place of a timm folder
     - ``pictures(session)``: name, caption and figure of pictures for the report
+    - ``unread(recipe)``: settings that its trainings and scores would not read, each an
+      :class:`fewshot_core.recipe.unread.Unread`; giving one is an error
     """
 
     name: str

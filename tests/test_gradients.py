@@ -98,6 +98,17 @@ def test_too_many_groups_are_refused(root: Region) -> None:
     assert divisible(root, 3) == ["b"]
 
 
+def test_cosine_sums_in_the_order_of_the_weights() -> None:
+    """Not in that of their hashes, which differs from process to process."""
+    values = [1e16 * (-1) ** i if i % 3 else 1.0 + i for i in range(60)]
+    one = {f"w{i}": torch.tensor([value], dtype=torch.float64) for i, value in enumerate(values)}
+    other = {name: torch.ones(1, dtype=torch.float64) for name in reversed(one)}
+    product = left = right = 0.0
+    for value in values:
+        product, left, right = product + value, left + value**2, right + 1.0
+    assert cosine(one, other) == product / (math.sqrt(left) * math.sqrt(right))
+
+
 def test_cosine_of_gradients() -> None:
     one = {"w": torch.tensor([3.0, 4.0]), "mine": torch.tensor([100.0])}
     other = {"w": torch.tensor([6.0, 8.0]), "theirs": torch.tensor([-100.0])}

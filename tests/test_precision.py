@@ -73,11 +73,8 @@ def test_a_launch_on_the_cpu_asks_no_gpu(
 
 def test_only_auto_looks_at_the_device(native: Native) -> None:
     native(False)
-    assert [resolve_precision(wanted, None) for wanted in (None, "bf16", "auto")] == [
-        None,
-        "bf16",
-        "no",
-    ]
+    wanted = (None, "bf16", "auto")
+    assert [resolve_precision(one, None) for one in wanted] == ["no", "bf16", "no"]
     native(True)
     assert [resolve_precision(wanted, None) for wanted in ("no", "auto")] == ["no", "bf16"]
 

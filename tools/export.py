@@ -5,17 +5,20 @@ label= picks the network (found, random, largest, given), out= the folder (RUN/e
 
 from pathlib import Path
 
-from fewshot_core.recipe.cli import main, parse_words
+from fewshot_core.start import start
 
 KEYS = {"run": Path | None, "recipe": "", "label": "", "out": Path | None}
 
 
 def action(words: list[str]) -> None:
+    from fewshot_core.recipe.cli import named_run, parse_words
+
     options = parse_words(words, KEYS)
+    named_run(options)  # without a run there is no need to import torch
     from fewshot_core.pipeline.export import export
 
     export(options)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main("export", __doc__, action, keys=KEYS))
+    raise SystemExit(start("export", __doc__, action, keys=KEYS))

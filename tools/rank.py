@@ -8,7 +8,7 @@ score_better=lower say so of others.
 
 from pathlib import Path
 
-from fewshot_core.recipe.cli import main, parse_words
+from fewshot_core.start import start
 
 KEYS = {
     "run": Path | None,
@@ -23,11 +23,15 @@ KEYS = {
 
 
 def action(words: list[str]) -> None:
-    options = parse_words(words, KEYS)
+    from fewshot_core.recipe.cli import named_run, parse_words
+
+    options = parse_words(words, KEYS, settings=True)
+    if options["scores"] is None:
+        named_run(options)  # without a run there is no need to import torch
     from fewshot_core.pipeline.rank import rank
 
     rank(options)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main("rank", __doc__, action, keys=KEYS))
+    raise SystemExit(start("rank", __doc__, action, keys=KEYS))

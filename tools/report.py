@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
-from fewshot_core.recipe.cli import main, parse_words
+from fewshot_core.start import start
 
 KEYS = {"run": Path | None, "recipe": ""}
 
 
 def action(words: list[str]) -> None:
+    from fewshot_core.recipe.cli import named_run, parse_words
+
     options = parse_words(words, KEYS)
+    named_run(options)  # without a run there is no need to import torch
     from fewshot_core.pipeline.report import report
 
     report(options)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main("report", __doc__, action, keys=KEYS))
+    raise SystemExit(start("report", __doc__, action, keys=KEYS))

@@ -5,17 +5,20 @@ The test images are read after all trainings. The same command again continues.
 
 from pathlib import Path
 
-from fewshot_core.recipe.cli import main, parse_words
+from fewshot_core.start import start
 
 KEYS = {"run": Path | None, "recipe": "", "architecture": ""}
 
 
 def action(words: list[str]) -> None:
-    options = parse_words(words, KEYS)
+    from fewshot_core.recipe.cli import named_run, parse_words
+
+    options = parse_words(words, KEYS, settings=True)
+    named_run(options)  # without a run there is no need to import torch
     from fewshot_core.pipeline.retrain import retrain
 
     retrain(options)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main("retrain", __doc__, action, keys=KEYS))
+    raise SystemExit(start("retrain", __doc__, action, keys=KEYS))

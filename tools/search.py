@@ -4,14 +4,17 @@ Everything goes to the run folder (run=DIR, by default runs/RECIPE). The same co
 continues a run that was stopped.
 """
 
-from fewshot_core.recipe.cli import main
+from fewshot_core.start import start
 
 
 def action(words: list[str]) -> None:
+    from fewshot_core.recipe.cli import load_recipe
+
+    load_recipe(words)  # what is wrong with them is known before torch is imported
     from fewshot_core.pipeline.search import search
 
     search(words)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main("search", __doc__, action))
+    raise SystemExit(start("search", __doc__, action))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import BytesIO
 
 import numpy as np
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from fewshot_core.data.problems import Problems
+from fewshot_core.data.rule import shown
 from fewshot_core.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -34,17 +38,22 @@ class Listing:
         where: The folder, file or data set, for messages.
         classes: Class names.
         labels: int64 ``[N]``, indices into ``classes``.
-        open: Opens image i from a buffer of its own: nothing needs closing.
+        read: The bytes of the file that image i is stored as; a picture where it is stored as no
+            file. Nothing is left open.
+        key: What image i is called within its source: no other has that name, and it stays when
+            the source is moved. It can be written as UTF-8.
         name: What messages call image i.
-        close: Closes what reading left open; reading may go on afterwards.
+        left_out: How many files, folders or the like were left out, by reason; see
+            :func:`rule.left_out_line`.
     """
 
     where: str
     classes: tuple[str, ...]
     labels: Tensor
-    open: Callable[[int], Image.Image]
+    read: Callable[[int], bytes | Image.Image]
+    key: Callable[[int], str]
     name: Callable[[int], str]
-    close: Callable[[], None] = lambda: None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -81,7 +90,8 @@ def check_memory(count: int, channels: int, size: int) -> None:
 
 def first_image(listing: Listing, index: int) -> tuple[int, int]:
     """``(channels, side)`` of one image; the side is its shorter one, in pixels."""
-    image = _load(listing, index)
+    with _quiet():
+        image = _load(listing, index)
     return (1 if image.mode in _GRAY else 3), min(image.size)
 
 
@@ -107,12 +117,10 @@ def decode(
         uint8 ``[n, C, size, size]``.
 
     Raises:
-        DataError: An image cannot be read, or the memory does not suffice.
+        DataError: Images cannot be read, all of which it tells; or the memory does not suffice.
     """
-    try:
+    with _quiet():
         return torch.from_numpy(_decoded(listing, indices, size, channels, progress))
-    finally:
-        listing.close()
 
 
 def _decoded(
@@ -124,8 +132,13 @@ def _decoded(
 ) -> NDArray[np.uint8]:
     total = len(indices)
     pixels: NDArray[np.uint8] = np.empty((total, channels or 1, size, size), dtype=np.uint8)
+    unreadable = Problems()
     for done, index in enumerate(indices.tolist()):
-        image = _squared(_load(listing, index), size)
+        try:
+            image = _squared(_load(listing, index), size)
+        except DataError as error:
+            unreadable.add(error)
+            continue
         if channels is None and image.mode == "RGB" and pixels.shape[1] == 1:
             check_memory(total, 3, size)
             # All images so far were gray: they become RGB with three equal channels.
@@ -135,28 +148,70 @@ def _decoded(
         pixels[done] = values if wanted == "L" else values.transpose(2, 0, 1)
         if progress and (done + 1) % _REPORT_EVERY == 0 and done + 1 < total:
             progress(done + 1, total)
+    unreadable.check()
     if progress:
         progress(total, total)
     return pixels
 
 
-def _load(listing: Listing, index: int) -> Image.Image:
-    """Image ``index``, read in full, in its own mode.
+def check_readable(listing: Listing, indices: Tensor) -> None:
+    """Read the images at ``indices`` in full.
+
+    Raises:
+        DataError: Some cannot be read; it tells how many, and the first of them.
+    """
+    decode(listing, indices, 1, 3)
+
+
+def open_all(listing: Listing, indices: Tensor) -> None:
+    """Open the images at ``indices`` as far as their headers, which takes little time.
+
+    Raises:
+        DataError: Some are missing, no images or of more than 8 bits, all of which it tells.
+    """
+    unreadable = Problems()
+    with _quiet():
+        for index in indices.tolist():
+            try:
+                _load(listing, index, whole=False)
+            except DataError as error:
+                unreadable.add(error)
+    unreadable.check()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings of what is read all the same, such as a very large image."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+        yield
+
+
+def _load(listing: Listing, index: int, whole: bool = True) -> Image.Image:
+    """Image ``index``: gray in its own mode, else RGB. Unless ``whole``, it is only opened.
 
     PIL's decoders raise many types on damaged files (OSError, SyntaxError, struct.error,
     DecompressionBombError, ...); whichever it is, what the user needs is the name of the file.
     """
     try:
-        image = listing.open(index)
-        image.load()
+        stored = listing.read(index)
+        if stored == b"":
+            raise OSError("an empty file")
+        image = open_image(stored) if isinstance(stored, bytes) else stored
+        deep = image.mode.split(";")[0] in _DEEP
+        if whole and not deep:
+            image.load()
+        if whole and not deep and image.mode not in (*_GRAY, "RGB"):
+            image = image.convert("RGB")
     except Exception as error:
         unknown = isinstance(error, UnidentifiedImageError)
         raise DataError(
             f"the image {listing.name(index)} cannot be read",
-            found=f"none of {', '.join(FORMATS)}" if unknown else f"{error}",
+            found=f"none of {', '.join(FORMATS)}" if unknown else _reason(error),
             fix="replace or remove the file",
         ) from error
-    if image.mode.split(";")[0] in _DEEP:
+    if deep:
         raise DataError(
             f"the image {listing.name(index)} has more than 8 bits per channel",
             found=f"PIL mode {image.mode}",
@@ -165,17 +220,24 @@ def _load(listing: Listing, index: int) -> Image.Image:
     return image
 
 
+def _reason(error: Exception) -> str:
+    system = isinstance(error, OSError) and error.strerror  # without the path, which was named
+    return shown(system or str(error) or type(error).__name__)
+
+
 def read_image(listing: Listing, index: int, channels: int) -> Image.Image:
     """One image at its own size, of 1 or 3 channels.
 
     Raises:
         DataError: It cannot be read.
     """
-    return _load(listing, index).convert("L" if channels == 1 else "RGB")
+    with _quiet():
+        return _load(listing, index).convert("L" if channels == 1 else "RGB")
 
 
 def _squared(image: Image.Image, size: int) -> Image.Image:
-    image = image.convert("L" if image.mode in _GRAY else "RGB")
+    if image.mode == "1":
+        image = image.convert("L")
     if image.size == (size, size):
         return image
     return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)

@@ -1,24 +1,26 @@
-"""Folders and tar files of class folders, listed by timm's readers and checked here.
+"""Folders and tar files with one folder of images per class.
 
-timm skips what it does not understand without a word: class folders without images, images beside
-the class folders, folders within class folders. A training on the wrong classes is worse than an
-error, so each of these is one.
+A training on the wrong classes is worse than an error, so whatever could change the classes is one:
+class folders without images, images beside the class folders, folders within class folders. What
+cannot is counted.
 """
 
 from __future__ import annotations
 
-import tarfile
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import torch
-from PIL import Image
-from timm.data.readers import create_reader
-from timm.data.readers.img_extensions import get_img_extensions
 
-from fewshot_core.data.decode import Listing, open_image
+from fewshot_core.data import rule
+from fewshot_core.data.decode import Listing
 from fewshot_core.data.labels import check_classes
+from fewshot_core.data.problems import Problems
+from fewshot_core.data.rule import in_order, shown
+from fewshot_core.data.tars import Tar
+from fewshot_core.data.tree import FolderTree, Found, Tree, walk
 from fewshot_core.errors import DataError
 
 TEST_FOLDERS = ("test", "val", "validation")
@@ -30,8 +32,8 @@ _LAYOUT = "a folder, or an uncompressed .tar file, of one folder of images per c
 def list_images(root: str | Path, setting: str = "data.root") -> Listing:
     """The images of a folder of class folders, or of a tar file of them.
 
-    Files and folders whose name starts with a dot, and ``__MACOSX``, are left out: editors and
-    archivers put copies and metadata there.
+    Classes and images are in natural order. The class folders of a tar file may lie in one folder
+    of it; a tar file of several parts is refused.
 
     Args:
         root: The folder or ``.tar`` file.
@@ -40,27 +42,83 @@ def list_images(root: str | Path, setting: str = "data.root") -> Listing:
     Raises:
         DataError: It is missing, damaged, or not laid out that way.
     """
+    tree = open_tree(root, setting, _LAYOUT)
+    found = walk(tree)
+    if isinstance(tree, FolderTree) and not any("/" not in name for name in found.folders):
+        raise DataError(
+            f"{setting}: {shown(tree.where)} has no class folders",
+            found=_left_out_text(found),
+            allowed=_LAYOUT,
+        )
+    require_images(tree.where, found, setting)
+    base = _base(found) if isinstance(tree, Tar) else ""
+    _check_layout(tree.where, found, base, setting)
+    names = [path[len(base) :].split("/")[0] for path in found.images]
+    classes = in_order(set(names))
+    check_classes(f"{setting}: {shown(tree.where)}", classes)
+    index = {name: i for i, name in enumerate(classes)}
+    labels = torch.tensor([index[name] for name in names], dtype=torch.int64)
+    return tree_listing(tree, found, tuple(classes), labels)
+
+
+def open_tree(root: str | Path, setting: str, allowed: str) -> Tree:
+    """The folder or tar file that a setting names.
+
+    Args:
+        root: The folder or ``.tar`` file.
+        setting: The setting, for messages.
+        allowed: What it may be, for messages.
+
+    Raises:
+        DataError: It is missing, damaged or something else.
+    """
     path = Path(root).expanduser()
     if not path.exists():
-        raise DataError(f"{setting}: {path} does not exist", allowed=_LAYOUT)
+        raise DataError(f"{setting}: {shown(path)} does not exist", allowed=allowed)
     if path.is_dir():
-        folders = [entry for entry in sorted(path.iterdir()) if _is_class_folder(entry)]
-        if not folders:
-            raise DataError(f"{setting}: {path} has no class folders", allowed=_LAYOUT)
-    elif path.suffix == ".tar":
-        folders = []
-    else:
-        raise DataError(f"{setting}: {path} is neither a folder nor a .tar file", allowed=_LAYOUT)
-    reader = _reader(path, setting)
-    names = [str(name) for name in reader.filenames(absolute=False)]
-    used = [i for i, name in enumerate(names) if not is_hidden(PurePosixPath(name).parts)]
-    if path.is_dir():
-        _check_folder(path, folders, [PurePosixPath(names[i]) for i in used], setting)
-    else:
-        _check_tar(path, (names[i] for i in used), setting)
-    listing = _listing(path, reader, names, used)
-    check_classes(f"{setting}: {path}", listing.classes)
-    return listing
+        return FolderTree(path, setting)
+    if path.suffix != ".tar" or not path.is_file():
+        raise DataError(
+            f"{setting}: {shown(path)} is neither a folder nor a .tar file", allowed=allowed
+        )
+    try:
+        return Tar(path)
+    except DataError as error:
+        raise DataError(f"{setting}: {error}") from error
+
+
+def tree_listing(
+    tree: Tree, found: Found, classes: tuple[str, ...], labels: torch.Tensor
+) -> Listing:
+    """The images that were found in a tree."""
+    images = found.images
+    return Listing(
+        where=shown(tree.where),
+        classes=classes,
+        labels=labels,
+        read=lambda i: tree.read(images[i]),
+        key=lambda i: rule.key_of(images[i]),
+        name=lambda i: shown(f"{tree.where}/{images[i]}"),
+        left_out=found.left_out,
+    )
+
+
+def require_images(where: Path, found: Found, setting: str) -> None:
+    """Raise if nothing was found.
+
+    Raises:
+        DataError: There are no images.
+    """
+    if not found.images:
+        raise DataError(
+            f"{setting}: {shown(where)} has no images in it",
+            found=_left_out_text(found),
+            allowed=rule.endings_text(),
+        )
+
+
+def _left_out_text(found: Found) -> str | None:
+    return rule.counts_text([found.left_out]) or None
 
 
 def train_and_test_folders(root: str) -> tuple[Path, Path | None]:
@@ -76,8 +134,31 @@ def train_and_test_folders(root: str) -> tuple[Path, Path | None]:
     return path, None
 
 
-def check_same_classes(where: str, classes: tuple[str, ...], test: Listing) -> None:
-    """Require that labels mean the same in the test part as in the training part.
+def with_rest(listing: Listing, root: str, used: Sequence[Path | None]) -> Listing:
+    """The listing of a part, which has also left out what lies beside the folders of the parts.
+
+    Args:
+        listing: Of the training part.
+        root: Where the folders of the parts are looked for.
+        used: The folders of the parts that are used.
+
+    Raises:
+        DataError: A folder there cannot be read.
+    """
+    path = Path(root).expanduser()
+    if not path.is_dir() or path in used:
+        return listing
+    names = [part.name for part in used if part is not None and part.parent == path]
+    rest = walk(FolderTree(path, "data.root"), skipped=names)
+    left_out = Counter(listing.left_out) + rest.left_out
+    for image in rest.images:
+        folder = image.split("/")[0] if "/" in image else "."
+        left_out[f"{rule.UNUSED}: {rule.key_of(folder)}"] += 1
+    return replace(listing, left_out=left_out)
+
+
+def match_classes(where: str, classes: tuple[str, ...], test: Listing) -> Listing:
+    """The test images with the labels of the training part; a class is known by its name.
 
     Args:
         where: Where the training images are, for the message.
@@ -88,118 +169,116 @@ def check_same_classes(where: str, classes: tuple[str, ...], test: Listing) -> N
         DataError: The class names differ.
     """
     if classes == test.classes:
-        return
-    missing = sorted(set(classes) - set(test.classes))
-    extra = sorted(set(test.classes) - set(classes))
+        return test
+    missing = in_order(set(classes) - set(test.classes))
+    extra = in_order(set(test.classes) - set(classes))
+    if not (missing or extra) and len(set(classes)) == len(classes) == len(test.classes):
+        place = {name: i for i, name in enumerate(classes)}
+        labels = torch.tensor([place[name] for name in test.classes])[test.labels]
+        return replace(test, classes=classes, labels=labels)
     parts = [
-        f"{what} {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+        f"{what} {', '.join(map(shown, names[:5]))}{' ...' if len(names) > 5 else ''}"
         for what, names in (("missing:", missing), ("only there:", extra))
         if names
     ]
     raise DataError(
         f"the test classes of {test.where} differ from the training classes of {where}",
-        found="; ".join(parts) or "another order",
+        found="; ".join(parts) or "a name that several classes have",
     )
 
 
-def _reader(path: Path, setting: str) -> Any:
-    # The cache that timm keeps beside a large tar is a pickle: data must not bring code along.
-    options = {} if path.is_dir() else {"cache_tarinfo": False}
-    try:
-        return create_reader("", root=str(path), **options)
-    except tarfile.TarError as error:
-        raise DataError(f"{setting}: {path} is not a readable tar file", found=error) from error
-    except PermissionError as error:
-        raise DataError(f"{setting}: {path} may not be read", found=error) from error
-    except (RuntimeError, ValueError) as error:  # how timm says that it found no image
-        raise DataError(
-            f"{setting}: {path} has no images in it", allowed=extensions_text()
-        ) from error
+def _base(found: Found) -> str:
+    """The one folder of a tar file in which all images lie below folders; with a slash, or empty.
+
+    ``tar --create set`` packs ``set/CLASS/IMAGE``.
+    """
+    base = ""
+    while True:
+        tops = {path[len(base) :].split("/")[0] for path in found.images}
+        deep = all(path[len(base) :].count("/") > 1 for path in found.images)
+        if len(tops) > 1 or not deep:
+            return base
+        base += f"{tops.pop()}/"
 
 
-def _listing(path: Path, reader: Any, names: list[str], used: list[int]) -> Listing:
-    """The images at ``used``, with classes renumbered over those that are left."""
-    if path.is_dir():
-        class_index, targets = reader.class_to_idx, [target for _, target in reader.samples]
-    else:
-        class_index, targets = reader.class_name_to_idx, reader.targets.tolist()
-    present = {targets[i] for i in used}
-    ordered = sorted(class_index.items(), key=lambda item: item[1])
-    kept = [(name, old) for name, old in ordered if old in present]
-    renumbered = {old: new for new, (_, old) in enumerate(kept)}
-
-    def opened(i: int) -> Image.Image:
-        with reader[used[i]][0] as stream:
-            return open_image(stream.read())
-
-    return Listing(
-        where=str(path),
-        classes=tuple(name for name, _ in kept),
-        labels=torch.tensor([renumbered[targets[i]] for i in used], dtype=torch.int64),
-        open=opened,
-        name=lambda i: f"{path}/{names[used[i]]}",
-        close=lambda: None if path.is_dir() else _close_tar(reader.tar_state),
-    )
+def _check_layout(where: Path, found: Found, base: str, setting: str) -> None:
+    """``base``: where the class folders lie, with a slash, or empty."""
+    inner = [path[len(base) :].split("/") for path in found.images]
+    _check_depths(where, found, inner, setting)
+    twice = [
+        paths
+        for paths in found.twice
+        if any(f"{path}/".startswith(f"{paths[1]}/") for path in found.images)
+    ]
+    Problems(_twice(where, paths, setting) for paths in twice).check()
+    tops = [
+        name.removeprefix(base)
+        for name in found.folders
+        if name.startswith(base) and "/" not in name.removeprefix(base)
+    ]
+    filled = {parts[0] for parts in inner}
+    # A folder of nothing but runs, such as runs/, is no class.
+    runs = {folder.removeprefix(base).split("/")[0] for folder in found.made}
+    empty = [name for name in tops if name not in filled | runs]
+    Problems(_empty(where, base + name, setting) for name in in_order(empty)).check()
 
 
-def _close_tar(state: Any) -> None:
-    """Close the tar file that timm's reader keeps open; its next read opens it again."""
-    for inner in state.children.values():  # tar files within the tar, read through it
-        inner.reset()
-    if state.tf is not None:
-        state.tf.close()
-        state.reset()
+def _check_depths(where: Path, found: Found, inner: list[list[str]], setting: str) -> None:
+    flat = [path for path, parts in zip(found.images, inner, strict=True) if len(parts) < 2]
+    Problems(_stray(where, path, setting) for path in flat).check()
+    deep = {
+        path.rpartition("/")[0]: parts[-2]
+        for path, parts in zip(found.images, inner, strict=True)
+        if len(parts) > 2
+    }
+    if not deep:
+        return
+    if where.is_file():
+        _check_parts(where, deep, setting)
+    Problems(_nested(where, folder, setting) for folder in deep).check()
 
 
-def extensions_text() -> str:
-    """What counts as an image."""
-    return f"files ending in {', '.join(get_img_extensions())}"
-
-
-def _is_class_folder(entry: Path) -> bool:
-    return entry.is_dir() and not is_hidden([entry.name])
-
-
-def is_hidden(parts: Iterable[str]) -> bool:
-    """Whether a path with these parts is one of editors and archivers."""
-    return any((part.startswith(".") and part != ".") or part == "__MACOSX" for part in parts)
-
-
-def _check_folder(
-    path: Path, folders: list[Path], names: list[PurePosixPath], setting: str
-) -> None:
-    for name in names:
-        if len(name.parts) == 1:
+def _check_parts(where: Path, deep: dict[str, str], setting: str) -> None:
+    """Tell a tar file of several parts from one that is laid out wrong."""
+    firsts: dict[str, str] = {}
+    for folder, name in deep.items():
+        if firsts.setdefault(name, folder) != folder:
             raise DataError(
-                f"{setting}: {path / name} lies beside the class folders, not in one",
-                fix="move or remove the file",
-            )
-        if len(name.parts) > 2:
-            raise DataError(
-                f"{setting}: {path / name.parent} is a folder within a class folder",
-                allowed=_LAYOUT,
-                fix="move the images up, or name the folder that holds the class folders",
-            )
-    filled = {name.parts[0] for name in names}
-    empty = [folder for folder in folders if folder.name not in filled]
-    if empty:
-        raise DataError(
-            f"{setting}: the class folder {empty[0]} has no image in it",
-            allowed=extensions_text(),
-            fix="add images or remove the folder",
-        )
-
-
-def _check_tar(path: Path, names: Iterable[str], setting: str) -> None:
-    """timm takes the last folder's name for the class, wherever that folder lies in the tar."""
-    parents: dict[str, PurePosixPath] = {}
-    for name in names:
-        parent = PurePosixPath(name).parent
-        if not parent.name:
-            raise DataError(f"{setting}: {name} in {path} lies in no class folder", allowed=_LAYOUT)
-        if parents.setdefault(parent.name, parent) != parent:
-            raise DataError(
-                f"{setting}: {path} has several folders for the class {parent.name!r}",
-                found=f"{parents[parent.name]} and {parent}",
+                f"{setting}: {shown(where)} has several folders for the class '{shown(name)}'",
+                found=f"{shown(firsts[name])} and {shown(folder)}",
                 fix="make one tar file per part and set data.root= and data.test_root=",
             )
+
+
+def _stray(where: Path, path: str, setting: str) -> DataError:
+    if where.is_file():
+        return DataError(
+            f"{setting}: {shown(path)} in {shown(where)} lies in no class folder", allowed=_LAYOUT
+        )
+    return DataError(
+        f"{setting}: {shown(where / path)} lies beside the class folders, not in one",
+        fix="move or remove the file",
+    )
+
+
+def _nested(where: Path, folder: str, setting: str) -> DataError:
+    return DataError(
+        f"{setting}: {shown(where / folder)} is a folder within a class folder",
+        allowed=_LAYOUT,
+        fix="move the images up, or name the folder that holds the class folders",
+    )
+
+
+def _twice(where: Path, paths: tuple[str, str], setting: str) -> DataError:
+    return DataError(
+        f"{setting}: {shown(where / paths[0])} is the same folder as {shown(where / paths[1])}",
+        fix="remove the link to it: its images would be of two classes",
+    )
+
+
+def _empty(where: Path, folder: str, setting: str) -> DataError:
+    return DataError(
+        f"{setting}: the class folder {shown(where / folder)} has no image in it",
+        allowed=rule.endings_text(),
+        fix="add images or remove the folder",
+    )

@@ -6,17 +6,22 @@ type; what is read here is the stored file itself, as from a folder of images.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
-from fewshot_core.data.decode import Listing, open_image
+from fewshot_core.data import rule
+from fewshot_core.data.decode import Listing
 from fewshot_core.data.folders import TEST_FOLDERS
 from fewshot_core.data.labels import check_classes, numbered
+from fewshot_core.data.problems import Problems
+from fewshot_core.data.rule import shown
+from fewshot_core.data.tree import FolderTree, read_file, walk
 from fewshot_core.data.unlabelled import one_class
 from fewshot_core.errors import DataError
 
@@ -59,14 +64,54 @@ def list_hf(
     splits = _load(root, "data.root", download)
     train = _only_split(splits, ("train",), root, "data.root")
     listing = _listing(splits[train], _where(root, train), columns)
+    test = None
     if test_root:
         others = _load(test_root, "data.test_root", download)
         name = _only_split(others, TEST_FOLDERS, test_root, "data.test_root")
-        return listing, _listing(others[name], _where(test_root, name), columns)
+        test = _listing(others[name], _where(test_root, name), columns)
+        test = _counting(test, test_root, others, {name})
+        return _counting(listing, root, splits, {train}), test
     for name in TEST_FOLDERS:
         if name in splits and name != train and _has_labels(splits[name], columns):
-            return listing, _listing(splits[name], _where(root, name), columns)
-    return listing, None
+            test = _listing(splits[name], _where(root, name), columns)
+            return _counting(listing, root, splits, {train, name}), test
+    return _counting(listing, root, splits, {train}), None
+
+
+def _counting(listing: Listing, root: str, splits: dict[str, Any], used: set[str]) -> Listing:
+    """The listing, which has also left out the other splits, and files that are in none."""
+    left_out = Counter(listing.left_out)
+    for name, split in splits.items():
+        if name not in used and len(split):
+            left_out[f"rows of splits not used: {name}"] += len(split)
+    return replace(listing, left_out=left_out + _files_left_out(Path(root).expanduser(), splits))
+
+
+def _files_left_out(path: Path, splits: dict[str, Any]) -> Counter[str]:
+    """Images in a folder that the package did not take, where it took some as they lie there."""
+    if not path.is_dir() or _is_saved(path):
+        return Counter()
+    found = walk(FolderTree(path, "data.root"))
+    left_out = Counter(
+        {key: n for key, n in found.left_out.items() if not key.startswith(rule.OTHER_FILES)}
+    )
+    taken = {name for split in splits.values() for name in _paths(split)}
+    folder = str(path.resolve())
+    missed = sum(f"{folder}/{name}" not in taken for name in found.images)
+    if missed:
+        left_out["images that the package datasets does not take"] += missed
+    return left_out
+
+
+def _paths(split: Any) -> set[str]:
+    """Where the images of a split are that are stored as files of their own."""
+    columns = [name for name, feature in split.features.items() if _is_image(feature)]
+    return {
+        path
+        for name in columns
+        for chunk in split.data.column(name).chunks
+        for path in chunk.flatten()[chunk.type.get_field_index("path")].to_pylist()
+    }
 
 
 def _package() -> Any:
@@ -97,6 +142,8 @@ def _load(root: str, setting: str, download: bool) -> dict[str, Any]:
         )
     try:
         loaded = _loaded(datasets, path, root, local)
+    except DataError:
+        raise
     # The package raises what its readers raise: OSError, ValueError, RuntimeError, Arrow's errors.
     except Exception as error:
         raise DataError(
@@ -109,12 +156,35 @@ def _load(root: str, setting: str, download: bool) -> dict[str, Any]:
 
 def _loaded(datasets: Any, path: Path, root: str, local: bool) -> Any:
     if local:
-        saved = ("dataset_dict.json", "state.json")
-        if any((path / name).is_file() for name in saved):
+        if _is_saved(path):
             return datasets.load_from_disk(str(path))
-        return datasets.load_dataset(str(path.resolve()))
+        folder, made = str(path.resolve()), walk(FolderTree(path, "data.root")).made
+        files = _files_without(datasets, folder, made) if made else None
+        return datasets.load_dataset(folder, data_files=files)
     name, _, config = root.partition(":")
     return datasets.load_dataset(name, config or None)
+
+
+def _is_saved(path: Path) -> bool:
+    return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
+def _files_without(datasets: Any, folder: str, made: Sequence[str]) -> dict[str, list[str]]:
+    """By split, what the package would read in a folder, without the runs and exports in it."""
+    patterns = datasets.data_files.get_data_patterns(folder)
+    files = datasets.data_files.DataFilesDict.from_patterns(patterns, base_path=folder)
+    inside = tuple(f"{folder}/{name}/" for name in made)
+    kept = {
+        split: [escape(file) for file in names if not file.startswith(inside)]
+        for split, names in files.items()
+    }
+    if not all(kept.values()):
+        raise DataError(
+            "the names of run folders in it look like those of parts of a data set",
+            found=", ".join(made[:4]),
+            fix="move the run folders out of it",
+        )
+    return kept
 
 
 def _only_split(splits: dict[str, Any], wanted: Sequence[str], root: str, setting: str) -> str:
@@ -147,8 +217,9 @@ def _listing(dataset: Any, where: str, columns: Columns) -> Listing:
         where=where,
         classes=classes,
         labels=labels,
-        open=lambda i: _open(files[i][image]),
-        name=lambda i: f"in row {i} of {where}",
+        read=lambda i: _read(files[i][image]),
+        key=str,
+        name=lambda i: f"in row {i} of {shown(where)}",
     )
 
 
@@ -165,9 +236,11 @@ def _files(dataset: Any, image: str, where: str) -> Any:
         ) from error
 
 
-def _open(file: dict[str, Any]) -> Image.Image:
-    data = file["bytes"]
-    return open_image(Path(file["path"]).read_bytes() if data is None else data)
+def _read(file: dict[str, Any]) -> bytes:
+    data: bytes | None = file["bytes"]
+    if data is None and file["path"] is None:
+        raise OSError("the row has no image")
+    return read_file(file["path"]) if data is None else data
 
 
 def _image_column(features: dict[str, Any], where: str, wanted: str | None) -> str:
@@ -216,14 +289,18 @@ def _labels(dataset: Any, where: str, wanted: str | None) -> tuple[tuple[str, ..
     column = _label_column(dataset.features, where, wanted)
     feature, values = dataset.features[column], dataset[column][:]
     names = getattr(feature, "names", None)
+    unusable = Problems()
     for row, value in enumerate(values):
         known = isinstance(value, int | str) and not isinstance(value, bool) and value != ""
         if not known or (names is not None and value < 0):
-            raise DataError(
-                f"row {row} of {where} has no usable label in the column {column}",
-                found=repr(value)[:80],
-                allowed="a whole number or a name",
+            unusable.add(
+                DataError(
+                    f"row {row} of {where} has no usable label in the column {column}",
+                    found=repr(value)[:80],
+                    allowed="a whole number or a name",
+                )
             )
+    unusable.check()
     if names is None:
         return numbered(where, values)
     check_classes(where, names)

@@ -12,6 +12,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from fewshot_core.data.problems import Problems
+from fewshot_core.data.rule import shown
 from fewshot_core.errors import DataError
 from fewshot_core.seeds import derive_seed
 
@@ -152,22 +154,23 @@ def as_picture(pixels: Tensor) -> Image.Image:
 
 
 def class_balanced_split(
-    labels: Tensor, share: float, seed: int, classes: Sequence[str] = ()
+    labels: Tensor, share: float, seed: int, classes: Sequence[str] = (), keep: int = 1
 ) -> tuple[Tensor, Tensor]:
     """Hold out the same share of every class.
 
     Args:
         labels: int64 ``[N]``.
-        share: Share that is held out, between 0 and 1, both excluded. A class keeps at least one
-            image and gives up at least one, whatever the share.
+        share: Share that is held out, between 0 and 1, both excluded. A class keeps at least
+            ``keep`` images and gives up at least one, whatever the share.
         seed: Decides which images; the same seed always chooses the same ones.
         classes: Names for error messages.
+        keep: Images that a class keeps at least.
 
     Returns:
         Ascending int64 indices ``(kept, held_out)``; together every index once.
 
     Raises:
-        DataError: The share is out of range, or a class has fewer than two images.
+        DataError: The share is out of range, or a class has fewer than ``keep + 1`` images.
     """
     if not 0 < share < 1:
         raise DataError(
@@ -175,18 +178,23 @@ def class_balanced_split(
         )
     generator = torch.Generator().manual_seed(derive_seed(seed, "split"))
     held = torch.zeros(len(labels), dtype=torch.bool)
-    for label, members in _members(labels):
-        if len(members) < 2:
-            name = repr(classes[label]) if classes else label
-            raise DataError(
-                f"class {name} has too few images to hold some out",
-                found=len(members),
-                allowed="2 or more",
-                fix="add images of that class, or remove its folder",
-            )
-        count = min(max(round(len(members) * share), 1), len(members) - 1)
+    members_of = _members(labels)
+    small = [(label, len(members)) for label, members in members_of if len(members) <= keep]
+    Problems(_too_few(classes, label, count, keep) for label, count in small).check()
+    for _, members in members_of:
+        count = min(max(round(len(members) * share), 1), len(members) - keep)
         held[members[torch.randperm(len(members), generator=generator)[:count]]] = True
     return (~held).nonzero().flatten(), held.nonzero().flatten()
+
+
+def _too_few(classes: Sequence[str], label: int, count: int, keep: int) -> DataError:
+    name = f"'{shown(classes[label])}'" if classes else label
+    return DataError(
+        f"class {name} has too few images to hold some out",
+        found=count,
+        allowed=f"{keep + 1} or more",
+        fix="add images of that class, or leave the class out",
+    )
 
 
 def class_balanced_subset(labels: Tensor, count: int, seed: int, minimum: int = 1) -> Tensor:

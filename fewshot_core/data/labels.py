@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from timm.utils.misc import natural_key
 from torch import Tensor
 
+from fewshot_core.data.problems import Problems
+from fewshot_core.data.rule import in_order, name_problem, shown
 from fewshot_core.errors import DataError
 
 
@@ -22,19 +23,32 @@ def numbered(where: str, values: Sequence[int | str]) -> tuple[tuple[str, ...], 
         The names, and int64 ``[N]``, indices into them.
 
     Raises:
-        DataError: There are fewer than two classes.
+        DataError: There are fewer than two classes, or the name of one cannot be written.
     """
-    names = tuple(sorted({str(value) for value in values}, key=natural_key))
+    texts = [str(value) for value in values]
+    names = tuple(in_order(set(texts)))
     check_classes(where, names)
     index = {name: i for i, name in enumerate(names)}
-    return names, torch.tensor([index[str(value)] for value in values], dtype=torch.int64)
+    return names, torch.tensor([index[text] for text in texts], dtype=torch.int64)
 
 
 def check_classes(where: str, names: Sequence[str]) -> None:
-    """Require two classes.
+    """Require two classes, with names that can be written.
 
     Raises:
-        DataError: There are fewer.
+        DataError: There are fewer, or a name has more than 255 characters, none, control characters
+            or bytes that are not UTF-8.
     """
+    problems = [(name, problem) for name in names if (problem := name_problem(name))]
+    Problems(_unwritable(where, *problem) for problem in problems).check()
     if len(names) < 2:
-        raise DataError(f"{where} has fewer than two classes", found=", ".join(names) or "none")
+        found = ", ".join(map(shown, names)) or "none"
+        raise DataError(f"{where} has fewer than two classes", found=found)
+
+
+def _unwritable(where: str, name: str, problem: str) -> DataError:
+    return DataError(
+        f"{where}: the class '{shown(name[:80])}' {problem}",
+        allowed="UTF-8 without control characters, 1 to 255 characters",
+        fix="rename the class: the files of a trained network hold its name",
+    )

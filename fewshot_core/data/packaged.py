@@ -40,7 +40,8 @@ def list_digits() -> Listing:
         where="digits",
         classes=tuple(str(name) for name in digits.target_names),
         labels=torch.from_numpy(digits.target.astype(np.int64)),
-        open=lambda i: Image.fromarray(pixels[i]),
+        read=lambda i: Image.fromarray(pixels[i]),
+        key=str,
         name=lambda i: f"number {i} of digits",
     )
 
@@ -77,7 +78,8 @@ def list_torch(settings: DataSettings, train: bool) -> Listing:
         where=where,
         classes=tuple(_class_name(name) for name in classes),
         labels=targets[:, 0] if targets.ndim == 2 else targets,  # QMNIST: the class comes first
-        open=_opener(dataset),
+        read=_reader(dataset),
+        key=str,
         name=lambda i: f"number {i} of {where}",
     )
 
@@ -113,12 +115,12 @@ def _stl10(settings: DataSettings, root: Path, split: str) -> Any:
     return STL10(str(root), split=part[split], download=settings.download)
 
 
-def _opener(dataset: Any) -> Callable[[int], Image.Image]:
-    def open_image(i: int) -> Image.Image:
+def _reader(dataset: Any) -> Callable[[int], Image.Image]:
+    def read(i: int) -> Image.Image:
         image: Image.Image = dataset[i][0]
         return image
 
-    return open_image
+    return read
 
 
 def _class_name(name: Any) -> str:

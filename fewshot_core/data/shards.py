@@ -9,33 +9,27 @@ are never opened.
 from __future__ import annotations
 
 import json
+import os
 import re
-import tarfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from glob import glob, has_magic
-from itertools import product
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image
-from timm.data.readers.img_extensions import get_img_extensions
-from timm.utils.misc import natural_key
 
-from fewshot_core.data.decode import Listing, open_image
-from fewshot_core.data.folders import TEST_FOLDERS, is_hidden, train_and_test_folders
+from fewshot_core.data import rule
+from fewshot_core.data.decode import Listing
 from fewshot_core.data.labels import numbered
+from fewshot_core.data.problems import Problems
+from fewshot_core.data.rule import key_of, shown
+from fewshot_core.data.tars import Place, Tar, read_at
 from fewshot_core.data.unlabelled import one_class
 from fewshot_core.errors import DataError
 
-_ROOTS = "a folder of .tar files, or their name with {0000..0099}, {a,b} or *, in quotes"
 _SAMPLE = re.compile(r"(?P<key>(?:.*/)?[^./]+)\.(?P<kind>[^/]+)")  # the format's own division
 _META = re.compile(r"(^|/)__[^/]*__(/|$)")  # keys that the format sets aside
-_REMOTE = re.compile(r"[a-z][a-z0-9+]+:", re.IGNORECASE)
-
-Place = tuple[int, int]
-"""Where a member's bytes begin, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -65,189 +59,113 @@ def list_shards(shards: Sequence[Path], where: str, keys: ShardKeys) -> Listing:
         DataError: A shard is damaged or empty, or a sample lacks its image or label, has it twice,
             or has several that could be meant.
     """
-    names: list[str] = []
-    labels: list[int | str] = []
-    places: list[tuple[int, int, int]] = []
+    samples: list[tuple[int, _Sample]] = []
+    unusable = Problems()
+    left_out: Counter[str] = Counter()
     for number, shard in enumerate(shards):
-        for name, (start, size), label in _samples(shard, keys):
-            names.append(name)
-            labels.append(label)
-            places.append((number, start, size))
-    table = np.array(places, dtype=np.int64)
+        for sample in _samples(shard, keys, left_out):
+            if isinstance(sample, DataError):
+                unusable.add(sample)
+            else:
+                samples.append((number, sample))
+    unusable.check()
+    places = np.array([(number, *sample.place) for number, sample in samples], dtype=np.int64)
+    names = [sample.name for _, sample in samples]
+    classes, labels = one_class(len(names))
+    if keys.labelled:
+        classes, labels = numbered(where, [sample.label for _, sample in samples])
+    below = _relative(shards)
 
-    def opened(i: int) -> Image.Image:
-        number, start, size = table[i].tolist()
+    def read(i: int) -> bytes:
+        number, start, size = places[i].tolist()
         with shards[number].open("rb") as file:
-            return open_image(_read(file, (start, size)))
+            return read_at(file, Place(start, size))
 
-    classes, numbers = numbered(where, labels) if keys.labelled else one_class(len(names))
     return Listing(
         where=where,
         classes=classes,
-        labels=numbers,
-        open=opened,
-        name=lambda i: f"{shards[table[i, 0]]}: {names[i]}",
+        labels=labels,
+        read=read,
+        key=lambda i: key_of(f"{below[places[i, 0]]}:{names[i]}"),
+        name=lambda i: shown(f"{shards[places[i, 0]]}: {names[i]}"),
+        left_out=left_out,
     )
 
 
-def find_shards(root: str, setting: str = "data.root") -> list[Path]:
-    """The shards that a name stands for, each once.
-
-    Args:
-        root: A folder of ``.tar`` files; or a file name with ``{0000..0099}``, ``{a,b}`` or ``*``.
-        setting: The setting that named it, for messages.
-
-    Raises:
-        DataError: They are not on this machine, there are none, or one of them is missing.
-    """
-    _check_local(root, setting)
-    found: list[Path] = []
-    for name in _expanded(root):
-        path = Path(name).expanduser()
-        if path.is_dir():
-            here = sorted(path.glob("*.tar"), key=_natural)
-            here = [shard for shard in here if not is_hidden([shard.name])]
-        elif has_magic(name) and not path.exists():
-            here = sorted(map(Path, glob(str(path))), key=_natural)
-        else:
-            here = [path]
-        if not here:
-            raise DataError(f"{setting}: there is no shard in or at {name}", allowed=_ROOTS)
-        found += here
-    if not found:
-        raise DataError(f"{setting}: {root} names no shard", allowed=_ROOTS)
-    for shard in found:
-        if not shard.is_file():
-            raise DataError(f"{setting}: the shard {shard} does not exist", allowed=_ROOTS)
-    twice = [shard for i, shard in enumerate(found) if shard in set(found[:i])]
-    if twice:
-        raise DataError(f"{setting}={root} names the shard {twice[0]} twice")
-    return found
+def _relative(shards: Sequence[Path]) -> list[str]:
+    """What each is called below the folder that holds them all."""
+    folder = os.path.commonpath([shard.absolute().parent for shard in shards])
+    return [shard.absolute().relative_to(folder).as_posix() for shard in shards]
 
 
-def train_and_test_shards(root: str) -> tuple[list[Path], list[Path] | None]:
-    """The shards of both parts; for the test part none where the source does not tell one apart.
-
-    A folder's parts are its folders, as in :func:`train_and_test_folders`, or told by a word in
-    the shards' names: ``train`` and one of ``test``, ``val``, ``validation``.
-
-    Raises:
-        DataError: See :func:`find_shards`; or some shards of a folder are of no part.
-    """
-    _check_local(root, "data.root")
-    train, test = train_and_test_folders(root)
-    if test is not None:
-        return find_shards(str(train)), find_shards(str(test))
-    shards = find_shards(root)
-    if not Path(root).expanduser().is_dir():
-        return shards, None
-    parts: dict[str, list[Path]] = {}
-    for shard in shards:
-        words = re.split("[^a-z]+", shard.name.lower())
-        part = next((part for part in ("train", *TEST_FOLDERS) if part in words), "")
-        parts.setdefault(part, []).append(shard)
-    name = next((name for name in TEST_FOLDERS if name in parts), None)
-    if name is None or "train" not in parts:
-        return shards, None
-    if "" in parts:
-        raise DataError(
-            f"data.root: {parts[''][0]} lies beside shards of training and test images",
-            allowed=f"train or one of {', '.join(TEST_FOLDERS)} in the name",
-            fix="name the shards with data.root= and data.test_root=",
-        )
-    return parts["train"], parts[name]
+class _Sample(NamedTuple):
+    name: str
+    place: Place
+    label: int | str
 
 
-def _check_local(root: str, setting: str) -> None:
-    if _REMOTE.match(root):
-        raise DataError(
-            f"{setting}: {root} is not on this machine", allowed=_ROOTS, fix="copy the shards here"
-        )
-
-
-def _natural(path: Path) -> list[int | str]:
-    parts: list[int | str] = natural_key(str(path))
-    return parts
-
-
-def _expanded(text: str) -> list[str]:
-    """What a shell makes of ``{0000..0099}`` and ``{a,b}``."""
-    pieces = re.split(r"\{([^{}]*(?:\.\.|,)[^{}]*)\}", text)
-    choices = [_choices(piece) if i % 2 else [piece] for i, piece in enumerate(pieces)]
-    return ["".join(parts) for parts in product(*choices)]
-
-
-def _choices(text: str) -> list[str]:
-    numbers = re.fullmatch(r"(\d+)\.\.(\d+)", text)
-    if numbers is None:
-        return text.split(",")
-    first, last = numbers.groups()
-    return [f"{number:0{len(first)}}" for number in range(int(first), int(last) + 1)]
-
-
-def _samples(shard: Path, keys: ShardKeys) -> Iterator[tuple[str, Place, int | str]]:
-    """The image's name and place and the label of each sample of a shard."""
-    index = _index(shard)
+def _samples(shard: Path, keys: ShardKeys, left_out: Counter[str]) -> Iterator[_Sample | DataError]:
+    """Each sample of a shard, or what is wrong with it; ``left_out`` counts other members."""
+    index = _index(shard, left_out)
     with shard.open("rb") as file:
         for key, members in index.items():
-            sample = f"{shard}: the sample {key}"
-            kind = _image_kind(sample, members, keys.image)
-            label = _label(file, sample, members, keys.label) if keys.labelled else 0
-            yield f"{key}.{kind}", members[kind], label
+            sample = f"{shown(shard)}: the sample {shown(key)}"
+            try:
+                kind = _image_kind(sample, members, keys.image)
+                label = _label(file, sample, members, keys.label) if keys.labelled else 0
+            except DataError as error:
+                yield error
+            else:
+                yield _Sample(f"{key}.{kind}", members[kind], label)
 
 
-def _index(shard: Path) -> dict[str, dict[str, Place]]:
+def _index(shard: Path, left_out: Counter[str]) -> dict[str, dict[str, Place]]:
     """By key and ending, where the members of a shard are."""
-    index: dict[str, dict[str, Place]] = {}
-    try:
-        with tarfile.open(shard, "r:") as tar:
-            for member in tar:
-                _enter(index, shard, member)
-    except (tarfile.TarError, OSError) as error:
-        raise DataError(
-            f"{shard} is not a readable tar file", found=error, allowed="an uncompressed .tar file"
-        ) from error
+    tar, index = Tar(shard), dict[str, dict[str, Place]]()
+    repeated = set(tar.repeated)
+    for path in tar.files():
+        sample = _SAMPLE.fullmatch(path)
+        if rule.is_hidden_path(path):
+            left_out[rule.HIDDEN_FILES] += 1
+        elif sample is None:
+            left_out[rule.other_file(path)] += 1
+        elif _META.search(sample["key"]):
+            left_out[f"{rule.OTHER_FILES}: __*__"] += 1
+        elif (place := tar.place(path)) is None:
+            left_out[rule.SPECIAL_FILES] += 1
+        else:
+            members = index.setdefault(sample["key"], {})
+            kind = sample["kind"].lower()
+            if kind in members or path in repeated:
+                raise DataError(f"{shown(shard)} has {shown(sample['key'])}.{shown(kind)} twice")
+            members[kind] = place
     if not index:
-        raise DataError(f"{shard} has no samples in it", allowed="members named KEY.ENDING")
+        raise DataError(
+            f"{shown(shard)} has no samples in it",
+            found=rule.counts_text([left_out]) or None,
+            allowed="members named KEY.ENDING",
+        )
     return index
-
-
-def _enter(index: dict[str, dict[str, Place]], shard: Path, member: tarfile.TarInfo) -> None:
-    name = PurePosixPath(member.name).as_posix()
-    sample = _SAMPLE.fullmatch(name)
-    if sample is None or _META.search(sample["key"]) or is_hidden(PurePosixPath(name).parts):
-        return
-    if member.isdir():
-        return
-    if not member.isreg() or member.issparse():
-        raise DataError(f"{shard}: {name} is a link or not a plain file")
-    members = index.setdefault(sample["key"], {})
-    kind = sample["kind"].lower()
-    if kind in members:
-        raise DataError(f"{shard} has {sample['key']}.{kind} twice")
-    members[kind] = (member.offset_data, member.size)
 
 
 def _image_kind(sample: str, members: dict[str, Place], wanted: str | None) -> str:
     if wanted is not None:
         if wanted.lower() not in members:
-            raise DataError(
-                f"{sample} has no {wanted} (data.image_key)", found=", ".join(sorted(members))
-            )
+            raise DataError(f"{sample} has no {wanted} (data.image_key)", found=_kinds(members))
         return wanted.lower()
-    images = [kind for kind in members if f".{kind}" in _endings()]
+    images = [kind for kind in members if f".{kind}" in rule.ENDINGS]
     if len(images) != 1:
         raise DataError(
             f"{sample} has {'several images' if images else 'no image'}",
-            found=", ".join(sorted(images or members)),
-            allowed=f"one member ending in {', '.join(_endings())}",
+            found=_kinds(images or members),
+            allowed=f"one member ending in {', '.join(rule.ENDINGS)}",
             fix="data.image_key= names the ending of the image",
         )
     return images[0]
 
 
-def _endings() -> tuple[str, ...]:
-    return (*get_img_extensions(), ".webp")
+def _kinds(members: Iterable[str]) -> str:
+    return ", ".join(map(shown, sorted(members)))
 
 
 def _label(file: BinaryIO, sample: str, members: dict[str, Place], wanted: str | None) -> int | str:
@@ -258,15 +176,13 @@ def _label(file: BinaryIO, sample: str, members: dict[str, Place], wanted: str |
     if kind not in members or (field and kind != "json"):
         raise DataError(
             f"{sample} has no label",
-            found=", ".join(sorted(members)),
+            found=_kinds(members),
             allowed=wanted or "cls, or json with a field label",
             fix="data.label_key= names the ending of the label, or json.FIELD; "
             "data.labelled=false does without labels",
         )
-    text = _read(file, members[kind]).decode("utf-8", errors="replace").strip()
-    value = _json_field(sample, text, field or "label") if kind == "json" else text
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
+    text = read_at(file, members[kind]).decode("utf-8", errors="surrogateescape")
+    value = _json_field(sample, text, field or "label") if kind == "json" else _line(text)
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
         raise DataError(
             f"{sample} has an unusable label in {kind}",
@@ -276,26 +192,23 @@ def _label(file: BinaryIO, sample: str, members: dict[str, Place], wanted: str |
     return value
 
 
+def _line(text: str) -> str:
+    """Without the end of the line; spaces are part of a name, as they are of a folder's."""
+    number = text.strip()
+    return number if number.isascii() and number.isdigit() else text.rstrip("\r\n")
+
+
 def _json_field(sample: str, text: str, field: str) -> Any:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{sample} has no readable json", found=error) from error
     for name in field.split("."):
         if not isinstance(value, dict) or name not in value:
             raise DataError(
                 f"{sample} has no field {field} in its json",
-                found=", ".join(map(str, value)) if isinstance(value, dict) else text[:80],
+                found=shown(", ".join(map(str, value)) if isinstance(value, dict) else text[:80]),
                 fix="data.label_key=json.FIELD names another",
             )
         value = value[name]
     return value
-
-
-def _read(file: BinaryIO, place: Place) -> bytes:
-    start, size = place
-    file.seek(start)
-    data = file.read(size)
-    if len(data) < size:
-        raise OSError("the shard ends within it")
-    return data

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -10,9 +11,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fewshot_core.data.decode import Listing, Progress, check_memory, decode, first_image
+from fewshot_core.data.decode import (
+    Listing,
+    Progress,
+    check_memory,
+    check_readable,
+    decode,
+    first_image,
+    open_all,
+)
 from fewshot_core.data.files import ImageFiles
-from fewshot_core.data.folders import check_same_classes, list_images, train_and_test_folders
+from fewshot_core.data.folders import (
+    list_images,
+    match_classes,
+    train_and_test_folders,
+    with_rest,
+)
 from fewshot_core.data.hf import Columns, list_hf
 from fewshot_core.data.images import (
     ImageArray,
@@ -22,13 +36,18 @@ from fewshot_core.data.images import (
     class_balanced_split,
     class_balanced_subset,
 )
-from fewshot_core.data.packaged import KNOWN_TORCH, list_digits, list_torch
-from fewshot_core.data.shards import (
-    ShardKeys,
-    find_shards,
-    list_shards,
-    train_and_test_shards,
+from fewshot_core.data.inventory import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Inventory,
+    inventory_of_pixels,
+    take_inventory,
 )
+from fewshot_core.data.packaged import KNOWN_TORCH, list_digits, list_torch
+from fewshot_core.data.rule import left_out_line
+from fewshot_core.data.shard_files import find_parts
+from fewshot_core.data.shards import ShardKeys, list_shards
 from fewshot_core.data.unlabelled import list_unlabelled, without_classes
 from fewshot_core.errors import DataError, nearest
 from fewshot_core.recipe.schema import DataSettings
@@ -60,6 +79,8 @@ class ImageData:
         std: The same for the standard deviation.
         test_count: Test images; none while they are not known without loading them.
         load_test: Loads them; use :meth:`test`.
+        stored: Where they lie; None for images that were made in memory.
+        left_out: One line that counts what the source holds and was left out; empty: nothing.
     """
 
     source: str
@@ -69,6 +90,8 @@ class ImageData:
     std: tuple[float, ...]
     test_count: int | None
     load_test: Callable[[], Images] = field(repr=False)
+    stored: StoredImages | None = field(default=None, repr=False)
+    left_out: str = ""
 
     def test(self) -> Images:
         """The test images, read on the first call: a search that never asks never sees them.
@@ -83,6 +106,24 @@ class ImageData:
     @cached_property
     def _test(self) -> Images:
         return self.load_test()
+
+    def check_test(self) -> None:
+        """Find out whether the test images can be read. Nothing of them is kept.
+
+        Images that are read at every use are opened and not decoded.
+
+        Raises:
+            DataError: One cannot be read, or they have other classes than the training images.
+        """
+        if self.stored is not None:
+            self.stored.check_test()
+
+    def inventory(self) -> Inventory:
+        """Every image with its class, part and content; read once for all copies of this."""
+        if self.stored is not None:
+            return self.stored.inventory
+        parts = {TRAIN: self.train, VALIDATION: self.validation, TEST: self.test()}
+        return inventory_of_pixels(parts)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -133,9 +174,47 @@ class _Parts:
     train: Listing
     test: Callable[[], Listing] | None
     test_count: int | None
+    left_out: str = ""
 
 
-def load_images(settings: DataSettings, seed: int, progress: Progress | None = None) -> ImageData:
+@dataclass(frozen=True, eq=False)
+class StoredImages:
+    """The files behind the images of a run.
+
+    Args:
+        train: The training images, and the test images where a source has no test part of its own.
+        parts: int64 indices into them, by part.
+        own_test: Lists the test part of the source, if it has one.
+        in_memory: Whether all images are decoded once.
+    """
+
+    train: Listing
+    parts: Mapping[str, Tensor]
+    own_test: Callable[[], Listing] | None
+    in_memory: bool
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """Every image with its class, part and content."""
+        own = self.own_test() if self.own_test is not None else None
+        return take_inventory(self.train, self.parts, own, in_memory=self.in_memory)
+
+    def check_test(self) -> None:
+        """See :meth:`ImageData.check_test`."""
+        if self.own_test is None:
+            listing, indices = self.train, self.parts[TEST]
+        else:
+            listing = self.own_test()
+            indices = torch.arange(len(listing))
+        (check_readable if self.in_memory else open_all)(listing, indices)
+
+
+def load_images(
+    settings: DataSettings,
+    seed: int,
+    progress: Progress | None = None,
+    kept: Inventory | None = None,
+) -> ImageData:
     """Decode the training and validation images of a source into memory.
 
     First the test part is set aside: the source's own, else ``settings.test`` of every class,
@@ -149,15 +228,22 @@ def load_images(settings: DataSettings, seed: int, progress: Progress | None = N
         settings: The section ``data`` of the recipe.
         seed: The run's seed.
         progress: Called now and then with images done and images in all.
+        kept: Of a run that goes on: its images, whose parts are taken from here.
 
     Raises:
-        DataError: In one line, whatever is wrong with the source, a file or a setting.
+        DataError: In one line, whatever is wrong with the source, a file or a setting; or the
+            images have other names or classes than those of ``kept``.
     """
     parts = _parts(settings)
-    train, validation, test = _divide(parts, settings, seed)
+    if kept is None:
+        train, validation, test = _divide(parts, settings, seed)
+    else:
+        train, validation, test = _as_kept(parts, kept)
+    division = {TRAIN: train, VALIDATION: validation, TEST: test}
+    stored = StoredImages(parts.train, division, parts.test, settings.memory)
     channels, size = _first_shape(parts.train, test, settings)
     if not settings.memory:
-        return _unread(parts, (train, validation, test), settings, (channels, size))
+        return _unread(parts, stored, settings, (channels, size))
     known = len(test) if parts.test is None else parts.test_count or 0
     check_memory(len(train) + len(validation) + known, channels, size)
     # Decoded together, because one coloured image makes every image RGB; the parts are views.
@@ -174,17 +260,16 @@ def load_images(settings: DataSettings, seed: int, progress: Progress | None = N
         std=std,
         test_count=len(test) if parts.test is None else parts.test_count,
         load_test=_test_loader(parts, test, size, pixels.shape[1]),
+        stored=stored,
+        left_out=parts.left_out,
     )
 
 
 def _unread(
-    parts: _Parts,
-    indices: tuple[Tensor, Tensor, Tensor],
-    settings: DataSettings,
-    shape: tuple[int, int],
+    parts: _Parts, stored: StoredImages, settings: DataSettings, shape: tuple[int, int]
 ) -> ImageData:
     """The same, read at every use; the statistics are those of a sample."""
-    train, validation, held = indices
+    train, validation, held = stored.parts.values()
     channels, size = shape
     part = ImageFiles(parts.train, train, size, channels)
     sample = class_balanced_subset(part.labels, STATISTICS, _TEST_SEED)
@@ -205,6 +290,8 @@ def _unread(
         std=std,
         test_count=len(held) if own is None else parts.test_count,
         load_test=load_test,
+        stored=stored,
+        left_out=parts.left_out,
     )
 
 
@@ -217,7 +304,7 @@ def _parts(settings: DataSettings) -> _Parts:
                 f"data.source={settings.source} needs data.root=, {_ROOTED[settings.source]}"
             )
         own = {"images": _folder_parts, "wds": _shard_parts, "hfds": _hf_parts}
-        return _checked(*own[settings.source](settings, settings.root))
+        return _checked(settings.root, *own[settings.source](settings, settings.root))
     if settings.source.startswith("torch/"):
         return _torch_parts(settings)
     known = ("digits", *_ROOTED, *KNOWN_TORCH)
@@ -229,31 +316,32 @@ def _parts(settings: DataSettings) -> _Parts:
     )
 
 
-def _checked(train: Listing, test: Listing | None) -> _Parts:
+def _checked(root: str, train: Listing, test: Listing | None) -> _Parts:
     if test is None:
-        return _Parts(train, None, None)
-    check_same_classes(train.where, train.classes, test)
-    return _Parts(train, lambda: test, len(test))
+        return _Parts(train, None, None, left_out_line(root, [train.left_out]))
+    test = match_classes(train.where, train.classes, test)
+    line = left_out_line(root, [train.left_out, test.left_out])
+    return _Parts(train, lambda: test, len(test), line)
 
 
 def _folder_parts(settings: DataSettings, name: str) -> tuple[Listing, Listing | None]:
     root, test_root = train_and_test_folders(name)
     listed = list_images if settings.labelled else list_unlabelled
-    train = listed(root)
     if settings.test_root:
+        train = with_rest(listed(root), name, [root])
         return train, listed(settings.test_root, "data.test_root")
+    train = with_rest(listed(root), name, [root, test_root])
     return train, listed(test_root) if test_root else None
 
 
 def _shard_parts(settings: DataSettings, name: str) -> tuple[Listing, Listing | None]:
-    train, test = train_and_test_shards(name)
-    if settings.test_root:
-        test = find_shards(settings.test_root, "data.test_root")
+    parts = find_parts(name, settings.test_root)
     keys = ShardKeys(settings.image_key, settings.label_key, settings.labelled)
-    listing = list_shards(train, name, keys)
-    if test is None:
+    listing = list_shards(parts.train, name, keys)
+    listing = replace(listing, left_out=Counter(listing.left_out) + Counter(parts.left_out))
+    if parts.test is None:
         return listing, None
-    return listing, list_shards(test, settings.test_root or f"{name} (test)", keys)
+    return listing, list_shards(parts.test, settings.test_root or f"{name} (test)", keys)
 
 
 def _hf_parts(settings: DataSettings, name: str) -> tuple[Listing, Listing | None]:
@@ -271,8 +359,7 @@ def _torch_parts(settings: DataSettings) -> _Parts:
 
     def test() -> Listing:
         listing = _classes(list_torch(settings, train=False), settings)
-        check_same_classes(where, classes, listing)
-        return listing
+        return match_classes(where, classes, listing)
 
     return _Parts(train, test, None)
 
@@ -283,20 +370,31 @@ def _divide(parts: _Parts, settings: DataSettings, seed: int) -> tuple[Tensor, T
     rest, test = torch.arange(len(labels)), torch.empty(0, dtype=torch.int64)
     if parts.test is None:
         _check_share("data.test", settings.test)
-        rest, test = class_balanced_split(labels, settings.test, _TEST_SEED, classes)
+        # Two of what stays: one image to train on, and one to score with.
+        rest, test = class_balanced_split(labels, settings.test, _TEST_SEED, classes, keep=2)
     _check_share("data.validation", settings.validation)
     if settings.limit is not None:
-        least = 2 * len(classes)
+        least = 2 * len(labels.unique())
         if settings.limit < least:
             raise DataError(
                 "data.limit is too small to train on and to score with every class",
                 found=settings.limit,
-                allowed=f"{least} or more for {len(classes)} classes",
+                allowed=f"{least} or more for {least // 2} classes",
             )
         chosen = class_balanced_subset(labels[rest], settings.limit, seed, minimum=2)
         rest = rest[chosen]
     kept, held = class_balanced_split(labels[rest], settings.validation, seed, classes)
     return rest[kept], rest[held], test
+
+
+def _as_kept(parts: _Parts, kept: Inventory) -> tuple[Tensor, Tensor, Tensor]:
+    """The parts that a run began with; names are compared now, contents by who asks for them."""
+    own = parts.test() if parts.test is not None else None
+    kept.require(take_inventory(parts.train, {}, own, contents=False))
+    train, validation, test = (
+        kept.indices(parts.train, part) for part in (TRAIN, VALIDATION, TEST)
+    )
+    return train, validation, test
 
 
 def _check_share(setting: str, share: float) -> None:
@@ -315,7 +413,12 @@ def _first_shape(listing: Listing, test: Tensor, settings: DataSettings) -> tupl
         )
     held = set(test.tolist())
     first = next(i for i in range(len(listing)) if i not in held)
-    channels, side = first_image(listing, first)
+    try:
+        channels, side = first_image(listing, first)
+    except DataError:
+        if settings.memory:  # the others would be read next: tell of all that are damaged
+            check_readable(listing, torch.tensor([i for i in range(len(listing)) if i not in held]))
+        raise
     return channels, settings.image_size or side
 
 

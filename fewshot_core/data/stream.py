@@ -6,6 +6,7 @@ number generator has to be saved, and any number of processes sees the same batc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import overload
 
@@ -85,6 +86,11 @@ class BatchStream:
         self._first = rank * self._share
         self._scale, self._offset = _normalisation(mean, std)
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    @property
+    def batch_bytes(self) -> int:
+        """Of this process's part of a batch."""
+        return self._share * (4 * math.prod(self.array.input_size) + 8)
 
     def batch(self, step: int) -> Batch:
         """This process's part of batch ``step``, counted from 0.

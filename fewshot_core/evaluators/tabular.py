@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fewshot_core.errors import ArchitectureError, DataError
@@ -27,6 +27,22 @@ class TabularEvaluator:
         except ArchitectureError as error:
             raise ArchitectureError(f"score table {path}, {error}") from None
         self._scores = dict(zip(architectures, table.values(), strict=True))
+
+    def require(self, architectures: Iterable[Architecture]) -> None:
+        """Raise unless the table has a row for each of them.
+
+        Raises:
+            DataError: How many it lacks, and one of them.
+        """
+        wanted = list(architectures)
+        missing = [a for a in wanted if a not in self._scores]
+        if missing:
+            raise DataError(
+                f"{self.path} has no row for {len(missing):,} of the {len(wanted):,} architectures "
+                "that the search may ask for",
+                found=f"nothing for {self._space.genotype(missing[0])}",
+                fix="add them, or search a smaller space",
+            )
 
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
         if architecture not in self._scores:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fewshot_core.export.package import ExportError
 from fewshot_core.latency import RUNS, WARM_UP
+from fewshot_core.runs.files import write_atomic
 
 
 def write_onnx(
@@ -47,7 +48,7 @@ def write_onnx(
             verbose=False,
         )
     assert program is not None
-    program.save(str(path), external_data=False)
+    write_atomic(path, lambda beside: program.save(str(beside), external_data=False))
     difference = max(_difference(path, network, part) for part in (inputs, inputs[:1]))
     if difference > 1e-3:
         raise ExportError(f"the exported ONNX model computes other {names[1]}", found=difference)

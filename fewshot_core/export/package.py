@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fewshot_core.errors import FewshotError
-from fewshot_core.runs.files import write_json
+from fewshot_core.runs.files import write_copy, write_json, write_tensors
 
 
 class ExportError(FewshotError):
@@ -44,9 +42,8 @@ def write_timm_folder(
         classes: Their names.
         crop: Side of the central part of a resized image that the network is shown, as a share.
     """
-    weights = {n: t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    shutil.copyfile(source, folder / f"{model_name}.py")
+    write_tensors(folder / "model.safetensors", network.state_dict(), format="pt")
+    write_copy(folder / f"{model_name}.py", source)
     registered = _registered(folder, model_name)
     write_json(
         folder / "config.json",

@@ -15,6 +15,7 @@ from fewshot_core.paths import PathPolicy, make_paths
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.region import Region
 from fewshot_core.search import sample_feasible
 from fewshot_core.seeds import derive_seed
 from fewshot_core.training import steps_for
@@ -75,13 +76,14 @@ def estimate(session: Session) -> Estimate:
         torch.cuda.reset_peak_memory_stats(device)
     supernet_steps, supernet_seconds = 0, 0.0
     if recipe.evaluator.name in INHERITING:
-        for region, _ in session.tree.walk():
+        trained = _trained(session)
+        for region in trained:
             settings = session.settings_of(region)
             paths = make_paths(settings.paths, region, session.front_cost)
             supernet_steps += steps_for(settings, images, paths.paths_per_step)
-        settings = session.settings_of(root)
-        paths = make_paths(settings.paths, root, session.front_cost)
-        supernet_seconds = _step(session, session.new_supernet(root), settings, paths)
+        settings = session.settings_of(trained[0])
+        paths = make_paths(settings.paths, trained[0], session.front_cost)
+        supernet_seconds = _step(session, session.new_supernet(trained[0]), settings, paths)
     networks = recipe.retrain.seeds * (1 + len(recipe.retrain.compare))
     count = images + (len(session.data.validation) if recipe.retrain.use_validation else 0)
     retrain_steps = networks * steps_for(recipe.retrain, count)
@@ -102,6 +104,14 @@ def estimate(session: Session) -> Estimate:
         memory=_peak_memory(device),
         device=device.type,
     )
+
+
+def _trained(session: Session) -> list[Region]:
+    """The regions whose supernets are trained, the root first; without inheritance the leaves."""
+    leaves, inherit = session.tree.leaves(), session.recipe.regions.inherit
+    every = [region for region, _ in session.tree.walk()]
+    wanted = inherit or session.split_is_learned
+    return [region for region in every if wanted or region in leaves]
 
 
 def _step(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,40 +24,57 @@ from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.report.account import read_account
 from fewshot_core.runs.files import read_json, write_json, write_text
+from fewshot_core.runs.replacing import replacing
+
+OF_A_RUN = (
+    *("recipe", "overrides", "environment", "data", "costs", "latency", "regions", "splitting"),
+    *("checkpoints", "study", "trials", "found", "pareto", "derived", "predictor", "estimate"),
+    *("standalone", "audit", "audit-scores", "scores", "ranking", "retrain", "metric"),
+    *("pictures", "report"),
+)
+"""Names, without their endings, of what runs keep in their folder."""
 
 
 def export(options: Mapping[str, Any]) -> None:
     """Export the retrained network ``options['label']``.
 
     Of several seeds the first is taken: choosing the best by its test result would turn the test
-    images into a choice. The folder appears whole or not at all.
+    images into a choice. The folder appears whole or not at all, and takes the place of nothing
+    but an export that nobody has changed.
 
     Raises:
-        RunFolderError: Nothing was retrained, or there is no such label.
+        RunFolderError: Nothing was retrained, there is no such label, or ``options['out']`` is
+            not free.
         ExportError: The export computes other logits than the network.
     """
-    session = Session.attach(options)
+    session = Session.attach(options, computes=False)
     results = _results(session)
     result = _choose(results, options["label"])
-    architecture = session.root.space.parse(result["genotype"])
-    network = build_candidate(session, result["seed"], architecture).cpu().eval()
-    stage = session.folder.training("retrain", stage_name(result["seed"], architecture))
-    network.load_state_dict(stage.load_finished())
     target = Path(options["out"] or session.folder.file("export"))
-    beside = target.with_name(f".{target.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        beside.mkdir(parents=True)
-    except OSError as error:
-        raise RunFolderError(f"cannot write {target}", found=error.strerror) from None
-    try:
-        _fill(session, beside, network, architecture, result, results)
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(beside, target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    _require_apart(target, session.folder.path)
+    with replacing(target) as folder:
+        architecture = session.root.space.parse(result["genotype"])
+        network = build_candidate(session, result["seed"], architecture).cpu().eval()
+        stage = session.folder.training("retrain", stage_name(result["seed"], architecture))
+        network.load_state_dict(stage.load_finished())
+        _fill(session, folder, network, architecture, result, results)
     session.console.print(f"exported {LABELS.get(result['label'], result['label'])}: {target}")
     session.folder.close()
+
+
+def _require_apart(target: Path, run: Path) -> None:
+    """Raise where an export would be, or would one day be taken for, a part of the run."""
+    place, run = Path(os.path.realpath(target)), run.resolve()
+    if run.is_relative_to(place):
+        raise RunFolderError(
+            f"out={target} is the run folder itself, or above it",
+            fix=f"choose a folder of its own, such as {run / 'export'}",
+        )
+    if place.is_relative_to(run) and place.relative_to(run).parts[0].split(".")[0] in OF_A_RUN:
+        raise RunFolderError(
+            f"out={target} is where the run keeps files of its own",
+            fix=f"choose another folder, such as {run / 'export'}",
+        )
 
 
 def _results(session: Session) -> list[dict[str, Any]]:
@@ -98,8 +114,8 @@ def _fill(
     if own is not None:
         own(session, folder, network, architecture, result, results)
         return
-    data = session.data
-    described = data.describe()
+    data = session.facts  # an export needs no image
+    described = data.described
     model_name, arguments, source = session.task.export_model(
         architecture, session.recipe, data.shape
     )

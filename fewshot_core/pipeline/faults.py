@@ -9,13 +9,16 @@ import torch
 
 from fewshot_core.classification import ClassificationTask
 from fewshot_core.errors import FewshotError
+from fewshot_core.pipeline.processes import of_communication
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.preemption import Preempted
+from fewshot_core.runs.pulse import LostProcessError
 
+__all__ = ["LostProcessError", "OutOfMemoryError", "at_work"]
 
-class LostProcessError(FewshotError):
-    """Another process of the launch has gone."""
+ALIVE = ".alive"
+"""The folder of a run where processes that work apart give signs of life."""
 
 
 class OutOfMemoryError(FewshotError):
@@ -24,7 +27,7 @@ class OutOfMemoryError(FewshotError):
 
 @contextmanager
 def at_work(session: Session) -> Iterator[None]:
-    """Inside, SIGTERM waits for a safe point, and a lost process or full memory is one line.
+    """Inside, a signal waits for a safe point, and a lost process or full memory is one line.
 
     Afterwards the run folder is free.
 
@@ -36,15 +39,18 @@ def at_work(session: Session) -> Iterator[None]:
     session.stop.decides = session.worker.is_main_process
     session.folder.all_write = session.team.apart
     try:
-        with session.stop.listening(session.recipe.grace_seconds):
+        with (
+            session.stop.listening(session.recipe.grace_seconds),
+            session.team.beating(session.folder.file(ALIVE)),
+        ):
             yield
     except torch.OutOfMemoryError as error:
         raise out_of_memory(session, error) from None
     except RuntimeError as error:
-        if session.accelerator.num_processes == 1 or not _of_communication(error):
+        if session.accelerator.num_processes == 1 or not of_communication(error):
             raise
-        if session.stop.received:  # all were asked to stop, and the main one has gone first
-            raise Preempted from None
+        if session.stop.number is not None:  # all were asked, and the main one has gone first
+            raise Preempted(session.stop.number) from None
         raise LostProcessError(
             "a process of this launch was lost",
             found=str(error).splitlines()[0][:100],
@@ -68,8 +74,3 @@ def out_of_memory(session: Session, error: torch.OutOfMemoryError) -> OutOfMemor
         found=str(error).splitlines()[0].removeprefix("CUDA out of memory. "),
         fix=f"{' '.join(words)} in another run=DIR, or more processes that share each batch",
     )
-
-
-def _of_communication(error: RuntimeError) -> bool:
-    # Gloo raises plain RuntimeErrors that name its source file.
-    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,18 +18,34 @@ from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
-from accelerate.utils import DistributedType, broadcast_object_list, gather_object
+from accelerate.utils import (
+    DistributedType,
+    GradientAccumulationPlugin,
+    broadcast_object_list,
+    gather_object,
+    patch_environment,
+)
 
 from fewshot_core.errors import FewshotError, RecipeError
-from fewshot_core.precision import AUTO, resolve_precision
+from fewshot_core.precision import fp16_on_cpu, resolve_precision
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region, RegionTree
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.folder import RunFolder
+from fewshot_core.runs.launch import GIVEN, MEETING, settle_launch, world_size
 from fewshot_core.runs.preemption import StopRequest
+from fewshot_core.runs.pulse import LostProcessError, Pulse
+from fewshot_core.runs.variables import asks_for_cpu, settle_variables, told_precision
+from fewshot_core.threads import VARIABLE, choose_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+MEETING_TIME = timedelta(minutes=10)
+"""How long the processes of a launch wait for each other at the start."""
+
+STEP_TIME = timedelta(hours=1)
+"""How long processes that train together wait for each other: the main one reads images first."""
 
 PATIENCE = timedelta(days=14)
 """How long processes that work on their own wait for each other; the launcher ends the others when
@@ -38,27 +55,89 @@ LOOK_SECONDS = 0.2
 """How often a process looks whether another one's checkpoint is there."""
 
 
-def make_accelerator(recipe: Recipe, run: Path) -> Accelerator:
-    """The accelerator of this process for a run, with its CPU threads set."""
-    # Single paths leave most of a supernet without gradients.
-    handlers: list[Any] = [DistributedDataParallelKwargs(find_unused_parameters=True)]
+def make_accelerator(recipe: Recipe, run: Path, computes: bool = True) -> Accelerator:
+    """The accelerator of this process for a run, with its CPU threads set.
+
+    Args:
+        recipe: Of the run.
+        run: Its folder; what it began with counts.
+        computes: Whether anything is trained or scored, so that precision matters.
+
+    Raises:
+        FewshotError: The environment describes a launch that cannot be, or asks for something that
+            cannot be had; the device cannot compute in the precision; a process does not come.
+    """
+    settle_launch()
+    for line in settle_variables():  # a tool has told its user already, and nothing is left
+        warnings.warn(line, stacklevel=2)
+    threads = choose_threads(recipe.threads)
     # A launch of several processes on a machine without accelerators means several CPU processes;
     # left alone, Accelerate would let each of them believe that it is the only one.
-    cpu = _world() > 1 and not _has_accelerator()
-    if _world() > 1 and recipe.processes == "regions":
-        handlers.append(InitProcessGroupKwargs(timeout=PATIENCE))
-    kept = RunFolder.precision(run) if recipe.precision == AUTO else None
-    precision = resolve_precision(recipe.precision, kept)
+    cpu = asks_for_cpu() or (world_size() > 1 and not _has_accelerator())
+    precision = resolve_precision(recipe.precision, RunFolder.precision(run), told_precision())
+    if precision == "fp16" and (cpu or not _has_accelerator()):
+        if computes:
+            raise fp16_on_cpu(recipe.precision, run)
+        precision = "no"
+    # Without a number Accelerate would choose another one and say so.
+    with patch_environment(**{VARIABLE: threads.count}):
+        accelerator = _met(lambda: _accelerator(cpu, precision))
+    if world_size() > 1:
+        apart = recipe.processes == "regions"
+        _set_timeout(PATIENCE if apart else STEP_TIME)
+    torch.set_num_threads(threads.count)
+    return accelerator
+
+
+def _accelerator(cpu: bool, precision: str) -> Accelerator:
+    """Accelerate with all that it would ask the environment for."""
+    # Single paths leave most of a supernet without gradients.
+    handlers: list[Any] = [DistributedDataParallelKwargs(find_unused_parameters=True)]
+    if world_size() > 1:
+        handlers.append(InitProcessGroupKwargs(timeout=MEETING_TIME))
     try:
-        accelerator = Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=handlers)
+        return Accelerator(
+            cpu=cpu,
+            mixed_precision=precision,
+            kwargs_handlers=handlers,
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+        )
     except ValueError as error:  # the device cannot compute in it
         raise RecipeError(
-            f"precision={recipe.precision} cannot be used here", found=error, fix="precision=no"
+            f"precision={precision} cannot be used here", found=error, fix="precision=no"
         ) from None
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    # `accelerate launch` starts processes with one thread unless told otherwise.
-    torch.set_num_threads(recipe.threads or max(1, (os.cpu_count() or 1) // local))
-    return accelerator
+
+
+def _met(make: Callable[[], Accelerator]) -> Accelerator:
+    """Make the accelerator; where the other processes do not come, say so.
+
+    Raises:
+        LostProcessError: They did not, in the time that there is.
+    """
+    try:
+        return make()
+    except RuntimeError as error:
+        if world_size() == 1 or not of_communication(error):
+            raise
+        raise LostProcessError(
+            f"the {world_size()} processes of this launch did not all meet",
+            found=f"{str(error).splitlines()[0][:100]} at "
+            f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}",
+            fix="start it with accelerate launch; without a launcher, unset "
+            + " ".join((*GIVEN, *MEETING)),
+        ) from None
+
+
+def of_communication(error: RuntimeError) -> bool:
+    """Whether an error is about the connection to other processes."""
+    # Gloo raises plain RuntimeErrors that name its source file.
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+
+
+def _set_timeout(time: timedelta) -> None:
+    # Its name until torch 2.13.
+    earlier = torch.distributed.distributed_c10d._set_pg_timeout
+    getattr(torch.distributed, "set_timeout", earlier)(time)
 
 
 def on_main(accelerator: Accelerator, work: Callable[[], None]) -> None:
@@ -108,7 +187,12 @@ def worker(recipe: Recipe, accelerator: Accelerator) -> Accelerator:
     if recipe.processes == "data" or accelerator.num_processes == 1:
         return accelerator
     cpu = accelerator.device.type == "cpu"
-    return Alone(cpu=cpu, mixed_precision=accelerator.mixed_precision)
+    plugin = GradientAccumulationPlugin(num_steps=1)
+    return Alone(
+        cpu=cpu,
+        mixed_precision=accelerator.mixed_precision,
+        gradient_accumulation_plugin=plugin,
+    )
 
 
 class Team:
@@ -123,6 +207,7 @@ class Team:
         self.apart = apart and accelerator.num_processes > 1
         self.size = accelerator.num_processes if self.apart else 1
         self.rank = accelerator.process_index if self.apart else 0
+        self._pulse: Pulse | None = None
 
     def owners(self, tree: RegionTree) -> dict[Region, int]:
         """Who trains which region: the leaves in turn, and a region above by its first leaf's."""
@@ -135,6 +220,21 @@ class Team:
             return {node.region: leaves[node.leaves()[0]], **below}
 
         return assign(tree)
+
+    @contextmanager
+    def beating(self, folder: Path) -> Iterator[None]:
+        """Inside, processes that work on their own give signs of life in a folder they share."""
+        if not self.apart:
+            yield
+            return
+        self._pulse = Pulse(folder, self.rank)
+        with self._pulse.beating():
+            yield
+
+    def require(self, rank: int) -> None:
+        """Raise a :class:`LostProcessError` where a process that is waited for is lost."""
+        if self._pulse is not None:
+            self._pulse.require(rank)
 
     def deal(self, items: Sequence[Item], work: Callable[[Item], Result]) -> list[Result]:
         """Do independent work in turns; everybody has all results, in the order of the items."""
@@ -149,18 +249,27 @@ class Team:
         return {key: value for part in gather_object([mine]) for key, value in part.items()}
 
 
-def wait_until_ended(checkpoint: StageCheckpoint, stop: StopRequest) -> StageState:
-    """The state of a training once it is done or given up, by whichever process."""
+def wait_until_ended(
+    checkpoint: StageCheckpoint, stop: StopRequest, alive: Callable[[], None]
+) -> StageState:
+    """The state of a training once it is done or given up, by whichever process.
+
+    Args:
+        checkpoint: Of the training.
+        stop: Ends the waiting when asked to.
+        alive: Raises where who trains it is lost.
+
+    Raises:
+        LostProcessError: Nobody will end it.
+        Preempted: ``stop`` was asked to.
+    """
     while True:
         state = checkpoint.state()
         if state.done or state.diverged:
             return state
         stop.check()
+        alive()
         time.sleep(LOOK_SECONDS)
-
-
-def _world() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _has_accelerator() -> bool:

@@ -17,6 +17,7 @@ from fewshot_core.errors import DataError, RecipeError
 from fewshot_core.evaluators import InheritedEvaluator
 from fewshot_core.metrics import SCORES, goodness, scores_of, turned
 from fewshot_core.pipeline.faults import at_work
+from fewshot_core.pipeline.inputs import check_inputs
 from fewshot_core.pipeline.session import Session
 from fewshot_core.ranking import ISO_MINIMUM, RankFigures, random_figures, rank_figures
 from fewshot_core.recipe.load import load_recipe
@@ -24,7 +25,7 @@ from fewshot_core.region import RegionTree
 from fewshot_core.registry import load_task
 from fewshot_core.report.ranking_table import ranking_markdown, ranking_table
 from fewshot_core.runs.console import Console
-from fewshot_core.runs.files import write_json, write_text
+from fewshot_core.runs.files import sha256, write_json, write_text
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.scores import ScoreLog, read_table
@@ -156,12 +157,30 @@ def rank(options: Mapping[str, Any]) -> None:
     for key in ("better", "score_better"):
         if options[key] not in ("", "higher", "lower"):
             raise RecipeError(f"{key}={options[key]} is unknown", allowed="higher, lower")
+    _require_read(options)
     if turned(options["column"], options["better"]):
         print(f"{options['column']}: less is better, and its values are shown with a minus")
     if options["scores"]:
         _rank_file(options)
     else:
         _rank_run(options)
+
+
+def _require_read(options: Mapping[str, Any]) -> None:
+    """Raise where a word was given in vain."""
+    if options["scores"] and options["run"]:
+        raise RecipeError(
+            f"scores={options['scores']} ranks a file, and run={options['run']} a run",
+            fix="leave one of the two words out; recipe=NAME says whose space the scores are about",
+        )
+    if not options["scores"]:
+        for key, default in (("score_column", "score"), ("score_better", "")):
+            if options[key] != default:
+                raise RecipeError(
+                    f"{key}={options[key]} has no effect without scores=",
+                    allowed="scores=FILE.csv reads it",
+                    fix="better= is about the column of the truth table",
+                )
 
 
 def _rank_file(options: Mapping[str, Any]) -> None:
@@ -190,7 +209,14 @@ def _rank_file(options: Mapping[str, Any]) -> None:
 def _rank_run(options: Mapping[str, Any]) -> None:
     session = Session.attach(options)
     with at_work(session):
+        _check(session)
         _rank_session(session, options)
+
+
+def _check(session: Session) -> None:
+    session.data  # noqa: B018  (it raises where the images are others)
+    check_inputs(session)
+    session.keep_changes()
 
 
 def _rank_session(session: Session, options: Mapping[str, Any]) -> None:
@@ -280,6 +306,7 @@ def write_ranking(
         folder.file("ranking.json"),
         {
             "truth": str(options["truth"]),
+            "truth_sha256": sha256(Path(options["truth"])),
             "column": options["column"],
             "predictors": {name: figures.to_json() for name, figures in rows.items()},
         },

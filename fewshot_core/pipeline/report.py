@@ -35,7 +35,7 @@ def report(options: Mapping[str, Any]) -> None:
     Raises:
         RunFolderError: There is no run, nothing in it to report on, or a file is damaged.
     """
-    session = Session.attach(options)
+    session = Session.attach(options, computes=False)
     if session.folder.main:
         path = write_report(session)
         results = _results(session)

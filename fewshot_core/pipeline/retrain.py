@@ -16,8 +16,11 @@ from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.extremes import extreme
 from fewshot_core.metrics import metric_text
 from fewshot_core.objective import Scorer
+from fewshot_core.pipeline.checks import check_retraining
 from fewshot_core.pipeline.faults import at_work
+from fewshot_core.pipeline.inputs import check_inputs
 from fewshot_core.pipeline.kept_scores import score_and_keep
+from fewshot_core.pipeline.processes import on_main
 from fewshot_core.pipeline.session import Session, price_in
 from fewshot_core.region import ENUMERABLE, RegionTree
 from fewshot_core.runs.files import read_json, write_json
@@ -51,8 +54,13 @@ def retrain(options: Mapping[str, Any]) -> None:
 
 
 def _retrain(session: Session, options: Mapping[str, Any]) -> None:
+    given = options.get("architecture")
+    one = session.root.space.parse(given) if given else found_architecture(session)
+    check_retraining(session, one)
+    on_main(session.accelerator, lambda: check_inputs(session))
+    session.keep_changes()
     session.prepare_scorers()
-    chosen = candidates(session, options.get("architecture"))
+    chosen = candidates(session, given)
     watch = _watch(session)
     # Two labels may mean one architecture, which one process trains.
     distinct = {candidate[1:]: candidate for candidate in reversed(chosen)}
@@ -186,7 +194,7 @@ def training_images(session: Session) -> Images:
 def build_candidate(session: Session, seed: int, architecture: Architecture) -> Any:
     """The untrained network of a candidate."""
     return session.build(
-        lambda: session.task.network(architecture, session.recipe, session.data.shape),
+        lambda: session.task.network(architecture, session.recipe, session.shape),
         derive_seed(session.recipe.seed, "retrain", architecture.id, seed),
     )
 

@@ -17,18 +17,23 @@ from fewshot_core.evaluators import BudgetedEvaluator
 from fewshot_core.metrics import scores_of
 from fewshot_core.pareto import pareto_front
 from fewshot_core.pipeline.audit import audit
+from fewshot_core.pipeline.checks import check
 from fewshot_core.pipeline.derive import derive, require_relaxable
 from fewshot_core.pipeline.estimate import ESTIMATE, estimate
 from fewshot_core.pipeline.faults import at_work
+from fewshot_core.pipeline.images import agree_on_images, keep_images, warnings_of
+from fewshot_core.pipeline.inputs import check_inputs, keep_inputs
 from fewshot_core.pipeline.processes import make_accelerator, on_main
 from fewshot_core.pipeline.session import FRONT_COST, LATENCY, Session, price_in
+from fewshot_core.pipeline.study_name import keep_study_name
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.precision import precision_note
+from fewshot_core.pipeline.surroundings import tell_surroundings
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
+from fewshot_core.runs.origin import check_origin
 from fewshot_core.scores import write_table
 from fewshot_core.search import AnyLedger, foreseen, run_search
 from fewshot_core.seeds import derive_seed
@@ -105,31 +110,42 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     session = Session(recipe, RunFolder(path, accelerator.is_main_process), accelerator, console)
     if data is not None:
         session.data = session.normalised(data)
-    session.check()
+    check(session)
     if recipe.strategy.name in DIFFERENTIABLE:
         require_relaxable(session)
-    accelerator.wait_for_everyone()
+    agree_on_images(session)
+    on_main(accelerator, lambda: _check_contents(session))
     main, precision = accelerator.is_main_process, accelerator.mixed_precision
     device = str(accelerator.device)
     folder = RunFolder.start(path, recipe, loaded.overrides, precision, main, device)
     session.folder = folder
     accelerator.wait_for_everyone()
     console.print(f"run folder: {path}")
-    if note := precision_note(recipe.precision, precision):
-        console.print(note)
+    tell_surroundings(session)
     if folder.main:
         write_json(folder.file("costs.json"), session.costs.to_json())
         if session.latency is not None:
             write_json(folder.file(LATENCY), session.latency)
         write_json(folder.file(SPLITTING), session.splitting.to_json())
         write_json(folder.file("regions.json"), session.tree.to_json())
-        write_json(folder.file("data.json"), session.data.describe())
+    if recipe.search.storage:
+        keep_study_name(session)
+    keep_images(session)
+    keep_inputs(session)
     described = session.data.describe()
     known = {key: value for key, value in described.items() if value is not None}
     console.print(", ".join(f"{key} {value}" for key, value in known.items()))
+    for line in warnings_of(session.data):
+        console.print(line)
     if session.splitting.sentence and recipe.evaluator.name in INHERITING:
         console.print(session.splitting.sentence)
     return session
+
+
+def _check_contents(session: Session) -> None:
+    """Require of what was there before this launch that it is of this run."""
+    check_origin(session.folder, session.origin)
+    check_inputs(session)
 
 
 def ask_and_tell(session: Session, named: Sequence[Architecture] = ()) -> list[Trial]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -17,10 +14,10 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from fewshot_core.budget import SPLITTING, SplitDecision, decide_split, read_splitting
-from fewshot_core.cost import Constraint, CostTable, Limits, feasible, require_feasible
-from fewshot_core.data import BatchStream, ImageData, Images, load_images
+from fewshot_core.cost import Constraint, CostTable, Limits, feasible
+from fewshot_core.data import BatchStream, ImageData, Images, ImageShape
 from fewshot_core.data.prefetch import PrefetchedStream
-from fewshot_core.errors import RecipeError, RunFolderError
+from fewshot_core.errors import RecipeError
 from fewshot_core.evaluators import (
     Evaluator,
     InheritedEvaluator,
@@ -29,10 +26,11 @@ from fewshot_core.evaluators import (
 from fewshot_core.evaluators.agreed import AgreedEvaluator, agreed
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
-from fewshot_core.gradients import ByGradients, divisible
+from fewshot_core.gradients import ByGradients
 from fewshot_core.latency import with_latency
 from fewshot_core.objective import Scorer
-from fewshot_core.paths import CostPaths, PathPolicy, make_paths
+from fewshot_core.paths import PathPolicy, make_paths
+from fewshot_core.pipeline.images import ImageFacts, facts_of, open_images
 from fewshot_core.pipeline.latency import measured_latency
 from fewshot_core.pipeline.processes import Team, make_accelerator, worker
 from fewshot_core.pipeline.standalone import (
@@ -41,8 +39,10 @@ from fewshot_core.pipeline.standalone import (
     train_standalone,
 )
 from fewshot_core.pipeline.streams import training_stream
+from fewshot_core.pipeline.study_name import study_name
+from fewshot_core.pipeline.surroundings import tell_surroundings
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
-from fewshot_core.recipe.load import recipe_yaml
+from fewshot_core.recipe.load import with_changes
 from fewshot_core.recipe.schema import (
     Recipe,
     SplitLevel,
@@ -55,12 +55,14 @@ from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import RunFolder
+from fewshot_core.runs.launch import is_main_process, settle_launch, world_size
+from fewshot_core.runs.origin import origin
+from fewshot_core.runs.places import named_run
 from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.splitters import LEARNED, Splitter, grow_tree
 from fewshot_core.strategies import Strategy, make_strategy
-from fewshot_core.study import open_study
 from fewshot_core.supernet import Supernet
 from fewshot_core.task import Task
 from fewshot_core.training import Stage, Watch, steps_for, train
@@ -88,35 +90,48 @@ class Session:
     console: Console
     stop: StopRequest = field(default_factory=StopRequest)
     diverged: dict[Region, str] = field(default_factory=dict)  # leaves without a supernet, and why
+    changes: tuple[str, ...] = ()  # words of this launch that change a setting, and no result
     _tree: RegionTree | None = field(default=None, init=False)
 
     @classmethod
-    def attach(cls, options: Mapping[str, Any], *, many: bool = False) -> Session:
+    def attach(
+        cls, options: Mapping[str, Any], *, many: bool = False, computes: bool = True
+    ) -> Session:
         """Open the run that ``run=DIR`` names, or ``runs/NAME`` for ``recipe=NAME``.
 
         Args:
             options: The words of the tool.
             many: Whether the tool can share its work among processes.
+            computes: Whether it trains or scores.
 
         Raises:
             RunFolderError: There is no run at this place, or it is in use.
             RecipeError: More processes than the tool can use.
+            LaunchError: The environment describes processes that no launcher has started.
         """
-        if not many and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        settle_launch()
+        if not many and world_size() > 1:
             raise RecipeError(
                 "this tool uses one process",
-                found=f"{os.environ['WORLD_SIZE']} processes",
+                found=f"{world_size()} processes",
                 fix="start it with python instead of accelerate launch",
             )
-        run = options["run"]
-        if run is None:
-            if not options["recipe"]:
-                raise RunFolderError("which run?", allowed="run=DIR, or recipe=NAME for runs/NAME")
-            run = Path("runs") / options["recipe"]
-        main = int(os.environ.get("RANK", "0")) == 0
-        folder, recipe = RunFolder.attach(run, main)
-        accelerator = make_accelerator(recipe, run)
-        return cls(recipe, folder, accelerator, Console(accelerator.is_main_process))
+        run = named_run(options)
+        folder, recipe = RunFolder.attach(run, is_main_process())
+        words = tuple(options.get("settings") or ())
+        if words:
+            recipe = with_changes(recipe, words, run)
+        accelerator = make_accelerator(recipe, run, computes)
+        console = Console(accelerator.is_main_process)
+        session = cls(recipe, folder, accelerator, console, changes=words)
+        if computes:
+            tell_surroundings(session)
+        return session
+
+    def keep_changes(self) -> None:
+        """Let the run folder have the settings of this launch, now that they are known to do."""
+        if self.changes:
+            self.folder.apply(self.recipe, self.changes)
 
     @cached_property
     def team(self) -> Team:
@@ -202,11 +217,22 @@ class Session:
 
     @cached_property
     def data(self) -> ImageData:
-        """The images; test images are read when they are asked for."""
-        with self.accelerator.main_process_first(), self.console.progress("images", 1) as tick:
-            data = load_images(self.recipe.data, self.recipe.seed)
-            tick(1)
-        return self.normalised(data)
+        """The images; test images are read when they are asked for.
+
+        Raises:
+            DataError: They cannot be read, or are not those that the run began with.
+        """
+        return open_images(self)
+
+    @property
+    def facts(self) -> ImageFacts:
+        """What there is to know of the images without reading them, where the run has kept it."""
+        return facts_of(self)
+
+    @cached_property
+    def shape(self) -> ImageShape:
+        """What networks have to know of the images."""
+        return self.facts.shape
 
     def normalised(self, data: ImageData) -> ImageData:
         """The images, to be normalised as the task wants it."""
@@ -225,7 +251,7 @@ class Session:
     @cached_property
     def costs(self) -> CostTable:
         """The cost table; with latencies where they are limited."""
-        table = self.task.costs(self.recipe, self.data.shape)
+        table = self.task.costs(self.recipe, self.shape)
         return table if self.latency is None else with_latency(table, self.latency)
 
     @cached_property
@@ -239,11 +265,16 @@ class Session:
             return found
         return measured_latency(self)
 
-    @property
+    @cached_property
     def study_name(self) -> str:
-        """Name of the study in a database of several: runs with other settings never share one."""
-        digest = hashlib.blake2b(recipe_yaml(self.recipe).encode(), digest_size=5).hexdigest()
-        return f"{self.recipe.recipe}-{digest}"
+        """See :func:`fewshot_core.pipeline.study_name.study_name`."""
+        return study_name(self)
+
+    @cached_property
+    def origin(self) -> dict[str, Any]:
+        """What the weights of this run's supernets depend on."""
+        precision = self.accelerator.mixed_precision
+        return origin(self.recipe, precision, self.data.inventory().digest)
 
     @property
     def limits(self) -> Limits:
@@ -279,45 +310,14 @@ class Session:
             cost=self.front_cost,
         )
 
-    def check(self) -> None:
-        """Find what is wrong with the recipe before anything is written or trained.
-
-        Raises:
-            FewshotError: The space, the regions, the paths, the data, the constraint, the
-                evaluator, an optimiser, the strategy or the storage cannot be what the recipe says.
-        """
-        any_architecture = self.root.sample(random.Random(0))
-        for region, parent in self.tree.walk():
-            paths = (self.recipe.regions if parent else self.recipe.supernet).paths
-            policy = make_paths(paths, region, self.front_cost)
-            if isinstance(policy, CostPaths):
-                policy.range  # noqa: B018  (it raises where no architecture is in the range)
-            if paths.policy == "balanced":
-                self.root.space.feature(paths.feature, any_architecture)
-        if self.split_is_learned:
-            divisible(self.root, self.recipe.split.count)
-        require_feasible(self.root, self.costs, self.limits)
-        if self.recipe.evaluator.name == "table":
-            self.evaluator()
-        if self.recipe.evaluator.name in PROXIES:  # not every network can be scored by them
-            self.evaluator().evaluate(any_architecture)
-        network = self.task.network(any_architecture, self.recipe, self.data.shape)
-        for settings in (self.recipe.supernet, self.recipe.regions, self.recipe.retrain):
-            self.task.objective(network, settings, 1, self.worker)
-        self.worker.free_memory()
-        directions = Strategy.directions
-        if self.recipe.strategy.name not in DIFFERENTIABLE:
-            directions = self.strategy(budgets=False).directions
-        if self.recipe.search.storage and self.accelerator.is_main_process:
-            open_study(self.recipe.search.storage, self.study_name, directions)
-
     # -- training ----------------------------------------------------------------------------
 
     def stream(
         self, images: Images, settings: TrainingSettings, seed: int
     ) -> BatchStream | PrefetchedStream:
         """Training batches of this process."""
-        return training_stream(self.recipe, self.data, images, settings, seed, self.worker)
+        tell = self.console.print
+        return training_stream(self.recipe, self.data, images, settings, seed, self.worker, tell)
 
     def build(self, make: Callable[[], nn.Module], seed: int) -> nn.Module:
         """Build a module whose initial weights depend on the seed alone."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+
 from accelerate import Accelerator
 
 from fewshot_core.data import BatchStream, ImageData, Images
@@ -17,6 +20,7 @@ def training_stream(
     settings: TrainingSettings,
     seed: int,
     accelerator: Accelerator,
+    tell: Callable[[str], None] = warnings.warn,
 ) -> BatchStream | PrefetchedStream:
     """Training batches of this process; shifts and squares shrink with the images.
 
@@ -27,6 +31,7 @@ def training_stream(
         settings: Batch size, and what only retraining does to images.
         seed: Decides order and augmentation.
         accelerator: Which process this is, of how many.
+        tell: Is told where there are fewer workers than the recipe wants.
     """
     how, scale = recipe.data, images.input_size[1] / data.image_size
     augment = Augment(how.scale, how.jitter)
@@ -45,4 +50,4 @@ def training_stream(
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )
-    return PrefetchedStream(stream, how.workers) if how.workers else stream
+    return PrefetchedStream(stream, how.workers, tell) if how.workers else stream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 import torch
@@ -10,6 +11,8 @@ import torch
 from fewshot_core.pipeline.processes import wait_until_ended
 from fewshot_core.pipeline.session import Session
 from fewshot_core.region import Region
+from fewshot_core.runs.checkpoint import StageState
+from fewshot_core.runs.origin import write_origin
 from fewshot_core.supernet import Supernet
 from fewshot_core.training import DivergedError
 
@@ -51,10 +54,11 @@ def train_regions(
     Raises:
         DivergedError: No leaf has a supernet.
     """
+    write_origin(session.folder, session.origin)
     run = _Part(session, train)
     if session.split_is_learned:
         run.train(session.root, None)
-        ended = wait_until_ended(session.folder.checkpoint(session.root), session.stop)
+        ended = run.ended(session.root)
         if not ended.diverged:
             session.cut()
     inherit, leaves = session.recipe.regions.inherit, session.tree.leaves()
@@ -90,7 +94,7 @@ class _Part(Generic[Kept]):
             return
         source = None
         if parent is not None:
-            ended = wait_until_ended(session.folder.checkpoint(parent), session.stop)
+            ended = self.ended(parent)
             why = self.diverged.get(parent) or ended.diverged
             if why:
                 self._give_up(region, why)
@@ -100,6 +104,12 @@ class _Part(Generic[Kept]):
             self.kept[region] = self._train(region, source)
         except DivergedError as error:
             self._give_up(region, error.what)
+
+    def ended(self, region: Region) -> StageState:
+        """How the training of a region ended, wherever it runs."""
+        session, owner = self.session, self.session.team.owners(self.session.tree)[region]
+        alive = partial(session.team.require, owner)
+        return wait_until_ended(session.folder.checkpoint(region), session.stop, alive)
 
     def _give_up(self, region: Region, why: str) -> None:
         self.diverged[region] = why

@@ -28,7 +28,11 @@ SPLITS = ("none", "decision", "groups", "bands", "random", "gradients")
 PROXIES = ("synflow", "naswot")
 INHERITING = ("inherited", "predictor")
 """Evaluators that need trained supernets."""
-EVALUATORS = (*INHERITING, "standalone", "table", *PROXIES)
+MEASURING = (*INHERITING, "standalone")
+"""Evaluators whose scores are measured on validation images."""
+BUDGETED = ("inherited", "standalone")
+"""Evaluators that can spend a part of the budget on an architecture."""
+EVALUATORS = (*MEASURING, "table", *PROXIES)
 WHEN = ("auto", "always", "never")
 SEARCHING = {
     "random": "uniform random search, the baseline",
@@ -57,6 +61,8 @@ PRECISIONS = (*USED, AUTO)
 PROCESSES = ("data", "regions")
 SOURCES = ("digits", "images", "wds", "hfds", "torch/NAME")
 KEYED = ("wds", "hfds")
+ROOTED = ("images", *KEYED)
+"""Sources that are a folder or file of the user's."""
 COMPARED = ("random", "largest", "one-shot")
 SCHEDULES = ("cosine", "step")
 
@@ -105,13 +111,10 @@ def _check_data(data: DataSettings) -> Problems:
     name = data.source.removeprefix("torch/")
     if name == data.source or not name:
         yield from _one_of("data.source", data.source, SOURCES)
-    if data.source in ("images", *KEYED) and data.root is None:
+    if data.source in ROOTED and data.root is None:
         what = "names of shards" if data.source == "wds" else "tar file of the images"
         what = "name on the Hub" if data.source == "hfds" else what
         yield f"data.source={data.source} needs data.root, the folder or {what}"
-    for key in ("image_key", "label_key"):
-        if getattr(data, key) is not None and data.source not in KEYED:
-            yield f"data.{key} is only for data.source={' or '.join(KEYED)}"
     for key in ("root", "test_root"):
         yield from _path(f"data.{key}", getattr(data, key))
     yield from _share("data.validation", data.validation)
@@ -222,7 +225,8 @@ def _check_gradients(key: str, level: SplitLevel) -> Problems:
 
 def _check_evaluator(evaluator: EvaluatorSettings, scores: Sequence[str]) -> Problems:
     yield from _one_of("evaluator.name", evaluator.name, EVALUATORS)
-    yield from _one_of("evaluator.score", evaluator.score, scores)
+    if evaluator.name in MEASURING:
+        yield from _one_of("evaluator.score", evaluator.score, scores)
     if evaluator.name == "table" and not evaluator.table:
         yield "evaluator.name=table needs evaluator.table, a CSV file"
     yield from _path("evaluator.table", evaluator.table)

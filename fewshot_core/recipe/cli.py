@@ -1,17 +1,17 @@
 """The front that all tools share: help, lists, errors and exit codes.
 
-A tool is its docstring and one call::
-
-    if __name__ == "__main__":
-        raise SystemExit(main("search", __doc__, action))
+:func:`fewshot_core.start.start` calls it, once this process can answer signals.
 """
 
 from __future__ import annotations
 
 import argparse
 import errno
+import json
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,13 +24,14 @@ from fewshot_core.recipe.helptext import settings_help, words_help
 from fewshot_core.recipe.load import load_recipe, recipe_from_file, recipe_yaml
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.words import parse_words, plain_path, split_words
-from fewshot_core.runs.preemption import TERMINATED, Preempted, ending_on_request
+from fewshot_core.runs.launch import LaunchError, is_main_process
+from fewshot_core.runs.places import named_run, require_run
+from fewshot_core.runs.preemption import Preempted, ending_on_request, exit_code, farewell
 
-__all__ = ["is_main_process", "main", "parse_words"]
+__all__ = ["is_main_process", "load_recipe", "main", "named_run", "parse_words"]
 
 BAD_INPUT = 2
-INTERRUPTED = 130  # 128 + SIGINT
-BROKEN_PIPE = 141  # 128 + SIGPIPE
+BROKEN_PIPE = exit_code(signal.SIGPIPE)
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -56,7 +57,7 @@ def main(
 
     Returns:
         0, the action's own code, 2 after bad input, 130 after an interruption, 143 after SIGTERM,
-        141 when the reader of the output went away.
+        129 after SIGHUP, 141 when the reader of the output went away.
     """
     try:
         with ending_on_request():
@@ -64,14 +65,11 @@ def main(
             sys.stdout.flush()
         return code
     except FewshotError as error:
-        _tell(f"error: {error}")
-        return BAD_INPUT
+        return _ended(f"error: {error}", BAD_INPUT, isinstance(error, LaunchError))
     except KeyboardInterrupt:
-        _tell("interrupted: the same command resumes where it stopped")
-        return INTERRUPTED
-    except Preempted:
-        _tell("stopped by SIGTERM: the same command resumes where it stopped")
-        return TERMINATED
+        return _ended(farewell(signal.SIGINT), exit_code(signal.SIGINT))
+    except Preempted as request:
+        return _ended(farewell(request.number), exit_code(request.number))
     except BrokenPipeError:
         _silence()
         return BROKEN_PIPE
@@ -80,19 +78,11 @@ def main(
             raise
         # Where files are written this is caught with the name of the file; a log may lie there too.
         _silence()
-        _tell(
+        return _ended(
             f"error: nothing more can be written | found: {error.strerror} | to mend it: free "
-            "space; the same command resumes where it stopped"
+            "space; the same command resumes where it stopped",
+            BAD_INPUT,
         )
-        return BAD_INPUT
-
-
-def is_main_process(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether this process may print: rank 0, or a process without a launcher."""
-    variables = os.environ if environ is None else environ
-    # With several machines each has a LOCAL_RANK 0, but only one RANK 0.
-    rank = variables.get("RANK") or variables.get("LOCAL_RANK") or "0"
-    return rank == "0"
 
 
 def _dispatch(
@@ -134,10 +124,7 @@ def _recipe_to_print(keys: Mapping[str, Any] | None, words: Sequence[str]) -> Re
 
 
 def _recipe_of_run(run: Path) -> Recipe:
-    path = run / "recipe.yaml"
-    if not path.is_file():
-        raise RecipeError(f"{run} is no run folder: it has no recipe.yaml")
-    return recipe_from_file(path)
+    return recipe_from_file(require_run(run))
 
 
 def _parser(
@@ -213,10 +200,30 @@ def _show(text: str) -> None:
         sys.stdout.write(text)
 
 
-def _tell(line: str) -> None:
-    if is_main_process():
+def _ended(line: str, code: int, lonely: bool = False) -> int:
+    """Say how the tool has ended, where somebody reads it; a lonely process is no part of many."""
+    try:
+        sys.stdout.flush()
+    except OSError:  # the interpreter would try again at its end, and complain
+        _silence()
+    _report(line, code)
+    if lonely or is_main_process():
         with suppress(OSError):  # the code says enough where the log cannot be written
             sys.stderr.write(line + "\n")
+    return code
+
+
+def _report(line: str, code: int) -> None:
+    """Hand the line to ``torchrun``, which ends with a table of what its processes have said.
+
+    The form is that of ``torch.distributed.elastic.multiprocessing.errors``.
+    """
+    path = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if path:
+        extra = {"py_callstack": line, "timestamp": str(int(time.time()))}
+        message = {"message": line, "errorCode": code, "extraInfo": extra}
+        with suppress(OSError):
+            Path(path).write_text(json.dumps({"message": message}), encoding="utf-8")
 
 
 def _silence() -> None:

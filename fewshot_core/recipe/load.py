@@ -1,8 +1,9 @@
 """From the words of a command line to a checked :class:`Recipe`.
 
-The result depends on the words and on the recipe's files, and on nothing else: no clock, no host
-name. So every process of a launch arrives at the same settings without asking the others. One
-environment variable can allow a task of the user's own, and changes no setting.
+The result depends on the words, on the recipe's files and on the working directory, from which
+relative paths are put in full, and on nothing else: no clock, no host name. So every process of a
+launch arrives at the same settings without asking the others. One environment variable can allow a
+task of the user's own, and changes no setting.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,22 +21,32 @@ from omegaconf import DictConfig, OmegaConf
 from fewshot_core.errors import RecipeError
 from fewshot_core.metrics import scores_of
 from fewshot_core.recipe.check import RENAMED, check
+from fewshot_core.recipe.declare import fields_below, may_change_results
 from fewshot_core.recipe.find import RecipeFile, find_recipe, list_recipes, read_chain
 from fewshot_core.recipe.keys import Layout, flatten
+from fewshot_core.recipe.layers import only_read, without_effect
 from fewshot_core.recipe.merge import Merger
+from fewshot_core.recipe.places import make_absolute
+from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import TASK_SECTIONS, Recipe
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
-from fewshot_core.recipe.yamltext import dump, parse_value
-from fewshot_core.registry import load_task
+from fewshot_core.recipe.yamltext import dump, inline, parse_value
+from fewshot_core.registry import load_description, load_task
 
 __all__ = [
     "LoadedRecipe",
+    "changes_no_result",
     "differences",
+    "free_settings",
     "list_recipes",
     "load_recipe",
     "recipe_from_file",
     "recipe_yaml",
+    "with_changes",
 ]
+
+KEPT = "recipe.yaml"
+"""The file of a run folder that holds its recipe, resolved."""
 
 
 @dataclass(frozen=True)
@@ -47,101 +58,178 @@ class LoadedRecipe:
     run: Path | None  # the run folder, where one was named
 
 
-def load_recipe(argv: Sequence[str], *, recipes_dir: Path | None = None) -> LoadedRecipe:
-    """Read ``recipe=NAME key=value ...``.
+def load_recipe(
+    argv: Sequence[str], *, recipes_dir: Path | None = None, drop_unread: bool = False
+) -> LoadedRecipe:
+    """Read ``recipe=NAME key=value ...``, or ``run=DIR key=value ...`` of a run that there is.
+
+    Of a setting that is given twice the last counts.
 
     Args:
         argv: The words. ``recipe=`` takes a name or the path of a ``.yaml`` file; ``run=DIR``
-            names the run folder and is not a part of the recipe.
+            names the run folder and is not a part of the recipe. Without ``recipe=`` the recipe
+            is that of the run.
         recipes_dir: Where recipes are looked up instead of the usual folders.
+        drop_unread: For scripts that put words together from parts: settings that nothing reads
+            are dropped, where they are an error otherwise.
 
     Raises:
-        RecipeError: One line with everything that is wrong.
+        RecipeError: One line with everything that is wrong; also a setting that nothing reads.
     """
     pairs, problems = split_words(argv)
     raise_problems(problems)
-    name = _single(pairs, "recipe")
-    run = _single(pairs, "run")
-    if name is None:
-        known = ", ".join(known for known, _ in list_recipes(recipes_dir)) or "none were found"
-        raise RecipeError("recipe= is missing", allowed=known, fix="add recipe=NAME")
+    named, run = _last(pairs, "recipe"), _last(pairs, "run")
     folder = None if run is None else plain_path("run", run)
-    path = find_recipe(name, recipes_dir)
+    path = _recipe_of(folder, recipes_dir) if named is None else find_recipe(named, recipes_dir)
     overrides = [(key, text) for key, text in pairs if key not in ("recipe", "run")]
-    recipe = _resolve(read_chain(path, recipes_dir), overrides)
+    recipe = _resolve(read_chain(path, recipes_dir), overrides, drop_unread=drop_unread)
     return LoadedRecipe(recipe, tuple(f"{key}={text}" for key, text in overrides), folder)
 
 
 def recipe_from_file(path: Path) -> Recipe:
     """The recipe that one file holds, such as the resolved ``recipe.yaml`` of a run folder.
 
+    What it says of settings that nothing reads is passed over: earlier versions kept them.
+
     Raises:
         RecipeError: The file is missing, damaged or not a recipe.
     """
-    return _resolve(read_chain(path), [])
+    return _resolve(read_chain(path), [], drop_unread=True)
+
+
+def with_changes(recipe: Recipe, words: Sequence[str], run: Path | None = None) -> Recipe:
+    """The recipe of a run with settings laid over it that change no result.
+
+    Args:
+        recipe: Of the run.
+        words: ``key=value``; the value that the run has already may be given, too.
+        run: Its folder, for the message.
+
+    Raises:
+        RecipeError: A word is wrong, has no effect, or would change what the run finds.
+    """
+    pairs, problems = split_words(words)
+    raise_problems(problems)
+    changed = _resolve([RecipeFile(run or Path(KEPT), _as_data(recipe))], pairs)
+    before, after = (flatten(dataclasses.asdict(one)) for one in (recipe, changed))
+    for key in _different(recipe, changed):
+        place = "" if run is None else f" run={run}"
+        raise RecipeError(
+            f"{key}={inline(after.get(key))} is a setting of the run's recipe and would change its "
+            "results",
+            found=f"{key}={inline(before.get(key))} in the recipe of this run",
+            allowed=f"settings that change no result: {', '.join(free_settings(recipe))}",
+            fix=f"leave it out for the run{place}, or start another one with it: "
+            f"tools/search.py recipe={recipe.recipe} {key}={inline(after.get(key))} run=DIR",
+        )
+    return changed
 
 
 def recipe_yaml(recipe: Recipe) -> str:
     """Every setting of the recipe as YAML; loading the text gives an equal recipe."""
+    return dump(_as_data(recipe))
+
+
+def _as_data(recipe: Recipe) -> dict[str, Any]:
     data = OmegaConf.to_container(OmegaConf.structured(recipe), enum_to_str=True)
     assert isinstance(data, dict)
     # Sections that the task does not have are no settings.
-    return dump({k: v for k, v in data.items() if v is not None or k not in TASK_SECTIONS})
+    return {str(k): v for k, v in data.items() if v is not None or k not in TASK_SECTIONS}
 
 
 TRUSTED = "FEWSHOT_TASKS"
 """Environment variable with the tasks of the user's own that files may name, by commas."""
 
-WITHOUT_EFFECT = ("description", "processes", "grace_seconds", "search.silence")
-"""Settings about how a run works and not about what it finds; they may change under way."""
 
-
-def differences(a: Recipe, b: Recipe, *, ignore: Collection[str] = WITHOUT_EFFECT) -> list[str]:
-    """The settings in which two recipes differ, as ``key: value of a -> value of b``.
+def free_settings(recipe: Recipe | None = None) -> tuple[str, ...]:
+    """Settings about how a run works and not about what it finds; they may change under way.
 
     Args:
-        a: A recipe.
-        b: Another.
-        ignore: Dotted keys that may differ.
+        recipe: With it also those of its task's sections, and those of which only some values
+            change results, such as a teacher that is a folder.
+    """
+    return tuple(
+        key
+        for key, field, section in fields_below(recipe or Recipe())
+        if not may_change_results(field, getattr(section, field.name))
+    )
+
+
+def changes_no_result(key: str, recipe: Recipe | None = None) -> bool:
+    """Whether a setting may change under way; see :func:`free_settings`."""
+    return key in free_settings(recipe)
+
+
+def differences(a: Recipe, b: Recipe, *, every: bool = False) -> list[str]:
+    """The settings in which two recipes differ, as ``key: value of a -> value of b``.
+
+    Those that change no result are left out, such as where the images are, unless ``every`` one is
+    asked for. What the places hold is not compared.
     """
     left, right = flatten(dataclasses.asdict(a)), flatten(dataclasses.asdict(b))
-    keys = [key for key in {**left, **right} if key not in ignore]
     absent = "absent"
     return [
         f"{key}: {left.get(key, absent)!r} -> {right.get(key, absent)!r}"
-        for key in keys
-        if key not in left or key not in right or left[key] != right[key]
+        for key in _different(a, b, every)
     ]
 
 
-def _single(pairs: Sequence[tuple[str, str]], key: str) -> str | None:
+def _different(a: Recipe, b: Recipe, every: bool = False) -> Iterator[str]:
+    left, right = flatten(dataclasses.asdict(a)), flatten(dataclasses.asdict(b))
+    free = set() if every else set(free_settings(a)) & set(free_settings(b))
+    for key in {**left, **right}:
+        same = key in left and key in right and left[key] == right[key]
+        if not same and key not in free:
+            yield key
+
+
+def _last(pairs: Sequence[tuple[str, str]], key: str) -> str | None:
+    """The value of a word; of several the last."""
     values = [text for name, text in pairs if name == key]
-    if len(values) > 1:
-        raise RecipeError(f"{key}= is given twice", found=", ".join(values))
-    if values == [""]:
+    if values and not values[-1]:
         raise RecipeError(f"{key}= is empty")
-    return values[0] if values else None
+    return values[-1] if values else None
 
 
-def _resolve(chain: Sequence[RecipeFile], overrides: Sequence[tuple[str, str]]) -> Recipe:
+def _recipe_of(run: Path | None, recipes_dir: Path | None) -> Path:
+    """The recipe of a run, where none is named."""
+    if run is not None and (run / KEPT).is_file():
+        return run / KEPT
+    known = ", ".join(known for known, _ in list_recipes(recipes_dir)) or "none were found"
+    found = None if run is None else f"run={run}, which holds no run yet"
+    raise RecipeError("recipe= is missing", found=found, allowed=known, fix="add recipe=NAME")
+
+
+def _resolve(
+    chain: Sequence[RecipeFile], overrides: Sequence[tuple[str, str]], *, drop_unread: bool = False
+) -> Recipe:
     layers = [*map(_unnamed, chain[:-1]), _named(chain[-1])]
     words = [(key, parse_value(text)) for key, text in overrides]
     name = _task_name(layers, words)
     if not any(key == "task" for key, _ in words):
         _require_trusted(name)
-    task = load_task(name)
-    sections: Mapping[str, type] = getattr(task, "sections", {})
+    described = load_description(name)
+    sections: Mapping[str, type] = getattr(described, "sections", {})
     config = OmegaConf.structured(Recipe)
-    for name, settings in {"network": task.settings, **sections}.items():
-        config[name] = OmegaConf.structured(settings)
-    merger = Merger(Layout(task.settings, sections), config)
-    for layer in layers:
-        merger.add_file(layer.path, layer.content)
+    for section, settings in {"network": described.settings, **sections}.items():
+        config[section] = OmegaConf.structured(settings)
+    merger = Merger(Layout(described.settings, sections), config)
+    for layer, file in zip(layers, chain, strict=True):
+        # Recipes that people write do not name themselves.
+        merger.add_file(layer.path, layer.content, resolved="recipe" in file.content)
     merger.add_overrides(words)
     recipe = _to_recipe(config)
     # Settings that could not be taken over keep their defaults, so the combinations of the others
     # can be checked in the same round.
-    raise_problems([*merger.problems, *check(recipe, scores_of(task))])
+    problems = [*merger.problems, *check(recipe, scores_of(described))]
+    if not drop_unread:
+        problems += without_effect(recipe, unread_settings(recipe), merger.layers)
+    raise_problems(problems)
+    task = load_task(name)  # which may import torch, and knows of more settings when they are read
+    if not drop_unread:
+        raise_problems([*without_effect(recipe, unread_settings(recipe, task), merger.layers)])
+    recipe = only_read(recipe, task)
+    make_absolute(recipe)
     return recipe
 
 

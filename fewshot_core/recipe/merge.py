@@ -24,6 +24,7 @@ from fewshot_core.recipe.keys import (
     takes_none,
     type_text,
 )
+from fewshot_core.recipe.layers import Layer
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.words import with_hint
 from fewshot_core.recipe.yamltext import inline
@@ -44,29 +45,33 @@ class Merger:
     Args:
         layout: The keys that exist.
         config: The recipe with its defaults; changed in place.
+
+    Attributes:
+        problems: A line for each thing that is wrong.
+        layers: What was taken over, in this order.
     """
 
     def __init__(self, layout: Layout, config: DictConfig) -> None:
         self.problems: list[str] = []
+        self.layers: list[Layer] = []
         self._layout = layout
         self._config = config
         self._origin = ""
 
-    def add_file(self, path: Path, content: Mapping[str, Any]) -> None:
-        """Take over the content of a recipe file."""
-        self._origin = f"{path}: "
-        self._write(self._config, "", self._leaves("", Recipe, content))
+    def add_file(self, path: Path, content: Mapping[str, Any], *, resolved: bool = False) -> None:
+        """Take over the content of a recipe file; ``resolved``: see :class:`Layer`."""
+        self._add(f"{path}: ", [content], resolved)
 
     def add_overrides(self, words: Iterable[tuple[str, Any]]) -> None:
-        """Take over ``key=value`` words. Their order never matters, so none may contradict."""
-        self._origin = ""
+        """Take over ``key=value`` words; of two about one setting the last counts."""
+        self._add("", [{word: value} for word, value in words])
+
+    def _add(self, origin: str, parts: Iterable[Mapping[str, Any]], resolved: bool = False) -> None:
+        self._origin = origin
         given: dict[str, Any] = {}
-        for word, value in words:
-            for key, leaf in self._leaves("", Recipe, {word: value}):
-                if key in given and given[key] != leaf:
-                    values = f"{inline(given[key])} and {inline(leaf)}"
-                    self._problem(f"{key} is given two values: {values}")
-                given.setdefault(key, leaf)
+        for part in parts:
+            given.update(self._leaves("", Recipe, part))
+        self.layers.append(Layer(origin, frozenset(given), resolved))
         self._write(self._config, "", given.items())
 
     def _problem(self, text: str) -> None:

@@ -5,13 +5,23 @@ rest of the program sees nothing but these objects. The sections of :data:`TASK_
 task's own dataclasses (channels, depth, ...): see :class:`fewshot_core.task.Task`.
 
 A class attribute ``shorthand`` names the field that a bare value means: ``strategy=tpe`` is
-``strategy.name=tpe`` and ``split=none`` is ``split.by=none``.
+``strategy.name=tpe`` and ``split=none`` is ``split.by=none``. A field that is a path, or changes no
+result, is a :func:`setting`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+from fewshot_core.recipe.declare import setting
+from fewshot_core.recipe.places import (
+    absolute,
+    database,
+    is_local_model,
+    local_model,
+    place_of_images,
+)
 
 TASK_SECTIONS = ("network", "gan", "metric")
 """Sections whose dataclasses are the task's own; a task that has none leaves a section out."""
@@ -27,14 +37,15 @@ class DataSettings:
     source: str = "digits"
     # The folder or tar file; wds: also names of shards with {0000..0099} or *; hfds: also a name
     # on the Hub; torch/NAME: where the download is kept.
-    root: str | None = None
-    test_root: str | None = None  # test images of their own; else `test` is held out of root
+    root: str | None = setting(None, place=place_of_images, changes_results=False)
+    # test images of their own; else `test` is held out of root
+    test_root: str | None = setting(None, place=place_of_images, changes_results=False)
     image_key: str | None = None  # wds: the image's ending; hfds: its column; none: the only one
     label_key: str | None = None  # wds: the label's ending or json.FIELD; hfds: its column
     # Whether images have classes. Generators do without: then every image of a folder or tar
     # counts, wherever it lies, and torch/stl10 has its unlabelled images as well.
     labelled: bool = True
-    download: bool = True
+    download: bool = setting(True, changes_results=False)
     image_size: int | None = None  # pixels; none: the size of the first image
     # Pixels of the images that supernets see; none: image_size. Half of it makes a search up to
     # four times cheaper; what is trained from scratch, audited and exported keeps image_size.
@@ -50,7 +61,7 @@ class DataSettings:
     )
     jitter: float = 0.0  # strength of random brightness, contrast and saturation
     memory: bool = True  # decode all images once; false: read each at every use, by the workers
-    workers: int = 0  # processes that make batches ahead
+    workers: int = setting(0, changes_results=False)  # processes that make batches ahead
 
 
 @dataclass
@@ -142,7 +153,8 @@ class EvaluatorSettings:
     share_equal: bool = True  # architectures with one canonical form share one score
     samples: int = 300  # predictor: architectures scored by supernets, which it learns from
     epochs: float = 5.0  # standalone: passes over the training images, other settings of `retrain`
-    table: str | None = None  # table: a CSV with a column `architecture` (or `arch`)
+    # table: a CSV with a column `architecture` (or `arch`)
+    table: str | None = setting(None, place=absolute, changes_results=False)
     column: str = "score"
 
 
@@ -196,8 +208,9 @@ class SearchSettings:
     # scored before is not scored again, and counts.
     trials: int = 200
     # Any database URL of Optuna, for one or several launches; none: study.log in the run folder.
-    storage: str | None = None
-    silence: float = 120.0  # storage: seconds after which the trial of a silent launch is handed on
+    storage: str | None = setting(None, place=database)
+    # storage: seconds after which the trial of a silent launch is handed on
+    silence: float = setting(120.0, changes_results=False)
 
 
 @dataclass
@@ -225,7 +238,10 @@ class RetrainSettings(TrainingSettings):
     schedule: str = "cosine"  # cosine | step; step: lr times `decay_rate` every `decay_epochs`
     decay_rate: float = 0.97
     decay_epochs: float = 2.4
-    teacher: str | None = None  # any timm model with weights, as for create_model: local-dir:FOLDER
+    # any timm model with weights, as for create_model: local-dir:FOLDER
+    teacher: str | None = setting(
+        None, place=local_model, changes_results=lambda value: not is_local_model(value)
+    )
     teacher_weight: float = 1.0  # of the loss on the teacher's outputs, beside that on labels
 
     seeds: int = 1
@@ -249,7 +265,7 @@ class Recipe:
     """Everything that determines a run."""
 
     recipe: str = ""
-    description: str = ""
+    description: str = setting("", changes_results=False)
     task: str = "cifar10"
     seed: int = 0
     precision: str | None = None  # no | bf16 | fp16 | auto; none: what `accelerate launch` says
@@ -257,12 +273,13 @@ class Recipe:
     threads: int | None = None  # CPU threads of a process; none: the cores shared out
     # What several processes do: train every supernet together (data), or each its own sub-supernets
     # (regions), which are then bit for bit those of one process.
-    processes: str = "data"
-    checkpoint_steps: int = 200
-    estimate: bool = False  # time two steps before a run begins, and say what all will take
+    processes: str = setting("data", changes_results=False)
+    checkpoint_steps: int = setting(200, changes_results=False)
+    # time two steps before a run begins, and say what all will take
+    estimate: bool = setting(False, changes_results=False)
     # Seconds from SIGTERM to the end of the process, with a checkpoint where a step ends in time;
     # SLURM and Kubernetes kill after 30.
-    grace_seconds: float = 25.0
+    grace_seconds: float = setting(25.0, changes_results=False)
     data: DataSettings = field(default_factory=DataSettings)
     network: Any = None  # the task's own settings
     gan: Any = None  # the task's own settings of adversarial training, if any

@@ -36,36 +36,48 @@ def split_words(words: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]
     return pairs, problems
 
 
-def parse_words(words: Sequence[str], allowed: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that a tool takes, by key.
+def parse_words(
+    words: Sequence[str], allowed: Mapping[str, Any], *, settings: bool = False
+) -> dict[str, Any]:
+    """The values that a tool takes, by key. Of a key that is given twice the last counts.
+
+    A tool that works on a run takes ``run`` and ``recipe``, which names ``runs/RECIPE``.
 
     Args:
         words: ``key=value`` words.
         allowed: For each key its default, whose type the value gets; or a type (``Path``): the
             key is required; or ``Path | None``: it may be left out and is then None.
+        settings: Whether the tool also takes settings of the run's recipe that change no result.
 
     Returns:
-        A value for every key of ``allowed``.
+        A value for every key of ``allowed``; with ``settings`` also the list ``settings`` of such
+        words, to be given to :func:`fewshot_core.recipe.load.with_changes`.
 
     Raises:
         RecipeError: One line with everything that is wrong.
     """
+    from fewshot_core.recipe import of_run  # late: it loads recipes, with the help of this module
+
     pairs, problems = split_words(words)
     values: dict[str, Any] = {}
-    for key, text in pairs:
-        if key not in allowed:
-            problems.append(_unknown_key(key, allowed))
-        elif key in values:
-            problems.append(f"{key}= is given twice")
-        else:
+    of_recipe: list[str] = []
+    for key, text in dict(pairs).items():
+        if key in allowed:
             values[key] = _convert(key, text, _value_type(allowed[key]), problems)
+        elif "run" in allowed and of_run.is_setting(key):
+            of_recipe.append(f"{key}={text}")
+        else:
+            problems.append(_unknown_key(key, allowed))
     for key, default in allowed.items():
         if key not in values:
             if isinstance(default, type):
                 problems.append(f"{key}= is missing")
             values[key] = None if _is_optional(default) else default
     raise_problems(problems)
-    return values
+    if "run" in allowed:
+        of_run.require_one_run(values)
+        of_run.require_free(of_recipe, values, allowed, taken=settings)
+    return values | ({"settings": of_recipe} if settings else {})
 
 
 def plain_path(key: str, text: str) -> Path:

@@ -5,37 +5,91 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import platform
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
 from fewshot_core.errors import RunFolderError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class WriteError(RunFolderError):
+    """A file could not be written; ``reason`` says why."""
+
+    reason: str = ""
+
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary file, then put it in place of ``path``.
 
+    The file has the mode that the umask says, whatever ``write`` gave it. No file but ``path`` is
+    replaced, and processes that write the same file do not meet: the last one stays.
+
     Raises:
-        RunFolderError: The folder cannot be written to, or the disk is full.
+        WriteError: The folder cannot be written to, or the disk is full.
     """
-    beside = path.with_name(f".{path.name}.part")
+    beside = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_leftovers(path)
+        beside = path.with_name(f"{_prefix(path)}{os.getpid()}-{secrets.token_hex(3)}.part")
+        with beside.open("xb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         write(beside)
         with beside.open("rb") as file:
+            os.fchmod(file.fileno(), mode)  # safetensors makes its files readable for one's self
             os.fsync(file.fileno())
         os.replace(beside, path)
     except (OSError, RuntimeError, SafetensorError) as error:
         # On a full disk torch raises a RuntimeError and safetensors one of its own.
-        with suppress(OSError):
-            beside.unlink()
         reason = error.strerror if isinstance(error, OSError) else str(error)[:80]
-        raise RunFolderError(
+        wrong = WriteError(
             f"cannot write {path}", found=reason or error, fix="free space or choose run=DIR"
-        ) from None
+        )
+        wrong.reason = reason or str(error)
+        raise wrong from None
+    finally:
+        if beside is not None:
+            with suppress(OSError):  # it has taken its place
+                beside.unlink()
+
+
+def _prefix(path: Path) -> str:
+    """How temporary files for ``path`` begin, on this machine: no file of a user's is called so."""
+    # Not the name itself: it may be as long as names may be.
+    digest = hashlib.blake2b(digest_size=5)
+    digest.update(os.fsencode(path.name) + b"\0" + platform.node().encode())
+    return f".fewshot-nas-{digest.hexdigest()}-"
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Remove the temporary files that killed processes have left for ``path``."""
+    start = _prefix(path)
+    for found in path.parent.glob(f"{start}*.part"):
+        process = re.match(r"(\d+)-", found.name.removeprefix(start))
+        if process and not _runs(int(process[1])):
+            with suppress(OSError):
+                found.unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:
@@ -45,6 +99,23 @@ def write_text(path: Path, text: str) -> None:
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
+
+
+def write_copy(path: Path, source: Path) -> None:
+    """Copy the content of ``source``."""
+
+    def copy(beside: Path) -> None:
+        shutil.copyfile(source, beside)
+
+    write_atomic(path, copy)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], **metadata: str) -> None:
+    """Write a file of safetensors whole; the tensors come to the CPU."""
+    from safetensors.torch import save_file  # it imports torch
+
+    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    write_atomic(path, lambda beside: save_file(plain, beside, metadata=metadata or None))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -2,7 +2,9 @@
 
     recipe.yaml          the resolved recipe            overrides.txt   what was typed
     environment.json     versions, machine, commit      regions.json    the partition
-    splitting.json       whether the supernet is split
+    splitting.json       whether the supernet is split  data.json       what the images are
+    images.csv.gz        every image: class, part, digest
+    inputs.json          what else was read, by digest
     costs.json           the cost table                 study.log       the search (Optuna)
     checkpoints/REGION/  one training each              trials.csv      the search, readable
     found.json           the architecture found         audit.csv       scores against trainings
@@ -41,6 +43,13 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_json, write_text
+from fewshot_core.runs.launch import world_size
+from fewshot_core.runs.places import require_run
+from fewshot_core.runs.variables import recorded_variables
+from fewshot_core.threads import available_cores
+
+CHECKPOINTS = "checkpoints"
+"""The folder of the supernets' checkpoints."""
 
 PACKAGES = ("torch", "torchvision", "timm", "accelerate", "optuna", "fvcore", "numpy")
 
@@ -94,7 +103,26 @@ class RunFolder:
             machine = environment(device) | {"precision": precision}
             write_json(folder.file("environment.json"), machine)
             write_text(folder.file("recipe.yaml"), recipe_yaml(recipe))
+        else:
+            folder.apply(recipe, overrides)
         return folder
+
+    def apply(self, recipe: Recipe, words: Sequence[str]) -> None:
+        """Take over settings of ``recipe`` that differ from the run's, and note who changed them.
+
+        Args:
+            recipe: The run's own, but for settings that change no result.
+            words: What was typed.
+        """
+        before = recipe_from_file(self.file("recipe.yaml"))
+        changes = [one for one in differences(before, recipe, every=True) if _noted(one)]
+        if not changes or not self.main:
+            return
+        path = self.file("overrides.txt")
+        earlier = path.read_text(encoding="utf-8") if path.exists() else ""
+        note = f"# {_now()}: {'; '.join(changes)}"
+        write_text(path, "\n".join([*earlier.splitlines(), note, *words]) + "\n")
+        write_text(self.file("recipe.yaml"), recipe_yaml(recipe))
 
     @staticmethod
     def examine(path: Path, recipe: Recipe) -> None:
@@ -123,8 +151,9 @@ class RunFolder:
                 )
         else:
             foreign = [p.name for p in path.iterdir() if not p.name.startswith(".")]
-            # A start that was killed may have left the files that come before the recipe.
-            if set(foreign) - {"overrides.txt", "environment.json"}:
+            # A start that was killed may have left the files that come before the recipe; and
+            # checkpoints of another run of the same supernets may have been copied here.
+            if set(foreign) - {"overrides.txt", "environment.json", CHECKPOINTS}:
                 raise RunFolderError(
                     f"{path} is not a run folder",
                     found=", ".join(sorted(foreign)[:4]),
@@ -138,17 +167,11 @@ class RunFolder:
         Raises:
             RunFolderError: There is no run, or it is in use.
         """
-        if not (path / "recipe.yaml").is_file():
-            known = sorted(p.parent.as_posix() for p in path.parent.glob("*/recipe.yaml"))
-            raise RunFolderError(
-                f"{path} is no run folder: it has no recipe.yaml",
-                allowed=", ".join(known) or None,
-                fix="run tools/search.py first, or name another run=DIR",
-            )
+        recipe = require_run(path)
         folder = cls(path, main)
         if main:
             folder._lock_or_fail()
-        return folder, recipe_from_file(path / "recipe.yaml")
+        return folder, recipe_from_file(recipe)
 
     @staticmethod
     def precision(path: Path) -> str | None:
@@ -229,7 +252,7 @@ class RunFolder:
 
     def checkpoint(self, region: Region) -> StageCheckpoint:
         """The checkpoint of a region's supernet."""
-        return StageCheckpoint(self.file("checkpoints", file_name(region.id)), self._writes)
+        return StageCheckpoint(self.file(CHECKPOINTS, file_name(region.id)), self._writes)
 
     def training(self, *name: str) -> StageCheckpoint:
         """The checkpoint of a standalone training."""
@@ -238,6 +261,11 @@ class RunFolder:
     @property
     def _writes(self) -> bool:
         return self.main or self.all_write
+
+
+def _noted(change: str) -> bool:
+    """A description is no setting: it may be another in a later version of a recipe."""
+    return not change.startswith("description:")
 
 
 def file_name(text: str) -> str:
@@ -250,6 +278,19 @@ def file_name(text: str) -> str:
 
 def environment(device: str = "cpu") -> dict[str, Any]:
     """What a figure depends on besides the recipe; ``device`` is where it was computed."""
+    return {
+        "date": _now(),
+        "command": " ".join(sys.argv),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": available_cores(),
+        **computing(device),
+        "commit": _commit(),
+    }
+
+
+def computing(device: str = "cpu") -> dict[str, Any]:
+    """That part of it which can change the bits of a result."""
     import torch
 
     versions: dict[str, str | None] = {}
@@ -259,16 +300,12 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         except PackageNotFoundError:
             versions[package] = None
     return {
-        "date": _now(),
-        "command": " ".join(sys.argv),
-        "python": platform.python_version(),
         "packages": versions,
-        "platform": platform.platform(),
         "processor": _processor(),
-        "cores": os.cpu_count(),
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "accelerator": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
-        "commit": _commit(),
+        "processes": world_size(),
+        "threads": torch.get_num_threads(),
+        "variables": recorded_variables(),
     }
 
 

@@ -1,45 +1,81 @@
-"""Stopping on request: SIGTERM ends a run at its next safe point, and in any case in time.
+"""Stopping on request: SIGTERM and SIGHUP end a run at its next safe point, and in time.
 
-Clusters send SIGTERM some seconds before they kill (SLURM and Kubernetes: 30). A training then
-writes a checkpoint at the end of its step. Whatever else is under way is whole on disk at any
-moment, so where no safe point comes in time the process simply ends.
+Clusters send SIGTERM some seconds before they kill (SLURM and Kubernetes: 30), and a terminal that
+is closed sends SIGHUP. A training then writes a checkpoint at the end of its step. Whatever else is
+under way is whole on disk at any moment, so where no safe point comes in time the process simply
+ends; so does a process that is still importing.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import stat
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+from fewshot_core.runs.launch import is_main_process
 
 TERMINATED = 128 + signal.SIGTERM
 """Exit code after SIGTERM, as shells report it: 143."""
+
+RESUMES = "the same command resumes where it stopped"
 
 
 class Preempted(BaseException):
     """The process was asked to stop, and what it has done is on disk.
 
     No ``Exception``, so that nothing that mends errors takes it for one.
+
+    Args:
+        number: The signal that asked.
     """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        self.number = signal.Signals(number)
+        super().__init__(self.number.name)
+
+
+def exit_code(number: int) -> int:
+    """Of a process that a signal has ended, as shells report it."""
+    return 128 + number
+
+
+def farewell(number: int) -> str:
+    """What a run says that a signal has ended."""
+    if number == signal.SIGINT:
+        return f"interrupted: {RESUMES}"
+    return f"stopped by {signal.Signals(number).name}: {RESUMES}"
 
 
 @contextmanager
 def ending_on_request() -> Iterator[None]:
-    """Inside, SIGTERM raises :class:`Preempted` at once; afterwards what it did before."""
+    """Inside, a signal that ends raises at once; afterwards signals do what they did before.
+
+    SIGTERM and SIGHUP raise :class:`Preempted`, Ctrl-C ``KeyboardInterrupt``. While a module is
+    imported nothing is raised, since modules turn exceptions into errors of their own or swallow
+    them: the process says its line and ends. Signals that were ignored stay so (``nohup``).
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may decide about signals
         return
+    owner = os.getpid()
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise Preempted
+        if os.getpid() != owner:  # a forked worker has nothing to save
+            os._exit(exit_code(number))
+        _leave_terminal(number)
+        if _imports(frame):
+            _end_at_once(number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise Preempted(number)
 
-    before = signal.signal(signal.SIGTERM, end)
-    try:
+    with _handling(end, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class StopRequest:
@@ -53,8 +89,13 @@ class StopRequest:
 
     def __init__(self, decides: bool = True) -> None:
         self.decides = decides
-        self.received = False
+        self.number: int | None = None
         self._released = threading.Event()
+
+    @property
+    def received(self) -> bool:
+        """Whether it was asked, wherever it may stop."""
+        return self.number is not None
 
     @property
     def requested(self) -> bool:
@@ -67,12 +108,12 @@ class StopRequest:
         Raises:
             Preempted: The process was asked to stop.
         """
-        if self.requested:
-            raise Preempted
+        if self.number is not None and self.decides:
+            raise Preempted(self.number)
 
     @contextmanager
     def listening(self, grace: float) -> Iterator[None]:
-        """Inside, note SIGTERM instead of ending at once.
+        """Inside, note SIGTERM and SIGHUP instead of ending at once.
 
         Args:
             grace: Seconds after the signal at which the process ends wherever it is.
@@ -86,33 +127,75 @@ class StopRequest:
 
         def note(number: int, frame: FrameType | None) -> None:
             if os.getpid() != owner:  # a forked worker has nothing to save
-                os._exit(TERMINATED)
-            self.received = True
+                os._exit(exit_code(number))
+            _leave_terminal(number)
+            self.number = number
 
         # The signal's byte arrives even while the main thread is inside a long computation or waits
         # for a process that is gone.
         wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         self._released.clear()
-        arguments = (reader, grace, self._released)
-        threading.Thread(target=_end_in_time, args=arguments, daemon=True).start()
-        before = signal.signal(signal.SIGTERM, note)
         try:
-            yield
+            with _handling(note, signal.SIGTERM, signal.SIGHUP) as heard:
+                arguments = (reader, grace, self._released, heard)
+                threading.Thread(target=_end_in_time, args=arguments, daemon=True).start()
+                yield
         finally:
-            signal.signal(signal.SIGTERM, before)
             signal.set_wakeup_fd(wakeup)
             os.close(writer)
 
     def release(self) -> None:
-        """Let the process live on after a SIGTERM: for programs that do not end with the run."""
+        """Let the process live on after a signal: for programs that do not end with the run."""
         self._released.set()
 
 
-def _end_in_time(reader: int, grace: float, released: threading.Event) -> None:
+@contextmanager
+def _handling(handler: signal.Handlers | object, *numbers: int) -> Iterator[tuple[int, ...]]:
+    """Inside, the handler answers the signals that are not ignored; yields which."""
+    heard = tuple(n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN)
+    before = [(number, signal.signal(number, handler)) for number in heard]  # type: ignore[arg-type]
+    try:
+        yield heard
+    finally:
+        for number, earlier in before:
+            signal.signal(number, earlier)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported somewhere above."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _end_at_once(number: int) -> None:
+    with suppress(Exception):  # it may be inside a write at this moment
+        sys.stdout.flush()
+    if is_main_process():
+        with suppress(OSError):
+            os.write(2, f"{farewell(number)}\n".encode())
+    os._exit(exit_code(number))
+
+
+def _leave_terminal(number: int) -> None:
+    """Write nothing more to a terminal that was closed: every attempt would be an error."""
+    if number == signal.SIGHUP:
+        for file in (1, 2):
+            with suppress(OSError):
+                if stat.S_ISCHR(os.fstat(file).st_mode):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), file)
+
+
+def _end_in_time(
+    reader: int, grace: float, released: threading.Event, heard: tuple[int, ...]
+) -> None:
     with os.fdopen(reader, "rb", buffering=0) as signals:
         while number := signals.read(1):
-            if number[0] == signal.SIGTERM:
+            if number[0] in heard:
                 if released.wait(grace):
                     return
-                os.write(2, b"stopped by SIGTERM at the end of grace_seconds\n")
-                os._exit(TERMINATED)
+                name = signal.Signals(number[0]).name
+                os.write(2, f"stopped by {name} at the end of grace_seconds\n".encode())
+                os._exit(exit_code(number[0]))

@@ -186,7 +186,7 @@ class Outcome:
 @contextmanager
 def opened(words: Sequence[str], folder: Path) -> Iterator[Session]:
     """The session of a run, as the command line would open it."""
-    session = start(load_recipe([*words, f"run={folder}"]))
+    session = start(load_recipe([*words, f"run={folder}"], drop_unread=True))
     try:
         yield session
     finally:

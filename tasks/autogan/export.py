@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from fewshot_core.export.card import images_text, labels_of, training_text
@@ -19,7 +17,7 @@ from fewshot_core.export.package import ExportError
 from fewshot_core.pipeline.retrain import LABELS, format_spread, summarise
 from fewshot_core.pipeline.session import Session
 from fewshot_core.report.account import channels_text, read_account
-from fewshot_core.runs.files import read_json, write_json, write_text
+from fewshot_core.runs.files import read_json, write_copy, write_json, write_tensors, write_text
 from fewshot_core.space import Architecture
 from tasks.autogan import network as source
 from tasks.autogan.adversaries import AdversarialNetwork
@@ -49,10 +47,9 @@ def hand_over(
     recipe, generator = session.recipe, network.result.cpu().eval()
     space = session.root.space
     assert isinstance(space, GeneratorSpace)
-    shape = generator_shape(recipe, session.data.shape, supernet=False)
-    weights = {n: t.detach().contiguous() for n, t in generator.state_dict().items()}
-    save_file(weights, folder / "generator.safetensors", metadata={"format": "pt"})
-    shutil.copyfile(source.__file__, folder / CODE)
+    shape = generator_shape(recipe, session.shape, supernet=False)
+    write_tensors(folder / "generator.safetensors", generator.state_dict(), format="pt")
+    write_copy(folder / CODE, Path(source.__file__))
     write_json(
         folder / "config.json",
         {
@@ -102,7 +99,7 @@ def card(
     differences: Mapping[str, float],
 ) -> str:
     """The card, as Markdown."""
-    recipe, data = session.recipe, session.data.describe()
+    recipe, data = session.recipe, session.facts.described
     account = read_account(session.folder.path, recipe, data)
     environment = read_json(session.folder.file("environment.json"))
     measured = "\n".join(

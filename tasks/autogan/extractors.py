@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from fewshot_core.classification import ClassificationObjective, ClassificationS
 from fewshot_core.data import BatchStream, ImageData
 from fewshot_core.data.stream import EvalBatches
 from fewshot_core.errors import RecipeError
+from fewshot_core.pipeline.inputs import digest_of_weights
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.console import Console
@@ -88,8 +88,15 @@ def inception(settings: MetricSettings, accelerator: Accelerator) -> Extractor:
             f"metric.weights={path} is not torch-fidelity's Inception network",
             found=str(error).split("\n")[0],
         ) from None
-    file = path or Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
-    return Extractor(module, "2048", "logits_unbiased", "inception", sha256(file)[:16], 3)
+    digest = sha256(inception_file(settings))[:16]
+    return Extractor(module, "2048", "logits_unbiased", "inception", digest, 3)
+
+
+def inception_file(settings: MetricSettings) -> Path:
+    """Where the weights lie: as named, or where torch-fidelity puts its download."""
+    if settings.weights is not None:
+        return Path(settings.weights).expanduser()
+    return Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
 
 
 def _require_weights(path: Path) -> None:
@@ -161,6 +168,16 @@ class ClassifierFeatures(FeatureExtractorBase):
         return features, self.network.head(features)
 
 
+def require_classes(data: ImageData) -> None:
+    """Raise a :class:`RecipeError` unless there are classes to tell apart."""
+    if len(data.classes) < 2:
+        raise RecipeError(
+            "metric.extractor=classifier needs images of two classes or more",
+            found=f"class {data.classes[0]} alone",
+            fix="use metric.extractor=inception, or data.labelled=true where images have classes",
+        )
+
+
 def classifier(
     settings: MetricSettings, data: ImageData, accelerator: Accelerator, folder: Path, seed: int
 ) -> Extractor:
@@ -172,12 +189,7 @@ def classifier(
     Raises:
         RecipeError: There is only one class.
     """
-    if len(data.classes) < 2:
-        raise RecipeError(
-            "metric.extractor=classifier needs images of two classes or more",
-            found=f"class {data.classes[0]} alone",
-            fix="use metric.extractor=inception",
-        )
+    require_classes(data)
     seed = derive_seed(seed, "classifier")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -217,11 +229,9 @@ def classifier(
         ]
         scorer = ClassificationScorer(batches, [], accelerator)
         checkpoint.annotate({"validation accuracy": scorer.score(network, None)["accuracy"]})
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    text = digest_of_weights(network)[:16]
     module = ClassifierFeatures(network, "classifier").to(accelerator.device)
-    name, text = "classifier", digest.hexdigest()[:16]
+    name = "classifier"
     return Extractor(module, "features", "logits", name, text, data.channels)
 
 

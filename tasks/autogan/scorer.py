@@ -12,11 +12,18 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from fewshot_core.data import ImageData, Images
+from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.supernet import Supernet, recalibrated
-from tasks.autogan.extractors import Extractor, classifier, common_folder, inception
+from tasks.autogan.extractors import (
+    Extractor,
+    classifier,
+    common_folder,
+    inception,
+    require_classes,
+)
 from tasks.autogan.metric import Judge, Reference, joined
 from tasks.autogan.network import to_bytes
 
@@ -110,6 +117,35 @@ def make_extractor(
     if recipe.metric.extractor == "classifier":
         return classifier(recipe.metric, data, accelerator, folder, recipe.seed)
     return inception(recipe.metric, accelerator)
+
+
+NEIGHBOURS = 3
+"""Of an image, in precision and recall: torch-fidelity's number."""
+
+
+def check_metric(recipe: Recipe, data: ImageData, accelerator: Accelerator) -> None:
+    """Find out whether generators can be measured. Every process has to call this.
+
+    The weights of Inception are loaded once to see it, and downloaded where they are not there.
+
+    Raises:
+        RecipeError: The weights cannot be had, there are no classes to tell apart, or there are
+            too few images to compare with.
+    """
+    if recipe.metric.extractor == "classifier":
+        require_classes(data)
+    else:
+        inception(recipe.metric, accelerator)
+    # A deviation takes two images, a neighbourhood one more than neighbours.
+    least = NEIGHBOURS + 1 if recipe.metric.precision_recall else 2
+    counts = {"validation images": len(data.validation), "metric.images": recipe.metric.images}
+    if data.test_count is not None:
+        counts["test images"] = data.test_count
+    for name, count in counts.items():
+        if count < least:
+            raise RecipeError(
+                f"{name} are too few to measure generators", found=count, allowed=f"{least} or more"
+            )
 
 
 def make_judge(

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
 
-from fewshot_core.data import ImageShape
 from fewshot_core.errors import RecipeError
+from fewshot_core.recipe.declare import setting
+from fewshot_core.recipe.places import absolute
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
+from fewshot_core.registry import Description
 from tasks.autogan.space import MOST_CELLS
+
+if TYPE_CHECKING:  # the module imports torch, and recipes are checked without it
+    from fewshot_core.data import ImageShape
 
 CELLS = {8: 1, 16: 2, 32: 3, 48: 3}
 """Cells by image size, so that the smallest image is of 4 pixels, or of 6."""
@@ -59,7 +67,7 @@ class MetricSettings:
     shorthand: ClassVar[str] = "extractor"
     extractor: str = "inception"  # inception | classifier: a small one, trained on the data itself
     # inception: the file of weights; none: torch-fidelity's own download
-    weights: str | None = None
+    weights: str | None = setting(None, place=absolute, changes_results=False)
     images: int = 5000  # generated for the score of an architecture
     test_images: int = 50000  # generated for a retrained generator
     watch_images: int = 2000  # generated for a score at every checkpoint of a retraining; 0: none
@@ -72,7 +80,60 @@ class MetricSettings:
     is_weight: float = 1.0  # of the Inception score in evaluator.score=reward
     fid_weight: float = 0.1  # of the distance, which is subtracted
     steps: int = 1500  # classifier: training steps
-    cache: str | None = None  # inception: folder for statistics of real images; none: a common one
+    # inception: folder for statistics of real images; none: a common one
+    cache: str | None = setting(None, place=absolute, changes_results=False)
+
+
+_EXTRACTOR_OF = {"weights": ("inception",), "cache": ("inception",), "steps": ("classifier",)}
+_OF_SUPERNETS = (
+    "network.supernet_channels",
+    "network.supernet_discriminator",
+    "gan.reset_window",
+    "gan.reset_variance",
+    "gan.batch_deviation",
+)
+_OF_CLASSIFIERS = (
+    *(
+        f"{part}.{name}"
+        for part in ("supernet", "regions", "retrain")
+        for name in ("momentum", "eps", "label_smoothing")
+    ),
+    *(f"{part}.paths.distill" for part in ("supernet", "regions")),
+    *(f"retrain.{name}" for name in ("mixup", "cutmix", "ema", "teacher", "teacher_weight")),
+    "evaluator.images",
+)
+_MEANT = {
+    "momentum": "gan.beta1",
+    "retrain.ema": "gan.ema",
+    "evaluator.images": "metric.images",
+}
+
+
+def unread(recipe: Recipe) -> Iterator[Unread]:
+    """Settings that a run of generators would not read."""
+    for key in _OF_CLASSIFIERS:
+        meant = _MEANT.get(key) or _MEANT.get(key.rpartition(".")[2])
+        readers = "trainings of classifiers read it" + (f"; did you mean {meant}?" if meant else "")
+        yield Unread(key, f"task={recipe.task}", ("task",), readers)
+    for key in _OF_SUPERNETS:
+        yield from of_supernets(key, recipe)
+    if recipe.gan.reset_window == 0:
+        because, deciders = "gan.reset_window=0", ("gan.reset_window",)
+        yield Unread("gan.reset_variance", because, deciders, "gan.reset_window=500 reads it")
+    extractor = recipe.metric.extractor
+    if extractor in EXTRACTORS:
+        yield from by_choice("metric", "extractor", extractor, _EXTRACTOR_OF)
+    if recipe.evaluator.name == "table" and recipe.audit.networks == 0:
+        readers = "scores of generators and audits read it; did you mean metric.test_images?"
+        both = ("evaluator.name", "audit.networks")
+        yield Unread("metric.images", "evaluator.name=table", both, readers)
+
+
+DESCRIPTION = Description(
+    GeneratorSettings,
+    MappingProxyType({"gan": GanSettings, "metric": MetricSettings}),
+    ("is", "fid", "reward"),
+)
 
 
 def cells_for(settings: GeneratorSettings, image_size: int) -> int:

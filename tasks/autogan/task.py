@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from fewshot_core.objective import Objective, Scorer
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.check import PROXIES
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
+from fewshot_core.recipe.unread import Unread
 from fewshot_core.region import Region
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture, SearchSpace
@@ -33,19 +33,19 @@ from tasks.autogan.adversaries import (
 )
 from tasks.autogan.costs import generator_costs
 from tasks.autogan.draw import generator_svg
+from tasks.autogan.extractors import inception_file
 from tasks.autogan.metric_text import metric_text
 from tasks.autogan.objective import GanObjective
 from tasks.autogan.pictures import ROWS, SampleWatch, SupernetWatch, pictures
-from tasks.autogan.scorer import fixed_noise, make_judge, make_scorer
+from tasks.autogan.scorer import check_metric, fixed_noise, make_judge, make_scorer
 from tasks.autogan.settings import (
-    GanSettings,
-    GeneratorSettings,
-    MetricSettings,
+    DESCRIPTION,
     cells_for,
     discriminator_shape,
     generator_shape,
     image_size_of,
     require_settings,
+    unread,
 )
 from tasks.autogan.space import GeneratorSpace, generator_space
 
@@ -54,10 +54,10 @@ class GanTask:
     """Searches the generator of a GAN."""
 
     name = "autogan"
-    settings = GeneratorSettings
-    sections: Mapping[str, type] = MappingProxyType({"gan": GanSettings, "metric": MetricSettings})
+    settings = DESCRIPTION.settings
+    sections = DESCRIPTION.sections
     metric = "fid"
-    scores = ("is", "fid", "reward")
+    scores = DESCRIPTION.scores
     generates = True
     normalisation = (0.5, 0.5)  # pixels in [-1, 1], as tanh gives them
 
@@ -80,6 +80,9 @@ class GanTask:
                 allowed="inherited, standalone, table",
             )
         return generator_space(cells_for(recipe.network, size))
+
+    def unread(self, recipe: Recipe) -> Iterator[Unread]:
+        return unread(recipe)
 
     def supernet(self, region: Region, recipe: Recipe, shape: ImageShape) -> AdversarialSupernet:
         return AdversarialSupernet(
@@ -133,6 +136,16 @@ class GanTask:
             for parameter in pair.discriminator.parameters():
                 parameter.requires_grad_(True)
         return loss
+
+    def check(self, recipe: Recipe, data: ImageData, accelerator: Accelerator) -> None:
+        """Raise a :class:`RecipeError` where generators cannot be measured."""
+        check_metric(recipe, data, accelerator)
+
+    def inputs(self, recipe: Recipe) -> Mapping[str, Path]:
+        """The weights of the Inception network, where features are its."""
+        if recipe.metric.extractor != "inception":
+            return {}
+        return {"metric.weights": inception_file(recipe.metric)}
 
     def scorer(
         self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator, folder: Path

@@ -11,14 +11,29 @@ then batch norm, ReLU, global average pooling and a linear classifier. C=16 and 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from timm.layers import create_classifier
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models import (
+    build_model_with_cfg,
+    generate_default_cfgs,
+    is_model,
+    model_entrypoint,
+    register_model,
+)
+from timm.models._features import feature_take_indices
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+if __name__ == "<run_path>":  # runpy leaves no module behind, and pickled models name theirs
+    __name__ = Path(__file__).stem
+    sys.modules.setdefault(__name__, sys.modules["<run_path>"])
 
 Edge = tuple[int, int, str]  # target node, source node, operation
 
@@ -147,10 +162,17 @@ class CellSkeleton(nn.Module):
         num_classes: int,
         in_chans: int,
         global_pool: str = "avg",
+        drop_rate: float = 0.0,
     ) -> None:
         super().__init__()
         widths = [channels, 2 * channels, 4 * channels]
         self.num_classes = num_classes
+        self.drop_rate = drop_rate
+        self.grad_checkpointing = False
+        self.feature_info = [
+            {"num_chs": width, "reduction": 2**index, "module": f"stages.{index}"}
+            for index, width in enumerate(widths)
+        ]
         self.num_features = self.head_hidden_size = widths[-1]
         self.stem = nn.Sequential(
             nn.Conv2d(in_chans, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
@@ -161,7 +183,7 @@ class CellSkeleton(nn.Module):
         self.reductions = nn.ModuleList(
             ReductionBlock(narrow, wide) for narrow, wide in pairwise(widths)
         )
-        self.norm = nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU())
+        self.norm: nn.Module = nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU())
         self.global_pool, self.head = create_classifier(
             self.num_features, num_classes, pool_type=global_pool
         )
@@ -172,16 +194,26 @@ class CellSkeleton(nn.Module):
 
     def forward_cells(self, x: Tensor, *cell_arguments: Any, first: int = 0) -> Tensor:
         """The same from the output of the stem on; of the first stage, from cell ``first`` on."""
-        for index, cells in enumerate(self.stages):
-            if index:
-                x = self.reductions[index - 1](x)
-            for cell in list(cells.children())[first if index == 0 else 0 :]:
-                x = cell(x, *cell_arguments)
+        for index in range(len(self.stages)):
+            x = self.forward_stage(index, x, *cell_arguments, first=0 if index else first)
         return self.norm(x)
+
+    def forward_stage(self, index: int, x: Tensor, *cell_arguments: Any, first: int = 0) -> Tensor:
+        """The block of stride 2 in front of a stage, and its cells from ``first`` on."""
+        if index:
+            x = self.reductions[index - 1](x)
+        for cell in list(self.stages[index].children())[first:]:
+            if self.grad_checkpointing:
+                x = checkpoint(cell, x, *cell_arguments, use_reentrant=False)
+            else:
+                x = cell(x, *cell_arguments)
+        return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Pooled features, or logits ``[B, num_classes]``."""
         x = self.global_pool(x)
+        if self.drop_rate > 0:  # dropout draws random numbers even where it drops nothing
+            x = F.dropout(x, self.drop_rate, self.training)
         return x if pre_logits else self.head(x)
 
     def forward(self, x: Tensor, *cell_arguments: Any) -> Tensor:
@@ -191,9 +223,11 @@ class CellSkeleton(nn.Module):
         """The linear layer."""
         return self.head
 
-    def reset_classifier(self, num_classes: int, global_pool: str = "avg") -> None:
-        """Put a fresh linear layer for another number of classes."""
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Put a fresh linear layer for another number of classes, and another pooling if named."""
         self.num_classes = num_classes
+        if global_pool is None:
+            global_pool = self.global_pool.pool_type
         self.global_pool, self.head = create_classifier(
             self.num_features, num_classes, pool_type=global_pool
         )
@@ -213,6 +247,7 @@ class CellNetwork(CellSkeleton):
         affine: bool = True,
         prune: bool = True,
         global_pool: str = "avg",
+        drop_rate: float = 0.0,
     ) -> None:
         super().__init__(
             lambda width: FixedCell(genotype, width, affine, prune),
@@ -221,8 +256,68 @@ class CellNetwork(CellSkeleton):
             num_classes=num_classes,
             in_chans=in_chans,
             global_pool=global_pool,
+            drop_rate=drop_rate,
         )
         self.genotype = genotype
+
+    # What timm asks of its models besides: `features_only`, layer decay, less memory in training.
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: int | Sequence[int] | None = None,
+        norm: bool = False,
+        stop_early: bool = False,
+        output_fmt: str = "NCHW",
+        intermediates_only: bool = False,
+    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        """Outputs of the stages at ``indices``, and what :meth:`forward_features` gives.
+
+        Args:
+            x: ``[B, in_chans, H, W]``.
+            indices: As timm has them: numbers of stages, or how many of the last; none: all.
+            norm: Whether the last stage's output is normalised.
+            stop_early: Whether later stages are left out; needs ``intermediates_only``.
+            output_fmt: ``NCHW``.
+            intermediates_only: Whether the outputs are all that is returned.
+        """
+        assert output_fmt == "NCHW", "Output shape must be NCHW."
+        assert intermediates_only or not stop_early, "Must use intermediates_only to stop early."
+        taken, last = feature_take_indices(len(self.stages), indices)
+        found = []
+        x = self.stem(x)
+        for index in range(last + 1 if stop_early else len(self.stages)):
+            x = self.forward_stage(index, x)
+            if index in taken:
+                ends = index == len(self.feature_info) - 1
+                found.append(self.norm(x) if norm and ends else x)
+        return found if intermediates_only else (self.norm(x), found)
+
+    def prune_intermediate_layers(
+        self,
+        indices: int | Sequence[int] | None = 1,
+        prune_norm: bool = False,
+        prune_head: bool = True,
+    ) -> list[int]:
+        """Drop what is behind the last of the stages ``indices``; their numbers."""
+        taken, last = feature_take_indices(len(self.stages), indices)
+        self.stages, self.reductions = self.stages[: last + 1], self.reductions[:last]
+        if prune_norm:
+            self.norm = nn.Identity()
+        if prune_head:
+            self.reset_classifier(0, "")
+        return list(taken)
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Layers from the input to the output, for a learning rate that decays with them."""
+        behind = (99999,)  # timm's mark: of one group with what is just before
+        cells = r"^stages\.(\d+)" if coarse else r"^stages\.(\d+)\.(\d+)"
+        blocks = [(cells, None), (r"^reductions\.(\d+)", behind), (r"^norm", behind)]
+        return {"stem": r"^stem", "blocks": blocks}
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Whether cells are computed again in the backward pass instead of being kept."""
+        self.grad_checkpointing = enable
 
 
 default_cfgs = generate_default_cfgs(
@@ -241,7 +336,20 @@ default_cfgs = generate_default_cfgs(
 )
 
 
-@register_model
-def nasbench201_cell(pretrained: bool = False, **kwargs: Any) -> CellNetwork:
+def register(entry: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """With timm, unless another copy of this file has done so: models keep one class."""
+    name = entry.__name__
+    known = is_model(name) and model_entrypoint(name).__code__ == entry.__code__
+    return entry if known else register_model(entry)
+
+
+@register
+def nasbench201_cell(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """A NAS-Bench-201 network; ``genotype=`` names its cell."""
-    return build_model_with_cfg(CellNetwork, "nasbench201_cell", pretrained, **kwargs)
+    return build_model_with_cfg(
+        CellNetwork,
+        "nasbench201_cell",
+        pretrained,
+        feature_cfg={"out_indices": (0, 1, 2), "feature_cls": "getter"},
+        **kwargs,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +13,23 @@ from fewshot_core.cost import CostTable, measure
 from fewshot_core.data import ImageShape
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.unread import Unread, of_supernets
 from fewshot_core.region import Region
 from fewshot_core.space import Architecture, SearchSpace
 from tasks.cifar10 import network
 from tasks.cifar10.draw import cell_svg
+from tasks.cifar10.settings import DESCRIPTION
 from tasks.cifar10.space import OPERATIONS, CellSpace, nasbench201
 from tasks.cifar10.supernet import CellSupernet
 
 SPACES = {"nasbench201": nasbench201}
 
 
-@dataclass
-class CellSettings:
-    """Section ``network`` of a recipe of this task."""
-
-    space: str = "nasbench201"
-    channels: int = 16  # C: channels of the first stage; the others have 2C and 4C
-    cells_per_stage: int = 5  # N: cells in each of the three stages
-    supernet_affine: bool = False  # whether batch norm in the supernet's cells has weights
-
-
 class CellTask(ClassificationTask):
     """Searches the cell that a small image classifier repeats."""
 
     name = "cifar10"
-    settings = CellSettings
+    settings = DESCRIPTION.settings
 
     def space(self, recipe: Recipe) -> SearchSpace:
         name = recipe.network.space
@@ -48,6 +40,10 @@ class CellTask(ClassificationTask):
                 fix=nearest(name, SPACES) or None,
             )
         return SPACES[name]()
+
+    def unread(self, recipe: Recipe) -> Iterator[Unread]:
+        yield from super().unread(recipe)
+        yield from of_supernets("network.supernet_affine", recipe)
 
     def supernet(self, region: Region, recipe: Recipe, shape: ImageShape) -> CellSupernet:
         return CellSupernet(

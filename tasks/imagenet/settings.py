@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from fewshot_core.errors import RecipeError, nearest
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
+from fewshot_core.registry import Description
 from tasks.imagenet.skeleton import lab_variant, ofa_skeleton, proxyless_skeleton
 from tasks.imagenet.space import EXPANSIONS, KERNELS, MobileSpace, ofa_mbv3, proxyless
 
 SPACES = ("ofa_mbv3", "proxyless")
+
+
+_SPACE_OF = {"depths": ("ofa_mbv3",), "learned_kernels": ("ofa_mbv3",), "blocks": ("proxyless",)}
 
 
 @dataclass
@@ -29,6 +36,17 @@ class MobileSettings:
     drop_rate: float = 0.0  # dropout before the classifier
     drop_path_rate: float = 0.0  # stochastic depth, in networks trained from scratch alone
     learned_kernels: bool = True  # ofa_mbv3: whether small kernels are transformed centres
+
+
+def unread(recipe: Recipe) -> Iterator[Unread]:
+    """Settings of the section that a run would not read."""
+    space = recipe.network.space
+    if space in SPACES:
+        yield from by_choice("network", "space", space, _SPACE_OF)
+    yield from of_supernets("network.learned_kernels", recipe)
+
+
+DESCRIPTION = Description(MobileSettings)
 
 
 def make_space(settings: MobileSettings, image_size: int | None) -> MobileSpace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from fewshot_core.errors import RecipeError
 from fewshot_core.latency import NetworkParts
 from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.unread import Unread
 from fewshot_core.region import Region
 from fewshot_core.space import Architecture, SearchSpace
 from tasks.imagenet.build import SOURCE, timm_arguments, timm_network
 from tasks.imagenet.costs import cost_table
 from tasks.imagenet.draw import network_svg
 from tasks.imagenet.latency import network_parts
-from tasks.imagenet.settings import MobileSettings, make_space
+from tasks.imagenet.settings import DESCRIPTION, make_space, unread
 from tasks.imagenet.space import MobileSpace
 from tasks.imagenet.supernet import MobileSupernet
 
@@ -29,7 +31,7 @@ class MobileTask(ClassificationTask):
     """Searches kernels, expansions and depths of a mobile network."""
 
     name = "imagenet"
-    settings = MobileSettings
+    settings = DESCRIPTION.settings
 
     def space(self, recipe: Recipe) -> MobileSpace:
         """The space.
@@ -44,6 +46,10 @@ class MobileTask(ClassificationTask):
                 fix="set evaluator.recalibrate, images to measure them anew with, for example 2000",
             )
         return make_space(recipe.network, recipe.data.image_size)
+
+    def unread(self, recipe: Recipe) -> Iterator[Unread]:
+        yield from super().unread(recipe)
+        yield from unread(recipe)
 
     def supernet(self, region: Region, recipe: Recipe, shape: ImageShape) -> MobileSupernet:
         return MobileSupernet(

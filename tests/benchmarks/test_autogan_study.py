@@ -6,9 +6,8 @@ from pathlib import Path
 import autogan
 import autogan_show
 import pytest
-from jobs import Images
+from jobs import Images, load_words
 
-from fewshot_core.recipe.load import load_recipe
 from fewshot_core.region import Region
 from fewshot_core.splitters import grow_tree
 from tasks.autogan.space import generator_space
@@ -18,17 +17,17 @@ from tasks.autogan.task import TASK
 @pytest.mark.parametrize("arm", autogan.ARMS)
 def test_every_arm_takes_as_many_steps(arm: str) -> None:
     words = autogan.arm_words(autogan.FULL, arm, 0)
-    recipe = load_recipe([*autogan.COMMON, "data.root=x", *words]).recipe
+    recipe = load_words([*autogan.COMMON, "data.root=x", *words]).recipe
     root = Region.root(TASK.space(recipe))
     trained = [region for region, parent in grow_tree(root, recipe.split, 0).walk() if parent]
     total = recipe.supernet.epochs + len(trained) * recipe.regions.epochs * bool(trained)
     assert total == pytest.approx(autogan.FULL.epochs)
-    assert recipe.split.when == "always"
+    assert recipe.split.when == ("always" if trained else "auto")
 
 
 def test_the_study_has_the_sizes_that_were_asked_for() -> None:
     study = autogan.FULL
-    recipe = load_recipe([*autogan.COMMON, "data.root=x", *study.words]).recipe
+    recipe = load_words([*autogan.COMMON, "data.root=x", *study.words]).recipe
     assert study.generators >= 16
     assert (study.truth_seeds, study.choice_seeds) == (2, 3)
     assert recipe.metric.test_images >= 5000

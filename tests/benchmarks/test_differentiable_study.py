@@ -11,7 +11,7 @@ from differentiable import FULL, NETWORK, QUICK, STAGES, Study
 from differentiable_arms import ARMS, SHOTS, Arm
 from differentiable_jobs import DerivingPlan, Job, baselines, run_job
 from differentiable_show import LOOKS, markdown, plot, summary
-from jobs import COLUMNS, SMALL_IMAGES, Images, is_done, merge_row
+from jobs import COLUMNS, SMALL_IMAGES, Images, is_done, load_words, merge_row
 
 from fewshot_core.pipeline.relaxation import Relaxation
 from fewshot_core.recipe.check import DIFFERENTIABLE
@@ -63,7 +63,7 @@ def images_of(recipe: Recipe, region: str) -> int:
 @pytest.mark.parametrize("arm", ARMS, ids=lambda arm: f"{arm.method.name}, {arm.shots}")
 def test_every_arm_sees_the_same_images_and_scores_as_many_cells(arm: Arm, tmp_path: Path) -> None:
     made = plan(FULL, tmp_path)
-    recipe = load_recipe([*Job(arm, 0).words(made), *made.places]).recipe
+    recipe = load_words([*Job(arm, 0).words(made), *made.places]).recipe
     regions = SHOTS[arm.shots].regions
     total = regions * images_of(recipe, "region") if regions else 0
     if not regions or recipe.regions.inherit:
@@ -86,7 +86,7 @@ def test_all_four_are_there_in_the_first_stage(tmp_path: Path) -> None:
     for study in (FULL, QUICK):
         made = plan(study, tmp_path)
         tasks = differentiable._tasks(STAGES[:1], study, made)
-        found = {load_recipe([*t.recipe, *made.places]).recipe.strategy.name for t in tasks}
+        found = {load_words([*t.recipe, *made.places]).recipe.strategy.name for t in tasks}
         assert found == {*DIFFERENTIABLE, "random"}
         assert len(tasks) == 5 * len(SHOTS) * study.seeds
 

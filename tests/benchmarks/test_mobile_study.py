@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from jobs import load_words
 from mobile import summary, tasks_of
 from mobile_jobs import BAND, MobilePlan, networks_of, scaled_mobilenet, shape_of
 
 from fewshot_core.cost import measure
-from fewshot_core.recipe.load import load_recipe
 from fewshot_core.region import Region
 from fewshot_core.splitters import grow_tree
 from tasks.imagenet.task import TASK
@@ -28,7 +28,7 @@ PLAN = MobilePlan(
 
 @pytest.mark.parametrize("arm", PLAN.arms())
 def test_all_arms_see_as_many_images(arm: str) -> None:
-    recipe = load_recipe([*PLAN.words, *PLAN.arms()[arm]]).recipe
+    recipe = load_words([*PLAN.words, *PLAN.arms()[arm]]).recipe
     tree = grow_tree(Region.root(TASK.space(recipe)), recipe.split, 0)
     regions = [region for region, parent in tree.walk() if parent is not None]
     assert len(tree.leaves()) == {"o": 1, "2": 2, "4": 4}[arm.removeprefix("few-shot, ")[0]]
@@ -40,7 +40,7 @@ def test_the_networks_of_a_band_cost_about_the_same() -> None:
     shape = shape_of(PLAN.words)
     bands = networks_of(PLAN, shape)
     assert bands == networks_of(PLAN, shape)
-    table = TASK.costs(load_recipe(list(PLAN.words)).recipe, shape)
+    table = TASK.costs(load_words(list(PLAN.words)).recipe, shape)
     for middle, networks in zip(PLAN.bands, bands, strict=True):
         assert len(set(networks)) == PLAN.networks
         for network in networks:

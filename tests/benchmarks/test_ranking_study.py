@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import ranking
-from jobs import SMALL_IMAGES, Images, is_done, merge_row, read_rows
+from jobs import SMALL_IMAGES, Images, is_done, load_words, merge_row, read_rows
 from ranking import FULL, QUICK, Study
 from ranking_arms import ARMS, Arm
 from ranking_jobs import FIGURES, Job, RankingPlan
@@ -54,7 +54,7 @@ def test_every_arm_of_a_budget_sees_the_same_images(
     arm: Arm, epochs: float, tmp_path: Path
 ) -> None:
     made = plan(FULL, tmp_path)
-    recipe = load_recipe([*Job(arm, 0, epochs).words(made), *made.places]).recipe
+    recipe = load_words([*Job(arm, 0, epochs).words(made), *made.places]).recipe
     assert images_of(arm, recipe) == pytest.approx(epochs * IMAGES, rel=0.005)
 
 

@@ -12,6 +12,8 @@ import torch
 
 from fewshot_core.data import BatchStream
 from fewshot_core.data.augment import Augment
+from fewshot_core.data.decode import decode
+from fewshot_core.data.hf import Columns, list_hf
 from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.data.sources import ImageData, load_images
 from fewshot_core.errors import DataError
@@ -183,6 +185,84 @@ def test_a_name_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     assert "data.download=false allows no other" in refused("mnist", download=False)
     assert len(asked) == 2
+
+
+def test_test_classes_are_known_by_name(tmp_path: Path) -> None:
+    """The same classes in another order: labels would be permuted."""
+    root = saved(tmp_path / "set", made(images(4)))
+    other = made(images(2, first=200)).cast_column(
+        "label", datasets.ClassLabel(names=["eel", "cat", "dog"])
+    )
+    held = load(root, test_root=str(saved(tmp_path / "test", other))).test()
+    assert held.classes == CLASSES
+    # What was 0, 1, 2 is now called eel, cat, dog.
+    assert held.labels.tolist() == [2, 2, 0, 0, 1, 1]
+    assert held.images[0, 0, 0, 0] == 200
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    hidden = made([(-1, data) for _, data in images(2)])
+    own = {"train": made(images(4)), "test": hidden, "validation": made(images(1))}
+    data = load(saved(tmp_path / "set", datasets.DatasetDict(own)))
+    assert data.left_out == f"left out of {tmp_path}/set: 6 rows of splits not used (test 6)"
+    assert load(saved(tmp_path / "one", made(images(4)))).left_out == ""
+
+
+def test_a_folder_of_images_and_what_the_package_does_not_take(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "set", images(4))
+    (root / "fox").symlink_to(write_folder(tmp_path / "store", images(4)) / "dog")
+    (root / "cat" / "._0.png").touch()
+    data = load(root)
+    assert data.classes == CLASSES
+    assert data.left_out == (
+        f"left out of {root}: 1 hidden file, 4 images that the package datasets does not take"
+    )
+
+
+@pytest.mark.parametrize("name", ["run", "runs [1]/first"])
+def test_a_run_in_a_folder_of_images(tmp_path: Path, name: str) -> None:
+    root = write_folder(tmp_path / "set", images(4))
+    (root / "cat" / "000.png").rename(root / "cat" / "[0].png")
+    expected = load(root)
+    for file in ("recipe.yaml", "environment.json", "a.csv", "b.csv", "pictures/0.png"):
+        path = root / name / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(images(1)[0][1])
+    data = load(root)
+    assert same(data, expected)
+    assert data.left_out == f"left out of {root}: 1 run folder"
+
+
+def test_a_run_that_is_named_like_a_part(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "set", images(4))
+    for file in ("recipe.yaml", ".lock", "0.png"):
+        path = root / "train-1" / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(images(1)[0][1])
+    line = refused(root)
+    assert "the names of run folders in it look like those of parts" in line
+    assert "train-1" in line
+
+
+def test_rows_without_an_image(tmp_path: Path) -> None:
+    """None, a device that has no end, or a file that is gone."""
+    import pyarrow
+    from pyarrow import parquet
+
+    paths = [None, "/dev/zero", *[f"{tmp_path}/gone"] * 10]
+    table = pyarrow.table({"image": [{"bytes": None, "path": path} for path in paths]})
+    (tmp_path / "set").mkdir()
+    parquet.write_table(table, tmp_path / "set" / "train.parquet")
+    columns = Columns(labelled=False)
+    listing, _ = list_hf(str(tmp_path / "set"), None, columns, download=False)
+    with pytest.raises(DataError) as caught:
+        decode(listing, torch.arange(12), 8)
+    line = str(caught.value)
+    assert "the image in row 0 of" in line
+    assert "found: the row has no image" in line
+    assert "and 11 more: the image in row 1 of" in line
+    with pytest.raises(OSError, match="not a plain file"):
+        listing.read(1)
 
 
 # --- refusals

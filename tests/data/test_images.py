@@ -85,6 +85,22 @@ def test_split_names_the_class_that_is_too_small():
         class_balanced_split(torch.tensor([0, 0, 1]), 0.5, 0, ("common", "rare"))
 
 
+def test_split_keeps_as_many_as_it_is_told() -> None:
+    """Even where the share would leave a class with fewer."""
+    labels = torch.tensor([0] * 3 + [1] * 30)
+    kept, held = class_balanced_split(labels, 0.9, seed=0, keep=2)
+    assert torch.bincount(labels[kept]).tolist() == [2, 3]
+    assert torch.bincount(labels[held]).tolist() == [1, 27]
+    for count in (1, 2):
+        with pytest.raises(DataError, match=rf"class 1 .* \| found: {count} \| allowed: 3 or more"):
+            class_balanced_split(torch.tensor([0] * 3 + [1] * count), 0.5, 0, keep=2)
+
+
+def test_split_names_every_class_that_is_too_small() -> None:
+    with pytest.raises(DataError, match=r"class 'b' .* and 1 more: class 'c' has too few"):
+        class_balanced_split(torch.tensor([0, 0, 1, 2]), 0.5, 0, ("a", "b", "c"))
+
+
 @pytest.mark.parametrize(
     ("count", "minimum", "expected"),
     [

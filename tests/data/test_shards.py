@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
+from fewshot_core.data.shard_files import find_shards
+from fewshot_core.data.shards import ShardKeys, list_shards
 from fewshot_core.data.sources import load_images
 from fewshot_core.errors import DataError
 from fewshot_core.recipe.schema import DataSettings
@@ -62,6 +66,121 @@ def test_numbers_are_ordered_as_numbers_and_renumbered(tmp_path: Path) -> None:
     data = load(write_tar(tmp_path / "a.tar", members))
     assert data.classes == ("5", "10", "700")
     assert sorted(data.train.labels.unique().tolist()) == [0, 1, 2]
+
+
+def test_names_are_as_they_are_written(tmp_path: Path) -> None:
+    """As those of folders: 01 is not 1, and a space at the end is one."""
+    names = [b"01", b"1\n", b"A", b"a", b"a \r\n", b" 7 "]
+    members = []
+    for i in range(18):
+        members += [(f"{i}.png", png(i)), (f"{i}.cls", names[i % 6])]
+    data = load(write_tar(tmp_path / "a.tar", members))
+    assert data.classes == ("01", "1", "7", "A", "a", "a ")
+
+
+@pytest.mark.parametrize("ending", ["webp", "bmp", "tif", "TIFF", "gif", "ppm", "jfif"])
+def test_images_of_every_format(tmp_path: Path, ending: str) -> None:
+    members = samples(images(4))
+    members = [(name.replace("png", ending), data) for name, data in members]
+    assert len(load(write_tar(tmp_path / "a.tar", members)).train) > 0
+
+
+def test_links_within_a_shard_are_followed(tmp_path: Path) -> None:
+    root = write_tar(tmp_path / "a.tar", samples(images(4)))
+    with tarfile.open(root, "a") as tar:
+        for name, target, kind in (
+            ("x.png", "00000.png", tarfile.SYMTYPE),
+            ("x.cls", "00000.cls", tarfile.LNKTYPE),
+        ):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, target
+            tar.addfile(link)
+    listing = list_shards([root], "here", ShardKeys())
+    assert (len(listing), listing.key(12)) == (13, "a.tar:x.png")
+    assert listing.read(12) == listing.read(0)
+    assert listing.labels[12] == listing.labels[0]
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    for part, count in (("train", 5), ("test", 2), ("val", 2)):
+        write_shards(f"{tmp_path}/set/{part}-{{}}.tar", images(count))
+    write_shards(f"{tmp_path}/set/more/{{}}.tar", images(2), 3)
+    write_tar(tmp_path / "set" / "train-9.tar", [*samples(images(1)), ("._a.png", b""), ("N", b"")])
+    (tmp_path / "set" / "names.txt").touch()
+    (tmp_path / "set" / ".hidden.tar").touch()
+    (tmp_path / "set" / "sheet.png").touch()
+    data = load(tmp_path / "set")
+    assert len(data.train) + len(data.validation) == 18
+    assert data.left_out == (
+        f"left out of {tmp_path}/set: 2 files of other kinds (.txt 1, no ending 1), "
+        f"2 hidden files, 1 image of folders not used ({tmp_path}/set 1), 5 shards not used"
+    )
+    named = load(tmp_path / "set", test_root=f"{tmp_path}/set/more")
+    assert named.test_count == 6
+    assert named.left_out.endswith("4 shards not used")
+    assert load(f"{tmp_path}/set/train-000*.tar").left_out == ""
+
+
+def test_names_with_signs_of_patterns(tmp_path: Path) -> None:
+    folder = tmp_path / "a [b] {c,d}"
+    write_shards(f"{folder}/part-{{}}.tar".replace("{c,d}", "{{c,d}}"), images(4))
+    assert load(folder).classes == ("0", "1", "2")
+    assert load(folder / "part-0000.tar", labelled=False).classes == ("image",)
+    plain = tmp_path / "a [b]"
+    folder.rename(plain)
+    assert load(f"{plain}/part-*.tar").classes == ("0", "1", "2")
+    assert load(f"{plain}/part-{{0000..0001}}.tar").classes == ("0", "1", "2")
+
+
+def test_shards_that_sort_alike_have_one_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, name in enumerate(("b", "B", "1", "01")):
+        write_tar(tmp_path / f"{name}.tar", samples(images(4, first=number)))
+    names = ["01.tar", "1.tar", "B.tar", "b.tar"]
+    assert [shard.name for shard in find_shards(str(tmp_path))] == names
+    real = os.scandir
+
+    class Backwards:
+        """A file system that lists folders the other way round."""
+
+        def __init__(self, path: object = ".") -> None:
+            with real(path) as entries:
+                self.entries = list(entries)[::-1]
+
+        def __enter__(self) -> Backwards:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def __iter__(self) -> Iterator[object]:
+            return iter(self.entries)
+
+    monkeypatch.setattr(os, "scandir", Backwards)
+    assert [shard.name for shard in find_shards(str(tmp_path))] == names
+    assert [shard.name for shard in find_shards(f"{tmp_path}/*.tar")] == names
+
+
+def test_bad_samples_are_told_at_once(tmp_path: Path) -> None:
+    root = write_tar(tmp_path / "a.tar", [*samples(images(4)), ("8.cls", b"1"), ("9.png", b"")])
+    line = refused(root)
+    assert "a.tar: the sample 8 has no image | found: cls" in line
+    assert f"and 1 more: {root}: the sample 9 has no label" in line
+
+
+def test_labels_that_cannot_be_written(tmp_path: Path) -> None:
+    for label, problem in (
+        (b"caf\xe9", r"'caf\xe9' is not UTF-8"),
+        (b"a\tb", "a control character"),
+    ):
+        root = write_tar(
+            tmp_path / "a.tar", [*samples(images(4)), ("9.png", b""), ("9.cls", label)]
+        )
+        assert problem in refused(root)
+    deep = b'{"label": ' + b"[" * 100_000
+    root = write_tar(tmp_path / "a.tar", [*samples(images(4)), ("9.png", b""), ("9.json", deep)])
+    assert "the sample 9 has no readable json" in refused(root)
 
 
 def test_a_test_part_of_its_own(tmp_path: Path) -> None:

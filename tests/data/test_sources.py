@@ -376,6 +376,34 @@ def test_refuses_a_class_of_one_image(tmp_path):
     assert "class 'fox' has too few images" in refused(root)
 
 
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.99])
+@pytest.mark.parametrize("own", [None, "folder", "setting"])
+@pytest.mark.parametrize("limited", [False, True])
+def test_how_many_images_a_class_needs(tmp_path, share, own, limited):
+    """One to train on, one to score with, and one to test with unless the test part is its own."""
+    needed = 3 if own is None else 2
+    root = write_classes(tmp_path / "train", count=12)
+    more = {"validation": share, "test": share, "limit": 6 if limited else None}
+    if own is not None:
+        write_classes(tmp_path / "test", count=2)
+    if own == "folder":
+        root = tmp_path
+    elif own == "setting":
+        more["test_root"] = str(tmp_path / "test")
+    for position, name in enumerate(CLASSES):
+        for i in range(needed, 12):
+            (tmp_path / "train" / name / f"{i:03}.png").unlink()
+        data = load_images(settings(root, **more), 0)
+        for part in (data.train, data.validation, data.test()):
+            assert part.labels.bincount().min() >= 1
+        if position == 1:
+            (tmp_path / "train" / name / "000.png").unlink()
+            line = refused(root, **more)
+            assert "class 'dog' has too few images to hold some out" in line
+            assert f"found: {needed - 1} | allowed: {needed} or more" in line
+            write_image(tmp_path / "train" / name / "000.png")
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0, 2.0])
 @pytest.mark.parametrize("setting", ["validation", "test"])
 def test_refuses_a_share_out_of_range(tmp_path, setting, share):

@@ -234,6 +234,11 @@ def test_words_take_the_type_of_the_default() -> None:
     }
 
 
+def test_of_a_word_given_twice_the_last_counts() -> None:
+    values = parse_words(["run=a", "top=x", "run=b", "top=3"], ALLOWED)
+    assert (values["run"], values["top"]) == (Path("b"), 3)
+
+
 def test_words_left_out_take_the_default() -> None:
     values = parse_words(["run=a"], ALLOWED)
     assert values["truth"] is None
@@ -250,7 +255,6 @@ def test_words_left_out_take_the_default() -> None:
         (["run=a", "top=x"], "top=x is not a whole number"),
         (["run=a", "share=x"], "share=x is not a number"),
         (["run=a", "plot=x"], "plot=x is not true or false"),
-        (["run=a", "run=b"], "run= is given twice"),
         (["run="], "run= is empty, a path is needed"),
         (["run=~/a"], "the shell did not replace ~"),
         (["--run", "a"], "write run=a instead of --run a"),

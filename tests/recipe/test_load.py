@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, ListConfig
 
 from fewshot_core.errors import RecipeError
+from fewshot_core.recipe.keys import flatten
 from fewshot_core.recipe.load import (
     differences,
     list_recipes,
@@ -18,7 +19,7 @@ from fewshot_core.recipe.load import (
     recipe_from_file,
     recipe_yaml,
 )
-from fewshot_core.recipe.schema import Recipe, SplitLevel
+from fewshot_core.recipe.schema import Recipe, SplitLevel, SplitSettings
 from fewshot_core.registry import load_task, task_names
 
 from .conftest import FAKE_TASK, Load, Refusal, Write
@@ -122,9 +123,14 @@ def test_words_that_are_not_key_value(refusal: Refusal, words: list[str], hint: 
     assert hint in line
 
 
-def test_recipe_and_run_are_given_once(refusal: Refusal) -> None:
-    assert "recipe= is given twice" in refusal("recipe=other")
-    assert "run= is given twice" in refusal("run=a", "run=b")
+def test_of_recipe_and_run_given_twice_the_last_counts(load: Load, write: Write) -> None:
+    write("other", "seed: 7\n")
+    loaded = load("run=a", "recipe=other", "run=b")
+    assert (loaded.recipe.recipe, loaded.recipe.seed, loaded.run) == ("other", 7, Path("b"))
+
+
+def test_recipe_and_run_are_named(refusal: Refusal) -> None:
+    assert "recipe= is empty" in refusal("recipe=")
     assert "run= is empty" in refusal("run=")
     assert "the shell did not replace ~" in refusal("run=~/a")
 
@@ -197,7 +203,7 @@ def test_values_mean_what_they_say(load: Load) -> None:
     assert recipe.split.groups == [["none", "no"], [1, "conv"]]
     assert load("precision=no").recipe.precision == "no"
     assert load("description=|conv~0|+").recipe.description == "|conv~0|+"
-    assert load("data.root=a=b").recipe.data.root == "a=b"
+    assert load("data=images", "data.root=/a=b").recipe.data.root == "/a=b"
 
 
 @pytest.mark.parametrize("word", ["none", "None", "null", "~", ""])
@@ -236,22 +242,20 @@ def test_shorthands_in_words_and_files(load: Load) -> None:
     recipe = load(
         "strategy=tpe",
         "supernet.paths=fair",
-        text="data: torch/CIFAR10\nevaluator: standalone\nsplit: random\n",
+        text="data: torch/CIFAR10\nevaluator: predictor\nsplit: random\n",
     ).recipe
     assert recipe.strategy.name == "tpe"
     assert recipe.supernet.paths.policy == "fair"
     assert recipe.data.source == "torch/CIFAR10"
-    assert recipe.evaluator.name == "standalone"
+    assert recipe.evaluator.name == "predictor"
     assert recipe.split.by == "random"
 
 
 def test_a_shorthand_and_a_field_go_together_in_any_order(load: Load) -> None:
-    one = load("split=none", "split.feature=x").recipe
-    other = load("split.feature=x", "split=none").recipe
+    one = load("split=random", "split.count=3").recipe
+    other = load("split.count=3", "split=random").recipe
     assert one == other
-    assert (one.split.by, one.split.feature) == ("none", "x")
-    text = "split: {by: bands, feature: x, cuts: [1, 2]}\n"
-    assert load("split=none", text=text).recipe.split.cuts == [1.0, 2.0]
+    assert (one.split.by, one.split.count) == ("random", 3)
 
 
 def test_shorthands_within_lists(load: Load) -> None:
@@ -272,9 +276,24 @@ def test_a_section_without_shorthand_refuses_a_bare_value(refusal: Refusal) -> N
     assert "network is a section" in refusal(text="network: 3")
 
 
-def test_contradicting_words_are_refused(refusal: Refusal, load: Load) -> None:
-    assert "split.by is given two values: none and bands" in refusal("split=none", "split.by=bands")
-    assert load("seed=3", "seed=3").recipe.seed == 3
+@pytest.mark.parametrize(
+    ("words", "key", "value"),
+    [
+        (["seed=1", "seed=2"], "seed", 2),
+        (["strategy=tpe", "strategy.name=random"], "strategy.name", "random"),
+        (["strategy.name=random", "strategy=tpe"], "strategy.name", "tpe"),
+        (["split={by: random, count: 3}", "split.count=4"], "split.count", 4),
+        (["split.count=4", "split={by: random, count: 3}"], "split.count", 3),
+        (["network.channels=4", "network.channels=5"], "network.channels", 5),
+        (["data.limit=5", "data.limit=none"], "data.limit", None),
+    ],
+)
+def test_of_a_setting_given_twice_the_last_counts(
+    load: Load, words: list[str], key: str, value: object
+) -> None:
+    loaded = load(*words)
+    assert flatten(dataclasses.asdict(loaded.recipe))[key] == value
+    assert loaded.overrides == tuple(words)
 
 
 # --- wrong keys and types
@@ -408,7 +427,7 @@ def test_round_trip(
     recipe = Recipe(task=FAKE_TASK, description=text, seed=seed, network=FakeNetwork())
     recipe.supernet.lr = lr
     recipe.data.limit = limit
-    recipe.split.groups = [[option, seed, lr], [None]]
+    recipe.split = SplitSettings("groups", "d", [[option, seed, lr], [None]])
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe_yaml(recipe), encoding="utf-8")
     assert recipe_from_file(path) == recipe

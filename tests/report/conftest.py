@@ -26,8 +26,8 @@ from fewshot_core.runs.folder import RunFolder
 from fewshot_core.scores import ScoreLog, write_table
 from fewshot_core.space import SearchSpace
 from fewshot_core.trial import Trial, best_trial
+from tasks.cifar10.settings import CellSettings
 from tasks.cifar10.space import nasbench201
-from tasks.cifar10.task import CellSettings
 
 TRIALS = 24
 DATA = {

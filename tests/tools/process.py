@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import runpy
 import socket
 import subprocess
@@ -17,6 +18,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from fewshot_core.errors import FewshotError
+from fewshot_core.recipe.load import load_recipe
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 TIMEOUT = 120
@@ -131,8 +135,19 @@ def succeed(tool: str, words: Sequence[str], cwd: Path, *, real: bool = False) -
 
 
 def words_of(settings: Mapping[str, object], **more: object) -> list[str]:
-    """``key=value`` words; a later value replaces an earlier one."""
-    return [f"{key}={value}" for key, value in {**settings, **more}.items()]
+    """``key=value`` words; a later value replaces an earlier one.
+
+    Those that have no effect with the others are left out: a tiny search has settings for every
+    strategy and evaluator, and giving them in vain is an error.
+    """
+    words = {key: f"{key}={value}" for key, value in {**settings, **more}.items()}
+    try:
+        load_recipe(list(words.values()))
+    except FewshotError as error:
+        for key in re.findall(r"([\w.]+)=[^=|]* has no effect with", str(error)):
+            section = key.rpartition(".")[0]
+            words.pop(key if key in words else section, None)
+    return list(words.values())
 
 
 def launch(

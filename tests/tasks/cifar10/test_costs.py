@@ -14,7 +14,8 @@ from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.space import Architecture
 from tasks.cifar10.network import CellNetwork
-from tasks.cifar10.task import TASK, CellSettings
+from tasks.cifar10.settings import CellSettings
+from tasks.cifar10.task import TASK
 
 DISCONNECTED = [
     "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",

@@ -1,0 +1,111 @@
+"""What was given in vain, and a recipe without it.
+
+A setting that has no effect is an error, for whoever gave it believes that it has one. Only where
+what decides it was chosen after the setting was given, as with ``recipe=digits strategy=tpe``, the
+setting is dropped: what was given last counts. In a loaded recipe all that is not read has its
+default, so that it says what was used.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fewshot_core.recipe.readers import unread_settings
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.unread import Unread
+from fewshot_core.recipe.yamltext import inline
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A file or the words of a command.
+
+    Attributes:
+        origin: What a message about it begins with.
+        keys: The settings that it gives.
+        resolved: Whether it is a recipe that was resolved before, which names every setting there
+            is; nobody asked for what is not read of those.
+    """
+
+    origin: str
+    keys: frozenset[str]
+    resolved: bool = False
+
+
+def without_effect(
+    recipe: Recipe, unread: Sequence[Unread], layers: Sequence[Layer]
+) -> Iterator[str]:
+    """A line for each setting that was given in vain.
+
+    Args:
+        recipe: All layers together.
+        unread: Of this recipe.
+        layers: From the first to the last, which has the last word.
+    """
+    given = {key: number for number, layer in enumerate(layers) for key in layer.keys}
+    said = set()
+    for one in unread:
+        for key, value in _changed(recipe, one.key):
+            number = given.get(_whole(key))
+            if number is None or layers[number].resolved or key in said:
+                continue
+            if any(given.get(decider, -1) > number for decider in one.deciders):
+                continue
+            said.add(key)
+            yield (
+                f"{layers[number].origin}{key}={_text(value)} has no effect with {one.because} | "
+                f"allowed: {one.readers}"
+            )
+
+
+def only_read(recipe: Recipe, task: Any = None) -> Recipe:
+    """A copy in which everything that is not read has its default."""
+    recipe = copy.deepcopy(recipe)
+    while changed := [
+        key for one in unread_settings(recipe, task) for key, _ in _changed(recipe, one.key)
+    ]:
+        for key in changed:
+            section, name = _place(recipe, key)
+            setattr(section, name, _default(section, name))
+    return recipe
+
+
+def _text(value: Any) -> str:
+    """As people write it: 3 where it is 3.0."""
+    return f"{value:g}" if isinstance(value, float) else inline(value)
+
+
+def _whole(key: str) -> str:
+    """The key that a file or a word gives; lists are given as a whole."""
+    return key.partition("[")[0]
+
+
+def _place(recipe: Any, key: str) -> tuple[Any, str]:
+    """The section of a key, and its name there."""
+    *sections, name = re.sub(r"\[([0-9]+)\]", r".\1", key).split(".")
+    for part in sections:
+        recipe = recipe[int(part)] if part.isdigit() else getattr(recipe, part)
+    return recipe, name
+
+
+def _changed(recipe: Recipe, key: str) -> Iterator[tuple[str, Any]]:
+    """The settings at or below a key that do not have their default."""
+    section, name = _place(recipe, key)
+    value = getattr(section, name, None)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from _changed(recipe, f"{key}.{field.name}")
+    elif hasattr(section, name) and value != _default(section, name):
+        yield key, value
+
+
+def _default(section: Any, name: str) -> Any:
+    field = next(field for field in dataclasses.fields(section) if field.name == name)
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default

@@ -1,0 +1,75 @@
+"""What supernets were trained with: kept beside their checkpoints, so that these can be copied.
+
+Launches that share a study train the same supernets. Where that is expensive, the folder
+``checkpoints`` of one run is copied to another before that one starts (docs/clusters.md).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from fewshot_core.errors import RunFolderError
+from fewshot_core.recipe.check import DIFFERENTIABLE
+from fewshot_core.recipe.keys import flatten
+from fewshot_core.recipe.load import free_settings
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.runs.files import read_json, write_json
+from fewshot_core.runs.folder import CHECKPOINTS, RunFolder
+
+ORIGIN = "origin.json"
+
+_SECTIONS = ("data", "network", "gan", "supernet", "split", "regions")
+_VALUES = ("task", "seed", "channels_last", "checkpoint_steps")
+
+
+def origin(recipe: Recipe, precision: str, images: str) -> dict[str, Any]:
+    """Everything that the weights of a run's supernets depend on, as flat JSON.
+
+    Args:
+        recipe: Of the run.
+        precision: What it is computed in.
+        images: Digest of its inventory.
+    """
+    settings = dataclasses.asdict(recipe)
+    found = {key: settings[key] for key in (*_VALUES, *_SECTIONS)}
+    if recipe.strategy.name in DIFFERENTIABLE:
+        found |= {"strategy": recipe.strategy.name, "preferences": settings["preferences"]}
+    free = free_settings(recipe)
+    flat = {key: value for key, value in flatten(found).items() if key not in free}
+    return flat | {"precision": precision, "images": images}
+
+
+def check_origin(folder: RunFolder, mine: dict[str, Any]) -> None:
+    """Require that the checkpoints that a new run finds are of such supernets as its own.
+
+    Raises:
+        RunFolderError: They are not, or do not say.
+    """
+    path = folder.file(CHECKPOINTS)
+    if folder.file("recipe.yaml").exists() or not path.exists() or not any(path.iterdir()):
+        return
+    fix = (
+        f"copy {CHECKPOINTS} of a run with the same settings and images, or choose another run=DIR"
+    )
+    theirs = read_json(path / ORIGIN, fix)
+    if not isinstance(theirs, dict):
+        raise RunFolderError(f"{path / ORIGIN} is damaged", fix=fix)
+    differing = [
+        f"{key}: {theirs.get(key)!r} -> {mine.get(key)!r}"
+        for key in {**theirs, **mine}
+        if theirs.get(key) != mine.get(key)
+    ]
+    if differing:
+        raise RunFolderError(
+            f"{path} holds supernets that were trained otherwise",
+            found="; ".join(differing[:4]) + (" ..." if len(differing) > 4 else ""),
+            fix=fix,
+        )
+
+
+def write_origin(folder: RunFolder, mine: dict[str, Any]) -> None:
+    """Say what the supernets of a new run are trained with."""
+    path = folder.file(CHECKPOINTS, ORIGIN)
+    if folder.main and not path.exists():
+        write_json(path, mine)
