@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from os.path import isdir
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from fewshot_core.data.labels import check_classes
 from fewshot_core.data.problems import Problems
 from fewshot_core.data.rule import in_order, shown
 from fewshot_core.data.tars import Tar
-from fewshot_core.data.tree import FolderTree, Found, Tree, walk
+from fewshot_core.data.tree import FolderTree, Found, Tree, place_of, require_place, walk
 from fewshot_core.errors import DataError
 
 TEST_FOLDERS = ("test", "val", "validation")
@@ -72,9 +73,8 @@ def open_tree(root: str | Path, setting: str, allowed: str) -> Tree:
     Raises:
         DataError: It is missing, damaged or something else.
     """
-    path = Path(root).expanduser()
-    if not path.exists():
-        raise DataError(f"{setting}: {shown(path)} does not exist", allowed=allowed)
+    path = place_of(root)
+    require_place(path, setting, allowed)
     if path.is_dir():
         return FolderTree(path, setting)
     if path.suffix != ".tar" or not path.is_file():
@@ -126,10 +126,10 @@ def train_and_test_folders(root: str) -> tuple[Path, Path | None]:
 
     Where that pair is absent, ``root`` itself holds the classes and there is no test folder.
     """
-    path = Path(root).expanduser()
-    if (path / "train").is_dir():
+    path = place_of(root)
+    if isdir(path / "train"):
         for name in TEST_FOLDERS:
-            if (path / name).is_dir():
+            if isdir(path / name):
                 return path / "train", path / name
     return path, None
 
@@ -145,8 +145,8 @@ def with_rest(listing: Listing, root: str, used: Sequence[Path | None]) -> Listi
     Raises:
         DataError: A folder there cannot be read.
     """
-    path = Path(root).expanduser()
-    if not path.is_dir() or path in used:
+    path = place_of(root)
+    if not isdir(path) or path in used:
         return listing
     names = [part.name for part in used if part is not None and part.parent == path]
     rest = walk(FolderTree(path, "data.root"), skipped=names)

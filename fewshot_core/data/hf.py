@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from glob import escape
+from os.path import exists, isdir
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from fewshot_core.data.folders import TEST_FOLDERS
 from fewshot_core.data.labels import check_classes, numbered
 from fewshot_core.data.problems import Problems
 from fewshot_core.data.rule import shown
-from fewshot_core.data.tree import FolderTree, read_file, walk
+from fewshot_core.data.tree import FolderTree, place_of, read_file, require_place, walk
 from fewshot_core.data.unlabelled import one_class
 from fewshot_core.errors import DataError
 
+_ROOTS = "a folder of save_to_disk, Parquet files or images, or a name on the Hub"
 _LABEL_NAMES = ("label", "labels")  # columns that are taken for labels without a ClassLabel
 
 
@@ -84,12 +86,12 @@ def _counting(listing: Listing, root: str, splits: dict[str, Any], used: set[str
     for name, split in splits.items():
         if name not in used and len(split):
             left_out[f"rows of splits not used: {name}"] += len(split)
-    return replace(listing, left_out=left_out + _files_left_out(Path(root).expanduser(), splits))
+    return replace(listing, left_out=left_out + _files_left_out(place_of(root), splits))
 
 
 def _files_left_out(path: Path, splits: dict[str, Any]) -> Counter[str]:
     """Images in a folder that the package did not take, where it took some as they lie there."""
-    if not path.is_dir() or _is_saved(path):
+    if not isdir(path) or _is_saved(path):
         return Counter()
     found = walk(FolderTree(path, "data.root"))
     left_out = Counter(
@@ -128,13 +130,12 @@ def _package() -> Any:
 
 def _load(root: str, setting: str, download: bool) -> dict[str, Any]:
     """Splits by name; no code that came with the data is run, `datasets` 4 has no way to."""
-    datasets, path = _package(), Path(root).expanduser()
-    local = path.exists() or root.startswith((".", "/", "~"))
-    if local and not path.is_dir():
-        raise DataError(
-            f"{setting}: {path} {'is not a folder' if path.exists() else 'does not exist'}",
-            allowed="a folder of save_to_disk, Parquet files or images, or a name on the Hub",
-        )
+    datasets, path = _package(), place_of(root)
+    local = exists(path) or root.startswith((".", "/", "~"))
+    if local:
+        require_place(path, setting, _ROOTS)
+        if not path.is_dir():
+            raise DataError(f"{setting}: {shown(path)} is not a folder", allowed=_ROOTS)
     if not local and not download and not datasets.config.HF_HUB_OFFLINE:
         raise DataError(
             f"{setting}: {root} is no folder, and data.download=false allows no other",
@@ -292,7 +293,7 @@ def _labels(dataset: Any, where: str, wanted: str | None) -> tuple[tuple[str, ..
     unusable = Problems()
     for row, value in enumerate(values):
         known = isinstance(value, int | str) and not isinstance(value, bool) and value != ""
-        if not known or (names is not None and value < 0):
+        if not known or (names is not None and not 0 <= value < len(names)):
             unusable.add(
                 DataError(
                     f"row {row} of {where} has no usable label in the column {column}",

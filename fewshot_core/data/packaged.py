@@ -15,6 +15,7 @@ from timm.data import create_dataset
 from torchvision.datasets import STL10
 
 from fewshot_core.data.decode import Listing
+from fewshot_core.data.tree import place_of
 from fewshot_core.errors import DataError, nearest
 from fewshot_core.recipe.schema import DataSettings
 
@@ -62,7 +63,7 @@ def list_torch(settings: DataSettings, train: bool) -> Listing:
     Raises:
         DataError: The name is unknown, or the data set neither there nor to be had.
     """
-    root = Path(settings.root).expanduser() if settings.root else default_folder()
+    root = place_of(settings.root) if settings.root else default_folder()
     dataset = _torch_dataset(settings, root, "train" if train else "validation")
     # STL10 has labels where others have targets.
     labels = getattr(dataset, "targets", getattr(dataset, "labels", None))

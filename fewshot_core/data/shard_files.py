@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from glob import escape, glob, has_magic
 from itertools import product
+from os.path import exists, isdir, isfile
 from pathlib import Path
 
 from fewshot_core.data import rule
 from fewshot_core.data.folders import TEST_FOLDERS, train_and_test_folders
 from fewshot_core.data.rule import in_order, shown
-from fewshot_core.data.tree import FolderTree, walk
+from fewshot_core.data.tree import FolderTree, place_of, walk
 from fewshot_core.errors import DataError
 
 _ROOTS = "a folder of .tar files, or their name with {0000..0099}, {a,b} or *, in quotes"
@@ -32,12 +33,12 @@ def find_shards(root: str, setting: str = "data.root") -> list[Path]:
     """
     _check_local(root, setting)
     found: list[Path] = []
-    for name in [root] if Path(root).expanduser().exists() else _expanded(root):
-        path = Path(name).expanduser()
-        if path.is_dir():
+    for name in [root] if exists(place_of(root)) else _expanded(root):
+        path = place_of(name)
+        if isdir(path):
             names = [shard.name for shard in path.glob("*.tar") if not rule.is_hidden(shard.name)]
             here = [path / name for name in in_order(names)]
-        elif has_magic(name) and not path.exists():
+        elif has_magic(name) and not exists(path):
             here = [Path(name) for name in in_order(glob(_pattern(path)))]
         else:
             here = [path]
@@ -47,8 +48,8 @@ def find_shards(root: str, setting: str = "data.root") -> list[Path]:
     if not found:
         raise DataError(f"{setting}: {shown(root)} names no shard", allowed=_ROOTS)
     for shard in found:
-        if not shard.is_file():
-            problem = "is not a plain file" if shard.exists() else "does not exist"
+        if not isfile(shard):
+            problem = "is not a plain file" if exists(shard) else "does not exist"
             raise DataError(f"{setting}: the shard {shown(shard)} {problem}", allowed=_ROOTS)
     twice = [shard for shard, count in Counter(found).items() if count > 1]
     if twice:
@@ -90,7 +91,7 @@ def find_parts(root: str, test_root: str | None = None) -> ShardParts:
         test = find_shards(test_root, "data.test_root")
         roots.append(test_root)
     left_out: Counter[str] = Counter()
-    folders = {path for name in roots if (path := Path(name).expanduser()).is_dir()}
+    folders = {path for name in roots if isdir(path := place_of(name))}
     for folder in folders:
         if not folders.intersection(folder.parents):  # else it was counted with that one
             left_out += _rest(folder, {*train, *(test or ())})
@@ -114,7 +115,7 @@ def _parts(root: str) -> tuple[list[Path], list[Path] | None]:
     if test is not None:
         return find_shards(str(train)), find_shards(str(test))
     shards = find_shards(root)
-    if not Path(root).expanduser().is_dir():
+    if not isdir(place_of(root)):
         return shards, None
     parts: dict[str, list[Path]] = {}
     for shard in shards:
@@ -145,7 +146,7 @@ def _check_local(root: str, setting: str) -> None:
 def _pattern(path: Path) -> str:
     """For ``glob``: in the names of folders that there are, brackets mean themselves."""
     folder = str(path.parent)
-    return str(Path(escape(folder) if path.parent.is_dir() else folder) / path.name)
+    return str(Path(escape(folder) if isdir(folder) else folder) / path.name)
 
 
 def _expanded(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from fewshot_core.data import rule
+from fewshot_core.data.rule import shown
 from fewshot_core.errors import DataError
 
 FILE, FOLDER = "file", "folder"
@@ -161,7 +162,7 @@ class FolderTree:
             return look()
         except OSError as error:
             raise DataError(
-                f"{self.setting}: the folder {rule.shown(self.where / folder)} cannot be read",
+                f"{self.setting}: the folder {shown(self.where / folder)} cannot be read",
                 found=error.strerror,
             ) from error
 
@@ -188,6 +189,28 @@ def _entry(entry: os.DirEntry[bytes]) -> Entry:
 
 def _identity(status: os.stat_result) -> Hashable:
     return status.st_dev, status.st_ino
+
+
+def place_of(root: str | Path) -> Path:
+    """The file or folder that a setting names."""
+    return Path(os.path.expanduser(root))  # Path's own function raises for an unknown user
+
+
+def require_place(path: Path, setting: str, allowed: str) -> None:
+    """Raise unless there is something at a place, and it may be looked at.
+
+    Raises:
+        DataError: There is not.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        problem, reason = "does not exist", None
+    except OSError as error:
+        problem, reason = "cannot be read", error.strerror
+    else:
+        return
+    raise DataError(f"{setting}: {shown(path)} {problem}", found=reason, allowed=allowed)
 
 
 def read_file(path: str | bytes) -> bytes:

@@ -362,3 +362,25 @@ def test_a_listing_of_nothing_but_links_says_so(tmp_path: Path) -> None:
     (tmp_path / "set" / "cat").symlink_to("nowhere")
     with pytest.raises(DataError, match=r"has no class folders \| found: 1 broken link"):
         list_images(tmp_path / "set")
+
+
+# --- what a setting names
+
+
+@pytest.mark.parametrize("source", ["images", "wds", "hfds"])
+@pytest.mark.parametrize(
+    "root", ["~nobody-of-this-name/x", "/" + "x" * 5000, "/a\0b", "/dev/null/x"]
+)
+def test_places_that_there_cannot_be(source: str, root: str) -> None:
+    if source == "hfds":
+        pytest.importorskip("datasets", reason="the extra hf is not installed")
+    line = loader(source)[1](root)
+    assert "does not exist" in line or "File name too long" in line
+
+
+def test_a_place_that_may_not_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stat(path: object, **_: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tree.Path, "stat", stat)
+    assert f"{tmp_path} cannot be read | found: Permission denied" in refused(tmp_path)

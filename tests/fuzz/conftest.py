@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import FUZZED
 
-INPUTS = pytest.StashKey[int]()
+INPUTS = pytest.StashKey[Counter[Path]]()
+"""By file of tests."""
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def fuzzed(request: pytest.FixtureRequest) -> Any:
     noted.append((FUZZED, 0))
 
     def count() -> None:
-        stash[INPUTS] = stash.get(INPUTS, 0) + 1
+        stash.setdefault(INPUTS, Counter())[request.path] += 1
         noted[-1] = (FUZZED, noted[-1][1] + 1)
 
     return count
