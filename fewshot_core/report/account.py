@@ -91,7 +91,7 @@ class Account:
         if settings.score in UNITS:
             kind += f" in {UNITS[settings.score]}"
         if settings.score in LOWER_IS_BETTER:
-            kind += " with its sign turned"
+            kind += " with its sign turned,"
         measured = f"{kind} {self.on} {self._scored_on()}validation images"
         each = ", one supernet for each region" if self.few_shot else ""
         if settings.name == "inherited":

@@ -53,7 +53,7 @@ def account(evaluator: EvaluatorSettings, **more: Any) -> Account:
         ),
         (
             EvaluatorSettings(images=20, score="loss"),
-            "loss with its sign turned on 20 of the 56 validation images with the supernet's "
+            "loss with its sign turned, on 20 of the 56 validation images with the supernet's "
             "weights, without training of its own",
         ),
         (
@@ -100,7 +100,7 @@ def test_generated_images_are_compared_with_all_validation_images() -> None:
         metric=MetricSettings(extractor="classifier", images=500),
     )
     assert Account(recipe, DATA, ONE).score_meaning() == (
-        "FID (classifier, 500 images) with its sign turned against 56 validation images with the "
+        "FID (classifier, 500 images) with its sign turned, against 56 validation images with the "
         "supernet's weights, without training of its own"
     )
 
