@@ -18,7 +18,7 @@ from typing import Any
 from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread
-from fewshot_core.recipe.yamltext import inline
+from fewshot_core.recipe.yamltext import written
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def without_effect(
                 continue
             said.add(key)
             yield (
-                f"{layers[number].origin}{key}={_text(value)} has no effect with {one.because} | "
+                f"{layers[number].origin}{key}={written(value)} has no effect with {one.because} | "
                 f"allowed: {one.readers}"
             )
 
@@ -73,11 +73,6 @@ def only_read(recipe: Recipe, task: Any = None) -> Recipe:
             section, name = _place(recipe, key)
             setattr(section, name, _default(section, name))
     return recipe
-
-
-def _text(value: Any) -> str:
-    """As people write it: 3 where it is 3.0."""
-    return f"{value:g}" if isinstance(value, float) else inline(value)
 
 
 def _whole(key: str) -> str:

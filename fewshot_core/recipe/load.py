@@ -30,7 +30,7 @@ from fewshot_core.recipe.places import make_absolute
 from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import TASK_SECTIONS, Recipe
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
-from fewshot_core.recipe.yamltext import dump, inline, parse_value
+from fewshot_core.recipe.yamltext import dump, parse_value, written
 from fewshot_core.registry import load_description, load_task
 
 __all__ = [
@@ -97,30 +97,28 @@ def recipe_from_file(path: Path) -> Recipe:
     return _resolve(read_chain(path), [], drop_unread=True)
 
 
-def with_changes(recipe: Recipe, words: Sequence[str], run: Path | None = None) -> Recipe:
+def with_changes(recipe: Recipe, words: Sequence[str]) -> Recipe:
     """The recipe of a run with settings laid over it that change no result.
 
     Args:
         recipe: Of the run.
         words: ``key=value``; the value that the run has already may be given, too.
-        run: Its folder, for the message.
 
     Raises:
         RecipeError: A word is wrong, has no effect, or would change what the run finds.
     """
     pairs, problems = split_words(words)
     raise_problems(problems)
-    changed = _resolve([RecipeFile(run or Path(KEPT), _as_data(recipe))], pairs)
+    changed = _resolve([RecipeFile(Path(KEPT), _as_data(recipe))], pairs)
     before, after = (flatten(dataclasses.asdict(one)) for one in (recipe, changed))
     for key in _different(recipe, changed):
-        place = "" if run is None else f" run={run}"
+        wanted = f"{key}={written(after.get(key))}"
         raise RecipeError(
-            f"{key}={inline(after.get(key))} is a setting of the run's recipe and would change its "
-            "results",
-            found=f"{key}={inline(before.get(key))} in the recipe of this run",
+            f"{wanted} is a setting of the run's recipe and would change its results",
+            found=f"{key}={written(before.get(key))} in the recipe of this run",
             allowed=f"settings that change no result: {', '.join(free_settings(recipe))}",
-            fix=f"leave it out for the run{place}, or start another one with it: "
-            f"tools/search.py recipe={recipe.recipe} {key}={inline(after.get(key))} run=DIR",
+            fix=f"leave it out, or start another run with it: tools/search.py "
+            f"recipe={recipe.recipe} {wanted} run=DIR",
         )
     return changed
 

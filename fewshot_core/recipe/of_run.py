@@ -60,8 +60,7 @@ def require_free(
             f"{key}={value} is a setting of a recipe, which belongs to tools/search.py",
             allowed=", ".join(f"{name}=" for name in keys),
         )
-    recipe = recipe_from_file(run / KEPT)
-    with_changes(recipe, words, run)
+    with_changes(recipe_from_file(run / KEPT), words)
     if not taken:
         raise RecipeError(
             f"{key}={value} is a setting of the run's recipe, and this tool takes none",

@@ -119,6 +119,11 @@ def inline(value: Any) -> str:
     return str(text).removesuffix("\n").removesuffix("\n...").strip()
 
 
+def written(value: Any) -> str:
+    """The same as people write it: 3 where it is 3.0."""
+    return f"{value:g}" if isinstance(value, float) else inline(value)
+
+
 def _place(path: Path, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
