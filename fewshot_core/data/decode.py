@@ -27,6 +27,8 @@ programs of the machine."""
 
 _GRAY = ("1", "L")
 _DEEP = ("I", "F")  # and "I;16", "I;16B", ...: more than eight bits, which PIL would clip
+LONGEST = 32
+"""Longer sides in shorter ones; of an image beyond it the middle is all that is scaled."""
 _REPORT_EVERY = 100  # images between two progress calls
 
 
@@ -240,7 +242,23 @@ def _squared(image: Image.Image, size: int) -> Image.Image:
         image = image.convert("L")
     if image.size == (size, size):
         return image
-    return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    return _fitted(image, size)
+
+
+def _fitted(image: Image.Image, size: int) -> Image.Image:
+    """The middle of an image whose shorter side is scaled to ``size``.
+
+    As torchvision's ``Resize`` and ``CenterCrop`` have it, so that the transform that timm makes
+    for an exported network gives the very pixels it was evaluated with.
+    """
+    short = min(image.size)
+    if max(image.size) > LONGEST * short:  # scaled, it could be larger than the memory
+        width, height = (min(side, LONGEST * short) for side in image.size)
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
+    width, height = (int(size * side / short) for side in image.size)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    scaled = image.resize((width, height), Image.Resampling.BICUBIC)
+    return scaled.crop((left, top, left + size, top + size))
 
 
 def _widened(gray: NDArray[np.uint8], filled: int) -> NDArray[np.uint8]:

@@ -65,13 +65,17 @@ def _build(
     features_only: bool = False,
 ) -> nn.Module:
     whole, features = classes
+    blocks = decode_arch_def([list(stage) for stage in arch_def])
+    if features_only:  # timm's five are more than a network with fewer strides has
+        scales = 1 + sum(stage[0]["stride"] > 1 for stage in blocks)
+        arguments.setdefault("out_indices", tuple(range(scales)))
     model = build_model_with_cfg(
         features if features_only else whole,
         name,
         pretrained,
         pretrained_strict=not features_only,
         kwargs_filter=HEAD_ARGUMENTS if features_only else None,
-        block_args=decode_arch_def([list(stage) for stage in arch_def]),
+        block_args=blocks,
         **arguments,
     )
     if features_only:

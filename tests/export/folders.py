@@ -1,0 +1,107 @@
+"""Exported folders of untrained networks, one of every kind that is exported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from PIL import Image
+from torch import nn
+
+from fewshot_core.data.decode import _squared
+from fewshot_core.export.package import write_timm_folder
+from tasks.cifar10 import network as cells
+from tasks.imagenet import network as mobile
+
+CELL = "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|nor_conv_1x1~0|none~1|skip_connect~2|"
+OTHER_CELL = "|none~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is exported: name and arguments of the timm model, and the file that registers it."""
+
+    model: str
+    arguments: Mapping[str, Any]
+    source: str
+    size: int
+    channels: int = 3
+
+
+def _mobile(model: str, blocks: list[list[str]], **arguments: Any) -> Kind:
+    more = {"arch_def": blocks, "stem_size": 8, "head_size": 16, **arguments}
+    return Kind(model, more, str(mobile.__file__), 32)
+
+
+def _cell(genotype: str) -> Kind:
+    arguments = {"genotype": genotype, "channels": 4, "cells_per_stage": 1}
+    return Kind("nasbench201_cell", arguments, str(cells.__file__), 8)
+
+
+OFA = [
+    ["ds_r1_k3_s1_e1_c8_nre"],
+    ["ir_r1_k3_s2_e3_c8_se0.25_nre", "ir_r1_k5_s1_e3_c8_se0.25_nre"],
+    ["ir_r1_k3_s2_e3_c16_nhs"],
+    ["cn_r1_k1_s1_c32_nhs"],
+]
+PROXYLESS = [["ds_r1_k3_s1_e1_c8_nr6"], ["ir_r1_k3_s2_e3_c8_nr6"], ["ir_r1_k5_s2_e3_c16_nr6"]]
+KINDS = {
+    "cell": _cell(CELL),
+    "other cell, gray": replace(_cell(OTHER_CELL), channels=1),
+    "ofa": _mobile("searched_mobilenetv3", OFA),
+    "ofa for small images, gray": replace(
+        _mobile("searched_mobilenetv3", OFA, stem_stride=1), channels=1
+    ),
+    "proxyless": _mobile("searched_efficientnet", PROXYLESS),
+}
+
+
+def network_of(kind: Kind, seed: int = 0) -> nn.Module:
+    """Weights of ``seed``, and batch-norm statistics that are not the initial ones."""
+    torch.manual_seed(seed)
+    model: nn.Module = timm.create_model(
+        kind.model, num_classes=5, in_chans=kind.channels, **kind.arguments
+    )
+    model.train()
+    for _ in range(3):
+        model(torch.randn(8, kind.channels, kind.size, kind.size))
+    return model.eval()
+
+
+def write(kind: Kind, folder: Path, seed: int = 0) -> nn.Module:
+    """Fill the folder of an export; the network that it is of."""
+    model = network_of(kind, seed)
+    folder.mkdir(parents=True)
+    write_timm_folder(
+        folder,
+        model,
+        model_name=kind.model,
+        arguments={**kind.arguments, "in_chans": kind.channels},
+        source=Path(kind.source),
+        input_size=(kind.channels, kind.size, kind.size),
+        mean=MEAN[: kind.channels],
+        std=STD[: kind.channels],
+        classes=tuple("abcde"),
+    )
+    return model
+
+
+def write_expected(kind: Kind, folder: Path, model: nn.Module) -> None:
+    """What the folder should give, beside it: logits of images, and pixels of pictures."""
+    images = torch.randn(6, kind.channels, kind.size, kind.size)
+    mean, std = (torch.tensor(v[: kind.channels]).view(-1, 1, 1) for v in (MEAN, STD))
+    pictures = []
+    for size in ((kind.size, kind.size), (70, 70), (64, 41), (33, 50)):
+        pixels = np.random.default_rng(0).integers(0, 256, (*size, kind.channels), np.uint8)
+        picture = Image.fromarray(pixels.squeeze())
+        shown = np.asarray(_squared(picture, kind.size))
+        values = torch.tensor(shown).view(kind.size, kind.size, -1).permute(2, 0, 1) / 255
+        pictures.append((torch.tensor(pixels.squeeze()), (values - mean) / std))
+    expected = {"images": images, "logits": model(images).detach(), "pictures": pictures}
+    torch.save(expected, folder.with_name(f"{folder.name}.pt"))
