@@ -120,7 +120,7 @@ class Session:
         folder, recipe = RunFolder.attach(run, is_main_process())
         words = tuple(options.get("settings") or ())
         if words:
-            recipe = with_changes(recipe, words, run)
+            recipe = with_changes(recipe, words)
         accelerator = make_accelerator(recipe, run, computes)
         console = Console(accelerator.is_main_process)
         session = cls(recipe, folder, accelerator, console, changes=words)
