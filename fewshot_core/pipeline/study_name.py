@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fewshot_core.data.inventory import IMAGES
 from fewshot_core.pipeline.inputs import inputs_of
-from fewshot_core.recipe.keys import flatten
-from fewshot_core.recipe.load import free_settings, recipe_yaml
+from fewshot_core.recipe.load import identity, recipe_yaml
 from fewshot_core.runs.files import write_text
 
 if TYPE_CHECKING:
@@ -37,11 +35,9 @@ def study_name(session: Session) -> str:
     if folder.file("recipe.yaml").exists() and not folder.file(IMAGES).exists():
         # A run of an earlier version, which made the name of the recipe's whole text.
         return f"{recipe.recipe}-{_digest(recipe_yaml(recipe))}"
-    free = {*free_settings(recipe), "search.storage"}
-    settings = sorted(flatten(asdict(recipe)).items())
-    parts = [f"{key}={value!r}" for key, value in settings if key not in free]
-    parts += [f"{key}={value.sha256}" for key, value in sorted(inputs_of(session).items())]
-    return f"{recipe.recipe}-{_digest(chr(10).join([*parts, session.data.inventory().digest]))}"
+    parts = [f"{key}={value.sha256}" for key, value in sorted(inputs_of(session).items())]
+    text = "\n".join([identity(recipe), *parts, session.data.inventory().digest])
+    return f"{recipe.recipe}-{_digest(text)}"
 
 
 def _digest(text: str) -> str:

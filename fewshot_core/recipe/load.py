@@ -38,6 +38,7 @@ __all__ = [
     "changes_no_result",
     "differences",
     "free_settings",
+    "identity",
     "list_recipes",
     "load_recipe",
     "recipe_from_file",
@@ -156,6 +157,13 @@ def free_settings(recipe: Recipe | None = None) -> tuple[str, ...]:
 def changes_no_result(key: str, recipe: Recipe | None = None) -> bool:
     """Whether a setting may change under way; see :func:`free_settings`."""
     return key in free_settings(recipe)
+
+
+def identity(recipe: Recipe) -> str:
+    """A text of all that decides what a run finds: the same for two recipes without differences."""
+    free = set(free_settings(recipe))
+    settings = flatten(dataclasses.asdict(recipe))
+    return dump({key: value for key, value in settings.items() if key not in free})
 
 
 def differences(a: Recipe, b: Recipe, *, every: bool = False) -> list[str]:

@@ -11,6 +11,7 @@ from fewshot_core.recipe.load import (
     changes_no_result,
     differences,
     free_settings,
+    identity,
     load_recipe,
     recipe_yaml,
     with_changes,
@@ -51,6 +52,8 @@ def test_settings_that_change_no_result() -> None:
     assert not changes_no_result("metric.weights")  # which other tasks do not have
     gan = load_recipe(["recipe=autogan"]).recipe
     assert set(free_settings(gan)) == FREE | {"metric.weights", "metric.cache"}
+    text = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text()
+    assert all(f"`{key}`" in text for key in free_settings(gan))
 
 
 def test_a_teacher_may_move_but_not_change_its_name(load: Load) -> None:
@@ -73,6 +76,8 @@ def test_with_changes(load: Load) -> None:
     changed = with_changes(recipe, ["data.root=/new", "grace_seconds=5", "seed=0"])
     assert (changed.data.root, changed.grace_seconds) == ("/new", 5.0)
     assert differences(recipe, changed) == []
+    assert identity(recipe) == identity(changed)
+    assert identity(recipe) != identity(load("seed=1").recipe)
     assert recipe.data.root == "/old"
     for word, part in {
         "retrain.epochs=3": "found: retrain.epochs=10 in the recipe of this run",
