@@ -23,6 +23,7 @@ from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.processes import make_accelerator, on_main
 from fewshot_core.pipeline.session import FRONT_COST, LATENCY, Session
 from fewshot_core.pipeline.supernets import train_supernets
+from fewshot_core.pipeline.telling import tell_surroundings
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.runs.console import Console
@@ -114,7 +115,7 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Session:
     session.folder = folder
     accelerator.wait_for_everyone()
     console.print(f"run folder: {path}")
-    session.tell_surroundings()
+    tell_surroundings(session)
     if folder.main:
         write_json(folder.file("costs.json"), session.costs.to_json())
         if session.latency is not None:

@@ -32,6 +32,7 @@ from fewshot_core.gradients import ByGradients, divisible
 from fewshot_core.latency import with_latency
 from fewshot_core.objective import Scorer
 from fewshot_core.paths import CostPaths, PathPolicy, make_paths
+from fewshot_core.pipeline.batches import check_batches
 from fewshot_core.pipeline.latency import measured_latency
 from fewshot_core.pipeline.processes import Team, make_accelerator, worker
 from fewshot_core.pipeline.standalone import (
@@ -40,7 +41,7 @@ from fewshot_core.pipeline.standalone import (
     train_standalone,
 )
 from fewshot_core.pipeline.streams import training_stream
-from fewshot_core.precision import precision_note
+from fewshot_core.pipeline.telling import tell_surroundings
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.recipe.schema import (
@@ -54,12 +55,10 @@ from fewshot_core.registry import load_task
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import read_json, write_json
-from fewshot_core.runs.folder import RunFolder, computing
+from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.launch import is_main_process, settle_launch, world_size
 from fewshot_core.runs.places import named_run
 from fewshot_core.runs.preemption import StopRequest
-from fewshot_core.runs.surroundings import note_changes, surroundings_lines
-from fewshot_core.runs.variables import told_precision
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.splitters import LEARNED, Splitter, grow_tree
@@ -67,7 +66,6 @@ from fewshot_core.strategies import Strategy, make_strategy
 from fewshot_core.study import open_study
 from fewshot_core.supernet import Supernet
 from fewshot_core.task import Task
-from fewshot_core.threads import choose_threads
 from fewshot_core.training import Stage, Watch, steps_for, train
 
 LATENCY = "latency.json"
@@ -117,23 +115,8 @@ class Session:
         accelerator = make_accelerator(recipe, run, computes)
         session = cls(recipe, folder, accelerator, Console(accelerator.is_main_process))
         if computes:
-            session.tell_surroundings()
+            tell_surroundings(session)
         return session
-
-    def tell_surroundings(self) -> None:
-        """Say what results depend on besides the recipe; keep what has changed since the start."""
-        if not self.accelerator.is_main_process:
-            return
-        run, wanted = self.folder.path, self.recipe.precision
-        used = str(self.accelerator.mixed_precision)
-        now = computing(str(self.accelerator.device)) | {"precision": used}
-        notes = [
-            choose_threads(self.recipe.threads),
-            precision_note(wanted, used, told_precision()),
-        ]
-        for line in (*filter(None, notes), *surroundings_lines(run, now)):
-            self.console.print(str(line))
-        note_changes(run, now)
 
     @cached_property
     def team(self) -> Team:
@@ -322,6 +305,7 @@ class Session:
         for settings in (self.recipe.supernet, self.recipe.regions, self.recipe.retrain):
             self.task.objective(network, settings, 1, self.worker)
         self.worker.free_memory()
+        check_batches(self, any_architecture)
         directions = Strategy.directions
         if self.recipe.strategy.name not in DIFFERENTIABLE:
             directions = self.strategy(budgets=False).directions
