@@ -54,9 +54,10 @@ from fewshot_core.region import Region, RegionTree
 from fewshot_core.registry import load_task
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
+from fewshot_core.runs.farewell import is_main_process
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import RunFolder
-from fewshot_core.runs.launch import is_main_process, settle_launch, world_size
+from fewshot_core.runs.launch import settle_launch, world_size
 from fewshot_core.runs.places import named_run
 from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.seeds import derive_seed
