@@ -6,7 +6,7 @@ A tool is its docstring and one call::
         raise SystemExit(start("search", __doc__, action))
 
 Importing the command line takes a tenth of a second and torch some seconds; a signal that arrives
-meanwhile has to be answered as any other.
+meanwhile has to be answered as any other. So this module imports next to nothing itself.
 """
 
 from __future__ import annotations
@@ -14,45 +14,40 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Any
 
-from fewshot_core.runs.launch import is_main_process, settle_launch
-from fewshot_core.runs.preemption import Preempted, ending_on_request, exit_code, farewell
-from fewshot_core.runs.variables import settle_variables
-from fewshot_core.threads import wait_passively
+from fewshot_core.runs.farewell import ENDING, is_main_process, leave
 
-Action = Callable[[list[str]], int | None]
+TYPE_CHECKING = False  # typing's own takes as long to import as all the rest
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    Action = Callable[[list[str]], int | None]
 
 
 def start(
-    tool: str,
-    doc: str | None,
-    action: Action,
-    *,
-    keys: Mapping[str, Any] | None = None,
+    tool: str, doc: str | None, action: Action, *, keys: Mapping[str, Any] | None = None
 ) -> int:
-    """Run a tool with the words of this process: :func:`fewshot_core.recipe.cli.main`."""
-    try:
-        with ending_on_request():
-            open_standard_files()
-            wait_passively()
-            from fewshot_core.recipe.cli import main
+    """Run a tool with the words of this process: :func:`fewshot_core.recipe.cli.main`.
 
-            return main(tool, doc, settled(action), keys=keys)
-    except KeyboardInterrupt:
-        return _ended_by(signal.SIGINT)
-    except Preempted as request:
-        return _ended_by(request.number)
-    finally:
-        # Threads and libraries end now, in Python code that would show a traceback.
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+    Outside of that call, before it and in the last moments of the interpreter, a signal ends the
+    process with its line and nothing else. Signals that were ignored stay so (``nohup``).
+    """
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, leave)
+    open_standard_files()
+    from fewshot_core.recipe.cli import main
+    from fewshot_core.threads import wait_passively
+
+    wait_passively()
+    return main(tool, doc, settled(action), keys=keys)
 
 
 def settled(action: Action) -> Action:
     """The action, for a process whose environment is known to be as it should be."""
+    from fewshot_core.runs.launch import settle_launch
+    from fewshot_core.runs.variables import settle_variables
 
     def act(words: list[str]) -> int | None:
         settle_launch()
@@ -80,12 +75,5 @@ def open_standard_files() -> None:
             mode = "w" if number else "r"
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # a test's own
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-
-
-def _ended_by(number: int) -> int:
-    if is_main_process():
-        with suppress(OSError):
-            sys.stderr.write(f"{farewell(number)}\n")
-    return exit_code(number)
+        if hasattr(stream, "reconfigure"):  # a test's own may not
+            stream.reconfigure(errors="backslashreplace")

@@ -28,10 +28,31 @@ def test_the_signal_is_noted_and_the_next_safe_point_ends() -> None:
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_outside_it_ends_at_once() -> None:
-    with pytest.raises(Preempted), ending_on_request():
-        signal.raise_signal(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_outside_it_ends_at_once(number: signal.Signals) -> None:
+    with pytest.raises(Preempted, match=number.name) as caught, ending_on_request():
+        signal.raise_signal(number)
+    assert caught.value.number == number
+    assert signal.getsignal(number) == signal.SIG_DFL
+
+
+def test_a_closed_terminal_is_a_request_like_another() -> None:
+    stop = StopRequest()
+    with stop.listening(grace=60):
+        signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(Preempted, match="SIGHUP"):
+            stop.check()
+    stop.release()
+
+
+def test_what_is_ignored_is_not_listened_to() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending_on_request(), StopRequest().listening(grace=60):
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_only_the_process_that_decides_stops_of_itself() -> None:

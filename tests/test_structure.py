@@ -26,7 +26,15 @@ LONGEST = 500
 
 NO_TORCH = (
     *("space", "region", "splitters", "paths", "testing.spaces", "testing.splitters"),
-    *("start", "threads", "recipe.cli", "runs.launch", "runs.places", "runs.preemption"),
+    *(
+        "start",
+        "threads",
+        "recipe.cli",
+        "runs.launch",
+        "runs.places",
+        "runs.farewell",
+        "runs.preemption",
+    ),
     "runs.variables",
 )
 """Modules of the core that have to be importable without torch."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -141,7 +142,8 @@ class Stops(Watched):
         self.stop, self.at = stop, at
 
     def step(self, batch: Any, architectures: Any, step: int) -> dict[str, Tensor]:
-        self.stop.received |= step == self.at
+        if step == self.at:
+            self.stop.number = signal.SIGTERM
         return super().step(batch, architectures, step)
 
 

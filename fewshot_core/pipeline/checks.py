@@ -20,6 +20,7 @@ from fewshot_core.errors import FewshotError
 from fewshot_core.evaluators import TabularEvaluator
 from fewshot_core.gradients import divisible
 from fewshot_core.paths import CostPaths, make_paths
+from fewshot_core.pipeline.batches import check_batches
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.region import ENUMERABLE
@@ -64,6 +65,7 @@ def check(session: Session) -> None:
     if session.split_is_learned:
         divisible(session.root, recipe.split.count)
     require_feasible(session.root, session.costs, session.limits)
+    check_batches(session, any_architecture)
     _check_evaluator(session, any_architecture)
     if recipe.evaluator.name in INHERITING:
         supernet = session.new_supernet(session.root)
@@ -141,5 +143,6 @@ def _try(
     device = session.worker.device
     model.to(device).train()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        batch = images[:TRIED].to(device), targets[:TRIED].to(device)
-        session.task.loss(model, batch, architecture, session.worker)
+        # Twice the images of a process that has a single one, for batch norm.
+        few = [torch.cat([part, part])[:TRIED].to(device) for part in (images, targets)]
+        session.task.loss(model, (few[0], few[1]), architecture, session.worker)

@@ -27,7 +27,7 @@ from fewshot_core.pipeline.processes import make_accelerator, on_main
 from fewshot_core.pipeline.session import FRONT_COST, LATENCY, Session, price_in
 from fewshot_core.pipeline.study_name import keep_study_name
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.pipeline.surroundings import tell_surroundings
+from fewshot_core.pipeline.telling import tell_surroundings
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.runs.console import Console

@@ -40,7 +40,7 @@ from fewshot_core.pipeline.standalone import (
 )
 from fewshot_core.pipeline.streams import training_stream
 from fewshot_core.pipeline.study_name import study_name
-from fewshot_core.pipeline.surroundings import tell_surroundings
+from fewshot_core.pipeline.telling import tell_surroundings
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.load import with_changes
 from fewshot_core.recipe.schema import (
@@ -53,9 +53,10 @@ from fewshot_core.region import Region, RegionTree
 from fewshot_core.registry import load_task
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
+from fewshot_core.runs.farewell import is_main_process
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import RunFolder
-from fewshot_core.runs.launch import is_main_process, settle_launch, world_size
+from fewshot_core.runs.launch import settle_launch, world_size
 from fewshot_core.runs.origin import origin
 from fewshot_core.runs.places import named_run
 from fewshot_core.runs.preemption import StopRequest

@@ -24,9 +24,10 @@ from fewshot_core.recipe.helptext import settings_help, words_help
 from fewshot_core.recipe.load import load_recipe, recipe_from_file, recipe_yaml
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.words import parse_words, plain_path, split_words
-from fewshot_core.runs.launch import LaunchError, is_main_process
+from fewshot_core.runs.farewell import exit_code, farewell, is_main_process
+from fewshot_core.runs.launch import LaunchError
 from fewshot_core.runs.places import named_run, require_run
-from fewshot_core.runs.preemption import Preempted, ending_on_request, exit_code, farewell
+from fewshot_core.runs.preemption import Preempted, ending_on_request
 
 __all__ = ["is_main_process", "load_recipe", "main", "named_run", "parse_words"]
 

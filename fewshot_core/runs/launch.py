@@ -33,14 +33,6 @@ class LaunchError(FewshotError):
     """The environment describes processes that no launcher has started."""
 
 
-def is_main_process(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether this process may print: rank 0, or a process without a launcher."""
-    variables = os.environ if environ is None else environ
-    # With several machines each has a LOCAL_RANK 0, but only one RANK 0.
-    rank = variables.get("RANK") or variables.get("LOCAL_RANK") or "0"
-    return rank == "0"
-
-
 def world_size(environ: Mapping[str, str] | None = None) -> int:
     """The number of processes of this launch."""
     return int((os.environ if environ is None else environ).get("WORLD_SIZE") or 1)

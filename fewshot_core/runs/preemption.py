@@ -11,18 +11,15 @@ from __future__ import annotations
 import os
 import signal
 import stat
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from fewshot_core.runs.launch import is_main_process
+from fewshot_core.runs.farewell import ENDING, exit_code, leave
 
 TERMINATED = 128 + signal.SIGTERM
 """Exit code after SIGTERM, as shells report it: 143."""
-
-RESUMES = "the same command resumes where it stopped"
 
 
 class Preempted(BaseException):
@@ -37,18 +34,6 @@ class Preempted(BaseException):
     def __init__(self, number: int = signal.SIGTERM) -> None:
         self.number = signal.Signals(number)
         super().__init__(self.number.name)
-
-
-def exit_code(number: int) -> int:
-    """Of a process that a signal has ended, as shells report it."""
-    return 128 + number
-
-
-def farewell(number: int) -> str:
-    """What a run says that a signal has ended."""
-    if number == signal.SIGINT:
-        return f"interrupted: {RESUMES}"
-    return f"stopped by {signal.Signals(number).name}: {RESUMES}"
 
 
 @contextmanager
@@ -69,12 +54,12 @@ def ending_on_request() -> Iterator[None]:
             os._exit(exit_code(number))
         _leave_terminal(number)
         if _imports(frame):
-            _end_at_once(number)
+            leave(number)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise Preempted(number)
 
-    with _handling(end, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    with _handling(end, *ENDING):
         yield
 
 
@@ -168,15 +153,6 @@ def _imports(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def _end_at_once(number: int) -> None:
-    with suppress(Exception):  # it may be inside a write at this moment
-        sys.stdout.flush()
-    if is_main_process():
-        with suppress(OSError):
-            os.write(2, f"{farewell(number)}\n".encode())
-    os._exit(exit_code(number))
 
 
 def _leave_terminal(number: int) -> None:

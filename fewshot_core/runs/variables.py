@@ -65,6 +65,7 @@ HARMLESS = (
     *("OMP_STACKSIZE", "OMP_DYNAMIC", "GOMP_", "KMP_", "TORCHINDUCTOR_", "TORCHDYNAMO_"),
     *("TORCH_COMPILE_", "ONEDNN_VERBOSE", "DNNL_VERBOSE", "MKL_VERBOSE", "NCCL_DEBUG"),
     *("NCCL_SOCKET_", "NCCL_IB_", "NCCL_P2P_", "GLOO_SOCKET_"),
+    *FLOAT32,  # refused unless they ask for what is the default
 )
 """How those of them begin that are recorded without a line."""
 

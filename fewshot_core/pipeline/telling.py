@@ -1,4 +1,4 @@
-"""What results depend on besides the recipe, told to the user of a run and kept."""
+"""What a run tells its user of the process that computes it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ def tell_surroundings(session: Session) -> None:
     """Say what results depend on besides the recipe; keep what has changed since the start."""
     if not session.accelerator.is_main_process:
         return
-    run, wanted = session.folder.path, session.recipe.precision
-    used = str(session.accelerator.mixed_precision)
+    recipe, run, used = session.recipe, session.folder.path, session.accelerator.mixed_precision
     now = computing(str(session.accelerator.device)) | {"precision": used}
     notes = [
-        choose_threads(session.recipe.threads),
-        precision_note(wanted, used, told_precision()),
+        choose_threads(recipe.threads),
+        precision_note(recipe.precision, used, told_precision()),
     ]
     for line in (*filter(None, notes), *surroundings_lines(run, now)):
         session.console.print(str(line))

@@ -1,0 +1,93 @@
+"""Whether the batches of a recipe can be divided and normalised, before anything is trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from fewshot_core.classification import ClassificationTask
+from fewshot_core.data import ImageShape
+from fewshot_core.errors import RecipeError
+from fewshot_core.recipe.check import INHERITING
+from fewshot_core.recipe.schema import RetrainSettings, TrainingSettings
+from fewshot_core.space import Architecture
+
+if TYPE_CHECKING:
+    from fewshot_core.pipeline.session import Session
+
+SECTIONS = ("supernet", "regions", "retrain")
+
+
+def check_batches(session: Session, architecture: Architecture) -> None:
+    """Find batches that processes cannot share, or that leave batch norm a single value.
+
+    Args:
+        session: Whose recipe.
+        architecture: Any; its feature maps are as large as those of all others.
+
+    Raises:
+        RecipeError: There is one.
+    """
+    recipe, world = session.recipe, session.worker.num_processes
+    for key in SECTIONS:
+        _check_share(key, getattr(recipe, key), world)
+    if not isinstance(session.task, ClassificationTask):
+        return  # generators have maps of four pixels or more
+    for key in SECTIONS:
+        training: TrainingSettings = getattr(recipe, key)
+        if training.batch_size == 1:  # batch norm sees the images of all processes
+            shape = (session.data if key == "retrain" else session.search_data).shape
+            _require_variance(session, architecture, shape, f"{key}.batch_size=1")
+    evaluator = recipe.evaluator
+    if evaluator.name in INHERITING and evaluator.recalibrate:
+        count = min(evaluator.recalibrate, len(session.search_data.train))
+        batches = -(-count // evaluator.batch_size)
+        if count // batches == 1:
+            what = (
+                f"evaluator.recalibrate={evaluator.recalibrate} with "
+                f"evaluator.batch_size={evaluator.batch_size}"
+            )
+            _require_variance(session, architecture, session.search_data.shape, what)
+
+
+def _check_share(key: str, training: TrainingSettings, world: int) -> None:
+    size = training.batch_size
+    if size % world:
+        raise RecipeError(
+            f"{key}.batch_size cannot be divided among {world} processes",
+            found=size,
+            allowed=f"a multiple of {world}",
+        )
+    share = size // world
+    each = f"{key}.batch_size={size}" + (f" on {world} processes" if world > 1 else "")
+    if training.micro_batch == 2 and share > 2 and share % 2:
+        raise RecipeError(
+            f"{each} with {key}.micro_batch=2 leaves batch norm a piece of one image",
+            allowed=f"{key}.micro_batch=3, ..., or an even number of images for each process",
+        )
+    mixes = isinstance(training, RetrainSettings) and (training.mixup or training.cutmix)
+    if mixes and share % 2:
+        raise RecipeError(
+            f"{each} gives a process {share} images, and mixup and cutmix take pairs",
+            allowed=f"a multiple of {2 * world}",
+        )
+
+
+def _require_variance(
+    session: Session, architecture: Architecture, shape: ImageShape, what: str
+) -> None:
+    """Run the network on one image, as in training."""
+    network = session.build(
+        lambda: session.task.network(architecture, session.recipe, shape), seed=0
+    )
+    try:
+        with torch.no_grad():
+            network.train()(torch.zeros(1, *shape.input_size))
+    except ValueError as error:
+        if "more than 1 value" not in str(error):
+            raise
+        raise RecipeError(
+            f"{what} leaves batch norm one value: one image, on a feature map of one pixel",
+            allowed="batches of 2 images, ...",
+        ) from None
