@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fewshot_core.data.inventory import IMAGES
 from fewshot_core.pipeline.inputs import inputs_of
-from fewshot_core.recipe.load import identity, recipe_yaml
+from fewshot_core.recipe.load import identity
 from fewshot_core.runs.files import write_text
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def study_name(session: Session) -> str:
         return folder.file(NAME).read_text(encoding="utf-8").strip()
     if folder.file("recipe.yaml").exists() and not folder.file(IMAGES).exists():
         # A run of an earlier version, which made the name of the recipe's whole text.
-        return f"{recipe.recipe}-{_digest(recipe_yaml(recipe))}"
+        return f"{recipe.recipe}-{_digest(folder.file('recipe.yaml').read_text(encoding='utf-8'))}"
     parts = [f"{key}={value.sha256}" for key, value in sorted(inputs_of(session).items())]
     text = "\n".join([identity(recipe), *parts, session.data.inventory().digest])
     return f"{recipe.recipe}-{_digest(text)}"
