@@ -106,9 +106,9 @@ def make_tree(number: int, base: Path, pool: Sequence[Picture]) -> Tree:
     root = tree.where / "images"
     root.mkdir(parents=True)
     links: dict[str, str] = {}  # symbolic links by path, to paths from the root
-    for name in rng.sample(NAMES, rng.randint(2, 4)):
+    for name in rng.sample(NAMES, rng.choice([2, 2, 3, 4])):
         (root / name).mkdir()
-        for _ in range(rng.randint(1, 3)):
+        for _ in range(rng.choice([1, 1, 2, 3])):
             picture = rng.choice(pool)
             path = f"{name}/{_file_name(rng, picture.ending)}"
             if path not in tree.files:
@@ -233,7 +233,7 @@ def _write_shards(rng: random.Random, tree: Tree) -> None:
     """Samples in any order, under other names."""
     files = list(tree.files.items())
     rng.shuffle(files)
-    count = min(rng.randint(1, 3), len(files))
+    count = min(rng.randint(1, 2), len(files))
     (tree.where / "shards").mkdir()
     for number in range(count):
         with tarfile.open(tree.where / "shards" / f"{number}.tar", "w") as tar:
