@@ -96,7 +96,7 @@ SETTINGS: dict[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
     ),
     "storage": ({"search.storage": "nosuchdb://x"}, ("nosuchdb://x", "search.storage")),
     "preferences": (
-        {"preferences.order": 3, "preferences.share": 1, "preferences.lr": 0},
+        {"strategy": "darts", "preferences.order": 3, "preferences.share": 1, "preferences.lr": 0},
         ("preferences.order=3 must be 1 or 2", "preferences.share=1", "preferences.lr=0"),
     ),
     "preferences.partial": (
@@ -114,6 +114,13 @@ SETTINGS: dict[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
 def test_settings(case: str, tmp_path: Path) -> None:
     changes, parts = SETTINGS[case]
     refused(run_tool("search", words_of(TINY | changes, run="run"), tmp_path), *parts)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_setting_in_vain(tmp_path: Path) -> None:
+    words = ["recipe=digits", "data.root=/does/not/exist", "run=run"]
+    line = "data.root=/does/not/exist has no effect with data.source=digits"
+    refused(run_tool("search", words, tmp_path), line, "images, wds, hfds or torch/NAME")
     assert not any(tmp_path.iterdir())
 
 

@@ -40,7 +40,8 @@ def make_recipe() -> Callable[..., Recipe]:
     def make(**more: object) -> Recipe:
         changed = {key.replace("__", "."): value for key, value in more.items()}
         words = {**SMALL, **changed}
-        return load_recipe([f"{key}={value}" for key, value in words.items()]).recipe
+        given = [f"{key}={value}" for key, value in words.items()]
+        return load_recipe(given, drop_unread=True).recipe
 
     return make
 
