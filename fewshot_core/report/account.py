@@ -196,7 +196,7 @@ class Account:
         if name == "standalone":
             train.insert(0, "to train the networks that are scored")
         if name == "naswot":
-            train.insert(0, "to score architectures, a batch of them")
+            train.insert(0, "a batch of them for the scores")
         validation = ["to score architectures"] if name in ON_VALIDATION else []
         if self.audited:
             train.insert(-1, "to train the networks of the audit")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fewshot_core.cost import CostTable
-from fewshot_core.pipeline import session as session_module
+from fewshot_core.pipeline import images as images_module
 from fewshot_core.pipeline.audit import figures
 from fewshot_core.pipeline.rank import write_ranking
 from fewshot_core.pipeline.search import record
@@ -46,7 +46,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
     def no_images(*args: object) -> None:
         raise AssertionError("a report reads no images")
 
-    monkeypatch.setattr(session_module, "load_images", no_images)
+    monkeypatch.setattr(images_module, "load_images", no_images)
 
     def make(stages: Collection[str] = STAGES, name: str = "run", **settings: Any) -> Session:
         recipe = Recipe(

@@ -258,7 +258,7 @@ def test_the_heading_says_what_was_done() -> None:
             "naswot",
             False,
             (
-                "to score architectures, a batch of them, to retrain networks",
+                "a batch of them for the scores, to retrain networks",
                 "with the training images to retrain",
             ),
         ),
