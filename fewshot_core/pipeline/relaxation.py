@@ -101,7 +101,9 @@ class Relaxation:
         session = self.session
         model, notes = self.new(parent)
         images = session.search_data.train
-        mine, theirs = class_balanced_split(images.labels, self.settings.share, self.seed)
+        mine, theirs = class_balanced_split(
+            images.labels, self.settings.share, self.seed, images.classes
+        )
         seed = derive_seed(self.seed, "others")
         others = session.stream(images.subset(theirs), self.training, seed)
         checkpoint = session.folder.checkpoint(self.region)

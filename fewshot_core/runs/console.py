@@ -42,9 +42,12 @@ class Console:
         self.rich = rich or RichConsole(quiet=not main, highlight=False, width=width)
 
     def print(self, *parts: Any) -> None:
-        """A line, or anything rich can draw."""
-        if self.main:
-            self.rich.print(*parts)
+        """A line, or anything rich can draw. In a line nothing is markup: names may look like it."""
+        if not self.main:
+            return
+        text = all(isinstance(part, str) for part in parts)
+        # A line stays one, however long the path in it.
+        self.rich.print(*parts, markup=not text, soft_wrap=text)
 
     @contextmanager
     def progress(self, title: str, total: int, done: int = 0) -> Iterator[Ticker]:
@@ -60,12 +63,12 @@ class Console:
 
     def _bar(self) -> Progress:
         return Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=self.rich,
         )
 

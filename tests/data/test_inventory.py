@@ -63,6 +63,7 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"no gzip", gzip.compress(b""), gzip.compress(b"classes,a,b\nno,header\n"), b"\x1f\x8b"],
+    ids=["empty", "no gzip", "empty text", "no header", "cut"],
 )
 def test_a_damaged_file_is_one_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
