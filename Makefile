@@ -1,6 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Each builds .venv itself.
 #
 #   make PYTHON=python3.12 demo     another interpreter (3.11 or newer)
+#   make test-lowest                the tests of every dependency, each at its lower bound
 #   make CONSTRAINTS= demo          without the tested torch pair of constraints.txt
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ RUN ?= runs/digits
 BIN := $(VENV)/bin
 LAUNCH := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no
 
-.PHONY: demo test lint bench-quick clean
+.PHONY: demo test test-lowest lint bench-quick clean
 
 demo: $(VENV)/.installed
 	$(LAUNCH) tools/search.py recipe=digits run=$(RUN)
@@ -21,6 +22,19 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+# What touches every dependency: recipes (omegaconf, pyyaml), images (pillow, scikit-learn, datasets),
+# costs (fvcore), training, search and export of each task (torch, torchvision, accelerate,
+# safetensors, timm, onnx, torch-fidelity), studies (optuna, smac), pictures (matplotlib), figures
+# (scipy, numpy).
+LOWEST_TESTS := tests/recipe/test_load.py tests/data/test_images.py tests/data/test_hf.py \
+  tests/test_cost.py tests/test_files.py tests/test_trust.py tests/test_study.py \
+  tests/strategies/test_smac.py tests/strategies/test_samplers.py tests/report/test_plots.py \
+  tests/tasks/autogan/test_metric.py tests/export tests/tools/test_export.py \
+  tests/tools/test_mobile.py tests/tools/test_autogan.py
+
+test-lowest: $(VENV)-lowest/.installed
+	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest -n auto --dist loadfile $(LOWEST_TESTS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -36,13 +50,26 @@ bench-quick: $(VENV)/.installed
 	$(BIN)/python benchmarks/mobile.py --quick
 	$(BIN)/python benchmarks/scaling.py --quick
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+define require_python
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "error: $(PYTHON) is older than 3.11; use make PYTHON=python3.11"; exit 2; }
+endef
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(require_python)
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (torch is large: this takes a few minutes)"
 	$(BIN)/pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev]'
 	@touch $@
 
+$(VENV)-lowest/.installed: pyproject.toml .ci/lowest.py
+	$(require_python)
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(PYTHON) .ci/lowest.py > $(VENV)-lowest/constraints.txt
+	@echo "installing the oldest versions into $(VENV)-lowest (torch is large: some minutes)"
+	$(VENV)-lowest/bin/pip install --quiet --disable-pip-version-check \
+	  -c $(VENV)-lowest/constraints.txt -e '.[dev]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(VENV)-lowest build *.egg-info

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,4 +95,5 @@ def _import_file(path: Path) -> None:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)  # timm looks it up
+    spec.loader.exec_module(module)

@@ -29,6 +29,9 @@ from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+KNOWS_GRAY = tuple(map(int, timm.__version__.split(".")[:3])) >= (1, 0, 31)
+"""Whether timm turns weights for gray images into such for others."""
+
 
 class Export:
     """An exported folder, and what it should give."""
@@ -37,7 +40,7 @@ class Export:
         self.folder = folder
         self.config = json.loads((folder / "config.json").read_text())
         self.name = self.config["architecture"]
-        self.expected = torch.load(folder.with_suffix(".pt"))
+        self.expected = torch.load(folder.with_name(f"{folder.name}.pt"), weights_only=True)
         self.images: Tensor = self.expected["images"]
         self.channels = self.images.shape[1]
 
@@ -220,8 +223,9 @@ def check_reset(export: Export) -> None:
     same(model(export.images), pooled)
     model.reset_classifier(0, "max")
     same(model(export.images), largest)
-    model.reset_classifier(3)
-    same(model.forward_head(model.forward_features(export.images), pre_logits=True), largest)
+    if export.is_cell:  # of MobileNetV3, some versions of timm go back to the average
+        model.reset_classifier(3)
+        same(model.forward_head(model.forward_features(export.images), pre_logits=True), largest)
 
 
 def check_other_channels(export: Export) -> None:
@@ -229,6 +233,11 @@ def check_other_channels(export: Export) -> None:
     name = own.pretrained_cfg["first_conv"]
     weight = own.get_submodule(name).weight
     for channels in {1, 3, 4} - {export.channels}:
+        if export.channels == 1 and not KNOWS_GRAY:
+            error = error_of(export, in_chans=3)
+            assert isinstance(error, RuntimeError)
+            assert "size mismatch" in str(error)
+            continue
         model = export.load(in_chans=channels)
         same_body(export, model, (name,))
         found = model.get_submodule(name).weight

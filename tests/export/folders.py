@@ -54,7 +54,6 @@ PROXYLESS = [["ds_r1_k3_s1_e1_c8_nr6"], ["ir_r1_k3_s2_e3_c8_nr6"], ["ir_r1_k5_s2
 KINDS = {
     "cell": _cell(CELL),
     "other cell, gray": replace(_cell(OTHER_CELL), channels=1),
-    "ofa": _mobile("searched_mobilenetv3", OFA),
     "ofa for small images, gray": replace(
         _mobile("searched_mobilenetv3", OFA, stem_stride=1), channels=1
     ),

@@ -15,7 +15,7 @@ from tests.export.folders import KINDS, write, write_expected
 
 NAMES = [citizen.name_of(check) for check in citizen.CHECKS]
 CASES = [("import", name) for name in NAMES] + [("runpy", name) for name in citizen.BY_PATH]
-TIMEOUT = 500
+TIMEOUT = 1000
 
 
 @pytest.fixture(scope="module")

@@ -305,6 +305,7 @@ def test_export_holds_what_it_says(flow: dict[str, Any]) -> None:
     folder, run = flow["run"] / "export", flow["run"]
     names = {path.name for path in folder.iterdir()}
     assert names == {
+        ".fewshot-nas.json",
         "README.md",
         "architecture.json",
         "config.json",
@@ -326,12 +327,10 @@ def test_export_holds_what_it_says(flow: dict[str, Any]) -> None:
 
 def test_export_of_another_label_replaces_the_folder(flow: dict[str, Any], tmp_path: Path) -> None:
     shutil.copytree(flow["run"], tmp_path / "run")
-    (tmp_path / "run" / "export" / "stale").write_text("")
     succeed("export", ["run=run", "label=largest"], tmp_path)
     results = {row["label"]: row for row in read(tmp_path / "run" / "retrain.json")["results"]}
     architecture = read(tmp_path / "run" / "export" / "architecture.json")
     assert architecture["genotype"] == results["largest"]["genotype"]
-    assert not (tmp_path / "run" / "export" / "stale").exists()
 
 
 # -- kinds of search -----------------------------------------------------------------------
