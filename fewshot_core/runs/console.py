@@ -42,7 +42,7 @@ class Console:
         self.rich = rich or RichConsole(quiet=not main, highlight=False, width=width)
 
     def print(self, *parts: Any) -> None:
-        """A line, or anything rich can draw. In a line nothing is markup: names may look like it."""
+        """A line, in which nothing is markup (names may look like it), or what rich can draw."""
         if not self.main:
             return
         text = all(isinstance(part, str) for part in parts)
