@@ -14,7 +14,7 @@ from rich.console import Console
 from tables import grid, pipes, spread, spread_text
 
 from fewshot_core.ranking import bootstrap_tau, bootstrap_tau_difference, kendall
-from fewshot_core.report.canvas import BLUE, ORANGE, save_picture, styled
+from fewshot_core.report.canvas import BLUE, ORANGE, save_png, styled
 
 NAME = "autogan"
 
@@ -158,6 +158,5 @@ def plot(figures: Mapping[str, Any]) -> Figure:
 
 def write_plot(figures: Mapping[str, Any]) -> Path:
     """Write the picture of the docs."""
-    save_picture(plot(figures), PICTURES, NAME)
-    (PICTURES / f"{NAME}.svg").unlink()
+    save_png(plot(figures), PICTURES, NAME)
     return PICTURES / f"{NAME}.png"

@@ -16,7 +16,7 @@ from record import PICTURES
 from rich.console import Console
 from tables import grid, pipes, spread, spread_text
 
-from fewshot_core.report.canvas import BLUE, ORANGE, save_picture, styled
+from fewshot_core.report.canvas import BLUE, ORANGE, save_png, styled
 
 NAME = "differentiable"
 LOOKS = dict(zip(SHOTS, ((BLUE, "o"), (ORANGE, "s"), ("#009E73", "D")), strict=True))
@@ -165,6 +165,5 @@ def plot(figures: Mapping[str, Any]) -> Figure:
 
 def write_plot(figures: Mapping[str, Any]) -> Path:
     """Write the picture of the docs."""
-    save_picture(plot(figures), PICTURES, NAME)
-    (PICTURES / f"{NAME}.svg").unlink()
+    save_png(plot(figures), PICTURES, NAME)
     return PICTURES / f"{NAME}.png"

@@ -207,7 +207,7 @@ def read_rows(path: Path) -> dict[str, Any]:
 def locked(path: Path, wait: bool) -> Iterator[bool]:
     """Whether this process now holds the lock file; with ``wait`` it always does."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
+    with path.open("a") as stream:  # a file that is there keeps its content
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:

@@ -18,7 +18,7 @@ from ranking_show import SCORE
 from record import PICTURES
 
 from fewshot_core.pipeline.rank import Truth
-from fewshot_core.report.canvas import BLUE, ORANGE, save_picture, styled
+from fewshot_core.report.canvas import BLUE, ORANGE, save_png, styled
 from fewshot_core.scores import read_table
 
 GREY = "#9aa3ab"
@@ -111,7 +111,7 @@ def write_plots(
     ]
     written = []
     if sizes:
-        save_picture(against_budget(figures, sizes[0]), PICTURES, "ranking_budget")
+        save_png(against_budget(figures, sizes[0]), PICTURES, "ranking_budget")
         written.append(PICTURES / "ranking_budget.png")
     # Rows may come from another machine, scores of single cells do not.
     there = all(_scores(job, plan, truth).exists() for job in jobs)
@@ -122,10 +122,8 @@ def write_plots(
             f"the {count} distinct networks of {_group(truth)[1]:,.0f} parameters; "
             f"{jobs[0].epochs:g} epochs, seed {jobs[0].seed}"
         )
-        save_picture(within_one_cost(clouds, text), PICTURES, "ranking_one_cost")
+        save_png(within_one_cost(clouds, text), PICTURES, "ranking_one_cost")
         written.append(PICTURES / "ranking_one_cost.png")
-    for path in written:
-        path.with_suffix(".svg").unlink()
     return written
 
 

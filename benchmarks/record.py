@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from fewshot_core.runs.files import write_text
 from fewshot_core.runs.folder import environment
 
 RESULTS = Path(__file__).parent / "results"
@@ -27,7 +28,5 @@ def write_results(name: str, figures: Mapping[str, Any], seeds: Sequence[int]) -
         "machine": {k: v for k, v in machine.items() if k != "command"},
         "figures": figures,
     }
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(value, indent=2) + "\n")
-    beside.replace(path)
+    write_text(path, json.dumps(value, indent=2) + "\n")
     return path

@@ -16,7 +16,7 @@ from rich.table import Table as Grid
 from scipy.stats import mannwhitneyu
 from strategies_runs import METHODS, Curves, Table
 
-from fewshot_core.report.canvas import INK, Values, save_picture, styled
+from fewshot_core.report.canvas import INK, Values, save_png, styled
 
 FIGURES = ("oracle", "deployed")
 LEARNING = ("rea", "tpe", "bohb", "smac")
@@ -213,6 +213,5 @@ def _floor(figures: Mapping[str, Any]) -> float:
 
 def write_plots(figures: Mapping[str, Any], name: str) -> list[Path]:
     """Write the picture of the docs."""
-    save_picture(plot(figures), PICTURES, name)
-    (PICTURES / f"{name}.svg").unlink()
+    save_png(plot(figures), PICTURES, name)
     return [PICTURES / f"{name}.png"]

@@ -48,11 +48,19 @@ def write_onnx(
             verbose=False,
         )
     assert program is not None
-    write_atomic(path, lambda beside: program.save(str(beside), external_data=False))
+    _write(path, program.model_proto.SerializeToString())
     difference = max(_difference(path, network, part) for part in (inputs, inputs[:1]))
     if difference > 1e-3:
         raise ExportError(f"the exported ONNX model computes other {names[1]}", found=difference)
     return difference
+
+
+def _write(path: Path, model: bytes) -> None:
+    # Serialized before: an error of the exporter is no error of the disk.
+    def write(beside: Path) -> None:
+        beside.write_bytes(model)
+
+    write_atomic(path, write)
 
 
 @contextlib.contextmanager

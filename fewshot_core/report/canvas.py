@@ -151,6 +151,11 @@ def svg_text(figure: Figure, *, transparent: bool = False) -> str:
 def save_picture(figure: Figure, folder: Path, name: str) -> None:
     """Write ``name.svg`` and ``name.png`` whole."""
     write_text(folder / f"{name}.svg", svg_text(figure))
+    save_png(figure, folder, name)
+
+
+def save_png(figure: Figure, folder: Path, name: str) -> None:
+    """Write ``name.png`` whole, and nothing else."""
     write_atomic(
         folder / f"{name}.png", lambda beside: figure.savefig(beside, format="png", dpi=DPI)
     )

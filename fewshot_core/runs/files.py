@@ -50,6 +50,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
             os.fchmod(file.fileno(), mode)  # safetensors makes its files readable for one's self
             os.fsync(file.fileno())
         os.replace(beside, path)
+        beside = None
     except (OSError, RuntimeError, SafetensorError) as error:
         # On a full disk torch raises a RuntimeError and safetensors one of its own.
         reason = error.strerror if isinstance(error, OSError) else str(error)[:80]
@@ -60,7 +61,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         raise wrong from None
     finally:
         if beside is not None:
-            with suppress(OSError):  # it has taken its place
+            with suppress(OSError):
                 beside.unlink()
 
 

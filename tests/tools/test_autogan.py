@@ -113,8 +113,8 @@ def test_export_is_used_without_this_project(finished: Path, tmp_path: Path) -> 
     assert done.stdout == "(3, 1, 8, 8) torch.uint8 []\n", done.stderr
     names = {path.name for path in (tmp_path / "export").iterdir()}
     assert names == {
-        "README.md", "architecture.json", "config.json", "generator.py", "generator.safetensors",
-        "model.onnx", "recipe.yaml", "samples.png",
+        ".fewshot-nas.json", "README.md", "architecture.json", "config.json", "generator.py",
+        "generator.safetensors", "model.onnx", "recipe.yaml", "samples.png",
     }  # fmt: skip
     card = (finished / "export" / "README.md").read_text()
     assert "FID (classifier, 80 images)" in card
