@@ -50,7 +50,8 @@ def test_search(finished: Path) -> None:
         assert float(row["score"]) == -float(row["fid"])
         assert float(row["is"]) >= 1
         assert float(row["reward"]) == pytest.approx(float(row["is"]) - 0.1 * float(row["fid"]))
-    assert sorted(p.name for p in (finished / "checkpoints").iterdir()) == [*LEAVES, "root"]
+    names = sorted(p.name for p in (finished / "checkpoints").iterdir())
+    assert names == [*LEAVES, "origin.json", "root"]
     assert (finished / "metric" / "classifier-8px" / "weights.safetensors").exists()
 
 
