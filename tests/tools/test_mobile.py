@@ -204,7 +204,7 @@ model = create_model(
 )
 assert model.num_classes == 10
 config = resolve_data_config({"in_chans": 1}, model=model)
-assert config["input_size"] == (1, 8, 8), config
+assert tuple(config["input_size"]) == (1, 8, 8), config
 sizes = {"input_size": config["input_size"], "batch_size": 10, "use_prefetcher": False}
 look = {name: config[name] for name in ("mean", "std", "interpolation")}
 parts = {}
