@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 NAMES = (
     "A", "a", "B", "b", "Ab", "aB", "01", "1", "001", "x2", "x02", "x10", "X10", "²", "2", "٣", "3",
@@ -95,7 +95,11 @@ def pictures(rng: random.Random) -> list[Picture]:
 def _pixels(file: io.BytesIO) -> bytes:
     with Image.open(file) as image:
         image = image if image.mode == "L" else image.convert("RGB")
-        fitted = ImageOps.fit(image, (8, 8), Image.Resampling.BICUBIC).convert("RGB")
+        # As torchvision's Resize and CenterCrop, which timm's transforms consist of.
+        width, height = (8 * side // min(image.size) for side in image.size)
+        left, top = round((width - 8) / 2), round((height - 8) / 2)
+        fitted = image.resize((width, height), Image.Resampling.BICUBIC)
+        fitted = fitted.crop((left, top, left + 8, top + 8)).convert("RGB")
     return np.asarray(fitted).transpose(2, 0, 1).tobytes()
 
 
