@@ -99,6 +99,13 @@ class BatchStream:
             float32 ``[b, C, H, W]``, augmented and normalised, and int64 ``[b]``, with b =
             ``batch_size / world``.
         """
+        return self._made(step)
+
+    def example(self) -> Batch:
+        """The first batch, to try a training with before it begins."""
+        return self._made(0)
+
+    def _made(self, step: int) -> Batch:
         index = self.indices(step)
         places = range(self._first, self._first + self._share)
         seeds = [derive_seed(self.seed, "image", step, place) for place in places]

@@ -30,7 +30,8 @@ def check_batches(session: Session, architecture: Architecture) -> None:
         RecipeError: There is one.
     """
     recipe, world = session.recipe, session.worker.num_processes
-    for key in SECTIONS:
+    used = _used(session)
+    for key in used:
         _check_share(key, getattr(recipe, key), world)
     if not isinstance(session.task, ClassificationTask):
         return  # generators have maps of four pixels or more
@@ -49,6 +50,16 @@ def check_batches(session: Session, architecture: Architecture) -> None:
                 f"evaluator.batch_size={evaluator.batch_size}"
             )
             _require_variance(session, architecture, session.search_data.shape, what)
+
+
+def _used(session: Session) -> list[str]:
+    """The sections of trainings that this launch makes; retraining is a launch of its own."""
+    recipe = session.recipe
+    inherits = recipe.evaluator.name in INHERITING
+    splits = bool(session.tree.children) or session.split_is_learned
+    scratch = recipe.audit.networks > 0 or recipe.evaluator.name == "standalone"
+    wanted = {"supernet": inherits, "regions": inherits and splits, "retrain": scratch}
+    return [key for key in SECTIONS if wanted[key]]
 
 
 def _check_share(key: str, training: TrainingSettings, world: int) -> None:

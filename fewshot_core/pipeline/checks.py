@@ -91,7 +91,9 @@ def check_retraining(session: Session, architecture: Architecture) -> None:
     """
     recipe, task = session.recipe, session.task
     network = session.build(lambda: task.network(architecture, recipe, session.data.shape), 0)
-    _try(session, network, recipe.retrain, None)
+    # Retraining may be started with as many processes as can share its batches.
+    if recipe.retrain.batch_size % session.worker.num_processes == 0:
+        _try(session, network, recipe.retrain, None)
     if not hasattr(task, "hand_over"):
         task.export_model(architecture, recipe, session.data.shape)
     own = getattr(task, "check", None)
@@ -139,7 +141,7 @@ def _try(
     if isinstance(stream, PrefetchedStream):
         stream = stream.stream  # without starting its workers
     session.task.objective(model, settings, 1, session.worker)
-    images, targets = stream.batch(0)
+    images, targets = stream.example()
     device = session.worker.device
     model.to(device).train()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):

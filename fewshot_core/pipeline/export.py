@@ -30,7 +30,7 @@ OF_A_RUN = (
     *("recipe", "overrides", "environment", "data", "costs", "latency", "regions", "splitting"),
     *("checkpoints", "study", "trials", "found", "pareto", "derived", "predictor", "estimate"),
     *("standalone", "audit", "audit-scores", "scores", "ranking", "retrain", "metric"),
-    *("pictures", "report"),
+    *("pictures", "report", "images", "inputs", "study-name"),
 )
 """Names, without their endings, of what runs keep in their folder."""
 

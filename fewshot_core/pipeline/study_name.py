@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fewshot_core.data.inventory import IMAGES
 from fewshot_core.pipeline.inputs import inputs_of
 from fewshot_core.recipe.load import identity
-from fewshot_core.runs.files import write_text
+from fewshot_core.runs.files import read_json, write_text
 
 if TYPE_CHECKING:
     from fewshot_core.pipeline.session import Session
@@ -32,12 +32,17 @@ def study_name(session: Session) -> str:
     recipe, folder = session.recipe, session.folder
     if folder.file(NAME).exists():
         return folder.file(NAME).read_text(encoding="utf-8").strip()
-    if folder.file("recipe.yaml").exists() and not folder.file(IMAGES).exists():
+    if folder.file("recipe.yaml").exists() and _is_old(folder.file("environment.json")):
         # A run of an earlier version, which made the name of the recipe's whole text.
         return f"{recipe.recipe}-{_digest(folder.file('recipe.yaml').read_text(encoding='utf-8'))}"
     parts = [f"{key}={value.sha256}" for key, value in sorted(inputs_of(session).items())]
     text = "\n".join([identity(recipe), *parts, session.data.inventory().digest])
     return f"{recipe.recipe}-{_digest(text)}"
+
+
+def _is_old(environment: Path) -> bool:
+    """Whether a run was begun by a version that kept less of what surrounds it."""
+    return environment.exists() and "variables" not in read_json(environment)
 
 
 def _digest(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,9 @@ from fewshot_core.errors import RunFolderError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+FULL = 1 << 20
+"""Bytes that are left on a disk which counts as full."""
 
 
 class WriteError(RunFolderError):
@@ -53,7 +57,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         beside = None
     except (OSError, RuntimeError, SafetensorError) as error:
         # On a full disk torch raises a RuntimeError and safetensors one of its own.
-        reason = error.strerror if isinstance(error, OSError) else str(error)[:80]
+        reason = error.strerror if isinstance(error, OSError) else _reason(path, error)
         wrong = WriteError(
             f"cannot write {path}", found=reason or error, fix="free space or choose run=DIR"
         )
@@ -63,6 +67,14 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         if beside is not None:
             with suppress(OSError):
                 beside.unlink()
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """What writers that are no Python mean, which tell of positions where a disk is full."""
+    with suppress(OSError):
+        if shutil.disk_usage(path.parent).free < FULL:
+            return os.strerror(errno.ENOSPC)
+    return str(error)[:80]
 
 
 def _prefix(path: Path) -> str:

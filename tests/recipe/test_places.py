@@ -65,7 +65,7 @@ def test_names_of_shards(here: Path, text: str, expected: str) -> None:
 
 
 def test_a_working_directory_is_no_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fewshot_core.data.shards import find_shards
+    from fewshot_core.data.shard_files import find_shards
 
     folder = tmp_path / "a[1]"
     folder.mkdir()

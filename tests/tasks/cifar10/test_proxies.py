@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from fewshot_core.pipeline import standalone
+from fewshot_core.pipeline.checks import check
 from fewshot_core.pipeline.session import Session
 from fewshot_core.proxies import NASWOT_FLOOR, SYNFLOW_FLOOR, naswot, synflow
 from fewshot_core.recipe.load import load_recipe
@@ -141,4 +142,4 @@ def test_a_network_that_the_proxy_cannot_score_is_found_before_the_search(
 
     monkeypatch.setattr(standalone, "naswot", proxy)
     with pytest.raises(ZeroDivisionError):
-        session("evaluator=naswot").check()
+        check(session("evaluator=naswot"))
