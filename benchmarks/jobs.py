@@ -29,6 +29,7 @@ from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.files import write_json
+from fewshot_core.threads import available_cores
 from tasks.cifar10.task import TASK
 
 COLUMNS = ("cifar10", "cifar100")
@@ -164,8 +165,9 @@ def share_out(script: str, options: argparse.Namespace, work: Path, more: Sequen
     command = [sys.executable, script, "--worker", "--data", str(options.data)]
     command += ["--work", str(work), *more]
     command += ["--quick"] if options.quick else []
-    # The threads of a process are the machine's cores divided by this.
-    environment = os.environ | {"LOCAL_WORLD_SIZE": str(options.workers)}
+    # They share the cores that this process may use.
+    threads = max(1, available_cores() // options.workers)
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     workers = [subprocess.Popen(command, env=environment) for _ in range(options.workers)]
     codes = [worker.wait() for worker in workers]
     return not any(codes)
