@@ -49,6 +49,7 @@ class ClassificationObjective:
         # In-place distillation (Yu et al., BigNAS, ECCV 2020, section 3.1).
         paths = settings.paths if isinstance(settings, SupernetSettings) else None
         self.teaches = paths is not None and paths.policy == "sandwich" and paths.distill
+        self.together = 1 if paths is None else paths.together
         check_optimizer(settings.optimizer)
         # Fused and foreach kernels of torch do not help here: a step touches a few small tensors.
         optimizer = create_optimizer_v2(
@@ -74,11 +75,10 @@ class ClassificationObjective:
         self.optimizer.zero_grad(set_to_none=True)
         if self.extras is not None:
             images, targets = self.extras.mixed(batch)
-        pieces = pieces_of((images, targets), self.settings.micro_batch)
-        total = images.new_zeros(())
-        for number, piece in enumerate(pieces, start=1):
-            loss = self._backward(piece, architectures, len(images), number == len(pieces))
-            total += loss
+        if self.together > 1:
+            total = self._backward_parts((images, targets), architectures)
+        else:
+            total = self._backward_pieces((images, targets), architectures)
         logged = {"loss": total}
         if self.settings.grad_clip:
             norm = self.accelerator.clip_grad_norm_(self._parameters, self.settings.grad_clip)
@@ -89,6 +89,35 @@ class ClassificationObjective:
         if self.extras is not None:
             self.extras.stepped(step)
         return logged
+
+    def _backward_parts(self, batch: Batch, architectures: Sequence[Architecture | None]) -> Tensor:
+        """Add the gradients of architectures that have a part of the batch each; the mean loss.
+
+        Of several processes each takes as many whole parts as any other.
+        """
+        images, targets = batch
+        share = self.together // self.accelerator.num_processes
+        first = self.accelerator.process_index * share
+        parts = zip(
+            images.chunk(share),
+            targets.chunk(share),
+            architectures[first : first + share],
+            strict=True,
+        )
+        total = images.new_zeros(())
+        for number, (x, y, architecture) in enumerate(parts, start=1):
+            total += self._backward((x, y), [architecture], share * len(x), number == share)
+        return total
+
+    def _backward_pieces(
+        self, batch: Batch, architectures: Sequence[Architecture | None]
+    ) -> Tensor:
+        """Add the gradients of architectures that all see the whole batch; the mean loss."""
+        pieces = pieces_of(batch, self.settings.micro_batch)
+        total = batch[0].new_zeros(())
+        for number, piece in enumerate(pieces, start=1):
+            total += self._backward(piece, architectures, len(batch[0]), number == len(pieces))
+        return total
 
     def _backward(
         self,

@@ -38,15 +38,57 @@ class PathPolicy(Protocol):
         """The architectures of one step, ``paths_per_step`` of them."""
 
 
+class SpreadPolicy(PathPolicy, Protocol):
+    """A policy that can draw architectures for the parts of one batch."""
+
+    def draw_together(self, rng: random.Random, count: int) -> list[Architecture]:
+        """``count`` architectures for one batch, spread as evenly as the policy can.
+
+        Each of them by itself is distributed as one that :meth:`draw` gives.
+        """
+
+
+@dataclass(frozen=True)
+class PathBatches:
+    """Paths for batches in parts: ``count`` architectures a step, each on its own part.
+
+    Raises:
+        RegionError: Fair paths cannot use each option equally often in so many architectures.
+    """
+
+    policy: SpreadPolicy
+    count: int
+    paths_per_step: int = 1  # an image is seen by one architecture
+
+    def __post_init__(self) -> None:
+        if isinstance(self.policy, FairPaths) and self.count % self.policy.paths_per_step:
+            raise RegionError(
+                "fair paths use every option equally often",
+                found=f"paths.together={self.count}, {self.policy.paths_per_step} options",
+                fix=f"make it a multiple of {self.policy.paths_per_step}, or use paths=uniform",
+            )
+
+    def draw(self, rng: random.Random) -> list[Architecture]:
+        return self.policy.draw_together(rng, self.count)
+
+
 @dataclass(frozen=True)
 class UniformPaths:
-    """One architecture a step, uniformly at random (single path one-shot, Guo et al. 2020)."""
+    """One architecture a step, uniformly at random (single path one-shot, Guo et al. 2020).
+
+    Of several at once, every option of a decision is taken equally often, give or take one.
+    """
 
     region: Region
     paths_per_step: int = 1
 
     def draw(self, rng: random.Random) -> list[Architecture]:
         return [self.region.sample(rng)]
+
+    def draw_together(self, rng: random.Random, count: int) -> list[Architecture]:
+        if self.region.bands:  # which permutations do not respect
+            return [self.region.sample(rng) for _ in range(count)]
+        return _even(self.region, count, rng)
 
 
 @dataclass(frozen=True)
@@ -74,16 +116,23 @@ class FairPaths:
         return max(len(options) for options in self.region.allowed)
 
     def draw(self, rng: random.Random) -> list[Architecture]:
-        columns = [self._column(options, rng) for options in self.region.allowed]
-        return [
-            Architecture(self.region.space.name, choices) for choices in zip(*columns, strict=True)
-        ]
+        return _even(self.region, self.paths_per_step, rng)
 
-    def _column(self, options: Sequence[Option], rng: random.Random) -> list[Option]:
-        column: list[Option] = []
-        while len(column) < self.paths_per_step:
-            column += rng.sample(list(options), len(options))
-        return column[: self.paths_per_step]
+    def draw_together(self, rng: random.Random, count: int) -> list[Architecture]:
+        return _even(self.region, count, rng)
+
+
+def _even(region: Region, count: int, rng: random.Random) -> list[Architecture]:
+    """Architectures that use the options of every decision equally often, give or take one."""
+
+    def column(options: Sequence[Option]) -> list[Option]:
+        drawn: list[Option] = []
+        while len(drawn) < count:
+            drawn += rng.sample(list(options), len(options))
+        return drawn[:count]
+
+    columns = [column(options) for options in region.allowed]
+    return [Architecture(region.space.name, choices) for choices in zip(*columns, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -116,6 +165,13 @@ class BalancedPaths:
     def draw(self, rng: random.Random) -> list[Architecture]:
         return [rng.choice(rng.choice(self._by_value))]
 
+    def draw_together(self, rng: random.Random, count: int) -> list[Architecture]:
+        groups = self._by_value
+        values: list[int] = []
+        while len(values) < count:
+            values += rng.sample(range(len(groups)), len(groups))
+        return [rng.choice(groups[value]) for value in values[:count]]
+
 
 @dataclass(frozen=True)
 class SandwichPaths:
@@ -140,6 +196,11 @@ class SandwichPaths:
         largest, smallest = self.ends
         between = [self.region.sample(rng) for _ in range(self.paths_per_step - 2)]
         return [largest, *between, smallest]
+
+    def draw_together(self, rng: random.Random, count: int) -> list[Architecture]:
+        raise RegionError(
+            "sandwich paths train every architecture on the whole batch", fix="paths.together=1"
+        )
 
 
 @dataclass(frozen=True)
@@ -183,12 +244,20 @@ class CostPaths:
         return low, high
 
     def draw(self, rng: random.Random) -> list[Architecture]:
-        target, start = rng.uniform(*self.range), self.region.sample(rng)
+        return [self._near(rng.uniform(*self.range), rng)]
+
+    def draw_together(self, rng: random.Random, count: int) -> list[Architecture]:
+        low, high = self.range  # in as many equal parts as there are architectures
+        shares = [(part + rng.random()) / count for part in rng.sample(range(count), count)]
+        return [self._near(low + share * (high - low), rng) for share in shares]
+
+    def _near(self, target: float, rng: random.Random) -> Architecture:
+        start = self.region.sample(rng)
 
         def excess(architecture: Architecture) -> float:
             return max(0.0, abs(self.cost(architecture) / target - 1) - NEAR)
 
-        return [descended(self.region, start, excess, rng)]
+        return descended(self.region, start, excess, rng)
 
 
 def make_paths(settings: PathSettings, region: Region, cost: Cost | None = None) -> PathPolicy:
@@ -202,6 +271,11 @@ def make_paths(settings: PathSettings, region: Region, cost: Cost | None = None)
     Raises:
         RegionError: The policy does not go with the region, or is unknown.
     """
+    policy = _policy(settings, region, cost)
+    return policy if settings.together == 1 else PathBatches(policy, settings.together)
+
+
+def _policy(settings: PathSettings, region: Region, cost: Cost | None) -> SpreadPolicy:
     if settings.policy == "uniform":
         return UniformPaths(region)
     if settings.policy == "fair":

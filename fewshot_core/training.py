@@ -12,6 +12,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.data.stream import BatchStream
 from fewshot_core.errors import FewshotError
 from fewshot_core.objective import FinishingObjective, Objective
-from fewshot_core.paths import PathPolicy
+from fewshot_core.paths import PathBatches, PathPolicy
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
@@ -127,7 +128,9 @@ def train(
         run.load(payload)
         console.print(f"{stage.name}: continuing from step {state.step} of {stage.steps}")
     try:
-        with synchronised(model, accelerator):
+        # Parts of a batch are whole on a process, and each has statistics of its own.
+        whole = isinstance(paths, PathBatches)
+        with nullcontext() if whole else synchronised(model, accelerator):
             state = _twice(run, state, first)
         if isinstance(objective, FinishingObjective):
             objective.finish()

@@ -10,7 +10,7 @@ from fewshot_core.classification import ClassificationTask
 from fewshot_core.data import ImageShape
 from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.check import INHERITING
-from fewshot_core.recipe.schema import RetrainSettings, TrainingSettings
+from fewshot_core.recipe.schema import RetrainSettings, SupernetSettings, TrainingSettings
 from fewshot_core.space import Architecture
 
 if TYPE_CHECKING:
@@ -37,9 +37,14 @@ def check_batches(session: Session, architecture: Architecture) -> None:
         return  # generators have maps of four pixels or more
     for key in SECTIONS:
         training: TrainingSettings = getattr(recipe, key)
+        shape = (session.data if key == "retrain" else session.search_data).shape
         if training.batch_size == 1:  # batch norm sees the images of all processes
-            shape = (session.data if key == "retrain" else session.search_data).shape
             _require_variance(session, architecture, shape, f"{key}.batch_size=1")
+        elif isinstance(training, SupernetSettings):
+            together = training.paths.together
+            if training.batch_size == together:
+                what = f"{key}.paths.together={together} with {key}.batch_size={together}"
+                _require_variance(session, architecture, shape, what)
     evaluator = recipe.evaluator
     if evaluator.name in INHERITING and evaluator.recalibrate:
         count = min(evaluator.recalibrate, len(session.search_data.train))
@@ -70,6 +75,14 @@ def _check_share(key: str, training: TrainingSettings, world: int) -> None:
             found=size,
             allowed=f"a multiple of {world}",
         )
+    if isinstance(training, SupernetSettings) and training.paths.together > 1:
+        together = training.paths.together
+        if together % world:
+            raise RecipeError(
+                f"{key}.paths.together cannot be divided among {world} processes",
+                found=together,
+                allowed=f"a multiple of {world}: every part of a batch is one process's own",
+            )
     share = size // world
     each = f"{key}.batch_size={size}" + (f" on {world} processes" if world > 1 else "")
     if training.micro_batch == 2 and share > 2 and share % 2:

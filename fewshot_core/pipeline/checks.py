@@ -19,7 +19,7 @@ from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.errors import FewshotError
 from fewshot_core.evaluators import TabularEvaluator
 from fewshot_core.gradients import divisible
-from fewshot_core.paths import CostPaths, make_paths
+from fewshot_core.paths import CostPaths, PathBatches, make_paths
 from fewshot_core.pipeline.batches import check_batches
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.schema import TrainingSettings
@@ -58,6 +58,7 @@ def check(session: Session) -> None:
     for region, parent in session.tree.walk():
         paths = (recipe.regions if parent else recipe.supernet).paths
         policy = make_paths(paths, region, session.front_cost)
+        policy = policy.policy if isinstance(policy, PathBatches) else policy
         if isinstance(policy, CostPaths):
             policy.range  # noqa: B018  (it raises where no architecture is in the range)
         if paths.policy == "balanced":

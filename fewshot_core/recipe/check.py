@@ -14,10 +14,10 @@ from fewshot_core.recipe.schema import (
     ConstraintSettings,
     DataSettings,
     EvaluatorSettings,
-    PathSettings,
     Recipe,
     SplitLevel,
     StrategySettings,
+    SupernetSettings,
     TrainingSettings,
 )
 from fewshot_core.recipe.words import path_problem, with_hint
@@ -81,10 +81,10 @@ def check(recipe: Recipe, scores: Sequence[str] = SCORES) -> list[str]:
         *_check_run(recipe),
         *_check_data(recipe.data),
         *_check_training("supernet", recipe.supernet),
-        *_check_paths("supernet.paths", recipe.supernet.paths),
+        *_check_paths("supernet", recipe.supernet),
         *_check_splits(recipe),
         *_check_training("regions", recipe.regions),
-        *_check_paths("regions.paths", recipe.regions.paths),
+        *_check_paths("regions", recipe.regions),
         *_check_evaluator(recipe.evaluator, scores),
         *_check_strategy(recipe.strategy),
         *_check_preferences(recipe),
@@ -148,7 +148,8 @@ def _check_training(key: str, training: TrainingSettings) -> Problems:
         )
 
 
-def _check_paths(key: str, paths: PathSettings) -> Problems:
+def _check_paths(section: str, training: SupernetSettings) -> Problems:
+    key, paths = f"{section}.paths", training.paths
     yield from _one_of(f"{key}.policy", paths.policy, POLICIES)
     if paths.policy == "balanced" and not paths.feature:
         yield f"{key}.policy=balanced needs {key}.feature"
@@ -157,6 +158,24 @@ def _check_paths(key: str, paths: PathSettings) -> Problems:
         yield from _positive(f"{key}.{name}", getattr(paths, name))
     if paths.low is not None and paths.high is not None and paths.low > paths.high:
         yield f"{key}.low={paths.low} must not be above {key}.high={paths.high}"
+    yield from _at_least(f"{key}.together", paths.together, 1)
+    if paths.together < 2:
+        return
+    if training.batch_size % paths.together:
+        yield (
+            f"{section}.batch_size={training.batch_size} must be a multiple of "
+            f"{key}.together={paths.together}: each architecture gets a part of the batch"
+        )
+    if paths.policy == "sandwich":
+        yield (
+            f"{key}.together={paths.together} does not go with {key}.policy=sandwich, whose "
+            "architectures all see the whole batch; use paths.count"
+        )
+    if training.micro_batch is not None:
+        yield (
+            f"{section}.micro_batch does not go with {key}.together={paths.together}, which takes "
+            f"{training.batch_size // paths.together} images at a time"
+        )
 
 
 def _check_splits(recipe: Recipe) -> Problems:

@@ -75,6 +75,9 @@ class PathSettings:
     distill: bool = True  # sandwich: the largest learns from labels, the others from its outputs
     low: float | None = None  # cost: FLOPs that are drawn from; none: what the region has
     high: float | None = None
+    # Architectures of a step, each on a part of the batch of its own; 1: the whole batch for each.
+    # Many at once keep a GPU busy, where a supernet of cells computes them in one program.
+    together: int = 1
 
 
 @dataclass

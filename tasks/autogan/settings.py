@@ -98,7 +98,7 @@ _OF_CLASSIFIERS = (
         for part in ("supernet", "regions", "retrain")
         for name in ("momentum", "eps", "label_smoothing")
     ),
-    *(f"{part}.paths.distill" for part in ("supernet", "regions")),
+    *(f"{part}.paths.{n}" for part in ("supernet", "regions") for n in ("distill", "together")),
     *(f"retrain.{name}" for name in ("mixup", "cutmix", "ema", "teacher", "teacher_weight")),
     "evaluator.images",
 )
