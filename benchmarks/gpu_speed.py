@@ -1,0 +1,201 @@
+"""How fast supernets are trained: the training loop of a run, with a meter for its stream."""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.state import AcceleratorState
+from gpu_data import random_images
+from gpu_meter import Held, Meter
+from gpu_rows import Rows
+from jobs import load_words
+
+from fewshot_core.data import BatchStream, ImageData
+from fewshot_core.pipeline.search import start
+from fewshot_core.pipeline.session import Session
+from fewshot_core.runs.preemption import Preempted
+
+CELLS = ("recipe=nasbench201_paper", "split=none", "checkpoint_steps=100000000", "precision=bf16")
+TINY = ("network.channels=4", "network.cells_per_stage=1", "precision=auto")
+"""Settings of ``--toy``."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training whose speed is measured.
+
+    Attributes:
+        key: Of its row.
+        words: Its settings.
+        note: What is special about it.
+        images: Makes its images; None: those of the command.
+        held: Whether a few batches are held on the device.
+    """
+
+    key: str
+    words: tuple[str, ...]
+    note: str = ""
+    images: Callable[[], ImageData] | None = None
+    held: bool = False
+
+
+def together(count: int, batch: int, section: str = "supernet") -> tuple[str, str]:
+    """Settings of so many architectures in one step, which share a batch out."""
+    return f"{section}.paths.together={count}", f"{section}.batch_size={batch}"
+
+
+def cells(count: int, each: int, *more: str) -> Case:
+    """Cells, so many in a step with so many images each."""
+    batch = count * each
+    which = f"N={more[0].partition('=')[2]}, " if more else ""
+    key = f"speed | cells, {which}together={count}, batch={batch}"
+    return Case(key, (*CELLS, *together(count, batch), *more))
+
+
+PATHS_ALONE = Case("speed | cells, single paths, batch=48", CELLS)
+TOGETHER = cells(20, 48)
+"""The step of the study."""
+
+
+def cases(toy: bool) -> list[Case]:
+    """All of them, the most important ones first."""
+    if toy:
+        return [
+            Case("speed | cells, single paths, batch=16", (*CELLS, *TINY, "supernet.batch_size=16")),
+            toy_together(),
+            _imagenet(32, 4, "2"),
+            _autogan("toy", "network.supernet_channels=4", "network.supernet_discriminator=4"),
+        ]
+    one = "network.cells_per_stage=1"
+    return [
+        PATHS_ALONE,
+        TOGETHER,
+        cells(5, 48),
+        cells(40, 48),
+        cells(20, 16),
+        Case("speed | cells, N=1, single paths, batch=48", (*CELLS, one)),
+        cells(20, 48, one),
+        _imagenet(224, 1024, "256"),
+        _autogan("as it stands"),
+        _autogan("bf16", "precision=bf16"),
+    ]
+
+
+def toy_together() -> Case:
+    """The small one of ``--toy``."""
+    case = cells(5, 4)
+    return Case(case.key, (*case.words, *TINY))
+
+
+def _imagenet(size: int, batch: int, micro: str) -> Case:
+    toy = size < 224
+    words = [
+        *("recipe=imagenet", "split=none", f"precision={'auto' if toy else 'bf16'}"),
+        *("channels_last=true", "network.space=ofa_mbv3", f"data.image_size={size}"),
+        *("data.root=.", "data.workers=0", "data.scale=1", "data.jitter=0", "data.memory=true"),
+        *("checkpoint_steps=100000000", f"supernet.batch_size={batch}", f"supernet.micro_batch={micro}"),
+        "constraint.flops=none",
+    ]
+    count, classes = (600, 10) if toy else (2048, 1000)
+    return Case(
+        f"speed | imagenet, {size} px, sandwich paths, batch={batch}",
+        tuple(words),
+        f"{count} images of noise in memory; two batches are held on the device, so that making "
+        "batches is no part of it; no random crops, no jitter",
+        lambda: random_images(count, size, classes),
+        held=True,
+    )
+
+
+def _autogan(name: str, *more: str) -> Case:
+    words = ("recipe=autogan", "split=none", "metric=classifier", "checkpoint_steps=100000000")
+    note = "steps of the discriminator; every fifth has one of the generator, too"
+    return Case(f"speed | autogan, {name}", (*words, *more), note)
+
+
+def measure_speed(case: Case, data: ImageData, seconds: float') -> dict[str, Any]:
+    """The row of a case: the supernet of the whole space, trained for some seconds."""
+    began = time.perf_counter()
+    images = data if case.images is None else case.images()
+    with opened(case.words, images) as session:
+        began_training = time.perf_counter()
+        row: dict[str, Any] = {"recipe": list(case.words)}
+        row |= {"note": case.note} if case.note else {}
+        row["start_seconds"] = round(began_training - began, 2)
+        cuda = session.worker.device.type == "cuda"
+        if cuda:
+            torch.cuda.reset_peak_memory_stats()
+        row |= _metered(session, seconds, case.held)
+        if cuda:
+            row["peak_MiB"] = torch.cuda.max_memory_allocated() >> 20
+            row["peak_reserved_MiB"] = torch.cuda.max_memory_reserved() >> 20
+        state = session.folder.checkpoint(session.root).state()
+        row["images_per_step"] = state.images / state.step
+        row["images_per_second"] = round(row["images_per_step"] * row["steps_per_second"], 1)
+        return row
+
+
+def _metered(session: Session, seconds: float, held: bool) -> dict[str, Any]:
+    """Train with a meter until it has all; the session's own methods do the rest."""
+    meters: list[Meter] = []
+    models: list[Any] = []
+    make_supernet, make_stream = session.new_supernet, session.stream
+
+    def new_supernet(*args: Any) -> Any:
+        models.append(make_supernet(*args))
+        return models[-1]
+
+    def stream(*args: Any) -> Any:
+        made: Any = make_stream(*args)
+        if held:
+            assert isinstance(made, BatchStream)
+            made = Held(made, session.worker.device)
+        meters.append(Meter(made, models[-1], session.worker, session.stop, seconds))
+        return meters[-1]
+
+    session.new_supernet, session.stream = new_supernet, stream  # type: ignore[method-assign]
+    try:
+        session.train_supernet(session.root, None)
+    except Preempted:
+        pass  # the meter has asked for it
+    finally:
+        for meter in meters:
+            meter.close()
+    return meters[-1].row
+
+
+@contextmanager
+def opened(words: Sequence[str], data: ImageData) -> Iterator[Session]:
+    """A run in a folder of its own, which is gone afterwards."""
+    AcceleratorState._reset_state()  # it refuses another precision than the last
+    with tempfile.TemporaryDirectory() as folder:
+        session = start(load_words([*words, f"run={Path(folder) / 'run'}"]), data)
+        try:
+            yield session
+        finally:
+            session.accelerator.free_memory()
+            session.accelerator.end_training()
+            session.folder.close()
+            gc.collect()
+
+
+def run_speed(rows: Rows, data: ImageData, toy: bool, seconds: float = 5) -> bool:
+    """All cases; whether the device still works."""
+    for case in cases(toy):
+        if not speed_row(rows, case, data, 0.5 if toy else seconds):
+            return False
+    return True
+
+
+def speed_row(rows: Rows, case: Case, data: ImageData, seconds: float) -> bool:
+    """The row of a case, unless it is there."""
+    needed = 4 * seconds
+    return rows.run(case.key, needed, lambda: measure_speed(case, data, seconds))
