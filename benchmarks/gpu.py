@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gpu_budget import Budget
-from gpu_data import pack, random_images, unpack
+from gpu_data import PACKED, pack, random_images, unpack
 from gpu_probe import ceilings
 from gpu_rows import Rows, read_earlier
 from gpu_speed import run_speed
@@ -40,7 +40,9 @@ SECONDS = 460.0
 def main() -> int:
     options = _options()
     if options.pack:
-        print(f"{options.pack}: {pack(options.source, options.pack) / 2**20:.1f} MiB")
+        print(
+            f"{options.pack}: {pack(options.source, options.pack, options.count) / 2**20:.1f} MiB"
+        )
         return 0
     with _folder(options) as folder:
         earlier = read_earlier(options.continue_from, options.keep_errors)
@@ -64,6 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--toy", action="store_true", help="tiny sizes; writes nothing that stays")
     parser.add_argument("--pack", type=Path, metavar="FILE", help="write packed images, and end")
     parser.add_argument("--from", dest="source", type=Path, metavar="TAR")
+    parser.add_argument("--count", type=int, default=PACKED, help="packed images")
     parser.add_argument("--keep-errors", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):

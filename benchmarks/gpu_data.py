@@ -9,6 +9,7 @@ import io
 import tarfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from fewshot_core.data import ImageArray, ImageData
 from fewshot_core.data.images import channel_statistics, class_balanced_split
+from fewshot_core.data.inventory import Inventory
 from fewshot_core.threads import available_cores
 
 PACKED = 40_000
@@ -25,6 +27,19 @@ PACKED = 40_000
 
 VALIDATION = 5_000
 """Images that are held out, at most, and a tenth at most."""
+
+_CHUNK = 500  # images that a thread decodes at a time
+
+
+class MemoryImages(ImageData):
+    """Images that many runs share: what they are is found out once."""
+
+    def inventory(self) -> Inventory:
+        return self._inventory
+
+    @cached_property
+    def _inventory(self) -> Inventory:
+        return super().inventory()
 
 
 def pack(source: Path, target: Path, count: int = PACKED) -> int:
@@ -64,9 +79,15 @@ def unpack(path: Path) -> ImageData:
         whole, sizes = packed["files"].tobytes(), packed["sizes"].tolist()
         labels, classes = packed["labels"].astype(np.int64), tuple(packed["classes"].tolist())
     ends = np.cumsum(sizes).tolist()
+    files = [whole[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+    pixels = np.empty((len(files), *_decoded(files[0]).shape), np.uint8)
+
+    def decode(start: int) -> None:
+        for index in range(start, min(start + _CHUNK, len(files))):
+            pixels[index] = _decoded(files[index])
+
     with ThreadPoolExecutor(available_cores()) as pool:
-        files = (whole[end - size : end] for end, size in zip(ends, sizes, strict=True))
-        pixels = np.stack(list(pool.map(_decoded, files, chunksize=256)))
+        list(pool.map(decode, range(0, len(files), _CHUNK)))
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     return in_memory(images, torch.from_numpy(labels), classes)
 
@@ -87,7 +108,7 @@ def in_memory(pixels: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Image
     train, test = train[len(classes) :], train[: len(classes)]
     parts = [ImageArray(pixels[part], labels[part], classes) for part in (train, validation, test)]
     mean, std = channel_statistics(parts[0].images)
-    return ImageData(
+    return MemoryImages(
         source="memory",
         train=parts[0],
         validation=parts[1],

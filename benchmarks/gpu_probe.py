@@ -156,17 +156,21 @@ def ceilings(toy: bool) -> dict[str, Any]:
             row["driver"] = Nvml().driver()
         except (OSError, AttributeError) as error:
             row["driver_error"] = str(error)
-    source = torch.randn((1 << 20 if toy else 1 << 29), device=device)
-    target = torch.empty_like(source)
-    seconds = _seconds(lambda: target.copy_(source), cuda)
-    row["copy_GB_per_second"] = round(2 * 4 * source.numel() / seconds / 1e9, 1)
-    del source, target
+    row["copy_GB_per_second"] = _copied(1 << 20 if toy else 1 << 29, device)
     side = 256 if toy else 8192
     left, right = (torch.randn(side, side, device=device).bfloat16() for _ in range(2))
     row["bf16_matmul_TFLOPs"] = round(2 * side**3 / _seconds(lambda: left @ right, cuda) / 1e12, 3)
     if cuda:  # what the profiler sets up has to be there before a graph is captured
         row["profiled_matmul_ms"] = _profiled(lambda: left @ right)
     return row
+
+
+def _copied(count: int, device: torch.device) -> float:
+    """Gigabytes that are read and written in a second where so many floats are copied."""
+    source = torch.randn(count, device=device)
+    target = torch.empty_like(source)
+    seconds = _seconds(lambda: target.copy_(source), device.type == "cuda")
+    return round(2 * 4 * count / seconds / 1e9, 1)
 
 
 def _profiled(call: Callable[[], object]) -> float | str:

@@ -24,6 +24,7 @@ from fewshot_core.pipeline.session import Session
 from fewshot_core.runs.preemption import Preempted
 
 CELLS = ("recipe=nasbench201_paper", "split=none", "checkpoint_steps=100000000", "precision=bf16")
+NAME = "speed | cells"
 TINY = ("network.channels=4", "network.cells_per_stage=1", "precision=auto")
 """Settings of ``--toy``."""
 
@@ -56,11 +57,11 @@ def cells(count: int, each: int, *more: str) -> Case:
     """Cells, so many in a step with so many images each."""
     batch = count * each
     which = f"N={more[0].partition('=')[2]}, " if more else ""
-    key = f"speed | cells, {which}together={count}, batch={batch}"
+    key = f"{NAME}, {which}together={count}, batch={batch}"
     return Case(key, (*CELLS, *together(count, batch), *more))
 
 
-PATHS_ALONE = Case("speed | cells, single paths, batch=48", CELLS)
+PATHS_ALONE = Case(f"{NAME}, single paths, batch=48", CELLS)
 TOGETHER = cells(20, 48)
 """The step of the study."""
 
@@ -69,7 +70,7 @@ def cases(toy: bool) -> list[Case]:
     """All of them, the most important ones first."""
     if toy:
         return [
-            Case("speed | cells, single paths, batch=16", (*CELLS, *TINY, "supernet.batch_size=16")),
+            Case(f"{NAME}, single paths, batch=16", (*CELLS, *TINY, "supernet.batch_size=16")),
             toy_together(),
             _imagenet(32, 4, "2"),
             _autogan("toy", "network.supernet_channels=4", "network.supernet_discriminator=4"),
@@ -81,7 +82,7 @@ def cases(toy: bool) -> list[Case]:
         cells(5, 48),
         cells(40, 48),
         cells(20, 16),
-        Case("speed | cells, N=1, single paths, batch=48", (*CELLS, one)),
+        Case(f"{NAME}, N=1, single paths, batch=48", (*CELLS, one)),
         cells(20, 48, one),
         _imagenet(224, 1024, "256"),
         _autogan("as it stands"),
@@ -101,8 +102,8 @@ def _imagenet(size: int, batch: int, micro: str) -> Case:
         *("recipe=imagenet", "split=none", f"precision={'auto' if toy else 'bf16'}"),
         *("channels_last=true", "network.space=ofa_mbv3", f"data.image_size={size}"),
         *("data.root=.", "data.workers=0", "data.scale=1", "data.jitter=0", "data.memory=true"),
-        *("checkpoint_steps=100000000", f"supernet.batch_size={batch}", f"supernet.micro_batch={micro}"),
-        "constraint.flops=none",
+        *(f"supernet.batch_size={batch}", f"supernet.micro_batch={micro}"),
+        *("checkpoint_steps=100000000", "constraint.flops=none"),
     ]
     count, classes = (600, 10) if toy else (2048, 1000)
     return Case(
@@ -121,7 +122,7 @@ def _autogan(name: str, *more: str) -> Case:
     return Case(f"speed | autogan, {name}", (*words, *more), note)
 
 
-def measure_speed(case: Case, data: ImageData, seconds: float') -> dict[str, Any]:
+def measure_speed(case: Case, data: ImageData, seconds: float) -> dict[str, Any]:
     """The row of a case: the supernet of the whole space, trained for some seconds."""
     began = time.perf_counter()
     images = data if case.images is None else case.images()
@@ -161,7 +162,8 @@ def _metered(session: Session, seconds: float, held: bool) -> dict[str, Any]:
         meters.append(Meter(made, models[-1], session.worker, session.stop, seconds))
         return meters[-1]
 
-    session.new_supernet, session.stream = new_supernet, stream  # type: ignore[method-assign]
+    for name, method in (("new_supernet", new_supernet), ("stream", stream)):
+        setattr(session, name, method)
     try:
         session.train_supernet(session.root, None)
     except Preempted:
@@ -189,10 +191,8 @@ def opened(words: Sequence[str], data: ImageData) -> Iterator[Session]:
 
 def run_speed(rows: Rows, data: ImageData, toy: bool, seconds: float = 5) -> bool:
     """All cases; whether the device still works."""
-    for case in cases(toy):
-        if not speed_row(rows, case, data, 0.5 if toy else seconds):
-            return False
-    return True
+    seconds = 0.5 if toy else seconds
+    return all(speed_row(rows, case, data, seconds) for case in cases(toy))
 
 
 def speed_row(rows: Rows, case: Case, data: ImageData, seconds: float) -> bool:
