@@ -28,7 +28,9 @@ from gpu_budget import Budget
 from gpu_data import PACKED, pack, random_images, unpack
 from gpu_probe import ceilings
 from gpu_rows import Rows, read_earlier
+from gpu_scoring import run_scoring
 from gpu_speed import run_speed
+from gpu_study import Study, run_study
 from record import RESULTS
 
 from fewshot_core.data import ImageData
@@ -63,6 +65,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="FOLDER")
     parser.add_argument("--continue-from", type=Path, metavar="FILE")
     parser.add_argument("--parts", type=lambda text: text.split(","), default=list(PARTS))
+    parser.add_argument("--images", type=int, metavar="N", help="that an arm of the study sees")
+    parser.add_argument("--lr", type=float, default=0.1, help="of all trainings of the study")
+    parser.add_argument("--score-images", type=int, default=1000, metavar="N")
+    parser.add_argument("--cells", type=int, metavar="N", help="rows of the truth; none: all")
     parser.add_argument("--toy", action="store_true", help="tiny sizes; writes nothing that stays")
     parser.add_argument("--pack", type=Path, metavar="FILE", help="write packed images, and end")
     parser.add_argument("--from", dest="source", type=Path, metavar="TAR")
@@ -81,7 +87,15 @@ def _run(options: argparse.Namespace, rows: Rows) -> bool:
     if not rows.run("ceilings", 5, lambda: ceilings(options.toy)):
         return False
     data = _images(options)
-    return "speed" not in options.parts or run_speed(rows, data, options.toy)
+    if "speed" in options.parts and not run_speed(rows, data, options.toy):
+        return False
+    images = 32 if options.toy else options.score_images
+    if "scoring" in options.parts and not run_scoring(rows, data, options.toy, images):
+        return False
+    if "study" not in options.parts:
+        return True
+    study = Study(data, options.truth, options.lr, images, options.toy, options.cells)
+    return run_study(rows, study, options.images or (1000 if options.toy else None))
 
 
 def _images(options: argparse.Namespace) -> ImageData:

@@ -63,16 +63,23 @@ class BusySampler:
 
     def start(self) -> None:
         """Begin to ask."""
-        if torch.cuda.is_available():
-            self._thread = threading.Thread(target=self._ask, daemon=True)
-            self._thread.start()
+        if not torch.cuda.is_available():
+            return
+        try:
+            nvml = Nvml()
+        except (OSError, AttributeError) as error:
+            self.error = str(error)
+            return
+        self._thread = threading.Thread(target=self._ask, args=[nvml], daemon=True)
+        self._thread.start()
 
     def stop(self) -> dict[str, Any]:
         """Fields of a row."""
         self._over.set()
-        if self._thread is None:
+        if self._thread is not None:
+            self._thread.join()
+        if not torch.cuda.is_available():
             return {"gpu_busy_percent": None}
-        self._thread.join()
         if not self.samples:
             return {"gpu_busy_percent": None, "gpu_busy_error": self.error or "no sample"}
         return {
@@ -80,13 +87,12 @@ class BusySampler:
             "gpu_busy_samples": len(self.samples),
         }
 
-    def _ask(self) -> None:
+    def _ask(self, nvml: Nvml) -> None:
         try:
-            nvml = Nvml()
             self._over.wait(SAMPLE_SECONDS)  # a first answer is about the time before
             while not self._over.wait(SAMPLE_SECONDS):
                 self.samples.append(nvml.busy())
-        except (OSError, AttributeError) as error:
+        except OSError as error:
             self.error = str(error)
 
 
