@@ -35,7 +35,9 @@ class Marks:
         self.marks: list[tuple[str, bool, float, torch.cuda.Event | None]] = []
 
     def mark(self, part: str, begins: bool) -> None:
-        """A part begins, or ends."""
+        """A part begins, or ends. What is captured for later happens at no time of its own."""
+        if self.cuda and torch.cuda.is_current_stream_capturing():
+            return
         event = None
         if self.cuda:
             event = torch.cuda.Event(enable_timing=True)

@@ -20,8 +20,8 @@ KEY = "scoring | cells"
 SCORED = ("evaluator.recalibrate=256",)
 """Settings of every score."""
 
-LIMIT = 60.0
-"""Seconds after which the scores of all are not waited for."""
+LIMIT, LOOK_SECONDS = 60.0, 12.0
+"""The scores of all are waited for if they take no more seconds than this, as is seen by then."""
 
 Scored = Iterator[tuple[Architecture, Mapping[str, float]]]
 
@@ -59,7 +59,7 @@ def measure_scoring(
             found = _take(one_by_one(model, scorer, cells[place:]), known, seconds / len(places))
             counts, took = counts + found[0], took + found[2]
         many: dict[Architecture, Mapping[str, float]] = {}
-        done, first, whole = _take(scorer.score_many(model, cells), many, limit)
+        done, first, whole = _take(scorer.score_many(model, cells), many, limit, len(cells))
         return {
             "recipe": list(words),
             "cells": len(cells),
@@ -90,16 +90,23 @@ def distinct(space: SearchSpace) -> list[Architecture]:
 
 
 def _take(
-    scores: Scored, known: dict[Architecture, Mapping[str, float]], limit: float
+    scores: Scored,
+    known: dict[Architecture, Mapping[str, float]],
+    limit: float,
+    of: int | None = None,
 ) -> tuple[int, float, float]:
-    """Take scores for so many seconds; their number, and the seconds of the first and of all."""
+    """Take scores for so many seconds; their number, and the seconds of the first and of all.
+
+    Where all are known to be ``of``, fewer seconds are enough to see that it takes more.
+    """
     began, first = time.perf_counter(), 0.0
     count = 0
     for cell, metrics in scores:
         known[cell], count = metrics, count + 1
         now = time.perf_counter() - began
         first = first or now
-        if now > limit:
+        too_slow = of is not None and now > LOOK_SECONDS and now / count * of > limit
+        if now > limit or too_slow:
             break
     took = time.perf_counter() - began
     getattr(scores, "close", lambda: None)()  # what is shared is let go of

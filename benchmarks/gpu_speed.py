@@ -19,6 +19,7 @@ from gpu_rows import Rows
 from jobs import load_words
 
 from fewshot_core.data import BatchStream, ImageData
+from fewshot_core.paths import make_paths
 from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.runs.preemption import Preempted
@@ -26,6 +27,7 @@ from fewshot_core.runs.preemption import Preempted
 CELLS = ("recipe=nasbench201_paper", "split=none", "checkpoint_steps=100000000", "precision=bf16")
 NAME = "speed | cells"
 TINY = ("network.channels=4", "network.cells_per_stage=1", "precision=auto")
+WIDTHS = ("channels", "supernet_channels", "discriminator", "supernet_discriminator")
 """Settings of ``--toy``."""
 
 
@@ -73,7 +75,7 @@ def cases(toy: bool) -> list[Case]:
             Case(f"{NAME}, single paths, batch=16", (*CELLS, *TINY, "supernet.batch_size=16")),
             toy_together(),
             _imagenet(32, 4, "2"),
-            _autogan("toy", "network.supernet_channels=4", "network.supernet_discriminator=4"),
+            _autogan("toy", *(f"network.{name}=4" for name in WIDTHS)),
         ]
     one = "network.cells_per_stage=1"
     return [
@@ -103,7 +105,8 @@ def _imagenet(size: int, batch: int, micro: str) -> Case:
         *("channels_last=true", "network.space=ofa_mbv3", f"data.image_size={size}"),
         *("data.root=.", "data.workers=0", "data.scale=1", "data.jitter=0", "data.memory=true"),
         *(f"supernet.batch_size={batch}", f"supernet.micro_batch={micro}"),
-        *("checkpoint_steps=100000000", "constraint.flops=none"),
+        # As many steps as on ImageNet: the loss is looked at every so many of all.
+        *("supernet.epochs=1000000", "checkpoint_steps=100000000", "constraint.flops=none"),
     ]
     count, classes = (600, 10) if toy else (2048, 1000)
     return Case(
@@ -138,10 +141,19 @@ def measure_speed(case: Case, data: ImageData, seconds: float) -> dict[str, Any]
         if cuda:
             row["peak_MiB"] = torch.cuda.max_memory_allocated() >> 20
             row["peak_reserved_MiB"] = torch.cuda.max_memory_reserved() >> 20
-        state = session.folder.checkpoint(session.root).state()
-        row["images_per_step"] = state.images / state.step
+        row["images_per_step"] = _images_per_step(session)
         row["images_per_second"] = round(row["images_per_step"] * row["steps_per_second"], 1)
         return row
+
+
+def _images_per_step(session: Session) -> float:
+    """As the training counts them, or would have if it had not failed."""
+    state = session.folder.checkpoint(session.root).state()
+    if state.step:
+        return state.images / state.step
+    settings = session.recipe.supernet
+    paths = make_paths(settings.paths, session.root, session.front_cost)
+    return float(settings.batch_size * paths.paths_per_step)
 
 
 def _metered(session: Session, seconds: float, held: bool) -> dict[str, Any]:
@@ -168,6 +180,10 @@ def _metered(session: Session, seconds: float, held: bool) -> dict[str, Any]:
         session.train_supernet(session.root, None)
     except Preempted:
         pass  # the meter has asked for it
+    except Exception as error:
+        if not meters or "ms_per_step" not in meters[-1].row:
+            raise
+        meters[-1].row["error_after_timing"] = f"{type(error).__name__}: {error}"[:300]
     finally:
         for meter in meters:
             meter.close()
