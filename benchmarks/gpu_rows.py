@@ -18,6 +18,8 @@ from fewshot_core.runs.files import write_text
 from fewshot_core.runs.folder import environment
 from fewshot_core.runs.preemption import Preempted
 
+ROOT = Path(__file__).resolve().parents[1]
+
 ERROR = "error"
 """The field of a row that failed."""
 
@@ -61,7 +63,7 @@ class Rows:
             print(f"{key}: not finished, the time is over", flush=True)
             return True
         except Exception as error:
-            row = {ERROR: _in_short(error)}
+            row = {ERROR: _in_short(error), "at": _places(error)}
             traceback.print_exc()
             sound = device_works()
         row |= {"device": self.device, "seconds": round(time.monotonic() - began, 2)}
@@ -115,7 +117,15 @@ def device_works() -> bool:
 
 
 def _in_short(error: Exception) -> str:
-    """The error in a line, and where it was raised."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    message = " ".join(str(error).split())[:400]
-    return f"{type(error).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno})"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+
+
+def _places(error: Exception) -> list[str]:
+    """The last lines of the traceback: of this project, and of all."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if ROOT in Path(frame.filename).parents]
+    lines = [
+        f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}: {frame.line}"
+        for frame in (*ours[-1:], frames[-1])
+    ]
+    return list(dict.fromkeys(lines))

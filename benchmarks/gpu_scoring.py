@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gpu_rows import Rows
-from gpu_speed import CELLS, TINY, opened
+from gpu_session import opened
+from gpu_speed import CELLS, TINY
 
 from fewshot_core.data import ImageData
 from fewshot_core.objective import Scorer

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import gc
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.state import AcceleratorState
 from gpu_data import random_images
 from gpu_meter import Held, Meter
 from gpu_rows import Rows
-from jobs import load_words
+from gpu_session import opened, stopped_after
 
 from fewshot_core.data import BatchStream, ImageData
 from fewshot_core.paths import make_paths
-from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.runs.preemption import Preempted
 
@@ -29,6 +23,9 @@ NAME = "speed | cells"
 TINY = ("network.channels=4", "network.cells_per_stage=1", "precision=auto")
 WIDTHS = ("channels", "supernet_channels", "discriminator", "supernet_discriminator")
 """Settings of ``--toy``."""
+
+LIMIT = 90.0
+"""Seconds of a row, at most, once its run is open."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +122,14 @@ def _autogan(name: str, *more: str) -> Case:
     return Case(f"speed | autogan, {name}", (*words, *more), note)
 
 
-def measure_speed(case: Case, data: ImageData, seconds: float) -> dict[str, Any]:
-    """The row of a case: the supernet of the whole space, trained for some seconds."""
+def measure_speed(case: Case, data: ImageData, seconds: float, limit: float) -> dict[str, Any]:
+    """The row of a case: the supernet of the whole space, trained for some seconds.
+
+    After ``limit`` seconds the training is stopped, whatever is missing.
+    """
     began = time.perf_counter()
     images = data if case.images is None else case.images()
-    with opened(case.words, images) as session:
+    with opened(case.words, images) as session, stopped_after(session, limit):
         began_training = time.perf_counter()
         row: dict[str, Any] = {"recipe": list(case.words)}
         row |= {"note": case.note} if case.note else {}
@@ -178,8 +178,9 @@ def _metered(session: Session, seconds: float, held: bool) -> dict[str, Any]:
         setattr(session, name, method)
     try:
         session.train_supernet(session.root, None)
-    except Preempted:
-        pass  # the meter has asked for it
+    except Preempted:  # by the meter, which has all, or by the time
+        if not meters or "ms_per_step" not in meters[-1].row:
+            raise
     except Exception as error:
         if not meters or "ms_per_step" not in meters[-1].row:
             raise
@@ -190,21 +191,6 @@ def _metered(session: Session, seconds: float, held: bool) -> dict[str, Any]:
     return meters[-1].row
 
 
-@contextmanager
-def opened(words: Sequence[str], data: ImageData) -> Iterator[Session]:
-    """A run in a folder of its own, which is gone afterwards."""
-    AcceleratorState._reset_state()  # it refuses another precision than the last
-    with tempfile.TemporaryDirectory() as folder:
-        session = start(load_words([*words, f"run={Path(folder) / 'run'}"]), data)
-        try:
-            yield session
-        finally:
-            session.accelerator.free_memory()
-            session.accelerator.end_training()
-            session.folder.close()
-            gc.collect()
-
-
 def run_speed(rows: Rows, data: ImageData, toy: bool, seconds: float = 5) -> bool:
     """All cases; whether the device still works."""
     seconds = 0.5 if toy else seconds
@@ -213,5 +199,9 @@ def run_speed(rows: Rows, data: ImageData, toy: bool, seconds: float = 5) -> boo
 
 def speed_row(rows: Rows, case: Case, data: ImageData, seconds: float) -> bool:
     """The row of a case, unless it is there."""
-    needed = 4 * seconds
-    return rows.run(case.key, needed, lambda: measure_speed(case, data, seconds))
+
+    def measure() -> dict[str, Any]:
+        limit = min(LIMIT, rows.budget.left - 2)
+        return measure_speed(case, data, seconds, limit)
+
+    return rows.run(case.key, (8 if case.held else 4) * seconds, measure)

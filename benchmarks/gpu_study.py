@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import gzip
 import random
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gpu_pace import LAST_SECONDS, Pace
 from gpu_rows import Rows
 from gpu_scoring import KEY as SCORING
 from gpu_scoring import distinct, run_scoring, words_of
-from gpu_speed import TOGETHER, opened, speed_row, together, toy_together
+from gpu_session import opened, stopped_after
+from gpu_speed import TOGETHER, speed_row, together, toy_together
 from jobs import COLUMNS, costs_of, images_seen
 from numpy.typing import NDArray
 from ranking_arms import EDGE, Arm
@@ -39,12 +38,13 @@ ARMS = (ONE_SHOT, FEW_SHOT)
 SEEDS = 20
 """More than any command gets to; of ``--toy`` one."""
 
-MARGIN, FIXED_SECONDS, LAST_SECONDS = 0.93, 10.0, 4.0
-"""The share of the time that is planned with; seconds of an arm beside training and scoring; and
-those that are kept at the end."""
-
 LEAST_STEPS = 50
 """A study with fewer of them is not begun."""
+
+FIXED_SECONDS = 10.0
+"""Seconds of an arm beside training and scoring."""
+
+TOY_CELLS = 40
 
 CONVOLUTION, UPPER = "nor_conv_3x3", 2
 """The upper half: cells with so many of these, or more, between input and output."""
@@ -113,11 +113,11 @@ def run_study(rows: Rows, study: Study, images: int | None) -> bool:
     if speed is None or scoring is None:
         print("study: its time is not known without the rows of speed and scoring")
         return True
-    pace = Pace.of(speed, scoring)
+    pace = Pace.of(speed, scoring, 1.0 if study.toy else FIXED_SECONDS)
     images, cells = images or _images_of(rows), study.cells
-    cells = cells or pace.cells(rows.budget.left, study.toy)
+    cells = cells or (TOY_CELLS if study.toy else pace.cells(rows.budget.left))
     study = replace(study, cells=None if cells >= pace.all_cells else cells)
-    images = images or pace.images(rows.budget.left, study)
+    images = images or pace.images(rows.budget.left, ARMS, study.cells)
     if images < LEAST_STEPS * speed["images_per_step"]:
         print(f"study: not begun, the time is enough for {images} images")
         return True
@@ -137,7 +137,7 @@ def run_study(rows: Rows, study: Study, images: int | None) -> bool:
 def _run_arm(rows: Rows, study: Study, pace: Pace, arm: Arm, seed: int, images: int) -> bool:
     before = rows.here(_key(arm, 0))
     # The first two are planned to fit; what may have been planned a little short is begun.
-    needed = 1.03 * before["seconds"] if before else 0.9 * pace.seconds(arm, images, study)
+    needed = 1.03 * before["seconds"] if before else 0.9 * pace.seconds(arm, images, study.cells)
 
     def measure() -> dict[str, Any]:
         kept = rows.path.parent / f"gpu_scores_{arm.name.split(',')[0]}_{seed}.csv.gz"
@@ -156,48 +156,6 @@ def _images_of(rows: Rows) -> int | None:
     return next((row["images_planned"] for row in found if row), None)
 
 
-@dataclass(frozen=True)
-class Pace:
-    """What was measured of the device, from which the sizes of the study follow.
-
-    Attributes:
-        images_per_second: Of a training.
-        setup: Seconds of a training before it is at its pace.
-        cell: Seconds of a score.
-        all_cells: Distinct cells.
-    """
-
-    images_per_second: float
-    setup: float
-    cell: float
-    all_cells: int
-
-    @classmethod
-    def of(cls, speed: Mapping[str, Any], scoring: Mapping[str, Any]) -> Pace:
-        """From their rows."""
-        at_pace = speed["warm_up_steps"] * speed["ms_per_step"] / 1e3
-        slow = speed["first_step_seconds"] + max(0.0, speed["warm_up_seconds"] - at_pace)
-        cell = scoring["many_ms_per_cell"] / 1e3
-        return cls(speed["images_per_second"], slow + 1, cell, scoring["cells"])
-
-    def cells(self, left: float, toy: bool) -> int:
-        """Cells whose scores of both arms take half of the time that is left, or all."""
-        return 40 if toy else min(self.all_cells, int(left / 4 / self.cell))
-
-    def images(self, left: float, study: Study) -> int:
-        """Images of an arm, so that both end in time."""
-        spent = sum(self.seconds(arm, 0, study) for arm in ARMS)
-        seconds = MARGIN * (left - LAST_SECONDS) - spent
-        return max(0, int(seconds / len(ARMS) * self.images_per_second))
-
-    def seconds(self, arm: Arm, images: int, study: Study) -> float:
-        """That an arm takes."""
-        trainings = 1 + arm.regions
-        scores = self.cell * min(self.all_cells, study.cells or self.all_cells)
-        fixed = 1.0 if study.toy else FIXED_SECONDS
-        return fixed + trainings * self.setup + images / self.images_per_second + scores
-
-
 # -- one arm ---------------------------------------------------------------------------------------
 
 
@@ -206,7 +164,7 @@ def measure_arm(
 ) -> dict[str, Any]:
     """Train, score and rank; after ``limit`` seconds the run is stopped. ``kept`` gets scores."""
     words = study.words_of(arm, seed, images)
-    with opened(words, study.data) as session, _stopped_after(session, limit):
+    with opened(words, study.data) as session, stopped_after(session, limit):
         began = time.monotonic()
         train_supernets(session)
         trained = time.monotonic()
@@ -286,19 +244,3 @@ def _is_upper(truth: Truth, cell: Architecture) -> bool:
 
 def _baseline(truth: Truth) -> dict[str, Any]:
     return {"figures": {"connected_params": figures(truth, truth.costs["connected_params"])}}
-
-
-@contextmanager
-def _stopped_after(session: Session, seconds: float) -> Iterator[None]:
-    """Inside, the run is asked to stop when the time is over."""
-
-    def stop() -> None:
-        session.stop.number = signal.SIGTERM
-
-    timer = threading.Timer(max(seconds, 0), stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

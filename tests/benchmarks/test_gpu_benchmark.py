@@ -18,10 +18,11 @@ import torch
 from gpu_budget import Budget
 from gpu_data import in_memory, pack, random_images, unpack
 from gpu_meter import Marks
+from gpu_pace import Pace
 from gpu_probe import _covered
 from gpu_rows import Rows, read_earlier
 from gpu_speed import cases
-from gpu_study import ARMS, Pace, Study
+from gpu_study import ARMS, Study
 from jobs import load_words
 from PIL import Image
 
@@ -95,7 +96,8 @@ def test_a_row_that_fails_says_why_and_is_measured_again(tmp_path: Path) -> None
     assert rows.run("good", 0, lambda: {"value": 1})
     assert rows.run("late", 1e9, lambda: {"value": 1})
     kept = json.loads(path.read_text())["rows"]
-    assert kept["bad"]["error"].startswith("ValueError: no such thing (test_gpu_benchmark.py:")
+    assert kept["bad"]["error"] == "ValueError: no such thing"
+    assert kept["bad"]["at"][0].endswith('in fail: raise ValueError("no\\nsuch thing")')
     assert set(kept) == {"bad", "good"}
     assert set(read_earlier(path, with_errors=False)) == {"good"}
     assert set(read_earlier(path, with_errors=True)) == {"bad", "good"}
@@ -103,11 +105,10 @@ def test_a_row_that_fails_says_why_and_is_measured_again(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("left", [60.0, 200.0, 400.0])
 def test_both_arms_fit_in_the_time_that_is_left(left: float) -> None:
-    data = random_images(600, 4, 10)
-    pace = Pace(20_000, 3, 0.002, 6466)
-    study = Study(data, None, 0.1, 1000, False, pace.cells(left, False))
-    images = pace.images(left, study)
-    needed = sum(pace.seconds(arm, images, study) for arm in ARMS)
+    pace = Pace(20_000, 3, 0.002, 6466, 10)
+    cells = pace.cells(left)
+    images = pace.images(left, ARMS, cells)
+    needed = sum(pace.seconds(arm, images, cells) for arm in ARMS)
     assert images == 0 or 0.85 * left < needed < left
     assert images > 0 or left < 100
 
