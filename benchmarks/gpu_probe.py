@@ -150,7 +150,7 @@ def _covered(spans: list[tuple[float, float]]) -> float:
 def ceilings(toy: bool) -> dict[str, Any]:
     """What the device is, and the most that it does: copying, and multiplying matrices."""
     cuda = torch.cuda.is_available()
-    device = torch.device("cuda" if cuda else "cpu")
+    device, small = torch.device("cuda" if cuda else "cpu"), toy or not cuda
     row: dict[str, Any] = {"torch": torch.__version__, "cuda": torch.version.cuda}
     if cuda:
         properties = torch.cuda.get_device_properties(0)
@@ -162,8 +162,8 @@ def ceilings(toy: bool) -> dict[str, Any]:
             row["driver"] = Nvml().driver()
         except (OSError, AttributeError) as error:
             row["driver_error"] = str(error)
-    row["copy_GB_per_second"] = _copied(1 << 20 if toy else 1 << 29, device)
-    side = 256 if toy else 8192
+    row["copy_GB_per_second"] = _copied(1 << 20 if small else 1 << 29, device)
+    side = 256 if small else 8192
     left, right = (torch.randn(side, side, device=device).bfloat16() for _ in range(2))
     row["bf16_matmul_TFLOPs"] = round(2 * side**3 / _seconds(lambda: left @ right, cuda) / 1e12, 3)
     if cuda:  # what the profiler sets up has to be there before a graph is captured
