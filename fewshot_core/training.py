@@ -241,7 +241,8 @@ class _Run:
                     self._leave(state, guard)
 
     def _step(self, step: int) -> dict[str, Tensor]:
-        self.prepared.train()
+        if not self.prepared.training:  # else a walk over all modules for nothing
+            self.prepared.train()
         stage = self.stage
         architectures = self.paths.draw(_generator(stage, step)) if self.paths else [None]
         torch.manual_seed(derive_seed(stage.seed, "step", step))  # dropout and its like
