@@ -17,13 +17,13 @@ WARM_UP = 3
 
 
 class CapturedGradients:
-    """Computes a loss and adds its gradients, by replaying what the first call did.
+    """Computes a loss and its gradients, by replaying what the first call did.
 
     The gradients of the parameters are those of the last call, not sums over calls: whoever uses
     them must neither set them to None nor zero them.
 
     Args:
-        compute: From inputs to the loss, with the backward pass; always the same program.
+        compute: From inputs to one tensor, with the backward pass; always the same program.
         model: Whose buffers and gradients it changes.
     """
 
@@ -31,10 +31,10 @@ class CapturedGradients:
         self._compute, self._model = compute, model
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: list[Tensor] = []
-        self._loss = torch.empty(0)
+        self._result = torch.empty(0)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """The loss, a scalar.
+        """What ``compute`` returns.
 
         Args:
             inputs: Tensors on the device, of the same shapes and types at every call.
@@ -44,7 +44,7 @@ class CapturedGradients:
         for mine, given in zip(self._inputs, inputs, strict=True):
             mine.copy_(given)
         self._graph.replay()
-        return self._loss.clone()
+        return self._result.clone()
 
     def _captured(self, inputs: Sequence[Tensor]) -> torch.cuda.CUDAGraph:
         self._inputs = [x.clone() for x in inputs]
@@ -59,7 +59,7 @@ class CapturedGradients:
         self._model.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            self._loss = self._compute(*self._inputs)
+            self._result = self._compute(*self._inputs)
         for buffer, value in zip(self._model.buffers(), before, strict=True):
             buffer.copy_(value)
         return graph

@@ -18,7 +18,7 @@ from fewshot_core.captured import CapturedGradients
 from fewshot_core.data import Batch, ImageArray, ImageData
 from fewshot_core.data.stream import EvalBatches, calibration_batches, on_device
 from fewshot_core.errors import RecipeError, nearest
-from fewshot_core.objective import Objective, Scorer, learning_rate
+from fewshot_core.objective import GRADIENT_NORM, Objective, Scorer, learning_rate
 from fewshot_core.recipe.schema import Recipe, RetrainSettings, SupernetSettings, TrainingSettings
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.retraining import Extras
@@ -56,14 +56,18 @@ class ClassificationObjective:
         self.together = 1 if paths is None else paths.together
         self._program: Callable[..., Tensor] | None = None  # of a path batch, once one has run
         check_optimizer(settings.optimizer)
-        # Fused and foreach kernels of torch do not help here: a step touches a few small tensors.
+        more: dict[str, Any] = {} if settings.eps is None else {"eps": settings.eps}
+        # Fused kernels of torch do not help where a step touches a few small tensors; one that
+        # touches all of them would be launched tensor by tensor for longer than a GPU computes.
+        if self.together > 1 and accelerator.device.type == "cuda" and _is_sgd(settings):
+            more["fused"] = True
         optimizer = create_optimizer_v2(
             accelerator.unwrap_model(model),
             opt=_optimizer_name(settings),
             lr=settings.lr,
             weight_decay=settings.weight_decay,
             momentum=settings.momentum,
-            **({} if settings.eps is None else {"eps": settings.eps}),
+            **more,
         )
         self.optimizer = accelerator.prepare_optimizer(optimizer)
         self.extras = None
@@ -82,22 +86,23 @@ class ClassificationObjective:
         if self.extras is not None:
             images, targets = self.extras.mixed(batch)
         if self.together > 1:
-            total = self._backward_parts((images, targets), architectures)
+            logged = self._backward_parts((images, targets), architectures)
         else:
-            total = self._backward_pieces((images, targets), architectures)
-        logged = {"loss": total}
-        if self.settings.grad_clip:
+            logged = {"loss": self._backward_pieces((images, targets), architectures)}
+        if self.settings.grad_clip and GRADIENT_NORM not in logged:
             norm = self.accelerator.clip_grad_norm_(self._parameters, self.settings.grad_clip)
             # A loss can be finite while a gradient is not, and only the next loss would show it.
             if norm is not None:
-                logged["gradient norm"] = norm
+                logged[GRADIENT_NORM] = norm
         self.optimizer.step()
         if self.extras is not None:
             self.extras.stepped(step)
         return logged
 
-    def _backward_parts(self, batch: Batch, architectures: Sequence[Architecture | None]) -> Tensor:
-        """The gradients of architectures that have a part of the batch each; their mean loss.
+    def _backward_parts(
+        self, batch: Batch, architectures: Sequence[Architecture | None]
+    ) -> dict[str, Tensor]:
+        """The gradients of architectures that have a part of the batch each; what to log.
 
         Of several processes each takes as many whole parts as any other. Every parameter gets a
         gradient, zero where no architecture uses it.
@@ -108,7 +113,9 @@ class ClassificationObjective:
         mine = [a for a in architectures[first : first + share] if a is not None]
         codes = path_batch(self.accelerator.unwrap_model(self.model), mine, images.device)
         if codes is not None:
-            return self._static_program()(images, targets, on_device(codes, images.device))
+            program = self._static_program()
+            found = program(images, targets, on_device(codes, images.device))
+            return dict(zip(("loss", GRADIENT_NORM), found, strict=False))
         total = images.new_zeros(())
         parts = zip(images.chunk(share), targets.chunk(share), mine, strict=True)
         for number, (x, y, architecture) in enumerate(parts, start=1):
@@ -116,7 +123,7 @@ class ClassificationObjective:
         for parameter in self._parameters:
             if parameter.grad is None and parameter.requires_grad:
                 parameter.grad = torch.zeros_like(parameter)
-        return total
+        return {"loss": total}
 
     def _static_program(self) -> Callable[..., Tensor]:
         """From images, targets and codes of architectures to the loss, with the backward pass."""
@@ -127,15 +134,24 @@ class ClassificationObjective:
             alone = self.accelerator.num_processes == 1 and self.accelerator.scaler is None
             self._program = self._loss_of_parts
             if captures and alone:
-                self._program = CapturedGradients(self._loss_of_parts, self.model)
+                self._program = CapturedGradients(self._clipped, self.model)
         return self._program
+
+    def _clipped(self, images: Tensor, targets: Tensor, codes: Tensor) -> Tensor:
+        """The loss and, where gradients are clipped, their norm."""
+        found = self._loss_of_parts(images, targets, codes)
+        limit = self.settings.grad_clip
+        if not limit:
+            return found
+        norm = nn.utils.clip_grad_norm_(self._parameters, limit)
+        return torch.cat([found, norm[None]])
 
     def _loss_of_parts(self, images: Tensor, targets: Tensor, codes: Tensor) -> Tensor:
         with self.accelerator.autocast():
             logits = self.model(images, codes).float()
         loss = F.cross_entropy(logits, targets, label_smoothing=self.settings.label_smoothing)
         self.accelerator.backward(loss)
-        return loss.detach()
+        return loss.detach()[None]
 
     def _backward_pieces(
         self, batch: Batch, architectures: Sequence[Architecture | None]
@@ -387,6 +403,10 @@ def _optimizer_info(name: str) -> Any:
         return get_optimizer_info(name.lower().split("_")[-1])
     except ValueError:
         return None
+
+
+def _is_sgd(settings: TrainingSettings) -> bool:
+    return settings.optimizer.lower() in ("sgd", "nesterov", "momentum")
 
 
 def check_optimizer(name: str) -> None:

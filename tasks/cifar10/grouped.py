@@ -339,7 +339,7 @@ class PartNorm(torch.autograd.Function):
         layout: Layout = ctx.layout
         sums = layout.sums(1, layout.parts, 2, layout.channels)
         dy = torch.empty_like(y)
-        edges, _ = layout.into[1]
+        edges = layout.into[1][0]
         _norm_backward(
             layout, gradient.contiguous(), y, Norms(mean, scale), weight, codes, edges, sums, dy
         )

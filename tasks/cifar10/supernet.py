@@ -209,6 +209,7 @@ class CellSupernet(Supernet):
         self.affine, self.partial = affine, partial
         self._shared: SharedResults | None = None
         self._grouped: GroupedNetwork | None = None
+        self._known: dict[Architecture, tuple[str, ...]] = {}
         self.shape: dict[str, Any] = {
             "channels": channels,
             "cells_per_stage": cells_per_stage,
@@ -236,14 +237,16 @@ class CellSupernet(Supernet):
         """Codes of the operations ``[parts, edges]``, where Triton's kernels can run."""
         if not (runs_kernels(device) and self.partial == 1 and self.net.num_features <= WIDEST):
             return None
-        for architecture in architectures:
-            self.region.require(architecture)
         from tasks.cifar10.path_batch import codes_of  # which needs Triton
 
-        return codes_of([self._operations(a) for a in architectures])
+        for architecture in architectures:
+            if architecture not in self._known:  # a step has no time to look at each again
+                self._known[architecture] = self._operations(architecture)
+        return codes_of([self._known[architecture] for architecture in architectures])
 
     def _operations(self, architecture: Architecture) -> tuple[str, ...]:
         """By edge; ``none`` on every edge that does not count."""
+        self.region.require(architecture)
         space = self.region.space
         assert isinstance(space, CellSpace)
         connected = space.connected(architecture)
