@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,13 @@ class RankingPlan(Plan):
         cells: Number of table rows, drawn once, that a short job is ranked on.
         long_cells: The same for a long job; None: all.
         iso_minimum: Smallest group of equal cost among these.
+        statistics: Batch-norm statistics that cells are scored with.
     """
 
     cells: int
     long_cells: int | None
     iso_minimum: int
+    statistics: tuple[str, ...] = STATISTICS
 
     def truth(self, column: str, costs: CostTable, every: bool) -> Truth:
         """The rows for long jobs, or those for short ones."""
@@ -109,8 +112,10 @@ def run_job(job: Job, plan: RankingPlan, images: Images) -> dict[str, Any]:
     seen = images_seen(session)
     truths = {column: plan.truth(column, session.costs, job.every) for column in COLUMNS}
     figures: dict[str, Any] = {column: {} for column in COLUMNS}
-    for statistics in STATISTICS:
+    losses: dict[str, float] = {}
+    for statistics in plan.statistics:
         metrics = _score(session, truths[COLUMNS[0]], statistics)
+        losses[statistics] = fmean(of["loss"] for of in metrics.values())
         for kind, sign in (("accuracy", 1.0), ("loss", -1.0)):
             for column, truth in truths.items():
                 values = np.array([sign * metrics[a][kind] for a in truth.architectures])
@@ -129,6 +134,7 @@ def run_job(job: Job, plan: RankingPlan, images: Images) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began),
         "recipe": job.words(plan),
         "regions": [region.id for region in session.tree.leaves()],
+        "mean_loss": losses["recalibrated"],
         "figures": figures,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,20 @@ from accelerate import Accelerator
 from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
 from torch import Tensor, nn
 
+from fewshot_core.captured import CapturedGradients
 from fewshot_core.data import Batch, ImageArray, ImageData
-from fewshot_core.data.stream import EvalBatches, calibration_batches
+from fewshot_core.data.stream import EvalBatches, calibration_batches, on_device
 from fewshot_core.errors import RecipeError, nearest
-from fewshot_core.objective import Objective, Scorer, learning_rate
+from fewshot_core.objective import GRADIENT_NORM, Objective, Scorer, learning_rate
 from fewshot_core.recipe.schema import Recipe, RetrainSettings, SupernetSettings, TrainingSettings
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.retraining import Extras
 from fewshot_core.seeds import derive_seed
 from fewshot_core.space import Architecture
 from fewshot_core.supernet import Supernet, recalibrated
+
+AT_ONCE = 32
+"""Architectures that are scored together where a supernet can run several."""
 
 
 class ClassificationObjective:
@@ -50,15 +54,20 @@ class ClassificationObjective:
         paths = settings.paths if isinstance(settings, SupernetSettings) else None
         self.teaches = paths is not None and paths.policy == "sandwich" and paths.distill
         self.together = 1 if paths is None else paths.together
+        self._program: Callable[..., Tensor] | None = None  # of a path batch, once one has run
         check_optimizer(settings.optimizer)
-        # Fused and foreach kernels of torch do not help here: a step touches a few small tensors.
+        more: dict[str, Any] = {} if settings.eps is None else {"eps": settings.eps}
+        # Fused kernels of torch do not help where a step touches a few small tensors; one that
+        # touches all of them would be launched tensor by tensor for longer than a GPU computes.
+        if self.together > 1 and accelerator.device.type == "cuda" and _is_sgd(settings):
+            more["fused"] = True
         optimizer = create_optimizer_v2(
             accelerator.unwrap_model(model),
             opt=_optimizer_name(settings),
             lr=settings.lr,
             weight_decay=settings.weight_decay,
             momentum=settings.momentum,
-            **({} if settings.eps is None else {"eps": settings.eps}),
+            **more,
         )
         self.optimizer = accelerator.prepare_optimizer(optimizer)
         self.extras = None
@@ -72,42 +81,77 @@ class ClassificationObjective:
         rate = learning_rate(self.settings, step, self.steps, self.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
+        if not isinstance(self._program, CapturedGradients):  # which writes them anew
+            self.optimizer.zero_grad(set_to_none=True)
         if self.extras is not None:
             images, targets = self.extras.mixed(batch)
         if self.together > 1:
-            total = self._backward_parts((images, targets), architectures)
+            logged = self._backward_parts((images, targets), architectures)
         else:
-            total = self._backward_pieces((images, targets), architectures)
-        logged = {"loss": total}
-        if self.settings.grad_clip:
+            logged = {"loss": self._backward_pieces((images, targets), architectures)}
+        if self.settings.grad_clip and GRADIENT_NORM not in logged:
             norm = self.accelerator.clip_grad_norm_(self._parameters, self.settings.grad_clip)
             # A loss can be finite while a gradient is not, and only the next loss would show it.
             if norm is not None:
-                logged["gradient norm"] = norm
+                logged[GRADIENT_NORM] = norm
         self.optimizer.step()
         if self.extras is not None:
             self.extras.stepped(step)
         return logged
 
-    def _backward_parts(self, batch: Batch, architectures: Sequence[Architecture | None]) -> Tensor:
-        """Add the gradients of architectures that have a part of the batch each; the mean loss.
+    def _backward_parts(
+        self, batch: Batch, architectures: Sequence[Architecture | None]
+    ) -> dict[str, Tensor]:
+        """The gradients of architectures that have a part of the batch each; what to log.
 
-        Of several processes each takes as many whole parts as any other.
+        Of several processes each takes as many whole parts as any other. Every parameter gets a
+        gradient, zero where no architecture uses it.
         """
         images, targets = batch
         share = self.together // self.accelerator.num_processes
         first = self.accelerator.process_index * share
-        parts = zip(
-            images.chunk(share),
-            targets.chunk(share),
-            architectures[first : first + share],
-            strict=True,
-        )
+        mine = [a for a in architectures[first : first + share] if a is not None]
+        codes = path_batch(self.accelerator.unwrap_model(self.model), mine, images.device)
+        if codes is not None:
+            program = self._static_program()
+            found = program(images, targets, on_device(codes, images.device))
+            return dict(zip(("loss", GRADIENT_NORM), found, strict=False))
         total = images.new_zeros(())
+        parts = zip(images.chunk(share), targets.chunk(share), mine, strict=True)
         for number, (x, y, architecture) in enumerate(parts, start=1):
             total += self._backward((x, y), [architecture], share * len(x), number == share)
-        return total
+        for parameter in self._parameters:
+            if parameter.grad is None and parameter.requires_grad:
+                parameter.grad = torch.zeros_like(parameter)
+        return {"loss": total}
+
+    def _static_program(self) -> Callable[..., Tensor]:
+        """From images, targets and codes of architectures to the loss, with the backward pass."""
+        if self._program is None:
+            captures = self.accelerator.device.type == "cuda"
+            # Gradients are exchanged in hooks that a graph does not hold, and scaled by a factor
+            # that the host changes.
+            alone = self.accelerator.num_processes == 1 and self.accelerator.scaler is None
+            self._program = self._loss_of_parts
+            if captures and alone:
+                self._program = CapturedGradients(self._clipped, self.model)
+        return self._program
+
+    def _clipped(self, images: Tensor, targets: Tensor, codes: Tensor) -> Tensor:
+        """The loss and, where gradients are clipped, their norm."""
+        found = self._loss_of_parts(images, targets, codes)
+        limit = self.settings.grad_clip
+        if not limit:
+            return found
+        norm = nn.utils.clip_grad_norm_(self._parameters, limit)
+        return torch.cat([found, norm[None]])
+
+    def _loss_of_parts(self, images: Tensor, targets: Tensor, codes: Tensor) -> Tensor:
+        with self.accelerator.autocast():
+            logits = self.model(images, codes).float()
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.settings.label_smoothing)
+        self.accelerator.backward(loss)
+        return loss.detach()[None]
 
     def _backward_pieces(
         self, batch: Batch, architectures: Sequence[Architecture | None]
@@ -227,9 +271,40 @@ class ClassificationScorer:
         self, model: Supernet, architectures: Sequence[Architecture]
     ) -> Iterator[tuple[Architecture, dict[str, float]]]:
         """The same metrics as one by one, computing once what architectures have in common."""
+        order = model.sharing_order(architectures)
         with model.sharing([*self.calibration, *(images for images, _ in self.batches)]):
-            for architecture in model.sharing_order(architectures):
-                yield architecture, self.score(model, architecture)
+            for first in range(0, len(order), AT_ONCE):
+                group = order[first : first + AT_ONCE]
+                scores = self._score_at_once(model, group)
+                for index, architecture in enumerate(group):
+                    yield architecture, scores[index] if scores else self.score(model, architecture)
+
+    @torch.no_grad()
+    def _score_at_once(
+        self, model: Supernet, architectures: Sequence[Architecture]
+    ) -> list[dict[str, float]] | None:
+        """Metrics of each; None where the supernet runs them one by one."""
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        part = self.batches[rank::world]
+        with self.accelerator.autocast():
+            found = model.logits_of_many(architectures, self.calibration, (x for x, _ in part))
+            if found is None:
+                return None
+            rows = torch.zeros(len(self.batches), 2, len(architectures), dtype=torch.float64)
+            rows = rows.to(self.accelerator.device)
+            for index, (logits, (_, targets)) in enumerate(zip(found, part, strict=True)):
+                every = targets.expand(len(architectures), -1)
+                loss = F.cross_entropy(logits.float().transpose(1, 2), every, reduction="none")
+                right = (logits.argmax(2) == every).sum(1)
+                rows[rank + index * world] = torch.stack([right.double(), loss.double().sum(1)])
+        if world > 1:
+            rows = self.accelerator.reduce(rows, "sum")
+        count = sum(len(targets) for _, targets in self.batches)
+        right, total = rows.sum(0).tolist()
+        return [
+            {"accuracy": 100.0 * r / count, "loss": t / count}
+            for r, t in zip(right, total, strict=True)
+        ]
 
 
 def classification_loss(
@@ -330,6 +405,10 @@ def _optimizer_info(name: str) -> Any:
         return None
 
 
+def _is_sgd(settings: TrainingSettings) -> bool:
+    return settings.optimizer.lower() in ("sgd", "nesterov", "momentum")
+
+
 def check_optimizer(name: str) -> None:
     """Raise a :class:`RecipeError` unless timm has an optimiser of that name."""
     known = list_optimizers()
@@ -347,6 +426,13 @@ def _optimizer_name(settings: TrainingSettings) -> str:
     if settings.momentum == 0 and settings.optimizer in ("sgd", "nesterov"):
         return "momentum"
     return settings.optimizer
+
+
+def path_batch(
+    model: nn.Module, architectures: Sequence[Architecture], device: torch.device
+) -> Tensor | None:
+    """See :meth:`fewshot_core.supernet.Supernet.path_batch`."""
+    return model.path_batch(architectures, device) if isinstance(model, Supernet) else None
 
 
 def call(model: nn.Module, images: Tensor, architecture: Architecture | None) -> Tensor:

@@ -13,6 +13,9 @@ from fewshot_core.recipe.schema import RetrainSettings, TrainingSettings
 from fewshot_core.space import Architecture
 from fewshot_core.supernet import Supernet
 
+GRADIENT_NORM = "gradient norm"
+"""What objectives call the norm of the gradient among what they log."""
+
 
 class Objective(Protocol):
     """One training step of a task; it owns the optimisers.

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.data.stream import BatchStream
 from fewshot_core.errors import FewshotError
-from fewshot_core.objective import FinishingObjective, Objective
+from fewshot_core.objective import GRADIENT_NORM, FinishingObjective, Objective
 from fewshot_core.paths import PathBatches, PathPolicy
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
@@ -45,9 +45,6 @@ HISTORY_POINTS = 200
 
 TICK_SECONDS = 1.0
 """Between two signs of life, at most, however long the training and whatever it logs."""
-
-GRADIENT_NORM = "gradient norm"
-"""What objectives call the norm of the gradient among what they log."""
 
 _AGAIN = "start another run with a lower lr or a grad_clip, or delete {folder} to try again"
 
@@ -241,7 +238,8 @@ class _Run:
                     self._leave(state, guard)
 
     def _step(self, step: int) -> dict[str, Tensor]:
-        self.prepared.train()
+        if not self.prepared.training:  # else a walk over all modules for nothing
+            self.prepared.train()
         stage = self.stage
         architectures = self.paths.draw(_generator(stage, step)) if self.paths else [None]
         torch.manual_seed(derive_seed(stage.seed, "step", step))  # dropout and its like

@@ -15,11 +15,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from fewshot_core.data.augment import Augment
-from fewshot_core.data.images import Images, class_balanced_subset
+from fewshot_core.data.images import ImageArray, Images, class_balanced_subset
 from fewshot_core.errors import DataError, RecipeError
 from fewshot_core.seeds import derive_seed
 
 Batch = tuple[Tensor, Tensor]
+
+SHARE_OF_DEVICE = 0.25
+"""Of a device's free memory, that the pixels of a data set may take."""
 
 
 class BatchStream:
@@ -41,6 +44,8 @@ class BatchStream:
         augment: What is done to each image by itself; none: nothing.
         rank: This process.
         world: Number of processes; each gets its contiguous slice of the batch of all.
+        device: Where batches are made, if they are not changed image by image: of images in memory
+            the pixels are kept there.
 
     Raises:
         DataError: There are no images.
@@ -61,6 +66,7 @@ class BatchStream:
         augment: Augment | None = None,
         rank: int = 0,
         world: int = 1,
+        device: torch.device | str = "cpu",
     ) -> None:
         if len(array) == 0:
             raise DataError("there are no images to train on")
@@ -84,7 +90,10 @@ class BatchStream:
         self.augment = augment or Augment()
         self._share = batch_size // world
         self._first = rank * self._share
-        self._scale, self._offset = _normalisation(mean, std)
+        single = self.augment != Augment()  # Pillow's and timm's work, image by image
+        self._device = torch.device("cpu" if single else device)
+        self._pixels = _pixels_on(self._device, array)
+        self._scale, self._offset = (x.to(self._device) for x in _normalisation(mean, std))
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     @property
@@ -107,6 +116,10 @@ class BatchStream:
 
     def _made(self, step: int) -> Batch:
         index = self.indices(step)
+        labels = on_device(self.array.labels[index], self._device)
+        if self.augment == Augment():
+            images = self._augmented(self._read(index), step)
+            return _normalised(images, self._scale, self._offset), labels
         places = range(self._first, self._first + self._share)
         seeds = [derive_seed(self.seed, "image", step, place) for place in places]
         if self.augment.crops:
@@ -116,7 +129,12 @@ class BatchStream:
         images = self._augmented(images, step)
         images = self.augment.distorted(images, seeds)
         normalised = _normalised(images, self._scale, self._offset)
-        return self.augment.erased(normalised, seeds), self.array.labels[index]
+        return self.augment.erased(normalised, seeds), labels
+
+    def _read(self, index: Tensor) -> Tensor:
+        if self._pixels is None:
+            return on_device(self.array.pixels(index), self._device)
+        return self._pixels.index_select(0, on_device(index, self._device))
 
     def indices(self, step: int) -> Tensor:
         """Which images batch ``step`` of this process shows: int64 ``[b]``."""
@@ -145,7 +163,8 @@ class BatchStream:
         part = slice(self._first, self._first + self._share)
 
         def draw(end: int) -> Tensor:
-            return torch.randint(end, (self.batch_size,), generator=generator)[part]
+            drawn = torch.randint(end, (self.batch_size,), generator=generator)[part]
+            return on_device(drawn, images.device)
 
         height, width = images.shape[2:]
         shift = 2 * self.pad + 1
@@ -242,6 +261,21 @@ def _batches(
             yield _normalised(images, scale, offset), array.labels[index]
 
 
+def on_device(values: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on a device, without waiting for what the device is doing."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
+def _pixels_on(device: torch.device, array: Images) -> Tensor | None:
+    """All pixels on the device, if they are in memory and the device has room to spare."""
+    if device.type != "cuda" or not isinstance(array, ImageArray):
+        return array.images if isinstance(array, ImageArray) else None
+    free, _ = torch.cuda.mem_get_info(device)
+    return array.images.to(device) if array.images.numel() < SHARE_OF_DEVICE * free else None
+
+
 def _normalisation(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:
     """Factor and summand, ``[C, 1, 1]``, that take 0..255 to mean 0 and deviation 1."""
     means = torch.tensor(mean, dtype=torch.float64)
@@ -262,8 +296,9 @@ def _moved(images: Tensor, pad: int, down: Tensor, right: Tensor, mirror: Tensor
     """
     count, channels, height, width = images.shape
     padded = functional.pad(images, (pad, pad, pad, pad))
-    rows = down[:, None] + torch.arange(height)
-    columns = torch.arange(width).expand(count, width)
+    device = images.device
+    rows = down[:, None] + torch.arange(height, device=device)
+    columns = torch.arange(width, device=device).expand(count, width)
     columns = torch.where(mirror[:, None], columns.flip(1), columns) + right[:, None]
     pixel = rows[:, :, None] * (width + 2 * pad) + columns[:, None, :]
     pixel = pixel.view(count, 1, height * width).expand(count, channels, height * width)
@@ -274,7 +309,7 @@ def _blacken(images: Tensor, side: int, row: Tensor, column: Tensor) -> None:
     """Zero, in place, the square of ``side`` pixels around each image's (``row``, ``column``)."""
     height, width = images.shape[2:]
     top, left = (row - side // 2)[:, None], (column - side // 2)[:, None]
-    rows, columns = torch.arange(height), torch.arange(width)
+    rows, columns = (torch.arange(size, device=images.device) for size in (height, width))
     in_rows = (rows >= top) & (rows < top + side)
     in_columns = (columns >= left) & (columns < left + side)
     hole = in_rows[:, None, :, None] & in_columns[:, None, None, :]

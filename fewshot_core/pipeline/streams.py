@@ -49,5 +49,6 @@ def training_stream(
         augment=augment,
         rank=accelerator.process_index,
         world=accelerator.num_processes,
+        device="cpu" if how.workers else accelerator.device,
     )
     return PrefetchedStream(stream, how.workers, tell) if how.workers else stream

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -60,6 +60,40 @@ class Supernet(nn.Module, ABC):
         Raises:
             RegionError: The architecture is not in the region.
         """
+
+    def path_batch(
+        self, architectures: Sequence[Architecture], device: torch.device
+    ) -> Tensor | None:
+        """Architectures as a tensor, for one program that runs each on a part of a batch.
+
+        :meth:`forward` takes the tensor in place of an architecture, and images whose number is a
+        multiple of its length. Shapes and kernels are the same for any architectures, so that a
+        device can capture the program once. None where this supernet or the device has none, as by
+        default: the architectures are then run one by one.
+
+        Raises:
+            RegionError: An architecture is not in the region.
+        """
+        return None
+
+    def logits_of_many(
+        self,
+        architectures: Sequence[Architecture],
+        calibration: Sequence[Tensor],
+        batches: Iterable[Tensor],
+    ) -> Iterator[Tensor] | None:
+        """Outputs of architectures run at once, batch norm recalibrated for each.
+
+        Args:
+            architectures: Of the region.
+            calibration: Batches of images that statistics are measured on.
+            batches: Images.
+
+        Returns:
+            ``[architectures, images, classes]`` for every batch; None where they have to be run
+            one by one, as by default.
+        """
+        return None
 
     def forward_mixed(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Run every option of every decision at once and add their outputs, weighted.

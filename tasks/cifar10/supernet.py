@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +27,19 @@ from tasks.cifar10.network import (
 )
 from tasks.cifar10.shared import SharedResults
 from tasks.cifar10.space import CellSpace, edge_name
+
+if TYPE_CHECKING:
+    from tasks.cifar10.path_batch import GroupedNetwork
+
+WIDEST = 128
+"""Channels of a stage whose kernels still fit into registers, a square of them."""
+
+
+def runs_kernels(device: torch.device) -> bool:
+    """Whether kernels of Triton run on a device; on CPUs they are interpreted, for tests."""
+    if find_spec("triton") is None:
+        return False
+    return device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
 
 
 class _AveragePool(torch.autograd.Function):
@@ -98,6 +113,7 @@ class SharedCell(nn.Module):
             )
         self.partial = partial
         channels //= partial
+        self.channels = channels
         self.edges = nn.ModuleDict()
         for (target, source), options in zip(space.edges, region.reachable(), strict=True):
             names = sorted(str(option) for option in options if option != "none")
@@ -192,6 +208,8 @@ class CellSupernet(Supernet):
         super().__init__(region)
         self.affine, self.partial = affine, partial
         self._shared: SharedResults | None = None
+        self._grouped: GroupedNetwork | None = None
+        self._known: dict[Architecture, tuple[str, ...]] = {}
         self.shape: dict[str, Any] = {
             "channels": channels,
             "cells_per_stage": cells_per_stage,
@@ -202,14 +220,79 @@ class CellSupernet(Supernet):
             lambda width: SharedCell(region, width, affine, partial), **self.shape
         )
 
-    def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
+    def forward(self, x: Tensor, architecture: Architecture | Tensor) -> Tensor:
         """``[B, in_chans, H, W]`` to logits ``[B, num_classes]``."""
+        if isinstance(architecture, Tensor):
+            return self._forward_parts(x, architecture)
         self.region.require(architecture)
         plan, shared = self._plan(architecture), self._shared
         if shared is None or not shared.begin(plan, x):
             return self.net(x, plan)
         cell = self.net.stages[0][0](shared.stem(lambda: self.net.stem(x)), plan, shared)  # type: ignore[index]
         return self.net.forward_head(self.net.forward_cells(cell, plan, first=1))
+
+    def path_batch(
+        self, architectures: Sequence[Architecture], device: torch.device
+    ) -> Tensor | None:
+        """Codes of the operations ``[parts, edges]``, where Triton's kernels can run."""
+        if not (runs_kernels(device) and self.partial == 1 and self.net.num_features <= WIDEST):
+            return None
+        from tasks.cifar10.path_batch import codes_of  # which needs Triton
+
+        for architecture in architectures:
+            if architecture not in self._known:  # a step has no time to look at each again
+                self._known[architecture] = self._operations(architecture)
+        return codes_of([self._known[architecture] for architecture in architectures])
+
+    def _operations(self, architecture: Architecture) -> tuple[str, ...]:
+        """By edge; ``none`` on every edge that does not count."""
+        self.region.require(architecture)
+        space = self.region.space
+        assert isinstance(space, CellSpace)
+        connected = space.connected(architecture)
+        if connected is None:
+            return ("none",) * len(space.edges)
+        return tuple(map(str, connected.choices))
+
+    def _group(self) -> GroupedNetwork:
+        from tasks.cifar10.path_batch import GroupedNetwork
+
+        if self._grouped is None:
+            space = self.region.space
+            assert isinstance(space, CellSpace)
+            self._grouped = GroupedNetwork(self, space.edges)
+        return self._grouped
+
+    def _forward_parts(self, x: Tensor, codes: Tensor) -> Tensor:
+        network = self._group()
+        logits, norms = network(x, codes)
+        if self.training:
+            network.track(norms, codes)
+        return logits
+
+    def logits_of_many(
+        self,
+        architectures: Sequence[Architecture],
+        calibration: Sequence[Tensor],
+        batches: Iterable[Tensor],
+    ) -> Iterator[Tensor] | None:
+        device = next(self.parameters()).device
+        codes = self.path_batch(architectures, device) if calibration else None
+        return None if codes is None else self._logits_of(codes.to(device), calibration, batches)
+
+    def _logits_of(
+        self, codes: Tensor, calibration: Sequence[Tensor], batches: Iterable[Tensor]
+    ) -> Iterator[Tensor]:
+        from tasks.cifar10.path_batch import Recalibration
+
+        network = self._group()
+        statistics = Recalibration(network)
+        for images in calibration:
+            statistics.add(network(images, codes, shared=True)[1])
+        norms = statistics.norms()
+        for images in batches:
+            logits, _ = network(images, codes, norms, shared=True)
+            yield logits.view(len(codes), len(images), -1)
 
     def forward_mixed(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         space = self.region.space
