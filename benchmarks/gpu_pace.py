@@ -18,7 +18,7 @@ class Pace:
 
     Attributes:
         images_per_second: Of a training.
-        setup: Seconds of a training before it is at its pace.
+        setup: Seconds of a training before it is at its pace, with kernels compiled already.
         cell: Seconds of a score.
         all_cells: Distinct cells.
         fixed: Seconds of an arm beside trainings and scores.
@@ -29,14 +29,6 @@ class Pace:
     cell: float
     all_cells: int
     fixed: float
-
-    @classmethod
-    def of(cls, speed: Mapping[str, Any], scoring: Mapping[str, Any], fixed: float) -> Pace:
-        """From their rows."""
-        at_pace = speed["warm_up_steps"] * speed["ms_per_step"] / 1e3
-        slow = speed["first_step_seconds"] + max(0.0, speed["warm_up_seconds"] - at_pace)
-        cell = scoring["many_ms_per_cell"] / 1e3
-        return cls(speed["images_per_second"], slow + 1, cell, scoring["cells"], fixed)
 
     def cells(self, left: float) -> int:
         """Cells whose scores of both arms take half of the time that is left, or all."""
@@ -53,3 +45,9 @@ class Pace:
         trainings = 1 + arm.regions
         scores = self.cell * min(self.all_cells, cells or self.all_cells)
         return self.fixed + trainings * self.setup + images / self.images_per_second + scores
+
+
+def setup_seconds(speed: Mapping[str, Any]) -> float:
+    """What a training took before it was at its pace, by its row."""
+    at_pace = speed["warm_up_steps"] * speed["ms_per_step"] / 1e3
+    return float(speed["first_step_seconds"] + max(0.0, speed["warm_up_seconds"] - at_pace))

@@ -36,6 +36,7 @@ class Rows:
     def __init__(self, path: Path, budget: Budget, earlier: Mapping[str, Any]) -> None:
         self.path, self.budget = path, budget
         self.rows: dict[str, dict[str, Any]] = dict(earlier)
+        self.fresh: set[str] = set()  # measured by this process
         self.device = device_name()
         self._machine = environment("cuda" if torch.cuda.is_available() else "cpu")
         self.write()
@@ -68,6 +69,7 @@ class Rows:
             sound = device_works()
         row |= {"device": self.device, "seconds": round(time.monotonic() - began, 2)}
         self.rows[key] = row
+        self.fresh.add(key)
         print(f"{key}: {json.dumps(row)}", flush=True)
         self.write()
         gc.collect()

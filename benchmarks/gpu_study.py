@@ -12,23 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gpu_pace import LAST_SECONDS, Pace
+from gpu_figures import figures
+from gpu_pace import LAST_SECONDS, Pace, setup_seconds
 from gpu_rows import Rows
 from gpu_scoring import KEY as SCORING
 from gpu_scoring import distinct, run_scoring, words_of
 from gpu_session import opened, stopped_after
-from gpu_speed import TOGETHER, speed_row, together, toy_together
+from gpu_speed import TOGETHER, Case, measure_speed, speed_row, together, toy_together
 from jobs import COLUMNS, costs_of, images_seen
-from numpy.typing import NDArray
 from ranking_arms import EDGE, Arm
-from ranking_jobs import FIGURES, RankingPlan
+from ranking_jobs import RankingPlan
 
-from fewshot_core.correlation import iso_cost_tau
 from fewshot_core.data import ImageData
 from fewshot_core.pipeline.rank import Truth, score_all
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.ranking import ISO_MINIMUM
+from fewshot_core.runs.preemption import Preempted
 from fewshot_core.space import Architecture
 
 ONE_SHOT = Arm("one-shot", "uniform")
@@ -45,9 +45,6 @@ FIXED_SECONDS = 10.0
 """Seconds of an arm beside training and scoring."""
 
 TOY_CELLS = 40
-
-CONVOLUTION, UPPER = "nor_conv_3x3", 2
-"""The upper half: cells with so many of these, or more, between input and output."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +110,18 @@ def run_study(rows: Rows, study: Study, images: int | None) -> bool:
     if speed is None or scoring is None:
         print("study: its time is not known without the rows of speed and scoring")
         return True
-    pace = Pace.of(speed, scoring, 1.0 if study.toy else FIXED_SECONDS)
-    images, cells = images or _images_of(rows), study.cells
+    seeds = range(1 if study.toy else SEEDS)
+    if all(_key(arm, seed) in rows.rows for seed in seeds for arm in ARMS):
+        return True
+    pace = Pace(
+        speed["images_per_second"],
+        _setup(rows, study, case),
+        scoring["many_ms_per_cell"] / 1e3,
+        scoring["cells"],
+        1.0 if study.toy else FIXED_SECONDS,
+    )
+    images = images or _planned(rows, "images_planned")
+    cells = study.cells or _planned(rows, "cells_planned")
     cells = cells or (TOY_CELLS if study.toy else pace.cells(rows.budget.left))
     study = replace(study, cells=None if cells >= pace.all_cells else cells)
     images = images or pace.images(rows.budget.left, ARMS, study.cells)
@@ -125,13 +132,28 @@ def run_study(rows: Rows, study: Study, images: int | None) -> bool:
         truth = study.ranked
         if not rows.run("study | connected parameters", 0, lambda: _baseline(truth)):
             return False
-    for seed in range(1 if study.toy else SEEDS):
+    for seed in seeds:
         for arm in ARMS:
             if not _run_arm(rows, study, pace, arm, seed, images):
                 return False
             if _key(arm, seed) not in rows.rows:
                 return True  # there is no time for more
     return True
+
+
+def _setup(rows: Rows, study: Study, case: Case) -> float:
+    """Seconds that a training of the study takes before it is at its pace.
+
+    The first of a process compiles kernels and is of no use for that; it is done here, unless the
+    row of the case has done it.
+    """
+    row = rows.rows[case.key]
+    try:
+        for _ in range(1 if case.key in rows.fresh else 2):
+            row = measure_speed(case, study.data, 0.5, rows.budget.left)
+    except (Exception, Preempted) as error:  # the arms will say why, if it is the same
+        print(f"study: {error}")
+    return 1 + setup_seconds(row)
 
 
 def _run_arm(rows: Rows, study: Study, pace: Pace, arm: Arm, seed: int, images: int) -> bool:
@@ -150,10 +172,10 @@ def _key(arm: Arm, seed: int) -> str:
     return f"study | {arm.name} | seed {seed}"
 
 
-def _images_of(rows: Rows) -> int | None:
-    """The images of an arm that is there already: the others see as many."""
+def _planned(rows: Rows, size: str) -> int | None:
+    """A size of an arm that is there already: the others have the same."""
     found = (rows.here(_key(arm, 0)) for arm in ARMS)
-    return next((row["images_planned"] for row in found if row), None)
+    return next((row[size] for row in found if row), None)
 
 
 # -- one arm ---------------------------------------------------------------------------------------
@@ -181,6 +203,7 @@ def measure_arm(
             "seed": seed,
             "recipe": words,
             "images_planned": images,
+            "cells_planned": study.cells or len(distinct(session.root.space)),
             "images": images_seen(session),
             "lr": study.lr,
             "score_images": study.score_images,
@@ -218,28 +241,6 @@ def _ranked(study: Study, scores: Mapping[Architecture, Mapping[str, float]]) ->
         found[kind] = figures(truth, values)
         found[f"ensemble, {kind}"] = figures(truth, truth.ensemble(values))
     return {"figures": found}
-
-
-def figures(truth: Truth, values: NDArray[np.float64]) -> dict[str, float | int | None]:
-    """How well values rank the cells: over all, within equal cost, and of its upper half."""
-    found = truth.figures(values).to_json()
-    upper = np.array([_is_upper(truth, a) for a in truth.architectures])
-    costs = truth.costs["connected_params"]
-    within = iso_cost_tau(
-        values[upper],
-        truth.values[upper],
-        costs[upper],
-        truth.connected[upper],
-        truth.iso_minimum,
-    )
-    row = {name: found[name] for name in (*FIGURES, "best_possible")}
-    tau = round(within.tau, 5) if within.groups else None
-    return row | {"upper_tau": tau, "upper_count": within.architectures}
-
-
-def _is_upper(truth: Truth, cell: Architecture) -> bool:
-    connected = truth.space.connected(cell)
-    return connected is not None and connected.choices.count(CONVOLUTION) >= UPPER
 
 
 def _baseline(truth: Truth) -> dict[str, Any]:
