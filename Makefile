@@ -50,6 +50,7 @@ bench-quick: $(VENV)/.installed
 	$(BIN)/python benchmarks/differentiable.py --quick
 	$(BIN)/python benchmarks/mobile.py --quick
 	$(BIN)/python benchmarks/scaling.py --quick
+	$(BIN)/python benchmarks/gpu.py --toy
 
 define require_python
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

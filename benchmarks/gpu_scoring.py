@@ -1,0 +1,131 @@
+"""How fast all distinct cells are scored: one by one, and by the scorer's own way for many."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from gpu_rows import Rows
+from gpu_session import opened
+from gpu_speed import CELLS, TINY
+
+from fewshot_core.data import ImageData
+from fewshot_core.objective import Scorer
+from fewshot_core.pipeline.session import Session
+from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.supernet import Supernet
+
+KEY = "scoring | cells"
+
+SCORED = ("evaluator.recalibrate=256",)
+"""Settings of every score."""
+
+LIMIT, LOOK_SECONDS = 60.0, 12.0
+"""The scores of all are waited for if they take no more seconds than this, as is seen by then."""
+
+Scored = Iterator[tuple[Architecture, Mapping[str, float]]]
+
+
+def run_scoring(rows: Rows, data: ImageData, toy: bool, images: int) -> bool:
+    """The row; whether the device still works."""
+    seconds = 1.0 if toy else 9.0
+
+    def measure() -> dict[str, Any]:
+        limit = 2.0 if toy else min(LIMIT, rows.budget.left - 3 * seconds)
+        return measure_scoring(words_of(toy, images), data, seconds, limit)
+
+    return rows.run(KEY, 4 * seconds, measure)
+
+
+def words_of(toy: bool, images: int) -> tuple[str, ...]:
+    """Settings of a supernet whose cells are scored on so many images."""
+    return (*CELLS, *SCORED, *(TINY if toy else ()), f"evaluator.images={images}")
+
+
+def measure_scoring(
+    words: Sequence[str], data: ImageData, seconds: float, limit: float
+) -> dict[str, Any]:
+    """Both ways, with fresh weights: the time does not depend on them."""
+    with opened(words, data) as session:
+        model = session.new_supernet(session.root).to(session.worker.device).eval()
+        scorer = session.scorer(session.recipe, session.data, "validation")
+        cells = model.sharing_order(distinct(session.root.space))
+        known: dict[Architecture, Mapping[str, float]] = {}
+        # Cells next to each other cost about the same, so they are taken from three places.
+        places = [len(cells) // 5, len(cells) // 2, 4 * len(cells) // 5]
+        _take(one_by_one(model, scorer, cells[:10]), known, limit)  # a warm-up
+        counts, took = 0, 0.0
+        for place in places:
+            found = _take(one_by_one(model, scorer, cells[place:]), known, seconds / len(places))
+            counts, took = counts + found[0], took + found[2]
+        many: dict[Architecture, Mapping[str, float]] = {}
+        done, first, whole = _take(scorer.score_many(model, cells), many, limit, len(cells))
+        return {
+            "recipe": list(words),
+            "cells": len(cells),
+            "images": _images(session),
+            "one_by_one_cells": counts,
+            "one_by_one_ms_per_cell": round(1e3 * took / counts, 3),
+            "one_by_one_seconds_of_all": round(took / counts * len(cells), 1),
+            "many_cells": done,
+            "many_first_seconds": round(first, 3),
+            "many_ms_per_cell": round(1e3 * whole / done, 3),
+            "many_seconds_of_all": round(whole / done * len(cells), 1),
+            "many_finished": done == len(cells),
+            "largest_difference": _difference(known, many),
+        }
+
+
+def one_by_one(model: Supernet, scorer: Scorer, cells: Sequence[Architecture]) -> Scored:
+    """Scores as a run computes them on a CPU: each in turn, with the beginning that cells share."""
+    batches = [images for images, _ in getattr(scorer, "batches", [])]
+    with model.sharing([*getattr(scorer, "calibration", []), *batches]):
+        for cell in cells:
+            yield cell, scorer.score(model, cell)
+
+
+def distinct(space: SearchSpace) -> list[Architecture]:
+    """The representatives of all networks of a space, in the order of the space."""
+    return list(dict.fromkeys(space.canonical(cell) for cell in space.enumerate()))
+
+
+def _take(
+    scores: Scored,
+    known: dict[Architecture, Mapping[str, float]],
+    limit: float,
+    of: int | None = None,
+) -> tuple[int, float, float]:
+    """Take scores for so many seconds; their number, and the seconds of the first and of all.
+
+    Where all are known to be ``of``, fewer seconds are enough to see that it takes more.
+    """
+    began, first = time.perf_counter(), 0.0
+    count = 0
+    for cell, metrics in scores:
+        known[cell], count = metrics, count + 1
+        now = time.perf_counter() - began
+        first = first or now
+        too_slow = of is not None and now > LOOK_SECONDS and now / count * of > limit
+        if now > limit or too_slow:
+            break
+    took = time.perf_counter() - began
+    getattr(scores, "close", lambda: None)()  # what is shared is let go of
+    return count, first, took
+
+
+def _images(session: Session) -> int:
+    images = session.recipe.evaluator.images
+    return min(images or len(session.data.validation), len(session.data.validation))
+
+
+def _difference(
+    some: Mapping[Architecture, Mapping[str, float]],
+    others: Mapping[Architecture, Mapping[str, float]],
+) -> dict[str, float]:
+    """Between the scores of cells that both ways have scored."""
+    both = [cell for cell in some if cell in others]
+    return {"cells": float(len(both))} | {
+        kind: round(max((abs(some[c][kind] - others[c][kind]) for c in both), default=0.0), 5)
+        for kind in ("accuracy", "loss")
+    }
