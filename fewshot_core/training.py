@@ -32,6 +32,7 @@ from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.seeds import derive_seed
+from fewshot_core.supernet import Supernet
 from fewshot_core.sync_norm import alone, synchronised
 
 Watch = Callable[["StageState", nn.Module, Path], None]
@@ -42,6 +43,11 @@ touch the model but for its mode."""
 
 HISTORY_POINTS = 200
 """Points kept of a training's loss curve."""
+
+PARTS = "parts"
+"""Note of a training that says how the architectures of a step are run."""
+
+AT_ONCE, IN_TURN = "in one program of the device", "one after the other"
 
 TICK_SECONDS = 1.0
 """Between two signs of life, at most, however long the training and whatever it logs."""
@@ -115,6 +121,7 @@ def train(
         return state
     prepared = accelerator.prepare_model(model)
     objective = make_objective(prepared)
+    _tell_parts(stage.name, state, model, paths, accelerator, console)
     run = _Run(stage, model, prepared, objective, stream, paths, checkpoint, accelerator, console)
     per_batch = stream.batch_size * (paths.paths_per_step if paths else 1)
     run.images_of = lambda step: per_batch * batches(step)
@@ -140,6 +147,27 @@ def train(
     return state
 
 
+def _tell_parts(
+    name: str,
+    state: StageState,
+    model: nn.Module,
+    paths: PathPolicy | None,
+    accelerator: Accelerator,
+    console: Console,
+) -> None:
+    """Say and keep how the architectures of a step are run: the device decides."""
+    if not isinstance(paths, PathBatches) or not isinstance(model, Supernet):
+        return
+    some = paths.draw(random.Random(0))[:1]
+    found = IN_TURN if model.path_batch(some, accelerator.device) is None else AT_ONCE
+    began = state.notes.setdefault(PARTS, found)
+    console.print(f"{name}: {paths.count} architectures in a step, {found}")
+    if began != found:
+        console.print(
+            f"{name}: it began with them {began}; the steps are the same, and rounded differently"
+        )
+
+
 def _twice(run: _Run, state: StageState, first: dict[str, Any] | None) -> StageState:
     """Train to the end; ``first`` is what to go back to where nothing is saved yet."""
     try:
@@ -147,7 +175,9 @@ def _twice(run: _Run, state: StageState, first: dict[str, Any] | None) -> StageS
         return state
     except DivergedError as error:
         run.accelerator.wait_for_everyone()
+        notes = state.notes
         state, payload = agreed_state(run.checkpoint, run.accelerator, run.console)
+        state.notes = notes | state.notes
         run.console.print(f"{error.what}; once more from step {state.step}")
         run.load(payload or first or {})
     try:

@@ -401,9 +401,9 @@ class Session:
             make_paths(settings.paths, region, self.front_cost),
             self._supernet_watch(region),
         )
-        if not state.notes:
-            state.notes = notes
-            checkpoint.annotate(notes)
+        if "region" not in state.notes:
+            state.notes |= notes
+            checkpoint.annotate(state.notes)
         return supernet, state
 
     def _supernet_watch(self, region: Region) -> Watch | None:

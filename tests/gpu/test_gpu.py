@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -81,8 +83,32 @@ def test_a_training_begins_as_on_the_cpu(tmp_path: Path, task: str) -> None:
     assert losses["gpu"] == pytest.approx(losses["cpu"], rel=1e-2)  # convolutions are in TF32
 
 
-def test_a_run_that_was_stopped_is_continued(tmp_path: Path) -> None:
-    words = words_of(TINY | {"supernet.epochs": 30, "supernet.batch_size": 16}, run="run")
+def test_cells_at_once() -> None:
+    script = Path(__file__).with_name("path_batch.py")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--noconftest",
+            str(script),
+        ],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "5 passed" in done.stdout
+
+
+@pytest.mark.parametrize("together", [1, 8], ids=["single paths", "at once"])
+def test_a_run_that_was_stopped_is_continued(tmp_path: Path, together: int) -> None:
+    more = {"supernet.epochs": 30, "supernet.batch_size": 16, "supernet.paths": "uniform"}
+    more |= {"supernet.paths.together": together} if together > 1 else {}
+    words = words_of(TINY | more, run="run")
     process = started("search", words, tmp_path)
     while process.alive() and not in_parent(tmp_path / "run"):
         time.sleep(0.01)
@@ -90,7 +116,9 @@ def test_a_run_that_was_stopped_is_continued(tmp_path: Path) -> None:
     done = process.wait()
     assert done.code == 143, done.err
     assert not states(tmp_path / "run", "checkpoints")["root"]["done"]
-    assert "supernet root: continuing from step" in succeed("search", words, tmp_path)
+    out = succeed("search", words, tmp_path)
+    assert "supernet root: continuing from step" in out
+    assert ("8 architectures in a step, in one program of the device" in out) is (together > 1)
     assert len((tmp_path / "run" / "trials.csv").read_text().splitlines()) == 1 + 8
 
 
