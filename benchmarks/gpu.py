@@ -66,7 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--continue-from", type=Path, metavar="FILE")
     parser.add_argument("--parts", type=lambda text: text.split(","), default=list(PARTS))
     parser.add_argument("--images", type=int, metavar="N", help="that an arm of the study sees")
-    parser.add_argument("--lr", type=float, default=0.1, help="of all trainings of the study")
+    parser.add_argument("--lr", type=float, default=0.4, help="of the study's supernets")
     parser.add_argument("--score-images", type=int, default=1000, metavar="N")
     parser.add_argument("--cells", type=int, metavar="N", help="rows of the truth; none: all")
     parser.add_argument("--toy", action="store_true", help="tiny sizes; writes nothing that stays")

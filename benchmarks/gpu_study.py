@@ -54,7 +54,7 @@ class Study:
     Attributes:
         data: The images.
         truth: Accuracies of NAS-Bench-201; None: nothing is ranked.
-        lr: Learning rate of every training.
+        lr: Learning rate of supernets; regions, which inherit, begin with half of it.
         score_images: Validation images of a score.
         toy: Whether everything is tiny.
         cells: Rows of the truth, or cells, that are scored; None: all.
@@ -72,8 +72,8 @@ class Study:
         """Settings of all arms."""
         count, batch = (5, 20) if self.toy else (20, 960)
         found = [word for word in words_of(self.toy, self.score_images) if word != "split=none"]
-        for section in ("supernet", "regions"):
-            found += [*together(count, batch, section), f"{section}.lr={self.lr:g}"]
+        for section, lr in (("supernet", self.lr), ("regions", self.lr / 2)):
+            found += [*together(count, batch, section), f"{section}.lr={lr:g}"]
         return (*found, "split.when=always")
 
     def words_of(self, arm: Arm, seed: int, images: int) -> list[str]:

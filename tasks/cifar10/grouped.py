@@ -165,7 +165,7 @@ class Layout:
         acc = kernels.tl.float64 if self.dtype == torch.float64 else kernels.tl.float32
         every = {
             "EDGES": len(self.edges),
-            "PIXELS": self.pixels,
+            "pixels": self.pixels,
             "HEIGHT": self.height,
             "WIDTH": self.width,
             "CHANNELS": self.channels,
@@ -175,8 +175,8 @@ class Layout:
         return {name: every[name] for name in names}
 
 
-MAPS = ("EDGES", "PIXELS", "HEIGHT", "WIDTH", "CHANNELS", "BLOCK", "ACC")
-FLAT = ("EDGES", "PIXELS", "CHANNELS", "BLOCK", "ACC")
+MAPS = ("EDGES", "pixels", "HEIGHT", "WIDTH", "CHANNELS", "BLOCK", "ACC")
+FLAT = ("EDGES", "pixels", "CHANNELS", "BLOCK", "ACC")
 
 
 @dataclass
@@ -453,5 +453,5 @@ def _add_up(
         partial, codes, edges, partial if sums is None else sums, norms.mean, norms.scale, eps,
         layout.parts, tile.chunks,
         CHUNKS=max(2, 1 << (tile.chunks - 1).bit_length()), NORM=sums is None,
-        **layout.words("EDGES", "PIXELS", "CHANNELS", "BLOCK"),
+        **layout.words("EDGES", "pixels", "CHANNELS", "BLOCK"),
     )  # fmt: skip

@@ -25,9 +25,7 @@ POOL = tl.constexpr(4)
 
 
 @triton.jit
-def _rows(
-    tile, PIXELS: tl.constexpr, HEIGHT: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr
-):
+def _rows(tile, pixels, HEIGHT: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr):
     """Pixels of a tile with their places in the image."""
     pixel = tile * ROWS + tl.arange(0, ROWS)
     place = pixel % (HEIGHT * WIDTH)
@@ -37,11 +35,11 @@ def _rows(
 @triton.jit
 def _near(
     base, pixel, row, column, down: tl.constexpr, right: tl.constexpr, channel,
-    PIXELS: tl.constexpr, HEIGHT: tl.constexpr, WIDTH: tl.constexpr, CHANNELS: tl.constexpr,
+    pixels, HEIGHT: tl.constexpr, WIDTH: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """The map at a neighbour of every pixel, zero outside the image."""
     y, x = row + down, column + right
-    inside = (y >= 0) & (y < HEIGHT) & (x >= 0) & (x < WIDTH) & (pixel < PIXELS)
+    inside = (y >= 0) & (y < HEIGHT) & (x >= 0) & (x < WIDTH) & (pixel < pixels)
     place = (pixel + down * WIDTH + right)[:, None] * CHANNELS + channel[None, :]
     return tl.load(base + place, mask=inside[:, None] & (channel < CHANNELS)[None, :], other=0.0)
 
@@ -56,7 +54,7 @@ def _count(at, SIZE: tl.constexpr):
 def convolve(
     nodes, one, three, codes, edges, source, y, partial,
     parts, chunks, tiles,
-    EDGES: tl.constexpr, PIXELS: tl.constexpr, HEIGHT: tl.constexpr, WIDTH: tl.constexpr,
+    EDGES: tl.constexpr, pixels, HEIGHT: tl.constexpr, WIDTH: tl.constexpr,
     CHANNELS: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr, ACC: tl.constexpr,
     SUMS: tl.constexpr,
 ):  # fmt: skip
@@ -70,20 +68,20 @@ def convolve(
     if (code == CONV1) | (code == CONV3):
         channel = tl.arange(0, BLOCK)
         known = channel < CHANNELS
-        x = nodes + (source * parts + part).to(tl.int64) * PIXELS * CHANNELS
-        out = y + (edge * parts + part).to(tl.int64) * PIXELS * CHANNELS
+        x = nodes + (source * parts + part).to(tl.int64) * pixels * CHANNELS
+        out = y + (edge * parts + part).to(tl.int64) * pixels * CHANNELS
         weight = channel[:, None] * CHANNELS + channel[None, :]
         both = known[:, None] & known[None, :]
         total = tl.zeros([BLOCK], ACC)
         square = tl.zeros([BLOCK], ACC)
         for tile in range(chunk * tiles, (chunk + 1) * tiles):
-            pixel, row, column = _rows(tile, PIXELS, HEIGHT, WIDTH, ROWS)
+            pixel, row, column = _rows(tile, pixels, HEIGHT, WIDTH, ROWS)
             acc = tl.zeros([ROWS, BLOCK], ACC)
             if code == CONV3:
                 for tap in tl.static_range(9):
                     a = _near(
                         x, pixel, row, column, tap // 3 - 1, tap % 3 - 1, channel,
-                        PIXELS, HEIGHT, WIDTH, CHANNELS,
+                        pixels, HEIGHT, WIDTH, CHANNELS,
                     )  # fmt: skip
                     w = tl.load(
                         three + (edge * 9 + tap) * CHANNELS * CHANNELS + weight,
@@ -92,11 +90,11 @@ def convolve(
                     )
                     acc = tl.dot(tl.maximum(a, 0.0).to(w.dtype), w, acc, out_dtype=ACC)
             else:
-                a = _near(x, pixel, row, column, 0, 0, channel, PIXELS, HEIGHT, WIDTH, CHANNELS)
+                a = _near(x, pixel, row, column, 0, 0, channel, pixels, HEIGHT, WIDTH, CHANNELS)
                 w = tl.load(one + edge * CHANNELS * CHANNELS + weight, mask=both, other=0.0)
                 acc = tl.dot(tl.maximum(a, 0.0).to(w.dtype), w, acc, out_dtype=ACC)
             rounded = acc.to(y.dtype.element_ty)
-            mask = (pixel < PIXELS)[:, None] & known[None, :]
+            mask = (pixel < pixels)[:, None] & known[None, :]
             tl.store(out + pixel[:, None] * CHANNELS + channel[None, :], rounded, mask=mask)
             if SUMS:
                 value = tl.where(mask, rounded.to(ACC), 0.0)
@@ -112,7 +110,7 @@ def convolve(
 def add_up(
     partial, codes, edges, sums, mean, scale, eps,
     parts, chunks,
-    EDGES: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
+    EDGES: tl.constexpr, pixels, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
     CHUNKS: tl.constexpr, NORM: tl.constexpr,
 ):  # fmt: skip
     """Partial sums of the chunks to ``[edges, parts, 2, channels]``. Grid: parts, edges.
@@ -131,8 +129,8 @@ def add_up(
         second = tl.sum(tl.load(partial + place + CHANNELS, mask=mask, other=0.0), 0)
         if NORM:
             at = (edge * parts + part) * CHANNELS + channel
-            first = first / PIXELS
-            variance = tl.maximum(second / PIXELS - first * first, 0.0)
+            first = first / pixels
+            variance = tl.maximum(second / pixels - first * first, 0.0)
             tl.store(mean + at, first, mask=known)
             tl.store(scale + at, 1.0 / tl.sqrt(variance + eps), mask=known)
         else:
@@ -145,7 +143,7 @@ def add_up(
 def combine(
     nodes, y, mean, scale, weight, bias, codes, edges, sources, target,
     count, parts, blocks,
-    EDGES: tl.constexpr, PIXELS: tl.constexpr, HEIGHT: tl.constexpr,
+    EDGES: tl.constexpr, pixels, HEIGHT: tl.constexpr,
     WIDTH: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr,
     ACC: tl.constexpr, AFFINE: tl.constexpr,
 ):  # fmt: skip
@@ -154,21 +152,21 @@ def combine(
     ``weight`` and ``bias`` are ``[edges, 2, channels]``, of the smaller and the larger kernel.
     """
     part, block = tl.program_id(0) // blocks, tl.program_id(0) % blocks
-    pixel, row, column = _rows(block, PIXELS, HEIGHT, WIDTH, ROWS)
+    pixel, row, column = _rows(block, pixels, HEIGHT, WIDTH, ROWS)
     channel = tl.arange(0, BLOCK)
     known = channel < CHANNELS
-    mask = (pixel < PIXELS)[:, None] & known[None, :]
+    mask = (pixel < pixels)[:, None] & known[None, :]
     place = pixel[:, None] * CHANNELS + channel[None, :]
     acc = tl.zeros([ROWS, BLOCK], ACC)
     for number in range(count):
         edge, source = tl.load(edges + number), tl.load(sources + number)
         code = tl.load(codes + part * EDGES + edge)
-        x = nodes + (source * parts + part).to(tl.int64) * PIXELS * CHANNELS
+        x = nodes + (source * parts + part).to(tl.int64) * pixels * CHANNELS
         if (code == CONV1) | (code == CONV3):
             at = (edge * parts + part) * CHANNELS + channel
             m = tl.load(mean + at, mask=known, other=0.0)
             s = tl.load(scale + at, mask=known, other=0.0)
-            out = y + (edge * parts + part).to(tl.int64) * PIXELS * CHANNELS
+            out = y + (edge * parts + part).to(tl.int64) * pixels * CHANNELS
             value = tl.load(out + place, mask=mask, other=0.0).to(ACC)
             value = (value - m[None, :]) * s[None, :]
             if AFFINE:
@@ -184,11 +182,11 @@ def combine(
             for tap in tl.static_range(9):
                 window += _near(
                     x, pixel, row, column, tap // 3 - 1, tap % 3 - 1, channel,
-                    PIXELS, HEIGHT, WIDTH, CHANNELS,
+                    pixels, HEIGHT, WIDTH, CHANNELS,
                 ).to(ACC)  # fmt: skip
             inside = (_count(row, HEIGHT) * _count(column, WIDTH)).to(ACC)
             acc += window / inside[:, None]
-    to = nodes + (target * parts + part).to(tl.int64) * PIXELS * CHANNELS + place
+    to = nodes + (target * parts + part).to(tl.int64) * pixels * CHANNELS + place
     tl.store(to, acc.to(nodes.dtype.element_ty), mask=mask)
 
 
@@ -196,7 +194,7 @@ def combine(
 def norm_sums(
     gradient, y, mean, scale, codes, edges, partial,
     parts, chunks, tiles,
-    EDGES: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
+    EDGES: tl.constexpr, pixels, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
     ROWS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """Sums of a node's gradient, and of its product with the normalised output of each edge.
@@ -212,13 +210,13 @@ def norm_sums(
         at = (edge * parts + part) * CHANNELS + channel
         m = tl.load(mean + at, mask=known, other=0.0)
         s = tl.load(scale + at, mask=known, other=0.0)
-        g = gradient + part.to(tl.int64) * PIXELS * CHANNELS
-        out = y + (edge * parts + part).to(tl.int64) * PIXELS * CHANNELS
+        g = gradient + part.to(tl.int64) * pixels * CHANNELS
+        out = y + (edge * parts + part).to(tl.int64) * pixels * CHANNELS
         first = tl.zeros([BLOCK], ACC)
         second = tl.zeros([BLOCK], ACC)
         for tile in range(chunk * tiles, (chunk + 1) * tiles):
             pixel = tile * ROWS + tl.arange(0, ROWS)
-            mask = (pixel < PIXELS)[:, None] & known[None, :]
+            mask = (pixel < pixels)[:, None] & known[None, :]
             place = pixel[:, None] * CHANNELS + channel[None, :]
             value = tl.load(g + place, mask=mask, other=0.0).to(ACC)
             normal = (tl.load(out + place, mask=mask, other=0.0).to(ACC) - m[None, :]) * s[None, :]
@@ -233,7 +231,7 @@ def norm_sums(
 def norm_backward(
     gradient, y, mean, scale, weight, sums, codes, edges, dy,
     parts, blocks,
-    EDGES: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
+    EDGES: tl.constexpr, pixels, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
     ROWS: tl.constexpr, ACC: tl.constexpr, AFFINE: tl.constexpr,
 ):  # fmt: skip
     """The gradient of the convolutions' outputs. Grid: parts x blocks, edges into the node."""
@@ -247,13 +245,13 @@ def norm_backward(
         m = tl.load(mean + at, mask=known, other=0.0)
         s = tl.load(scale + at, mask=known, other=0.0)
         two = (edge * parts + part) * 2 * CHANNELS + channel
-        first = tl.load(sums + two, mask=known, other=0.0) / PIXELS
-        second = tl.load(sums + two + CHANNELS, mask=known, other=0.0) / PIXELS
+        first = tl.load(sums + two, mask=known, other=0.0) / pixels
+        second = tl.load(sums + two + CHANNELS, mask=known, other=0.0) / pixels
         pixel = block * ROWS + tl.arange(0, ROWS)
-        mask = (pixel < PIXELS)[:, None] & known[None, :]
+        mask = (pixel < pixels)[:, None] & known[None, :]
         place = pixel[:, None] * CHANNELS + channel[None, :]
-        start = (edge * parts + part).to(tl.int64) * PIXELS * CHANNELS
-        g = tl.load(gradient + part.to(tl.int64) * PIXELS * CHANNELS + place, mask=mask, other=0.0)
+        start = (edge * parts + part).to(tl.int64) * pixels * CHANNELS
+        g = tl.load(gradient + part.to(tl.int64) * pixels * CHANNELS + place, mask=mask, other=0.0)
         normal = (tl.load(y + start + place, mask=mask, other=0.0).to(ACC) - m[None, :]) * s[
             None, :
         ]
@@ -268,16 +266,16 @@ def norm_backward(
 def input_gradient(
     nodes, gradients, dy, one, three, codes, edges, targets, source,
     count, parts, blocks,
-    EDGES: tl.constexpr, PIXELS: tl.constexpr, HEIGHT: tl.constexpr,
+    EDGES: tl.constexpr, pixels, HEIGHT: tl.constexpr,
     WIDTH: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr,
     ACC: tl.constexpr,
 ):  # fmt: skip
     """The gradient of a node's map, from all edges that leave it. Grid: parts x blocks."""
     part, block = tl.program_id(0) // blocks, tl.program_id(0) % blocks
-    pixel, row, column = _rows(block, PIXELS, HEIGHT, WIDTH, ROWS)
+    pixel, row, column = _rows(block, pixels, HEIGHT, WIDTH, ROWS)
     channel = tl.arange(0, BLOCK)
     known = channel < CHANNELS
-    mask = (pixel < PIXELS)[:, None] & known[None, :]
+    mask = (pixel < pixels)[:, None] & known[None, :]
     place = pixel[:, None] * CHANNELS + channel[None, :]
     both = known[:, None] & known[None, :]
     turned = channel[None, :] * CHANNELS + channel[:, None]
@@ -286,13 +284,13 @@ def input_gradient(
     for number in range(count):
         edge, target = tl.load(edges + number), tl.load(targets + number)
         code = tl.load(codes + part * EDGES + edge)
-        out = dy + (edge * parts + part).to(tl.int64) * PIXELS * CHANNELS
-        g = gradients + (target * parts + part).to(tl.int64) * PIXELS * CHANNELS
+        out = dy + (edge * parts + part).to(tl.int64) * pixels * CHANNELS
+        g = gradients + (target * parts + part).to(tl.int64) * pixels * CHANNELS
         if code == CONV3:
             for tap in tl.static_range(9):
                 d = _near(
                     out, pixel, row, column, 1 - tap // 3, 1 - tap % 3, channel,
-                    PIXELS, HEIGHT, WIDTH, CHANNELS,
+                    pixels, HEIGHT, WIDTH, CHANNELS,
                 )  # fmt: skip
                 w = tl.load(
                     three + (edge * 9 + tap) * CHANNELS * CHANNELS + turned, mask=both, other=0.0
@@ -308,11 +306,11 @@ def input_gradient(
             for tap in tl.static_range(9):
                 value = _near(
                     g, pixel, row, column, tap // 3 - 1, tap % 3 - 1, channel,
-                    PIXELS, HEIGHT, WIDTH, CHANNELS,
+                    pixels, HEIGHT, WIDTH, CHANNELS,
                 ).to(ACC)  # fmt: skip
                 inside = _count(row + tap // 3 - 1, HEIGHT) * _count(column + tap % 3 - 1, WIDTH)
                 plain += value / inside.to(ACC)[:, None]
-    start = (source * parts + part).to(tl.int64) * PIXELS * CHANNELS
+    start = (source * parts + part).to(tl.int64) * pixels * CHANNELS
     x = tl.load(nodes + start + place, mask=mask, other=0.0)
     value = plain + tl.where(x > 0, convolved, 0.0)
     tl.store(gradients + start + place, value.to(gradients.dtype.element_ty), mask=mask)
@@ -322,7 +320,7 @@ def input_gradient(
 def weight_gradient(
     nodes, dy, codes, sources, partial,
     parts, chunks, tiles,
-    EDGES: tl.constexpr, PIXELS: tl.constexpr, HEIGHT: tl.constexpr, WIDTH: tl.constexpr,
+    EDGES: tl.constexpr, pixels, HEIGHT: tl.constexpr, WIDTH: tl.constexpr,
     CHANNELS: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """Partial gradients of the kernels. Grid: parts x chunks, edges, rows of the kernel.
@@ -337,17 +335,17 @@ def weight_gradient(
         source = tl.load(sources + edge)
         channel = tl.arange(0, BLOCK)
         known = channel < CHANNELS
-        x = nodes + (source * parts + part).to(tl.int64) * PIXELS * CHANNELS
-        out = dy + (edge * parts + part).to(tl.int64) * PIXELS * CHANNELS
+        x = nodes + (source * parts + part).to(tl.int64) * pixels * CHANNELS
+        out = dy + (edge * parts + part).to(tl.int64) * pixels * CHANNELS
         left = tl.zeros([BLOCK, BLOCK], ACC)
         middle = tl.zeros([BLOCK, BLOCK], ACC)
         right = tl.zeros([BLOCK, BLOCK], ACC)
         for tile in range(chunk * tiles, (chunk + 1) * tiles):
-            pixel, row, column = _rows(tile, PIXELS, HEIGHT, WIDTH, ROWS)
-            mask = (pixel < PIXELS)[:, None] & known[None, :]
+            pixel, row, column = _rows(tile, pixels, HEIGHT, WIDTH, ROWS)
+            mask = (pixel < pixels)[:, None] & known[None, :]
             d = tl.load(out + pixel[:, None] * CHANNELS + channel[None, :], mask=mask, other=0.0)
             y = row + line - 1
-            above = (pixel < PIXELS) & (y >= 0) & (y < HEIGHT)
+            above = (pixel < pixels) & (y >= 0) & (y < HEIGHT)
             start = x + (pixel + (line - 1) * WIDTH)[:, None] * CHANNELS + channel[None, :]
             a = tl.load(start, mask=above[:, None] & known[None, :], other=0.0)
             middle = tl.dot(tl.trans(tl.maximum(a, 0.0).to(d.dtype)), d, middle, out_dtype=ACC)
