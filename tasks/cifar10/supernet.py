@@ -8,7 +8,6 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewshot_core.errors import RecipeError, RegionError
@@ -23,46 +22,9 @@ from tasks.cifar10.network import (
     make_operation,
     run_cell,
 )
+from tasks.cifar10.pooling import SharedAveragePool
 from tasks.cifar10.shared import SharedResults
 from tasks.cifar10.space import CellSpace, edge_name
-
-
-class _AveragePool(torch.autograd.Function):
-    """3x3 average pooling whose backward pass is a pooling too.
-
-    The average over the pixels inside the image is ``S(x) / n``, with S the sum over the window
-    and n the number of pixels in it. S is its own transpose, so the gradient is ``S(g / n)``. On a
-    CPU torch's own backward kernel is several times slower than this.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.set_materialize_grads(False)
-        return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor | None) -> Tensor | None:
-        if gradient is None:
-            return None
-        height, width = gradient.shape[-2:]
-        inside = _inside(height, gradient)[:, None] * _inside(width, gradient)[None, :]
-        return 9 * F.avg_pool2d(gradient / inside, 3, stride=1, padding=1)
-
-
-def _inside(size: int, like: Tensor) -> Tensor:
-    """How many of the three pixels of a window lie in an image of this size, by position."""
-    count = torch.full((size,), 3.0, dtype=like.dtype, device=like.device)
-    count[0] -= 1
-    count[-1] -= 1
-    return count
-
-
-class SharedAveragePool(nn.Module):
-    """The supernet's ``avg_pool_3x3``: as ``nn.AvgPool2d``, but faster to train."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        pooled: Tensor = _AveragePool.apply(x)
-        return pooled
 
 
 def shared_operation(name: str, channels: int, affine: bool) -> nn.Module:
