@@ -14,7 +14,9 @@ Three questions, on the supernet of recipe nasbench201 with one cell per stage:
    neighbours have in common too, against every string one by one?
 3. What share of the convolution peak that this machine shows does training reach?
 
-The images are random: what they show does not change how long they take.
+What `fewshot_core/memory.py` gives is not in these figures: it concerns the whole process, and the
+plain loops would have it too. The images are random: what they show does not change how long they
+take.
 """
 
 from __future__ import annotations
