@@ -108,7 +108,9 @@ class BatchStream:
     def _made(self, step: int) -> Batch:
         index = self.indices(step)
         places = range(self._first, self._first + self._share)
-        seeds = [derive_seed(self.seed, "image", step, place) for place in places]
+        seeds: list[int] = []
+        if self.augment.draws:
+            seeds = [derive_seed(self.seed, "image", step, place) for place in places]
         if self.augment.crops:
             images = self.augment.cropped(self.array, index, seeds)
         else:
