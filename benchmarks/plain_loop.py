@@ -92,8 +92,8 @@ def plain_loop(
     steps: int,
     precision: str,
     channels_last: bool,
-) -> Callable[[], None]:
-    """Training of so many steps on random single paths, those of our loop."""
+) -> Callable[[int], None]:
+    """Training from a step on, so many steps, on random single paths, those of our loop."""
     torch.manual_seed(0)
     net = PlainSupernet(recipe, space)
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -108,8 +108,8 @@ def plain_loop(
         nesterov=True,
     )
 
-    def run() -> None:
-        for step, (x, y) in zip(range(steps), batches, strict=False):
+    def run(first: int) -> None:
+        for step, (x, y) in zip(range(first, first + steps), batches, strict=False):
             (architecture,) = paths.draw(random.Random(step))
             optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):

@@ -74,15 +74,15 @@ def main() -> None:
     images = _random_images(2_000 if quick else 10_000)
     if given.cells or given.batch:
         setting = _with(recipe, given.cells, given.batch)
-        _show(measure_training(setting, images, rounds or 5, steps or 10))
+        _show(measure_training(setting, images, rounds or 40, steps or 2))
         return
     training = measure_training(
-        recipe, images, rounds or (2 if quick else 5), steps or (12 if quick else 50)
+        recipe, images, rounds or (4 if quick else 50), steps or (6 if quick else 5)
     )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     paper = measure_training(
-        _with(recipe, *PAPER), images, rounds or (1 if quick else 7), steps or (4 if quick else 12)
+        _with(recipe, *PAPER), images, rounds or (3 if quick else 40), steps or 2
     )
     torch.set_num_threads(threads)
     peak = convolution_peak(2 if quick else 5)
@@ -110,7 +110,8 @@ def measure_training(
 
     All take the same paths in the same order. Two of the plain loops have our precision and memory
     layout, and read PIL images or tensors from memory; the third is the float32 loop that one would
-    write first. A ratio is the median of those of the rounds.
+    write first. A ratio is the median of those of the rounds, beside its quartiles. Rounds are
+    short, because what else the machine does changes in seconds.
     """
     size, precision, last = recipe.supernet.batch_size, recipe.precision, recipe.channels_last
     space = TASK.space(recipe)
@@ -124,8 +125,8 @@ def measure_training(
     }
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     for round_ in range(rounds + 1):
-        for name, loop in loops.items():
-            took = _timed(loop)
+        for name, loop in random.Random(round_).sample(list(loops.items()), len(loops)):
+            took = _timed(partial(loop, round_ * steps))
             if round_:  # the first warms caches and kernels up
                 seconds[name].append(took)
     ours = seconds.pop("ours")
@@ -135,13 +136,14 @@ def measure_training(
         ratios = [theirs / mine for theirs, mine in zip(values, ours, strict=True)]
         figures[f"plain_{name}_images_per_second"] = steps * size / statistics.median(values)
         figures[f"ratio_to_plain_{name}"] = statistics.median(ratios)
-        figures[f"ratio_to_plain_{name}_low"] = min(ratios)
-        figures[f"ratio_to_plain_{name}_high"] = max(ratios)
+        low, _, high = statistics.quantiles(ratios, n=4)
+        figures[f"ratio_to_plain_{name}_low"] = low
+        figures[f"ratio_to_plain_{name}_high"] = high
     figures["training_gflops_per_second"] = rate * _flops_per_image(recipe) / 1e9
     return figures
 
 
-def _our_loop(recipe: Recipe, images: ImageArray, steps: int) -> Callable[[], None]:
+def _our_loop(recipe: Recipe, images: ImageArray, steps: int) -> Callable[[int], None]:
     accelerator = Accelerator(mixed_precision=recipe.precision, cpu=True)
     net = _supernet(recipe, recipe.channels_last)
     paths = UniformPaths(net.region)
@@ -154,10 +156,10 @@ def _our_loop(recipe: Recipe, images: ImageArray, steps: int) -> Callable[[], No
         flip=True,
         pad=4,
     )
-    objective = ClassificationObjective(net, recipe.supernet, 10 * steps, accelerator)
+    objective = ClassificationObjective(net, recipe.supernet, 10_000, accelerator)
 
-    def run() -> None:
-        for step in range(steps):
+    def run(first: int) -> None:
+        for step in range(first, first + steps):
             objective.step(stream.batch(step), paths.draw(random.Random(step)), step)
 
     return run
