@@ -235,12 +235,15 @@ class _Run:
         if self.watch is not None:
             with alone(self.model):
                 self.watch(state, self.model, self.checkpoint.folder)
+            self.prepared.train()
 
     def __call__(self, state: StageState) -> None:
         stage, steps = self.stage, self.stage.steps
         state.steps = steps
         every = max(1, steps // HISTORY_POINTS)
         guard = FiniteGuard(stage.name, self.accelerator)
+        # Not at every step: it walks over all modules, and nobody but `watch` changes the mode.
+        self.prepared.train()
         began, before = time.monotonic(), state.seconds
         ticked, note = began, ""
         with self.console.progress(stage.name, steps, state.step) as tick:
@@ -268,8 +271,6 @@ class _Run:
                     self._leave(state, guard)
 
     def _step(self, step: int) -> dict[str, Tensor]:
-        if not self.prepared.training:  # else a walk over all modules for nothing
-            self.prepared.train()
         stage = self.stage
         architectures = self.paths.draw(_generator(stage, step)) if self.paths else [None]
         torch.manual_seed(derive_seed(stage.seed, "step", step))  # dropout and its like

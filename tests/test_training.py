@@ -26,7 +26,7 @@ from fewshot_core.runs.console import Console
 from fewshot_core.runs.preemption import Preempted, StopRequest
 from fewshot_core.space import Architecture
 from fewshot_core.testing.toys import toy_space
-from fewshot_core.training import HISTORY_POINTS, DivergedError, Stage, steps_for, train
+from fewshot_core.training import HISTORY_POINTS, DivergedError, Stage, Watch, steps_for, train
 
 STEPS, EVERY = 12, 4
 ROOT = Region.root(toy_space(2, 3))
@@ -86,6 +86,7 @@ class Run:
         self.model = fresh_model()
         self.wrap: Callable[[Objective], Objective] = lambda objective: objective
         self.stop = StopRequest()
+        self.watch: Watch | None = None
 
     def __call__(self) -> StageState:
         return train(
@@ -99,6 +100,7 @@ class Run:
             self.checkpoint,
             self.accelerator,
             Console(main=False),
+            watch=self.watch,
             stop=self.stop,
         )
 
@@ -190,6 +192,23 @@ def test_a_training_that_is_cut_anywhere_ends_with_the_same_weights(
     assert same(second.model, whole[0].model)
     assert state.history == whole[1].history
     assert (state.step, state.images) == (STEPS, whole[1].images)
+
+
+def test_who_watches_may_change_the_mode(
+    run: Callable[[], Run], tmp_path: Path, whole: tuple[Run, StageState]
+) -> None:
+    one, seen = run(), list[bool]()
+    one.model.eval()
+    one.checkpoint = StageCheckpoint(tmp_path / "watched")
+
+    def watch(state: StageState, model: nn.Module, folder: Path) -> None:
+        seen.append(model.training)
+        model.eval()
+
+    one.watch = watch
+    one()
+    assert seen == [True] * (STEPS // EVERY)
+    assert same(one.model, whole[0].model)
 
 
 def test_a_finished_training_is_loaded_and_not_repeated(

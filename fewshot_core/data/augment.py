@@ -54,6 +54,11 @@ class Augment:
         """Whether images are cropped at random."""
         return self.scale < 1
 
+    @property
+    def draws(self) -> bool:
+        """Whether anything is done to single images, which then need seeds of their own."""
+        return bool(self.crops or self.jitter or self.policy is not None or self.erase)
+
     def cropped(self, images: Images, index: Tensor, seeds: Sequence[int]) -> Tensor:
         """Random crops, scaled to the images' size: uint8 ``[n, C, H, W]``."""
         _, height, width = images.input_size

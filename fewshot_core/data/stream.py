@@ -121,7 +121,9 @@ class BatchStream:
             images = self._augmented(self._read(index), step)
             return _normalised(images, self._scale, self._offset), labels
         places = range(self._first, self._first + self._share)
-        seeds = [derive_seed(self.seed, "image", step, place) for place in places]
+        seeds: list[int] = []
+        if self.augment.draws:
+            seeds = [derive_seed(self.seed, "image", step, place) for place in places]
         if self.augment.crops:
             images = self.augment.cropped(self.array, index, seeds)
         else:

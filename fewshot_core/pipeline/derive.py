@@ -90,4 +90,4 @@ def require_relaxable(session: Session) -> None:
         return
     batch = session.stream(session.search_data.train, session.recipe.supernet, 0).batch(0)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        RelaxedSupernet(supernet)(batch[0])
+        RelaxedSupernet(supernet.to(session.worker.device))(batch[0].to(session.worker.device))

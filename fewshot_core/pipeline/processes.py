@@ -27,6 +27,7 @@ from accelerate.utils import (
 )
 
 from fewshot_core.errors import FewshotError, RecipeError
+from fewshot_core.memory import keep_freed_memory
 from fewshot_core.precision import fp16_on_cpu, resolve_precision
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.region import Region, RegionTree
@@ -56,7 +57,7 @@ LOOK_SECONDS = 0.2
 
 
 def make_accelerator(recipe: Recipe, run: Path, computes: bool = True) -> Accelerator:
-    """The accelerator of this process for a run, with its CPU threads set.
+    """The accelerator of this process for a run, with its CPU threads and memory set.
 
     Args:
         recipe: Of the run.
@@ -86,6 +87,8 @@ def make_accelerator(recipe: Recipe, run: Path, computes: bool = True) -> Accele
         apart = recipe.processes == "regions"
         _set_timeout(PATIENCE if apart else STEP_TIME)
     torch.set_num_threads(threads.count)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     return accelerator
 
 

@@ -25,6 +25,7 @@ from tasks.cifar10.network import (
     make_operation,
     run_cell,
 )
+from tasks.cifar10.pooling import SharedAveragePool
 from tasks.cifar10.shared import SharedResults
 from tasks.cifar10.space import CellSpace, edge_name
 
@@ -42,49 +43,21 @@ def runs_kernels(device: torch.device) -> bool:
     return device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
 
 
-class _AveragePool(torch.autograd.Function):
-    """3x3 average pooling whose backward pass is a pooling too.
+class SharedConvolution(nn.Sequential):
+    """ReLU, convolution and batch norm, of an input whose ReLU may be known."""
 
-    The average over the pixels inside the image is ``S(x) / n``, with S the sum over the window
-    and n the number of pixels in it. S is its own transpose, so the gradient is ``S(g / n)``. On a
-    CPU torch's own backward kernel is several times slower than this.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.set_materialize_grads(False)
-        return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor | None) -> Tensor | None:
-        if gradient is None:
-            return None
-        height, width = gradient.shape[-2:]
-        inside = _inside(height, gradient)[:, None] * _inside(width, gradient)[None, :]
-        return 9 * F.avg_pool2d(gradient / inside, 3, stride=1, padding=1)
-
-
-def _inside(size: int, like: Tensor) -> Tensor:
-    """How many of the three pixels of a window lie in an image of this size, by position."""
-    count = torch.full((size,), 3.0, dtype=like.dtype, device=like.device)
-    count[0] -= 1
-    count[-1] -= 1
-    return count
-
-
-class SharedAveragePool(nn.Module):
-    """The supernet's ``avg_pool_3x3``: as ``nn.AvgPool2d``, but faster to train."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        pooled: Tensor = _AveragePool.apply(x)
-        return pooled
+    def forward(self, x: Tensor, rectified: Tensor | None = None) -> Tensor:
+        relu, convolution, norm = self
+        output: Tensor = norm(convolution(relu(x) if rectified is None else rectified))
+        return output
 
 
 def shared_operation(name: str, channels: int, affine: bool) -> nn.Module:
     """A candidate operation as the supernet holds it."""
     if name == "avg_pool_3x3":
         return SharedAveragePool()
-    return make_operation(name, channels, affine)
+    operation = make_operation(name, channels, affine)
+    return SharedConvolution(*operation) if isinstance(operation, nn.Sequential) else operation
 
 
 class MixedEdge(NamedTuple):
@@ -123,8 +96,40 @@ class SharedCell(nn.Module):
     def forward(self, x: Tensor, edges: list[Edge], shared: SharedResults | None = None) -> Tensor:
         """``shared`` is given to the first cell alone, whose input is the same for every cell."""
         if shared is None:
-            return run_cell(x, edges, self._operate)
+            return self._whole(x, edges) if self.partial == 1 else run_cell(x, edges, self._operate)
         return run_cell(x, edges, lambda e, v: shared.operation(e, lambda: self._operate(e, v)))
+
+    def _whole(self, x: Tensor, edges: list[Edge]) -> Tensor:
+        """As :func:`run_cell`, with fewer passes over memory.
+
+        The convolutions that read a node share its ReLU. Sums are made in place, and so is the
+        ReLU of a node that nothing else reads. The backward passes need neither the outputs of
+        operations nor the sums, and the values are the same to the last bit.
+        """
+        kept = {source for _, source, name in edges if name in ("skip_connect", "avg_pool_3x3")}
+        nodes, rectified = {0: x}, dict[int, Tensor]()
+        ours: dict[int, bool] = {}  # whether a node's tensor is its own, and no other node's
+        for target, source, name in edges:
+            operation: Any = self.edges[edge_key(target, source)]
+            if isinstance(operation[name], SharedConvolution):
+                if source not in rectified:
+                    # The input belongs to the caller.
+                    alone = source != 0 and ours[source] and source not in kept
+                    rectified[source] = F.relu(nodes[source], inplace=alone)
+                value = operation[name](nodes[source], rectified[source])
+            else:
+                value = operation[name](nodes[source])
+            fresh = name != "skip_connect"
+            if target not in nodes:
+                nodes[target], ours[target] = value, fresh
+                continue
+            before = nodes[target]
+            if value.dtype != before.dtype or not (fresh or ours[target]):
+                nodes[target] = before + value
+            else:  # whichever of the two may be written to: a sum has no order
+                nodes[target] = before.add_(value) if ours[target] else value.add_(before)
+            ours[target] = True
+        return nodes[edges[-1][0]] if edges else torch.zeros_like(x)
 
     def mixed(self, x: Tensor, weights: Mapping[tuple[int, int], MixedEdge]) -> Tensor:
         """The cell with every operation of every edge, weighted; edges in the order of targets."""

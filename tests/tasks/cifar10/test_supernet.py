@@ -10,6 +10,7 @@ from fewshot_core.errors import RecipeError, RegionError
 from fewshot_core.region import Region
 from fewshot_core.space import SearchSpace
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
+from tasks.cifar10.network import run_cell
 from tasks.cifar10.space import nasbench201
 from tasks.cifar10.supernet import CellSupernet
 
@@ -166,3 +167,26 @@ def test_channels_that_cannot_be_divided_are_refused() -> None:
     root = Region.root(nasbench201())
     with pytest.raises(RecipeError, match=r"strategy\.partial|preferences\.partial"):
         CellSupernet(root, channels=6, cells_per_stage=1, num_classes=3, in_chans=3, partial=4)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("autocast", [True, False])
+def test_a_cell_is_computed_as_edge_by_edge(training: bool, autocast: bool) -> None:
+    """Shared ReLUs and sums in place change no bit of the output, nor the caller's input."""
+    root = Region.root(nasbench201())
+    net = make(root).train(training)
+    cell, rng = net.net.stages[0][0], random.Random(0)  # type: ignore[index]
+    for _ in range(60):
+        plan = net._plan(root.sample(rng))
+        mine = torch.randn(2, net.shape["channels"], 6, 6).requires_grad_()
+        theirs, before = mine.detach().clone().requires_grad_(), mine.detach().clone()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            output, expected = cell(mine, plan), run_cell(theirs, plan, cell._operate)
+        assert torch.equal(output, expected)
+        assert output.dtype == expected.dtype
+        assert torch.equal(mine, before)
+        if plan:
+            output.sin().sum().backward()
+            expected.sin().sum().backward()
+            tolerance = 5e-2 if autocast else 1e-5
+            torch.testing.assert_close(mine.grad, theirs.grad, rtol=tolerance, atol=tolerance)
