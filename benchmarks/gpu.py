@@ -52,7 +52,10 @@ def main() -> int:
         if not _run(options, rows):
             _begin_anew(rows)
         print(f"written: {rows.path}")
-    return 0
+        failed = [key for key, row in rows.rows.items() if "error" in row]
+    if failed and options.toy:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed) and options.toy)
 
 
 def _options() -> argparse.Namespace:

@@ -11,6 +11,7 @@ from fewshot_core.paths import (
     BalancedPaths,
     CostPaths,
     FairPaths,
+    PathBatches,
     PathPolicy,
     SandwichPaths,
     UniformPaths,
@@ -159,3 +160,69 @@ def test_a_range_without_architectures_is_refused() -> None:
 def test_paths_by_cost_need_one() -> None:
     with pytest.raises(ValueError, match="cost"):
         make_paths(PathSettings("cost"), ROOT)
+
+
+# --- for the parts of a batch
+
+
+@pytest.mark.parametrize("name", ["uniform", "fair", "balanced", "cost"])
+@pytest.mark.parametrize("region", [ROOT, PART, BAND, HUGE], ids=["root", "part", "band", "huge"])
+def test_every_policy_draws_for_a_batch(name: str, region: Region) -> None:
+    if name == "fair" and region.bands:
+        pytest.skip("fair paths refuse bands")
+    count = 4 * max(len(options) for options in region.allowed)
+    policy = make_paths(PathSettings(name, feature="sum", together=count), region, total)
+    assert isinstance(policy, PathBatches)
+    assert policy.paths_per_step == 1  # an image is seen once
+    drawn = steps(policy, 10)
+    assert {len(architectures) for architectures in drawn} == {count}
+    assert all(region.contains(a) for architectures in drawn for a in architectures)
+    assert drawn == steps(policy, 10)
+
+
+@pytest.mark.parametrize("count", [4, 7, 12])
+@pytest.mark.parametrize("region", [ROOT, PART, HUGE], ids=["root", "part", "huge"])
+def test_options_are_spread_over_the_parts(region: Region, count: int) -> None:
+    for architectures in steps(PathBatches(UniformPaths(region), count), 20):
+        for place, options in enumerate(region.allowed):
+            used = Counter(architecture.choices[place] for architecture in architectures)
+            times = [used[option] for option in options]
+            assert max(times) - min(times) <= 1
+
+
+@pytest.mark.parametrize("region", [ROOT, PART, BAND], ids=["root", "part", "band"])
+def test_each_of_a_batch_is_uniform_by_itself(region: Region) -> None:
+    drawn = steps(PathBatches(UniformPaths(region), 5), 2000)
+    for part in (0, 4):
+        counts = Counter(architectures[part] for architectures in drawn)
+        assert set(counts) == set(region.enumerate())
+        assert all(near(count, 2000, 1 / len(counts)) for count in counts.values())
+
+
+def test_values_of_a_feature_are_spread_over_the_parts() -> None:
+    policy = make_paths(PathSettings("balanced", feature="sum", together=16), ROOT)
+    values = len({total(a) for a in ROOT.enumerate()})
+    for architectures in steps(policy, 20):
+        used = Counter(total(a) for a in architectures)
+        assert len(used) == values
+        assert max(used.values()) - min(used.values()) <= 1
+
+
+def test_costs_are_spread_over_the_parts() -> None:
+    policy = make_paths(PathSettings("cost", together=10), HUGE, total)
+    assert isinstance(policy, PathBatches)
+    low, high = CostPaths(HUGE, total).range
+    for architectures in steps(policy, 5):
+        costs = sorted((total(a) - low) / (high - low) for a in architectures)
+        assert all(abs(c - (i + 0.5) / 10) < 0.1 for i, c in enumerate(costs))
+
+
+def test_fair_paths_need_a_multiple_of_the_options() -> None:
+    with pytest.raises(RegionError, match=r"paths\.together=6, 4 options.*multiple of 4"):
+        make_paths(PathSettings("fair", together=6), ROOT)
+
+
+def test_sandwich_paths_are_for_whole_batches() -> None:
+    policy = make_paths(PathSettings("sandwich", together=4), ROOT, total)
+    with pytest.raises(RegionError, match=r"whole batch.*together=1"):
+        policy.draw(random.Random(0))

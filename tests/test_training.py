@@ -18,7 +18,7 @@ from fewshot_core import training
 from fewshot_core.classification import ClassificationObjective
 from fewshot_core.data import BatchStream, ImageArray
 from fewshot_core.objective import Objective, learning_rate
-from fewshot_core.paths import FairPaths, PathPolicy, UniformPaths
+from fewshot_core.paths import FairPaths, PathBatches, PathPolicy, UniformPaths
 from fewshot_core.recipe.schema import PathSettings, SupernetSettings, TrainingSettings
 from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
@@ -87,13 +87,14 @@ class Run:
         self.wrap: Callable[[Objective], Objective] = lambda objective: objective
         self.stop = StopRequest()
         self.watch: Watch | None = None
+        self.settings = SETTINGS
 
     def __call__(self) -> StageState:
         return train(
             self.stage,
             self.model,
             lambda model: self.wrap(
-                ClassificationObjective(model, SETTINGS, self.stage.steps, self.accelerator)
+                ClassificationObjective(model, self.settings, self.stage.steps, self.accelerator)
             ),
             stream(),
             self.paths,
@@ -287,6 +288,54 @@ def test_gradients_of_all_paths_are_averaged(accelerator: Accelerator) -> None:
     torch.testing.assert_close(logged["loss"], mean.detach())
     for mine, theirs in zip(model.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs - 0.1 * theirs.grad)
+
+
+PARTS = SupernetSettings(
+    epochs=3, batch_size=6, lr=0.05, grad_clip=None, paths=PathSettings(together=3)
+)
+
+
+def test_gradients_of_parts_are_averaged(accelerator: Accelerator) -> None:
+    paths = PathBatches(UniformPaths(ROOT), 3).draw(random.Random(1))
+    images, targets = (
+        part.double() if part.is_floating_point() else part for part in stream().batch(0)
+    )
+    model, reference = fresh_model().double().train(), fresh_model().double().train()
+    torch.manual_seed(3)  # dropout
+    objective = ClassificationObjective(model, PARTS, 10, accelerator)
+    objective.optimizer.step = lambda *_: None  # type: ignore[method-assign]
+    logged = objective.step((images, targets), paths, 0)
+    torch.manual_seed(3)
+    total = 0.0
+    for path, x, y in zip(paths, images.chunk(3), targets.chunk(3), strict=True):
+        loss = nn.functional.cross_entropy(reference(x, path).float(), y) / 3
+        loss.backward()
+        total += float(loss.detach())
+    assert float(logged["loss"]) == pytest.approx(total)
+    used = {str(path.choices[1]) for path in paths}
+    for (name, mine), theirs in zip(model.named_parameters(), reference.parameters(), strict=True):
+        unused = name.startswith("branches") and name.split(".")[1] not in used
+        assert (theirs.grad is None) is unused
+        # What no part has used has a gradient as well, so that devices agree.
+        expected = torch.zeros_like(theirs) if theirs.grad is None else theirs.grad
+        torch.testing.assert_close(mine.grad, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dies_at", [2, 5, 11])
+def test_a_training_in_parts_ends_with_the_same_weights(
+    dies_at: int, run: Callable[[], Run], tmp_path: Path, accelerator: Accelerator
+) -> None:
+    whole = Run(tmp_path / "whole", accelerator)
+    first, second = run(), run()
+    for one in (whole, first, second):
+        one.paths, one.settings = PathBatches(UniformPaths(ROOT), 3), PARTS
+    state = whole()
+    assert state.images == STEPS * 6  # each image once
+    first.wrap = lambda objective: Watched(objective, dies_at=dies_at)
+    with pytest.raises(Killed):
+        first()
+    assert second().history == state.history
+    assert same(second.model, whole.model)
 
 
 @pytest.mark.parametrize("distill", [True, False])

@@ -151,6 +151,19 @@ def test_ranges(refusal: Refusal, word: str) -> None:
             ["split=decision", "split.decision=e", "split.then=[random]", "regions.paths=fair"],
             "does not go with split.then[0].by=random",
         ),
+        (["supernet.paths.together=0"], "supernet.paths.together=0 must be at least 1"),
+        (
+            ["regions.paths.together=7"],
+            "regions.batch_size=64 must be a multiple of regions.paths.together=7",
+        ),
+        (
+            ["supernet.paths=sandwich", "supernet.paths.together=4"],
+            "does not go with supernet.paths.policy=sandwich",
+        ),
+        (
+            ["supernet.micro_batch=8", "supernet.paths.together=4"],
+            "supernet.micro_batch does not go with supernet.paths.together=4",
+        ),
         (["evaluator=table"], "evaluator.name=table needs evaluator.table"),
         (
             ["evaluator=standalone", "audit.networks=8", "audit.epochs=5"],
