@@ -33,6 +33,21 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"fuzzed inputs: {sum(inputs):,}")
 
 
+LONG = ("tools", "faults", "pipeline", "tasks", "export", "benchmarks")
+"""Folders whose files take minutes each."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: a process that gets one last would work on while the others have ended."""
+    tests = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(tests).parts[0]
+        return LONG.index(folder) if folder in LONG else len(LONG)
+
+    items.sort(key=place)
+
+
 def pytest_collection_finish() -> None:
     """Every training ends with a collection, which would walk all that was imported each time."""
     gc.collect()

@@ -92,7 +92,7 @@ def test_the_arms_see_equally_many_images(toy: bool) -> None:
         assert recipe.supernet.lr == 0.1
         if arm.regions:
             assert recipe.regions.paths.together == recipe.supernet.paths.together
-            assert recipe.regions.lr == 0.1
+            assert recipe.regions.lr == 0.05  # they inherit
         assert recipe.seed == 1
 
 
