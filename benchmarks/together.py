@@ -79,7 +79,7 @@ FULL = Size(
     epochs=6,
     seeds=3,
     cells=300,
-    steps=((1, 64, (0.05, 0.1)), (20, 16, (0.1, 0.2, 0.4))),
+    steps=((1, 64, (0.05, 0.1)), (20, 16, (0.2, 0.4))),
     words=("evaluator.images=1000", "evaluator.recalibrate=256"),
 )
 QUICK = Size(

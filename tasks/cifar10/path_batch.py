@@ -144,6 +144,7 @@ class _Site:
     """Norms that are measured together: of one place of the network, or of a stage of cells."""
 
     norms: list[list[Any]]  # by cell; of a cell by operation and edge, None where there is none
+    _places: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     @cached_property
     def _present(self) -> list[tuple[int, int]]:
@@ -172,7 +173,7 @@ class _Site:
                 torch.einsum("oke,nekc->noec", use, x).flatten(1, 2) / used.clamp(min=1)[..., None]
                 for x in (mean, variance)
             )
-        cell, number = (self._index(place, mean.device) for place in (0, 1))
+        cell, number = self._indices(mean.device)
         used = used[cell, number]
         share = 1 - (1 - norms[0].momentum) ** used
         for name, value in (("running_mean", mean), ("running_var", variance)):
@@ -183,13 +184,14 @@ class _Site:
         counts = [norm.num_batches_tracked for norm in norms]
         torch._foreach_copy_(counts, list((torch.stack(counts) + used.long()).unbind()))
 
-    def _index(self, place: int, device: torch.device) -> Tensor:
-        found = self.__dict__.setdefault("_indices", {})
-        if (place, device) not in found:
-            values = [present[place] for present in self._present]
-            found[place, device] = torch.tensor(values, device=device)
-        index: Tensor = found[place, device]
-        return index
+    def _indices(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Cell, and number in it, of every norm that there is."""
+        if device not in self._places:
+            cell, number = (
+                torch.tensor(of, device=device) for of in zip(*self._present, strict=True)
+            )
+            self._places[device] = cell, number
+        return self._places[device]
 
 
 class _Run:
