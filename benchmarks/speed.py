@@ -71,22 +71,22 @@ def main() -> None:
         torch.set_num_threads(given.threads)
     recipe = load_recipe(["recipe=nasbench201"]).recipe
     recipe.precision = resolve_precision(recipe.precision, None)
-    images = _random_images(2_000 if quick else 10_000)
+    images = _random_images(1_000 if quick else 10_000)
     if given.cells or given.batch:
         setting = _with(recipe, given.cells, given.batch)
         _show(measure_training(setting, images, rounds or 40, steps or 2))
         return
     training = measure_training(
-        recipe, images, rounds or (4 if quick else 50), steps or (6 if quick else 5)
+        recipe, images, rounds or (2 if quick else 50), steps or (3 if quick else 5)
     )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     paper = measure_training(
-        _with(recipe, *PAPER), images, rounds or (3 if quick else 40), steps or 2
+        _with(recipe, *PAPER), images, rounds or (2 if quick else 40), steps or (1 if quick else 2)
     )
     torch.set_num_threads(threads)
     peak = convolution_peak(2 if quick else 5)
-    scoring = measure_scoring(recipe, images, 15 if quick else 100)
+    scoring = measure_scoring(recipe, images, 4 if quick else 100)
     figures = {**training, **{f"paper_{k}": v for k, v in paper.items()}, **peak, **scoring}
     figures["share_of_peak"] = (
         training["training_gflops_per_second"] / peak["convolution_peak_gflops_per_second"]
