@@ -50,10 +50,10 @@ BENCHMARKS := speed ranking strategies autogan differentiable mobile scaling
 bench-quick: $(BENCHMARKS:%=bench-%) bench-gpu  # with -j2 two at a time
 
 bench-gpu: $(VENV)/.installed
-	$(BIN)/python benchmarks/gpu.py --toy
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gpu.py --toy
 
 bench-%: $(VENV)/.installed
-	$(BIN)/python benchmarks/$*.py --quick
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$*.py --quick
 
 define require_python
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
