@@ -67,20 +67,24 @@ from fewshot_core.memory import keep_freed_memory
 kept = keep_freed_memory({})
 def step():
     parts = [torch.ones(1_000_000) for _ in range(20)]
-step()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
+counts = []
+for _ in range(10):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     step()
-print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(kept, min(counts))
 """
 
 
 @pytest.mark.skipif(memory._glibc() is None, reason="no glibc")
 def test_a_second_step_asks_for_no_pages() -> None:
-    """In a process of its own, because it would be set for all tests: 39,000 faults without."""
+    """In a process of its own, because it would be set for all tests: 7,800 faults without.
+
+    Of several steps that with the fewest: a system short of memory takes pages away.
+    """
     done = subprocess.run(
         [sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True
     )
     kept, faults = done.stdout.split()
     assert kept == "True"
-    assert int(faults) < 5_000
+    assert int(faults) < 2_000
