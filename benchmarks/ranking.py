@@ -70,12 +70,12 @@ FULL = Study(
     words=("evaluator.images=512", "evaluator.recalibrate=256"),
 )
 QUICK = Study(
-    epochs=(0.5, 1),
+    epochs=(0.5,),
     seeds=1,
-    long_epochs=(2,),
+    long_epochs=(1,),
     long_seeds=1,
-    cells=100,
-    long_cells=200,
+    cells=60,
+    long_cells=100,
     words=("data.limit=2000", "evaluator.images=128", "evaluator.recalibrate=128"),
 )
 
