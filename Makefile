@@ -12,7 +12,7 @@ RUN ?= runs/digits
 BIN := $(VENV)/bin
 LAUNCH := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no
 
-.PHONY: demo test test-lowest lint bench-quick bench-gpu clean
+.PHONY: demo test test-lowest lint bench-quick clean
 
 demo: $(VENV)/.installed
 	$(LAUNCH) tools/search.py recipe=digits run=$(RUN)
@@ -32,13 +32,11 @@ LOWEST_TESTS := tests/recipe/test_load.py tests/data/test_images.py tests/data/t
   tests/strategies/test_smac.py tests/strategies/test_samplers.py tests/report/test_plots.py \
   tests/tasks/autogan/test_metric.py tests/export \
   tests/tools/test_mobile.py tests/tools/test_autogan.py
-# Their processes and signals are torch's and the system's, and take most of the time.
-LOWEST_WITHOUT := two_processes or killed
 
 test-lowest: $(VENV)-lowest/.installed
 	$(VENV)-lowest/bin/python -c 'import datasets, psycopg, smac'  # their tests are skipped without
 	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
-	  -k 'not ($(LOWEST_WITHOUT))' $(LOWEST_TESTS)
+	  $(LOWEST_TESTS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -47,10 +45,7 @@ lint: $(VENV)/.installed
 
 BENCHMARKS := speed ranking strategies autogan differentiable mobile scaling
 
-bench-quick: $(BENCHMARKS:%=bench-%) bench-gpu  # with -j2 two at a time
-
-bench-gpu: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gpu.py --toy
+bench-quick: $(BENCHMARKS:%=bench-%)  # with -j2 two at a time; gpu.py --toy is among the tests
 
 bench-%: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$*.py --quick

@@ -87,4 +87,4 @@ def test_a_second_step_asks_for_no_pages() -> None:
     )
     kept, faults = done.stdout.split()
     assert kept == "True"
-    assert int(faults) < 2_000
+    assert int(faults) < 1_000

@@ -14,7 +14,13 @@ from torch import Tensor
 
 from tasks.cifar10 import kernels
 
-CODES = {"none": 0, "skip_connect": 1, "nor_conv_1x1": 2, "nor_conv_3x3": 3, "avg_pool_3x3": 4}
+CODES = {
+    "none": kernels.NONE.value,
+    "skip_connect": kernels.SKIP.value,
+    "nor_conv_1x1": kernels.CONV1.value,
+    "nor_conv_3x3": kernels.CONV3.value,
+    "avg_pool_3x3": kernels.POOL.value,
+}
 """What the kernels call the operations."""
 
 CONVOLUTIONS = ("nor_conv_1x1", "nor_conv_3x3")
@@ -307,7 +313,8 @@ class PartNorm(torch.autograd.Function):
         given: Norms | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         y = y.contiguous()[None]
-        codes = torch.full((layout.parts, 1), 2, dtype=torch.int32, device=y.device)
+        of = CODES[CONVOLUTIONS[0]]  # whose weights are the first of an edge
+        codes = torch.full((layout.parts, 1), of, dtype=torch.int32, device=y.device)
         edges, sources = layout.into[1]
         parts = layout.parts
         norms = given

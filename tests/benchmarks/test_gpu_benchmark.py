@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
+import gpu_budget
 import numpy as np
 import pytest
 import torch
@@ -21,6 +25,34 @@ from gpu_speed import cases
 from gpu_study import ARMS, Study
 from jobs import load_words
 from PIL import Image
+
+SCRIPT = Path(gpu_budget.__file__).with_name("gpu.py")
+
+
+def toy(*words: str) -> str:
+    command = [sys.executable, str(SCRIPT), "--toy", *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_toy_measures_every_part_and_goes_on_where_it_ended(tmp_path: Path) -> None:
+    toy("--out", str(tmp_path), "--seconds", "300")
+    path = tmp_path / "gpu.json"
+    rows: dict[str, Any] = json.loads(path.read_text())["rows"]
+    wanted = {case.key for case in cases(toy=True)} | {"ceilings", "scoring | cells"}
+    assert set(rows) == wanted | {f"study | {arm.name} | seed 0" for arm in ARMS}
+    assert not [key for key, row in rows.items() if "error" in row]
+    for case in cases(toy=True):
+        row = rows[case.key]
+        assert row["images_per_second"] > 0
+        assert {"data", "forward", "backward", "optimiser"} <= set(row["ms_by_part"]["host"])
+    seen = [rows[f"study | {arm.name} | seed 0"]["images"] for arm in ARMS]
+    assert seen == [1000, 1000]
+    toy("--out", str(tmp_path), "--continue-from", str(path))
+    assert json.loads(path.read_text())["rows"] == rows
 
 
 @pytest.mark.parametrize("toy", [False, True])
