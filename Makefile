@@ -28,8 +28,8 @@ test: $(VENV)/.installed
 # safetensors, timm, onnx, torch-fidelity), studies (optuna, smac), pictures (matplotlib), figures
 # (scipy, numpy).
 LOWEST_TESTS := tests/recipe/test_load.py tests/data/test_images.py tests/data/test_hf.py \
-  tests/test_cost.py tests/test_files.py tests/test_trust.py tests/test_study.py \
-  tests/strategies/test_smac.py tests/strategies/test_samplers.py tests/report/test_plots.py \
+  tests/costs/test_table.py tests/runs/test_files.py tests/trust/test_verdict.py tests/search/test_study.py \
+  tests/search/strategies/test_smac.py tests/search/strategies/test_samplers.py tests/report/test_plots.py \
   tests/tasks/autogan/test_metric.py tests/export \
   tests/tools/test_mobile.py tests/tools/test_autogan.py
 

@@ -4,8 +4,8 @@
 
 Scores and results of training are drawn from a bivariate normal distribution whose Kendall's tau
 is known (tau = 2/pi arcsin r; W. H. Greiner, Zeitschrift für Mathematik und Physik 57, 1909), and
-trusted where tau and its interval lie above 0: the rule of fewshot_core/trust.py for networks of
-exactly equal cost. The rule asks for LEAST networks; fewer are tried, too, which shows why.
+trusted where tau and its interval lie above 0: the rule of fewshot_core/trust/verdict.py for
+networks of exactly equal cost. The rule asks for LEAST networks; fewer are tried, too, which shows why.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from record import write_results
 from rich.console import Console
 from rich.table import Table
 
-from fewshot_core.ranking import bootstrap_tau, kendall
+from fewshot_core.trust.ranking import bootstrap_tau, kendall
 
 NETWORKS = (4, 6, 8, 12, 16, 24, 32)
 TAUS = (0.0, 0.3, 0.5, 0.7)

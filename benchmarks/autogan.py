@@ -42,7 +42,7 @@ from fewshot_core.pipeline.retrain import test_candidate
 from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.spaces.space import Architecture, SearchSpace
 from tasks.autogan.space import generator_space
 
 COMMON = (

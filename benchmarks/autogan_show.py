@@ -13,8 +13,8 @@ from record import PICTURES
 from rich.console import Console
 from tables import grid, pipes, spread, spread_text
 
-from fewshot_core.ranking import bootstrap_tau, bootstrap_tau_difference, kendall
 from fewshot_core.report.canvas import BLUE, ORANGE, save_png, styled
+from fewshot_core.trust.ranking import bootstrap_tau, bootstrap_tau_difference, kendall
 
 NAME = "autogan"
 

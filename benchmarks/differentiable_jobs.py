@@ -16,17 +16,17 @@ from typing import Any
 from differentiable_arms import Arm
 from jobs import COLUMNS, Images, Plan, close, costs_of, images_seen, load_words
 
-from fewshot_core.differentiable.named import DERIVED
 from fewshot_core.pipeline.derive import derive
 from fewshot_core.pipeline.search import ask_and_tell, record, start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.recipe.check import DIFFERENTIABLE
-from fewshot_core.region import Region
 from fewshot_core.runs.files import read_json
-from fewshot_core.scores import read_table
-from fewshot_core.space import Architecture
-from fewshot_core.trial import Trial, best_trial
+from fewshot_core.search.differentiable.named import DERIVED
+from fewshot_core.search.trial import Trial, best_trial
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.trust.scores import read_table
 
 SKIP, NONE = "skip_connect", "none"
 

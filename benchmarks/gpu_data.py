@@ -20,7 +20,7 @@ from torch import Tensor
 from fewshot_core.data import ImageArray, ImageData
 from fewshot_core.data.images import channel_statistics, class_balanced_split
 from fewshot_core.data.inventory import Inventory
-from fewshot_core.threads import available_cores
+from fewshot_core.runs.threads import available_cores
 
 PACKED = 40_000
 """Images of a packed file; the same number of each class."""

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from ranking_jobs import FIGURES
 
-from fewshot_core.correlation import iso_cost_tau
 from fewshot_core.pipeline.rank import Truth
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.trust.correlation import iso_cost_tau
 
 CONVOLUTION, UPPER = "nor_conv_3x3", 2
 """The upper half: cells with so many of these, or more, between input and output."""

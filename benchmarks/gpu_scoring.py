@@ -11,10 +11,10 @@ from gpu_session import opened
 from gpu_speed import CELLS, TINY
 
 from fewshot_core.data import ImageData
-from fewshot_core.objective import Scorer
 from fewshot_core.pipeline.session import Session
-from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet
+from fewshot_core.training.objective import Scorer
 
 KEY = "scoring | cells"
 

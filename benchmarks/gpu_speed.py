@@ -14,9 +14,9 @@ from gpu_rows import Rows
 from gpu_session import opened, stopped_after
 
 from fewshot_core.data import BatchStream, ImageData
-from fewshot_core.paths import make_paths
 from fewshot_core.pipeline.session import Session
 from fewshot_core.runs.preemption import Preempted
+from fewshot_core.spaces.paths import make_paths
 
 CELLS = ("recipe=nasbench201_paper", "split=none", "checkpoint_steps=100000000", "precision=bf16")
 NAME = "speed | cells"

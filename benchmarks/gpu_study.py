@@ -27,9 +27,9 @@ from fewshot_core.data import ImageData
 from fewshot_core.pipeline.rank import Truth, score_all
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.ranking import ISO_MINIMUM
 from fewshot_core.runs.preemption import Preempted
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.trust.ranking import ISO_MINIMUM
 
 ONE_SHOT = Arm("one-shot", "uniform")
 FEW_SHOT = Arm("few-shot, 5 by one edge", "uniform", 5, EDGE)

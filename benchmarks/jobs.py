@@ -23,13 +23,13 @@ from typing import Any
 
 from record import RESULTS
 
-from fewshot_core.cost import CostTable
+from fewshot_core.costs.table import CostTable
 from fewshot_core.data import ImageData, ImageShape, load_images
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.files import write_json
-from fewshot_core.threads import available_cores
+from fewshot_core.runs.threads import available_cores
 from tasks.cifar10.task import TASK
 
 COLUMNS = ("cifar10", "cifar100")

@@ -29,7 +29,7 @@ from record import write_results
 from rich.console import Console
 from tables import grid, pipes, spread, spread_text
 
-from fewshot_core.ranking import bootstrap_tau, kendall
+from fewshot_core.trust.ranking import bootstrap_tau, kendall
 
 HEADER = ("band, MFLOPs", "predictor", "tau", "intervals of tau", "accuracy of its best")
 

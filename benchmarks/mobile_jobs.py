@@ -13,15 +13,15 @@ import timm
 from jobs import Images, close, images_seen, load_words
 from torch import nn
 
-from fewshot_core.cost import measure
+from fewshot_core.costs.table import measure
 from fewshot_core.data import ImageShape
-from fewshot_core.paths import CostPaths
 from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.region import Region
 from fewshot_core.seeds import derive_seed
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.paths import CostPaths
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 from tasks.imagenet.task import TASK
 
 BAND = 0.02

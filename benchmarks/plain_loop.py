@@ -24,10 +24,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from fewshot_core.data import ImageArray
-from fewshot_core.paths import UniformPaths
 from fewshot_core.recipe.schema import Recipe
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.paths import UniformPaths
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 from tasks.cifar10.network import CellSkeleton, Edge, edge_key, live_edges, make_operation, run_cell
 from tasks.cifar10.space import OPERATIONS, CellSpace
 

@@ -29,9 +29,9 @@ from tables import grid
 
 from fewshot_core.data import ImageShape
 from fewshot_core.pipeline.rank import Truth
-from fewshot_core.ranking import ISO_MINIMUM
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.scores import read_table
+from fewshot_core.trust.ranking import ISO_MINIMUM
+from fewshot_core.trust.scores import read_table
 from tasks.cifar10.space import OPERATIONS
 from tasks.cifar10.task import TASK
 

@@ -20,15 +20,15 @@ from jobs import COLUMNS, Images, Plan, close, costs_of, images_seen, load_words
 from numpy.typing import NDArray
 from ranking_arms import Arm
 
-from fewshot_core.cost import CostTable
+from fewshot_core.costs.table import CostTable
 from fewshot_core.data import ImageData
 from fewshot_core.evaluators import InheritedEvaluator
 from fewshot_core.pipeline.rank import Truth, score_all
 from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.scores import ScoreLog, read_table
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.trust.scores import ScoreLog, read_table
 
 FIGURES = ("tau", "tau_distinct", "iso_cost_tau", "spearman", "tau_top10", "best_true", "best_ties")
 STATISTICS = ("recalibrated", "running")

@@ -19,7 +19,7 @@ from record import PICTURES
 
 from fewshot_core.pipeline.rank import Truth
 from fewshot_core.report.canvas import BLUE, ORANGE, save_png, styled
-from fewshot_core.scores import read_table
+from fewshot_core.trust.scores import read_table
 
 GREY = "#9aa3ab"
 COUNTED = {"parameters, connected part": "connected parameters", "parameters": "parameters"}

@@ -14,8 +14,8 @@ Three questions, on the supernet of recipe nasbench201 with one cell per stage:
    neighbours have in common too, against every string one by one?
 3. What share of the convolution peak that this machine shows does training reach?
 
-What `fewshot_core/memory.py` gives is not in these figures: it concerns the whole process, and the
-plain loops would have it too. The images are random: what they show does not change how long they
+What `fewshot_core/runs/memory.py` gives is not in these figures: it concerns the whole process, and
+the plain loops would have it too. The images are random: what they show does not change how long they
 take.
 """
 
@@ -37,16 +37,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from fewshot_core.classification import ClassificationObjective, ClassificationScorer
-from fewshot_core.cost import CostTable
+from fewshot_core.costs.table import CostTable
 from fewshot_core.data import BatchStream, ImageArray, ImageShape
 from fewshot_core.data.stream import EvalBatches, calibration_batches
-from fewshot_core.paths import UniformPaths
-from fewshot_core.precision import resolve_precision
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture
+from fewshot_core.runs.precision import resolve_precision
+from fewshot_core.spaces.paths import UniformPaths
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
 from tasks.cifar10.space import CellSpace
 from tasks.cifar10.supernet import CellSupernet
 from tasks.cifar10.task import TASK

@@ -21,13 +21,13 @@ from rich.table import Table
 
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import StrategySettings
-from fewshot_core.region import Region
-from fewshot_core.search import run_search
-from fewshot_core.space import Architecture
-from fewshot_core.strategies import make_strategy
-from fewshot_core.study import distributions, keep, open_study, trials
+from fewshot_core.search.loop import run_search
+from fewshot_core.search.strategies import make_strategy
+from fewshot_core.search.study import distributions, keep, open_study, trials
+from fewshot_core.search.trial import Trial
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.strategies import new_study
-from fewshot_core.trial import Trial
 from tasks.cifar10.task import TASK
 
 LONG = ("random", "rea", "reinforce", "hyperband")

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from fewshot_core.data import ImageShape
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import StrategySettings
-from fewshot_core.region import Region
-from fewshot_core.scores import read_table
-from fewshot_core.search import run_search
+from fewshot_core.search.loop import run_search
+from fewshot_core.search.strategies import make_strategy
 from fewshot_core.seeds import derive_seed
-from fewshot_core.space import Architecture, SearchSpace
-from fewshot_core.strategies import make_strategy
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.testing.strategies import new_study
+from fewshot_core.trust.scores import read_table
 from tasks.cifar10.task import TASK
 
 METHODS = ("random", "hyperband", "rea", "reinforce", "tpe", "bohb", "smac")

@@ -38,7 +38,7 @@ def start(
             signal.signal(number, leave)
     open_standard_files()
     from fewshot_core.recipe.cli import main
-    from fewshot_core.threads import wait_passively
+    from fewshot_core.runs.threads import wait_passively
 
     wait_passively()
     return main(tool, doc, settled(action), keys=keys)

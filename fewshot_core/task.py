@@ -8,14 +8,14 @@ from typing import Any, Protocol, runtime_checkable
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fewshot_core.cost import CostTable
+from fewshot_core.costs.latency import NetworkParts
+from fewshot_core.costs.table import CostTable
 from fewshot_core.data import Batch, ImageData, ImageShape
-from fewshot_core.latency import NetworkParts
-from fewshot_core.objective import Objective, Scorer
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet
+from fewshot_core.training.objective import Objective, Scorer
 
 
 @runtime_checkable
@@ -45,7 +45,7 @@ class Task(Protocol):
     - ``inputs(recipe)``: files that it reads, by the setting that names them, for a run to notice
       when they are others
     - ``watch(recipe, data, accelerator, folder)``: what looks at a retraining at each of its
-      checkpoints, see :data:`fewshot_core.training.Watch`; none where it returns None
+      checkpoints, see :data:`fewshot_core.training.loop.Watch`; none where it returns None
     - ``watch_supernet(recipe, region, accelerator)``: the same for the supernet of a region
     - ``hand_over(session, folder, network, architecture, result, results)``: writes an export of
       its own in place of a timm folder

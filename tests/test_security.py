@@ -22,8 +22,8 @@ from fewshot_core.recipe.load import TRUSTED, recipe_from_file
 from fewshot_core.recipe.schema import DataSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, sha256
-from fewshot_core.scores import ScoreLog, read_table
-from fewshot_core.study import open_study
+from fewshot_core.search.study import open_study
+from fewshot_core.trust.scores import ScoreLog, read_table
 
 
 class Code:

@@ -25,10 +25,11 @@ LONGEST = 500
 """Lines of a module."""
 
 NO_TORCH = (
-    *("space", "region", "splitters", "paths", "testing.spaces", "testing.splitters"),
+    *("spaces.space", "spaces.region", "spaces.splitters", "spaces.paths"),
+    *("testing.spaces", "testing.splitters"),
     *(
         "start",
-        "threads",
+        "runs.threads",
         "recipe.cli",
         "runs.launch",
         "runs.places",

@@ -9,17 +9,17 @@ from collections.abc import Callable
 import optuna
 import pytest
 
-from fewshot_core.region import Partition, Region
-from fewshot_core.search import run_search
-from fewshot_core.space import Architecture
-from fewshot_core.strategies.hyperband import HyperbandStrategy
-from fewshot_core.strategies.sampled import SampledStrategy
+from fewshot_core.search.loop import run_search
+from fewshot_core.search.strategies.hyperband import HyperbandStrategy
+from fewshot_core.search.strategies.sampled import SampledStrategy
+from fewshot_core.search.trial import Proposal, Trial
+from fewshot_core.spaces.region import Partition, Region
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing import spaces, strategies
 from fewshot_core.testing.spaces import SpaceSuite, some_architectures
 from fewshot_core.testing.splitters import SplitterSuite
 from fewshot_core.testing.strategies import RecordingEvaluator
 from fewshot_core.testing.toys import ToySpace, toy_space
-from fewshot_core.trial import Proposal, Trial
 
 
 class Skewed(ToySpace):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from accelerate.utils import broadcast_object_list
 
 from fewshot_core.evaluators.base import BudgetedEvaluator, Evaluator
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
 
 BLOCK = 8
 """Architectures that a process scores between two exchanges, where it is known what is asked."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from fewshot_core.metrics import goodness
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
 
 
 class Evaluator(Protocol):

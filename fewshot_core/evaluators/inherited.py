@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fewshot_core.evaluators.base import with_score
-from fewshot_core.objective import Scorer
-from fewshot_core.region import Region, RegionTree
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.region import Region, RegionTree
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet
+from fewshot_core.training.objective import Scorer
 
 
 class InheritedEvaluator:

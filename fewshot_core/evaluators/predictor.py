@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot_core.errors import DataError
-from fewshot_core.ranking import kendall
-from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.trust.ranking import kendall
 
 HELD_OUT = 0.2
 """Share of the scored architectures that it does not learn from."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from fewshot_core.evaluators.inherited import representative
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 
 
 class ProxyEvaluator:
@@ -17,7 +17,7 @@ class ProxyEvaluator:
     Args:
         root: The whole space.
         build: The untrained network of an architecture, with the same weights on every call.
-        proxy: Scores a network, higher is better: see :mod:`fewshot_core.proxies`.
+        proxy: Scores a network, higher is better: see :mod:`fewshot_core.evaluators.proxies`.
         share_equal: Score the canonical form in place of the architecture, so that equal networks
             have one score and are computed once.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fewshot_core.evaluators.base import with_score
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
 
 
 class StandaloneEvaluator:

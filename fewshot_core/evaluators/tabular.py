@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fewshot_core.errors import ArchitectureError, DataError
-from fewshot_core.scores import read_table
-from fewshot_core.space import Architecture, SearchSpace, read_architectures
+from fewshot_core.spaces.space import Architecture, SearchSpace, read_architectures
+from fewshot_core.trust.scores import read_table
 
 
 class TabularEvaluator:

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fewshot_core.costs.latency import RUNS, WARM_UP
 from fewshot_core.export.package import ExportError
-from fewshot_core.latency import RUNS, WARM_UP
 from fewshot_core.runs.files import write_atomic
 
 

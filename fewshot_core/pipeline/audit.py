@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fewshot_core.equal_cost import spread
 from fewshot_core.metrics import goodness
 from fewshot_core.pipeline.candidates import COST, Candidate, about_equal, scored
 from fewshot_core.pipeline.session import Session, price_in
-from fewshot_core.ranking import bootstrap_tau, kendall
 from fewshot_core.runs.files import write_json
-from fewshot_core.scores import write_table
-from fewshot_core.training import DivergedError
-from fewshot_core.trial import Trial, best_trial
-from fewshot_core.trust import BASELINES, Evidence, judge, span
+from fewshot_core.search.trial import Trial, best_trial
+from fewshot_core.training.loop import DivergedError
+from fewshot_core.trust.equal_cost import spread
+from fewshot_core.trust.ranking import bootstrap_tau, kendall
+from fewshot_core.trust.scores import write_table
+from fewshot_core.trust.verdict import BASELINES, Evidence, judge, span
 
 
 def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:

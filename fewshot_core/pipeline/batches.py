@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fewshot_core.classification import ClassificationTask
 from fewshot_core.data import ImageShape
 from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import RetrainSettings, SupernetSettings, TrainingSettings
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.training.classification import ClassificationTask
 
 if TYPE_CHECKING:
     from fewshot_core.pipeline.session import Session

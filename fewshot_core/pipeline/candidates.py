@@ -7,12 +7,12 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fewshot_core.equal_cost import near_cost
 from fewshot_core.pipeline.kept_scores import score_and_keep
 from fewshot_core.pipeline.session import FRONT_COST, Session, price_in
+from fewshot_core.search.trial import Trial, best_trial, full
 from fewshot_core.seeds import derive_seed
-from fewshot_core.space import Architecture
-from fewshot_core.trial import Trial, best_trial, full
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.trust.equal_cost import near_cost
 
 COST = FRONT_COST
 """The cost that is about equal: the one that users limit most."""
@@ -30,7 +30,7 @@ class Candidate:
 
     Attributes:
         architecture: The architecture.
-        costs: Its figures, as of :meth:`fewshot_core.cost.CostTable.costs`.
+        costs: Its figures, as of :meth:`fewshot_core.costs.table.CostTable.costs`.
         score: Higher is better; nan before the evaluator was asked for it.
         trial: The trial of the search that met it; None where it was drawn for the audit.
     """

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fewshot_core.cost import require_feasible
+from fewshot_core.costs.table import require_feasible
 from fewshot_core.data.images import class_balanced_split
 from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.errors import FewshotError
 from fewshot_core.evaluators import TabularEvaluator
-from fewshot_core.gradients import divisible
-from fewshot_core.paths import CostPaths, PathBatches, make_paths
 from fewshot_core.pipeline.batches import check_batches
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.schema import TrainingSettings
-from fewshot_core.region import ENUMERABLE
-from fewshot_core.space import Architecture
-from fewshot_core.strategies import Strategy
-from fewshot_core.study import open_study
+from fewshot_core.search.strategies import Strategy
+from fewshot_core.search.study import open_study
+from fewshot_core.spaces.paths import CostPaths, PathBatches, make_paths
+from fewshot_core.spaces.region import ENUMERABLE
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.supernet.gradients import divisible
 
 if TYPE_CHECKING:
     from torch import nn

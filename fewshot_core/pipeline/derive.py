@@ -6,16 +6,16 @@ from typing import Any
 
 import torch
 
-from fewshot_core.differentiable.named import DERIVED, named, probabilities
-from fewshot_core.differentiable.relaxed import RelaxedSupernet
 from fewshot_core.errors import ConstraintError, RecipeError, RegionError
 from fewshot_core.pipeline.relaxation import Relaxation
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_regions
-from fewshot_core.region import Region
 from fewshot_core.runs.files import write_json
+from fewshot_core.search.differentiable.named import DERIVED, named, probabilities
+from fewshot_core.search.differentiable.relaxed import RelaxedSupernet
 from fewshot_core.seeds import derive_seed
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet
 
 DRAWING = ("enas", "setn")

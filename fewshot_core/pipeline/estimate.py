@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from fewshot_core.paths import PathPolicy, make_paths
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import TrainingSettings
-from fewshot_core.region import Region
-from fewshot_core.search import sample_feasible
+from fewshot_core.search.loop import sample_feasible
 from fewshot_core.seeds import derive_seed
-from fewshot_core.training import steps_for
+from fewshot_core.spaces.paths import PathPolicy, make_paths
+from fewshot_core.spaces.region import Region
+from fewshot_core.training.loop import steps_for
 
 STEPS = 2
 """Steps that are timed, after one that is not."""

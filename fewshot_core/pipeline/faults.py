@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 import torch
 
-from fewshot_core.classification import ClassificationTask
 from fewshot_core.errors import FewshotError
 from fewshot_core.pipeline.processes import of_communication
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.preemption import Preempted
 from fewshot_core.runs.pulse import LostProcessError
+from fewshot_core.training.classification import ClassificationTask
 
 __all__ = ["LostProcessError", "OutOfMemoryError", "at_work"]
 

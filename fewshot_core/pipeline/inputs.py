@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from fewshot_core.errors import RunFolderError
-from fewshot_core.retraining import load_teacher
 from fewshot_core.runs.files import read_json, sha256, write_json
+from fewshot_core.training.extras import load_teacher
 
 if TYPE_CHECKING:
     from fewshot_core.pipeline.session import Session

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from accelerate.utils import broadcast_object_list
 
 from fewshot_core.evaluators.agreed import AgreedEvaluator
-from fewshot_core.scores import ScoreLog
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.trust.scores import ScoreLog
 
 if TYPE_CHECKING:
     from fewshot_core.pipeline.session import Session

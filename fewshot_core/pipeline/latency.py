@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import broadcast_object_list
 
+from fewshot_core.costs.latency import compare, measure_parts, with_latency
 from fewshot_core.errors import RecipeError
-from fewshot_core.latency import compare, measure_parts, with_latency
 from fewshot_core.seeds import derive_seed
 from fewshot_core.task import Timed
 

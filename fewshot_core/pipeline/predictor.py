@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from fewshot_core.evaluators.predictor import PredictorEvaluator
 from fewshot_core.pipeline.kept_scores import score_and_keep
 from fewshot_core.runs.files import write_json
-from fewshot_core.search import sample_feasible
+from fewshot_core.search.loop import sample_feasible
 from fewshot_core.seeds import derive_seed
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
 
 if TYPE_CHECKING:
     from fewshot_core.pipeline.session import Session

@@ -27,17 +27,17 @@ from accelerate.utils import (
 )
 
 from fewshot_core.errors import FewshotError, RecipeError
-from fewshot_core.memory import keep_freed_memory
-from fewshot_core.precision import fp16_on_cpu, resolve_precision
 from fewshot_core.recipe.schema import Recipe
-from fewshot_core.region import Region, RegionTree
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.launch import GIVEN, MEETING, settle_launch, world_size
+from fewshot_core.runs.memory import keep_freed_memory
+from fewshot_core.runs.precision import fp16_on_cpu, resolve_precision
 from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.runs.pulse import LostProcessError, Pulse
+from fewshot_core.runs.threads import VARIABLE, choose_threads
 from fewshot_core.runs.variables import asks_for_cpu, settle_variables, told_precision
-from fewshot_core.threads import VARIABLE, choose_threads
+from fewshot_core.spaces.region import Region, RegionTree
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -10,26 +10,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewshot_core.cost import CostTable
+from fewshot_core.costs.table import CostTable
 from fewshot_core.data import ImageShape
-from fewshot_core.ensemble import rank_ensemble
 from fewshot_core.errors import DataError, RecipeError
 from fewshot_core.evaluators import InheritedEvaluator
 from fewshot_core.metrics import SCORES, goodness, scores_of, turned
 from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.inputs import check_inputs
 from fewshot_core.pipeline.session import Session
-from fewshot_core.ranking import ISO_MINIMUM, RankFigures, random_figures, rank_figures
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.region import RegionTree
-from fewshot_core.registry import load_task
 from fewshot_core.report.ranking_table import ranking_markdown, ranking_table
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import sha256, write_json, write_text
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.preemption import StopRequest
-from fewshot_core.scores import ScoreLog, read_table
-from fewshot_core.space import Architecture, SearchSpace, read_architectures
+from fewshot_core.spaces.region import RegionTree
+from fewshot_core.spaces.space import Architecture, SearchSpace, read_architectures
+from fewshot_core.tasks import load_task
+from fewshot_core.trust.ensemble import rank_ensemble
+from fewshot_core.trust.ranking import ISO_MINIMUM, RankFigures, random_figures, rank_figures
+from fewshot_core.trust.scores import ScoreLog, read_table
 
 BASELINES = {
     "parameters": "params",

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from fewshot_core.data import Batch, BatchStream
 from fewshot_core.data.images import class_balanced_split
 from fewshot_core.data.prefetch import PrefetchedStream
-from fewshot_core.differentiable.controller import Controller
-from fewshot_core.differentiable.objectives import (
+from fewshot_core.pipeline.session import Session
+from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.search.differentiable.controller import Controller
+from fewshot_core.search.differentiable.objectives import (
     ControllerStep,
     Loss,
     MixtureStep,
@@ -22,16 +24,14 @@ from fewshot_core.differentiable.objectives import (
     TwoBatchObjective,
     batches_of,
 )
-from fewshot_core.differentiable.relaxed import RelaxedSupernet
-from fewshot_core.objective import Objective, learning_rate
-from fewshot_core.paths import PathPolicy, UniformPaths
-from fewshot_core.pipeline.session import Session
-from fewshot_core.recipe.schema import TrainingSettings
-from fewshot_core.region import Region
+from fewshot_core.search.differentiable.relaxed import RelaxedSupernet
 from fewshot_core.seeds import derive_seed
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.paths import PathPolicy, UniformPaths
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet
-from fewshot_core.training import Stage, steps_for, train
+from fewshot_core.training.loop import Stage, steps_for, train
+from fewshot_core.training.objective import Objective, learning_rate
 
 REACH = 20.0
 """How far Adam can move a preference: step size times steps.

@@ -13,22 +13,22 @@ from rich.table import Table
 from fewshot_core.data import Images
 from fewshot_core.errors import ArchitectureError, RunFolderError
 from fewshot_core.evaluators.agreed import agreed
-from fewshot_core.extremes import extreme
 from fewshot_core.metrics import metric_text
-from fewshot_core.objective import Scorer
 from fewshot_core.pipeline.checks import check_retraining
 from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.inputs import check_inputs
 from fewshot_core.pipeline.kept_scores import score_and_keep
 from fewshot_core.pipeline.processes import on_main
 from fewshot_core.pipeline.session import Session, price_in
-from fewshot_core.region import ENUMERABLE, RegionTree
 from fewshot_core.runs.files import read_json, write_json
-from fewshot_core.search import sample_feasible
+from fewshot_core.search.loop import sample_feasible
+from fewshot_core.search.trial import best_scored
 from fewshot_core.seeds import derive_seed
-from fewshot_core.space import Architecture
-from fewshot_core.training import DivergedError, Watch
-from fewshot_core.trial import best_scored
+from fewshot_core.spaces.extremes import extreme
+from fewshot_core.spaces.region import ENUMERABLE, RegionTree
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.training.loop import DivergedError, Watch
+from fewshot_core.training.objective import Scorer
 
 CLIMBS = 20
 """Feasible architectures that are enlarged to find the largest, where there are too many to try."""

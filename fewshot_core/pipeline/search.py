@@ -11,11 +11,10 @@ from typing import Any
 import optuna
 from accelerate.utils import broadcast_object_list
 
-from fewshot_core.budget import SPLITTING
+from fewshot_core.costs.pareto import pareto_front
 from fewshot_core.data import ImageData
 from fewshot_core.evaluators import BudgetedEvaluator
 from fewshot_core.metrics import scores_of
-from fewshot_core.pareto import pareto_front
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.checks import check
 from fewshot_core.pipeline.derive import derive, require_relaxable
@@ -34,15 +33,16 @@ from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.origin import check_origin
-from fewshot_core.scores import write_table
-from fewshot_core.search import AnyLedger, foreseen, run_search
+from fewshot_core.search.loop import AnyLedger, foreseen, run_search
+from fewshot_core.search.shared_study import FollowingLedger, SharedLedger, shared_storage
+from fewshot_core.search.strategies import PROMOTING, Strategy
+from fewshot_core.search.strategies.named import NamedStrategy
+from fewshot_core.search.study import open_study, opening, patiently
+from fewshot_core.search.trial import Trial, best_trial, full
 from fewshot_core.seeds import derive_seed
-from fewshot_core.shared_study import FollowingLedger, SharedLedger, shared_storage
-from fewshot_core.space import Architecture
-from fewshot_core.strategies import PROMOTING, Strategy
-from fewshot_core.strategies.named import NamedStrategy
-from fewshot_core.study import open_study, opening, patiently
-from fewshot_core.trial import Trial, best_trial, full
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.spaces.split_rule import SPLITTING
+from fewshot_core.trust.scores import write_table
 
 COST_COLUMNS = ("params", "flops", "connected_params", "connected_flops")
 

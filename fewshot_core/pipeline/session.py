@@ -13,8 +13,8 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
-from fewshot_core.budget import SPLITTING, SplitDecision, decide_split, read_splitting
-from fewshot_core.cost import Constraint, CostTable, Limits, feasible
+from fewshot_core.costs.latency import with_latency
+from fewshot_core.costs.table import Constraint, CostTable, Limits, feasible
 from fewshot_core.data import BatchStream, ImageData, Images, ImageShape
 from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.errors import RecipeError
@@ -26,10 +26,6 @@ from fewshot_core.evaluators import (
 from fewshot_core.evaluators.agreed import AgreedEvaluator, agreed
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
-from fewshot_core.gradients import ByGradients
-from fewshot_core.latency import with_latency
-from fewshot_core.objective import Scorer
-from fewshot_core.paths import PathPolicy, make_paths
 from fewshot_core.pipeline.images import ImageFacts, facts_of, open_images
 from fewshot_core.pipeline.latency import measured_latency
 from fewshot_core.pipeline.processes import Team, make_accelerator, worker
@@ -49,8 +45,6 @@ from fewshot_core.recipe.schema import (
     SupernetSettings,
     TrainingSettings,
 )
-from fewshot_core.region import Region, RegionTree
-from fewshot_core.registry import load_task
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.farewell import is_main_process
@@ -60,14 +54,20 @@ from fewshot_core.runs.launch import settle_launch, world_size
 from fewshot_core.runs.origin import origin
 from fewshot_core.runs.places import named_run
 from fewshot_core.runs.preemption import StopRequest
+from fewshot_core.search.strategies import Strategy, make_strategy
+from fewshot_core.search.trial import Price
 from fewshot_core.seeds import derive_seed
-from fewshot_core.space import Architecture
-from fewshot_core.splitters import LEARNED, Splitter, grow_tree
-from fewshot_core.strategies import Strategy, make_strategy
+from fewshot_core.spaces.paths import PathPolicy, make_paths
+from fewshot_core.spaces.region import Region, RegionTree
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.spaces.split_rule import SPLITTING, SplitDecision, decide_split, read_splitting
+from fewshot_core.spaces.splitters import LEARNED, Splitter, grow_tree
 from fewshot_core.supernet import Supernet
+from fewshot_core.supernet.gradients import ByGradients
 from fewshot_core.task import Task
-from fewshot_core.training import Stage, Watch, steps_for, train
-from fewshot_core.trial import Price
+from fewshot_core.tasks import load_task
+from fewshot_core.training.loop import Stage, Watch, steps_for, train
+from fewshot_core.training.objective import Scorer
 
 LATENCY = "latency.json"
 """The file of a run folder that keeps the latencies measured."""

@@ -11,10 +11,10 @@ from torch import nn
 
 from fewshot_core.data.stream import calibration_batches
 from fewshot_core.evaluators import ProxyEvaluator
-from fewshot_core.proxies import NASWOT_IMAGES, naswot, synflow
+from fewshot_core.evaluators.proxies import NASWOT_IMAGES, naswot, synflow
 from fewshot_core.seeds import derive_seed
-from fewshot_core.space import Architecture
-from fewshot_core.training import DivergedError
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.training.loop import DivergedError
 
 if TYPE_CHECKING:
     from fewshot_core.pipeline.session import Session

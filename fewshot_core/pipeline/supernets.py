@@ -10,11 +10,11 @@ import torch
 
 from fewshot_core.pipeline.processes import wait_until_ended
 from fewshot_core.pipeline.session import Session
-from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.origin import write_origin
+from fewshot_core.spaces.region import Region
 from fewshot_core.supernet import Supernet
-from fewshot_core.training import DivergedError
+from fewshot_core.training.loop import DivergedError
 
 Kept = TypeVar("Kept")
 

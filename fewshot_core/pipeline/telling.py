@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fewshot_core.precision import precision_note
 from fewshot_core.runs.folder import computing
+from fewshot_core.runs.precision import precision_note
 from fewshot_core.runs.surroundings import note_changes, surroundings_lines
+from fewshot_core.runs.threads import choose_threads
 from fewshot_core.runs.variables import told_precision
-from fewshot_core.threads import choose_threads
 
 if TYPE_CHECKING:
     from fewshot_core.pipeline.session import Session

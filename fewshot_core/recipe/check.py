@@ -8,7 +8,6 @@ from typing import Any
 
 from fewshot_core.errors import nearest
 from fewshot_core.metrics import SCORES
-from fewshot_core.precision import AUTO, USED
 from fewshot_core.recipe.schema import (
     AuditSettings,
     ConstraintSettings,
@@ -21,7 +20,8 @@ from fewshot_core.recipe.schema import (
     TrainingSettings,
 )
 from fewshot_core.recipe.words import path_problem, with_hint
-from fewshot_core.splitters import LEARNED
+from fewshot_core.runs.precision import AUTO, USED
+from fewshot_core.spaces.splitters import LEARNED
 
 POLICIES = ("uniform", "fair", "balanced", "sandwich", "cost")
 SPLITS = ("none", "decision", "groups", "bands", "random", "gradients")

@@ -31,7 +31,7 @@ from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import TASK_SECTIONS, Recipe
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
 from fewshot_core.recipe.yamltext import dump, parse_value, written
-from fewshot_core.registry import load_description, load_task
+from fewshot_core.tasks import load_description, load_task
 
 __all__ = [
     "LoadedRecipe",

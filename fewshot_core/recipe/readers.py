@@ -28,7 +28,7 @@ from fewshot_core.recipe.check import (
 from fewshot_core.recipe.declare import fields_below
 from fewshot_core.recipe.schema import Recipe, SplitLevel
 from fewshot_core.recipe.unread import Unread, Unreads, by_choice, of_supernets, readers_of
-from fewshot_core.splitters import LEARNED
+from fewshot_core.spaces.splitters import LEARNED
 
 
 def unread_settings(recipe: Recipe, task: Any = None) -> list[Unread]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fewshot_core.cost import Limits
+from fewshot_core.costs.table import Limits
+from fewshot_core.evaluators.proxies import NASWOT_IMAGES
 from fewshot_core.metrics import LOWER_IS_BETTER, UNITS, generates, metric_text
-from fewshot_core.proxies import NASWOT_IMAGES
 from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import DataSettings, Recipe
-from fewshot_core.registry import load_task
 from fewshot_core.report.facts import RegionFacts, RunFacts, read_history
+from fewshot_core.tasks import load_task
 
 PROXIES = {"synflow": "SynFlow", "naswot": "NASWOT"}
 

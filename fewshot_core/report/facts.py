@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fewshot_core.budget import SPLITTING, read_splitting
-from fewshot_core.csv_text import check_width, content_of, decoded, records_of
-from fewshot_core.differentiable.named import DERIVED
+from fewshot_core.costs.pareto import pareto_front
 from fewshot_core.errors import DataError, RunFolderError
 from fewshot_core.metrics import goodness
-from fewshot_core.pareto import pareto_front
-from fewshot_core.ranking import RankFigures, bootstrap_tau
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json
 from fewshot_core.runs.folder import file_name
-from fewshot_core.scores import read_table
-from fewshot_core.trust import Evidence
+from fewshot_core.search.differentiable.named import DERIVED
+from fewshot_core.spaces.split_rule import SPLITTING, read_splitting
+from fewshot_core.trust.csv_text import check_width, content_of, decoded, records_of
+from fewshot_core.trust.ranking import RankFigures, bootstrap_tau
+from fewshot_core.trust.scores import read_table
+from fewshot_core.trust.verdict import Evidence
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Literal
 from rich.markup import escape
 from rich.table import Table
 
-from fewshot_core.ranking import RankFigures
+from fewshot_core.trust.ranking import RankFigures
 
 _COLUMNS = (
     "predictor",

@@ -22,7 +22,7 @@ from fewshot_core.report.account import (
     with_unit,
 )
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
-from fewshot_core.trust import BASELINES, judge, span
+from fewshot_core.trust.verdict import BASELINES, judge, span
 
 LEVEL = 0.05
 """Two groups of seeds differ clearly where Welch's t-test gives a p below this."""
@@ -199,7 +199,7 @@ def unaudited(recipe: Recipe, facts: RunFacts) -> str:
 
 
 def verdict(audit: AuditFacts, facts: RunFacts, on: str = "on") -> Verdict:
-    """The sentence of :func:`fewshot_core.trust.judge`, and how it came about.
+    """The sentence of :func:`fewshot_core.trust.verdict.judge`, and how it came about.
 
     Args:
         audit: What the audit measured.

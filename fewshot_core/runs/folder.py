@@ -37,16 +37,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from fewshot_core.errors import FewshotError, RunFolderError
-from fewshot_core.precision import USED
 from fewshot_core.recipe.load import differences, recipe_from_file, recipe_yaml
 from fewshot_core.recipe.schema import Recipe
-from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_json, write_text
 from fewshot_core.runs.launch import world_size
 from fewshot_core.runs.places import require_run
+from fewshot_core.runs.precision import USED
+from fewshot_core.runs.threads import available_cores
 from fewshot_core.runs.variables import recorded_variables
-from fewshot_core.threads import available_cores
+from fewshot_core.spaces.region import Region
 
 CHECKPOINTS = "checkpoints"
 """The folder of the supernets' checkpoints."""

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from fewshot_core.errors import RegionError
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 
 
 @dataclass(frozen=True)

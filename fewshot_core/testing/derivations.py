@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from fewshot_core.data import Batch, BatchStream
-from fewshot_core.differentiable.named import named
 from fewshot_core.pipeline.derive import derive
 from fewshot_core.pipeline.relaxation import Relaxation
 from fewshot_core.pipeline.search import start
@@ -20,10 +19,11 @@ from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.check import DIFFERENTIABLE
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import TrainingSettings
-from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.files import read_json
-from fewshot_core.space import Architecture
+from fewshot_core.search.differentiable.named import named
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 
 Named = dict[Region, list[Architecture]]
 

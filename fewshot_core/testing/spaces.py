@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from fewshot_core.region import ENUMERABLE
-from fewshot_core.space import Architecture, Option, SearchSpace
+from fewshot_core.spaces.region import ENUMERABLE
+from fewshot_core.spaces.space import Architecture, Option, SearchSpace
 
 Cost = Callable[[Architecture], object]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from fewshot_core.region import Partition, Region
-from fewshot_core.space import Architecture
-from fewshot_core.splitters import Splitter
+from fewshot_core.spaces.region import Partition, Region
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.spaces.splitters import Splitter
 
 
 class SplitterSuite:

@@ -10,12 +10,12 @@ import pytest
 from fewshot_core.errors import ConstraintError
 from fewshot_core.evaluators.base import BudgetedEvaluator
 from fewshot_core.recipe.schema import StrategySettings
-from fewshot_core.region import Region
-from fewshot_core.search import run_search
-from fewshot_core.space import Architecture
-from fewshot_core.strategies import make_strategy
+from fewshot_core.search.loop import run_search
+from fewshot_core.search.strategies import make_strategy
+from fewshot_core.search.trial import FULL, Trial, best_trial, full
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.toys import total, toy_space
-from fewshot_core.trial import FULL, Trial, best_trial, full
 
 Score = Callable[[Architecture], float]
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from fewshot_core.errors import RegionError
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet
 
 MakeSupernet = Callable[[Region], Supernet]

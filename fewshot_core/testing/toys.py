@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fewshot_core.space import Architecture, Decision, Feature, SearchSpace
+from fewshot_core.spaces.space import Architecture, Decision, Feature, SearchSpace
 
 
 @dataclass(frozen=True)

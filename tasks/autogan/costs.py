@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fewshot_core.cost import CostTable, measure
+from fewshot_core.costs.table import CostTable, measure
 from tasks.autogan.network import NEAREST, Generator
 from tasks.autogan.space import BLOCKS, NORMS, SKIPS, UPSAMPLINGS, Cell, GeneratorSpace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
 from tasks.autogan.network import sources_of
 from tasks.autogan.space import BLOCKS, NORMS, UPSAMPLINGS, GeneratorSpace
 

@@ -18,7 +18,7 @@ from fewshot_core.pipeline.retrain import LABELS, format_spread, summarise
 from fewshot_core.pipeline.session import Session
 from fewshot_core.report.account import channels_text, read_account
 from fewshot_core.runs.files import read_json, write_copy, write_json, write_tensors, write_text
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
 from tasks.autogan import network as source
 from tasks.autogan.adversaries import AdversarialNetwork
 from tasks.autogan.metric_text import metric_text

@@ -14,7 +14,6 @@ from torch.nn.functional import interpolate
 from torch_fidelity import FeatureExtractorBase
 from torch_fidelity.utils import create_feature_extractor
 
-from fewshot_core.classification import ClassificationObjective, ClassificationScorer
 from fewshot_core.data import BatchStream, ImageData
 from fewshot_core.data.stream import EvalBatches
 from fewshot_core.errors import RecipeError
@@ -24,7 +23,8 @@ from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import sha256
 from fewshot_core.seeds import derive_seed
-from fewshot_core.training import Stage, train
+from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
+from fewshot_core.training.loop import Stage, train
 from tasks.autogan.settings import MetricSettings
 
 INCEPTION = "inception-v3-compat"

@@ -11,13 +11,13 @@ from accelerate import Accelerator
 from timm.optim import create_optimizer_v2, get_optimizer_info
 from torch import Tensor, nn
 
-from fewshot_core.classification import check_optimizer
 from fewshot_core.data import Batch
 from fewshot_core.errors import RecipeError
-from fewshot_core.objective import learning_rate
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.seeds import derive_seed
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.training.classification import check_optimizer
+from fewshot_core.training.objective import learning_rate
 from tasks.autogan.adversaries import CRITIC, GENERATOR, AdversarialSupernet, Adversaries
 from tasks.autogan.settings import GanSettings
 

@@ -19,7 +19,7 @@ from fewshot_core.pipeline.session import Session
 from fewshot_core.report.canvas import LINES, new_figure, styled, with_legend
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json, write_atomic
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import recalibrated
 from tasks.autogan.metric import Judge
 from tasks.autogan.scorer import generate

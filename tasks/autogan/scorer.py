@@ -15,7 +15,7 @@ from fewshot_core.data import ImageData, Images
 from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.seeds import derive_seed
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet, recalibrated
 from tasks.autogan.extractors import (
     Extractor,

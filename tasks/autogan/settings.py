@@ -12,7 +12,7 @@ from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.places import absolute
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
-from fewshot_core.registry import Description
+from fewshot_core.tasks import Description
 from tasks.autogan.space import MOST_CELLS
 
 if TYPE_CHECKING:  # the module imports torch, and recipes are checked without it

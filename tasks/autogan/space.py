@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fewshot_core.errors import ArchitectureError
-from fewshot_core.region import ENUMERABLE, Region
-from fewshot_core.space import Architecture, Decision, Feature, SearchSpace
+from fewshot_core.spaces.region import ENUMERABLE, Region
+from fewshot_core.spaces.space import Architecture, Decision, Feature, SearchSpace
 
 BLOCKS = ("post", "pre")
 """Both blocks of a cell: normalisation and ReLU behind or before the convolution."""

@@ -12,18 +12,18 @@ from accelerate import Accelerator
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from fewshot_core.cost import CostTable
+from fewshot_core.costs.table import CostTable
 from fewshot_core.data import Batch, ImageData, ImageShape
 from fewshot_core.errors import RecipeError
-from fewshot_core.objective import Objective, Scorer
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.check import PROXIES
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
 from fewshot_core.recipe.unread import Unread
-from fewshot_core.region import Region
 from fewshot_core.seeds import derive_seed
-from fewshot_core.space import Architecture, SearchSpace
-from fewshot_core.training import Watch
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.training.loop import Watch
+from fewshot_core.training.objective import Objective, Scorer
 from tasks.autogan import export
 from tasks.autogan.adversaries import (
     GENERATOR,

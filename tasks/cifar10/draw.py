@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
 from tasks.cifar10.space import CellSpace
 
 # Readable on white and on black, and told apart by the colour-blind; the labels say it anyway.

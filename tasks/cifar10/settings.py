@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fewshot_core.registry import Description
+from fewshot_core.tasks import Description
 
 
 @dataclass

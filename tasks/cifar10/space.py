@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from fewshot_core.errors import ArchitectureError, nearest
-from fewshot_core.space import Architecture, Decision, Feature, SearchSpace
+from fewshot_core.spaces.space import Architecture, Decision, Feature, SearchSpace
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NONLINEAR = ("nor_conv_1x1", "nor_conv_3x3")

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewshot_core.errors import RecipeError, RegionError
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet, copy_into
 from tasks.cifar10.network import (
     CellNetwork,

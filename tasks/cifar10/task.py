@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import nn
 
-from fewshot_core.classification import ClassificationTask
-from fewshot_core.cost import CostTable, measure
+from fewshot_core.costs.table import CostTable, measure
 from fewshot_core.data import ImageShape
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, of_supernets
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.training.classification import ClassificationTask
 from tasks.cifar10 import network
 from tasks.cifar10.draw import cell_svg
 from tasks.cifar10.settings import DESCRIPTION

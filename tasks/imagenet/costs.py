@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fewshot_core.cost import MEASURES, CostTable
+from fewshot_core.costs.table import MEASURES, CostTable
 from fewshot_core.data import ImageShape
 from tasks.imagenet.counting import Cost, network_counts
 from tasks.imagenet.space import MobileSpace

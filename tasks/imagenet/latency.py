@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from fewshot_core.costs.latency import NetworkParts, Part
 from fewshot_core.data import ImageShape
-from fewshot_core.latency import NetworkParts, Part
 from tasks.imagenet.build import timm_network
 from tasks.imagenet.skeleton import Block
 from tasks.imagenet.space import MobileSpace, slot_name

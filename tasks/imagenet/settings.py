@@ -9,7 +9,7 @@ from typing import Any
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
-from fewshot_core.registry import Description
+from fewshot_core.tasks import Description
 from tasks.imagenet.skeleton import lab_variant, ofa_skeleton, proxyless_skeleton
 from tasks.imagenet.space import EXPANSIONS, KERNELS, MobileSpace, ofa_mbv3, proxyless
 

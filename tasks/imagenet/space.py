@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fewshot_core.errors import ArchitectureError, RecipeError
-from fewshot_core.space import Architecture, Decision, Feature, Option, SearchSpace
+from fewshot_core.spaces.space import Architecture, Decision, Feature, Option, SearchSpace
 from tasks.imagenet.counting import Counts, network_counts
 from tasks.imagenet.skeleton import Block, Skeleton, ofa_skeleton, proxyless_skeleton
 

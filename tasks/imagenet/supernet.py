@@ -15,8 +15,8 @@ from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
 from fewshot_core.data import ImageShape
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet
 from fewshot_core.supernet.elastic import (
     ElasticKernel,

@@ -8,16 +8,16 @@ from typing import Any
 
 from torch import nn
 
-from fewshot_core.classification import ClassificationTask
-from fewshot_core.cost import CostTable
+from fewshot_core.costs.latency import NetworkParts
+from fewshot_core.costs.table import CostTable
 from fewshot_core.data import ImageShape
 from fewshot_core.errors import RecipeError
-from fewshot_core.latency import NetworkParts
 from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.training.classification import ClassificationTask
 from tasks.imagenet.build import SOURCE, timm_arguments, timm_network
 from tasks.imagenet.costs import cost_table
 from tasks.imagenet.draw import network_svg

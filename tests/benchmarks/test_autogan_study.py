@@ -8,8 +8,8 @@ import autogan_show
 import pytest
 from jobs import Images, load_words
 
-from fewshot_core.region import Region
-from fewshot_core.splitters import grow_tree
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.splitters import grow_tree
 from tasks.autogan.space import generator_space
 from tasks.autogan.task import TASK
 

@@ -9,9 +9,9 @@ from jobs import load_words
 from mobile import summary, tasks_of
 from mobile_jobs import BAND, MobilePlan, networks_of, scaled_mobilenet, shape_of
 
-from fewshot_core.cost import measure
-from fewshot_core.region import Region
-from fewshot_core.splitters import grow_tree
+from fewshot_core.costs.table import measure
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.splitters import grow_tree
 from tasks.imagenet.task import TASK
 
 PLAN = MobilePlan(

@@ -15,11 +15,11 @@ from ranking_jobs import FIGURES, Job, RankingPlan
 from ranking_show import SCORE, best_arm, markdown, summary
 from record import RESULTS
 
-from fewshot_core.paths import make_paths
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
-from fewshot_core.region import Region
-from fewshot_core.training import steps_for
+from fewshot_core.spaces.paths import make_paths
+from fewshot_core.spaces.region import Region
+from fewshot_core.training.loop import steps_for
 from tasks.cifar10.task import TASK
 
 IMAGES = 45_000

@@ -14,7 +14,7 @@ from strategies_show import FIGURES, markdown, plot, summary
 
 from fewshot_core.errors import DataError
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.region import Region
+from fewshot_core.spaces.region import Region
 from fewshot_core.testing.toys import total, toy_space
 from tasks.cifar10.task import TASK
 

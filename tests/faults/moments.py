@@ -26,7 +26,7 @@ def watch(log: Path | None, at: int = 0, fault: str = "") -> None:
         fault: ``kill``, ``term``, ``full`` or ``nan``.
     """
     import fewshot_core.evaluators.agreed as agreed
-    import fewshot_core.training as training
+    import fewshot_core.training.loop as training
 
     count = 0
 

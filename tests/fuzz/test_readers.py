@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from fewshot_core.errors import FewshotError
 from fewshot_core.recipe.load import load_recipe, recipe_from_file
 from fewshot_core.recipe.yamltext import parse_value, read_mapping
-from fewshot_core.region import Region, RegionTree
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json
-from fewshot_core.scores import ScoreLog, read_table
-from fewshot_core.space import SearchSpace
-from fewshot_core.splitters import ByDecision
-from fewshot_core.study import open_study
+from fewshot_core.search.study import open_study
+from fewshot_core.spaces.region import Region, RegionTree
+from fewshot_core.spaces.space import SearchSpace
+from fewshot_core.spaces.splitters import ByDecision
 from fewshot_core.testing.toys import toy_space
+from fewshot_core.trust.scores import ScoreLog, read_table
 from tasks.autogan.space import generator_space
 from tasks.cifar10.space import nasbench201
 from tasks.imagenet.space import proxyless

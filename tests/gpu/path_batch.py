@@ -12,11 +12,11 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor
 
-from fewshot_core.classification import ClassificationObjective, ClassificationScorer
 from fewshot_core.data import BatchStream, ImageArray
-from fewshot_core.paths import PathBatches, UniformPaths
 from fewshot_core.recipe.schema import PathSettings, SupernetSettings
-from fewshot_core.region import Region
+from fewshot_core.spaces.paths import PathBatches, UniformPaths
+from fewshot_core.spaces.region import Region
+from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
 from tasks.cifar10.space import nasbench201
 from tasks.cifar10.supernet import CellSupernet
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fewshot_core.cost import Constraint, CostTable, Limits
+from fewshot_core.costs.table import Constraint, CostTable, Limits
 from fewshot_core.evaluators import agreed
 from fewshot_core.evaluators.agreed import AgreedEvaluator
 from fewshot_core.pipeline import candidates as candidates_module
@@ -22,14 +22,14 @@ from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.candidates import COST, about_equal, scored
 from fewshot_core.pipeline.processes import Team
 from fewshot_core.recipe.schema import Recipe
-from fewshot_core.region import Region
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.preemption import StopRequest
-from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.search.trial import Trial
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.testing.strategies import Killed
 from fewshot_core.testing.toys import toy_space
-from fewshot_core.trial import Trial
 from tasks.cifar10.space import nasbench201
 
 SIZES = {"nor_conv_1x1": 100.0, "nor_conv_3x3": 900.0}

@@ -19,7 +19,7 @@ SETTINGS = TINY | {"audit.networks": 3}
 
 def poison(name: str) -> None:
     """Run in the process: the gradient of every training of that name is no number."""
-    import fewshot_core.training as training
+    import fewshot_core.training.loop as training
 
     plain = training._Run._step
 

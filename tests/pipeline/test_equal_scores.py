@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from fewshot_core.cost import CostTable, Limits
+from fewshot_core.costs.table import CostTable, Limits
 from fewshot_core.metrics import SCORES
 from fewshot_core.pipeline import retrain as retrain_module
 from fewshot_core.pipeline.search import record
-from fewshot_core.space import Architecture
-from fewshot_core.trial import Trial
+from fewshot_core.search.trial import Trial
+from fewshot_core.spaces.space import Architecture
 from tasks.cifar10.space import nasbench201
 
 from .test_audit import Session, run

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from fewshot_core.classification import ClassificationObjective
 from fewshot_core.pipeline.faults import OutOfMemoryError
 from fewshot_core.pipeline.search import search
 from fewshot_core.supernet import Supernet
+from fewshot_core.training.classification import ClassificationObjective
 from tests.tools.process import words_of
 from tests.tools.tiny import TINY
 

@@ -12,8 +12,8 @@ import pytest
 
 from fewshot_core.errors import RecipeError
 from fewshot_core.pipeline.processes import Team
-from fewshot_core.region import Region, RegionTree
-from fewshot_core.splitters import ByDecision
+from fewshot_core.spaces.region import Region, RegionTree
+from fewshot_core.spaces.splitters import ByDecision
 from fewshot_core.testing.toys import toy_space
 from tests.tools.outcome import weights
 from tests.tools.process import Done, launch, succeed, words_of
@@ -136,7 +136,7 @@ def test_who_trains_what(size: int) -> None:
 
 def log_the_loss(path: Path) -> None:
     """Run in the process: keep every step's loss exactly, and the number of processes."""
-    import fewshot_core.training as training
+    import fewshot_core.training.loop as training
 
     plain = training.FiniteGuard.require_finite
 

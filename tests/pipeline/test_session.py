@@ -11,7 +11,7 @@ from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.folder import RunFolder
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
 
 
 @pytest.mark.parametrize(("epochs", "images", "name"), [(3.0, None, "3"), (None, 7, "5")])

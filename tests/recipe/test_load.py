@@ -20,7 +20,7 @@ from fewshot_core.recipe.load import (
     recipe_yaml,
 )
 from fewshot_core.recipe.schema import Recipe, SplitLevel, SplitSettings
-from fewshot_core.registry import load_task, task_names
+from fewshot_core.tasks import load_task, task_names
 
 from .conftest import FAKE_TASK, Load, Refusal, Write
 from .fake_task import TASK, FakeNetwork, Stem
@@ -374,7 +374,7 @@ def test_tasks_that_cannot_be_used(name: str, message: str) -> None:
 
 
 def test_unknown_task_lists_the_folders(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fewshot_core.registry.task_names", lambda: ["cifar10", "imagenet"])
+    monkeypatch.setattr("fewshot_core.tasks.task_names", lambda: ["cifar10", "imagenet"])
     with pytest.raises(RecipeError, match=r"did you mean 'imagenet'.*cifar10, imagenet"):
         load_task("imagnet")
 

@@ -28,7 +28,7 @@ from fewshot_core.recipe.layers import only_read
 from fewshot_core.recipe.load import differences, load_recipe, recipe_from_file, recipe_yaml
 from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import Recipe, SplitLevel
-from fewshot_core.registry import load_task
+from fewshot_core.tasks import load_task
 
 from .conftest import Load, Refusal, Write
 

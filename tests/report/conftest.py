@@ -10,22 +10,22 @@ from typing import Any
 import pytest
 import torch
 
-from fewshot_core.cost import CostTable
+from fewshot_core.costs.table import CostTable
 from fewshot_core.pipeline import images as images_module
 from fewshot_core.pipeline.audit import figures
 from fewshot_core.pipeline.rank import write_ranking
 from fewshot_core.pipeline.search import record
 from fewshot_core.pipeline.session import Session, price_in
-from fewshot_core.ranking import rank_figures
 from fewshot_core.recipe.schema import Recipe, SplitSettings
-from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
-from fewshot_core.scores import ScoreLog, write_table
-from fewshot_core.space import SearchSpace
-from fewshot_core.trial import Trial, best_trial
+from fewshot_core.search.trial import Trial, best_trial
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import SearchSpace
+from fewshot_core.trust.ranking import rank_figures
+from fewshot_core.trust.scores import ScoreLog, write_table
 from tasks.cifar10.settings import CellSettings
 from tasks.cifar10.space import nasbench201
 

@@ -11,7 +11,7 @@ from fewshot_core.pipeline.report import write_report
 from fewshot_core.recipe.schema import EvaluatorSettings, Recipe
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
 from fewshot_core.report.words import comparison, score_name, summary, verdict
-from fewshot_core.trust import judge
+from fewshot_core.trust.verdict import judge
 
 from .conftest import MakeRun
 

@@ -36,7 +36,7 @@ def copy(finished: Path, tmp_path: Path) -> Path:
 
 def as_before(run: Path) -> None:
     """Give a run the look of one from before the journal: another study and another name."""
-    from fewshot_core.study import open_study
+    from fewshot_core.search.study import open_study
 
     journal = open_study(run / "study.log", "search")
     database = open_study(run / "study.db", "search")

@@ -9,7 +9,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from fewshot_core.study import open_study
+from fewshot_core.search.study import open_study
 
 TRAINED = ("checkpoints", "standalone", "metric")
 """Folders of trainings that a search leaves, of those that it has."""

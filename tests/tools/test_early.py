@@ -17,7 +17,7 @@ from .tiny import GAN, TINY
 
 def forbid_training() -> None:
     """In a tool's process: a step is a failure."""
-    from fewshot_core import training
+    from fewshot_core.training.loop import loop as training
 
     def step(*arguments: Any) -> Any:
         raise AssertionError("a training began")

@@ -18,7 +18,7 @@ import yaml
 from safetensors.torch import load_file
 
 from fewshot_core.recipe.check import DIFFERENTIABLE, STRATEGIES
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
 from tasks.cifar10.space import nasbench201
 
 from .process import TIMEOUT, TOOLS, Done, run_tool, succeed, words_of

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from fewshot_core.cost import CostTable, Limits, measure, require_feasible
+from fewshot_core.costs.table import CostTable, Limits, measure, require_feasible
 from fewshot_core.errors import ConstraintError
-from fewshot_core.region import Region
+from fewshot_core.spaces.region import Region
 from tasks.autogan.costs import generator_costs
 from tasks.autogan.network import Generator
 from tasks.autogan.space import GeneratorSpace, generator_space

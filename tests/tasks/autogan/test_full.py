@@ -12,16 +12,16 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from fewshot_core.cost import Limits
+from fewshot_core.costs.table import Limits
 from fewshot_core.data import BatchStream, ImageArray, ImageData
-from fewshot_core.paths import make_paths
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import TrainingSettings
-from fewshot_core.region import Region, RegionTree
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.console import Console
-from fewshot_core.splitters import grow_tree
-from fewshot_core.training import Stage, train
+from fewshot_core.spaces.paths import make_paths
+from fewshot_core.spaces.region import Region, RegionTree
+from fewshot_core.spaces.splitters import grow_tree
+from fewshot_core.training.loop import Stage, train
 from tasks.autogan.task import TASK
 
 AUTOGAN_A = "1,0,1,1,1,0,0,1,1,1,0,1,0,3"

@@ -280,7 +280,7 @@ def test_scores_depend_on_the_architecture_alone(
     make_recipe: MakeRecipe, data: ImageData, accelerator: Accelerator, tmp_path: Path
 ) -> None:
     """The same noise for every candidate, and no trace of those scored before."""
-    from fewshot_core.region import Region
+    from fewshot_core.spaces.region import Region
 
     recipe = make_recipe()
     space = TASK.space(recipe)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewshot_core.cost import measure
+from fewshot_core.costs.table import measure
 from fewshot_core.export.onnx import write_onnx
 from tasks.autogan.adversaries import CRITIC, GENERATOR, AdversarialNetwork, hinge
 from tasks.autogan.discriminator import Discriminator, deviations

@@ -12,12 +12,12 @@ from accelerate import Accelerator
 
 from fewshot_core.data import BatchStream, ImageData
 from fewshot_core.errors import RecipeError
-from fewshot_core.paths import FairPaths, UniformPaths
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
-from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.console import Console
-from fewshot_core.training import DivergedError, Stage, train
+from fewshot_core.spaces.paths import FairPaths, UniformPaths
+from fewshot_core.spaces.region import Region
+from fewshot_core.training.loop import DivergedError, Stage, train
 from tasks.autogan.adversaries import AdversarialNetwork, AdversarialSupernet
 from tasks.autogan.objective import LOOK, CollapseWatch, GanObjective
 from tasks.autogan.settings import GanSettings

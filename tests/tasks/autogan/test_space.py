@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from fewshot_core.errors import ArchitectureError
-from fewshot_core.region import Region
-from fewshot_core.space import SearchSpace
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import SearchSpace
 from fewshot_core.testing.spaces import SpaceSuite
 from tasks.autogan.space import generator_space
 

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fewshot_core.region import Region
 from fewshot_core.runs.checkpoint import StageState
-from fewshot_core.space import SearchSpace
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import SearchSpace
 from fewshot_core.supernet import recalibrated
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
 from tasks.autogan.adversaries import (

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
-from fewshot_core.classification import ClassificationScorer
-from fewshot_core.paths import UniformPaths
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.paths import UniformPaths
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import recalibrated
+from fewshot_core.training.classification import ClassificationScorer
 from tasks.cifar10.space import nasbench201
 from tasks.cifar10.supernet import CellSupernet
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from fewshot_core.cost import MEASURES, CostTable, measure
+from fewshot_core.costs.table import MEASURES, CostTable, measure
 from fewshot_core.data import ImageShape
 from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.schema import Recipe
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
 from tasks.cifar10.network import CellNetwork
 from tasks.cifar10.settings import CellSettings
 from tasks.cifar10.task import TASK

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fewshot_core.differentiable import RelaxedSupernet
 from fewshot_core.errors import ConstraintError, RecipeError
-from fewshot_core.paths import UniformPaths
 from fewshot_core.pipeline.derive import derive
 from fewshot_core.pipeline.relaxation import (
     CONTROLLER_REACH,
@@ -19,7 +17,9 @@ from fewshot_core.pipeline.relaxation import (
 )
 from fewshot_core.pipeline.search import start
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.space import Architecture
+from fewshot_core.search.differentiable import RelaxedSupernet
+from fewshot_core.spaces.paths import UniformPaths
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.derivations import DerivationSuite, Outcome, opened
 
 BASE = [

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.space import Architecture
 from tasks.cifar10.draw import LABELS, cell_svg
 from tasks.cifar10.space import OPERATIONS, nasbench201
 

@@ -11,10 +11,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from fewshot_core.evaluators.proxies import NASWOT_FLOOR, SYNFLOW_FLOOR, naswot, synflow
 from fewshot_core.pipeline import standalone
 from fewshot_core.pipeline.checks import check
 from fewshot_core.pipeline.session import Session
-from fewshot_core.proxies import NASWOT_FLOOR, SYNFLOW_FLOOR, naswot, synflow
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.folder import RunFolder

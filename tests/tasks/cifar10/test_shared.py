@@ -10,9 +10,9 @@ from accelerate import Accelerator
 from torch import Tensor
 
 import tasks.cifar10.shared
-from fewshot_core.classification import ClassificationScorer
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.training.classification import ClassificationScorer
 from tasks.cifar10.space import nasbench201
 from tasks.cifar10.supernet import CellSupernet
 

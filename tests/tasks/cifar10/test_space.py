@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fewshot_core.errors import ArchitectureError
-from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.testing.spaces import SpaceSuite
 from tasks.cifar10.network import live_edges, parse_cell
 from tasks.cifar10.space import NONLINEAR, OPERATIONS, nasbench201

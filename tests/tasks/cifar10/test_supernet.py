@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from fewshot_core.errors import RecipeError, RegionError
-from fewshot_core.region import Region
-from fewshot_core.space import SearchSpace
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import SearchSpace
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
 from tasks.cifar10.network import run_cell
 from tasks.cifar10.space import nasbench201

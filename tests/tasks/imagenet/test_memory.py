@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from fewshot_core.data import ImageShape
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 from tasks.imagenet.space import ofa_mbv3
 from tasks.imagenet.supernet import MobileSupernet
 

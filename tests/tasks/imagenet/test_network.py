@@ -10,10 +10,10 @@ from timm.models.efficientnet import EfficientNet
 from timm.models.mobilenetv3 import MobileNetV3
 from torch import nn
 
-from fewshot_core.cost import measure
+from fewshot_core.costs.table import measure
 from fewshot_core.data import ImageShape
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 from tasks.imagenet import network
 from tasks.imagenet.costs import cost_table
 from tasks.imagenet.space import MobileSpace

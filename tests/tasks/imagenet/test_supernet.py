@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from fewshot_core.data import ImageShape
-from fewshot_core.region import Region
-from fewshot_core.space import Architecture, SearchSpace
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
 from tasks.imagenet.supernet import MobileSupernet
 from tests.tasks.imagenet.spaces import FULL, small_ofa, small_proxyless

@@ -8,10 +8,10 @@ import torch
 
 from fewshot_core.data import ImageShape
 from fewshot_core.errors import FewshotError, RecipeError
-from fewshot_core.extremes import extreme
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
-from fewshot_core.region import Region
+from fewshot_core.spaces.extremes import extreme
+from fewshot_core.spaces.region import Region
 from tasks.imagenet.draw import network_svg
 from tasks.imagenet.settings import MobileSettings, make_space
 from tasks.imagenet.space import MobileSpace

@@ -1,0 +1,1 @@
+"""What networks cost: tables of FLOPs and parameters, latency, the Pareto front."""

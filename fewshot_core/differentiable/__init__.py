@@ -1,5 +1,0 @@
-"""Strategies that learn architecture parameters together with a supernet's weights."""
-
-from fewshot_core.differentiable.relaxed import RelaxedSupernet
-
-__all__ = ["RelaxedSupernet"]

@@ -1,0 +1,1 @@
+"""The search: its loop, its study and the strategies that ask."""

@@ -1,0 +1,75 @@
+"""Optuna's own samplers, told what they would otherwise look up at every question."""
+
+from __future__ import annotations
+
+import warnings
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from fewshot_core.search.strategies.sampled import SamplerFactory
+from fewshot_core.search.study import distributions
+from fewshot_core.spaces.region import Region
+
+
+def tpe(region: Region, **options: int) -> SamplerFactory:
+    """Makes tree-structured Parzen estimators (Bergstra et al., NeurIPS 2011)."""
+    space = _free(region)
+
+    class Tpe(optuna.samplers.TPESampler):
+        def infer_relative_search_space(
+            self, study: optuna.Study, trial: FrozenTrial
+        ) -> dict[str, BaseDistribution]:
+            return space  # Optuna would gather it from all the trials
+
+    def make(seed: int) -> optuna.samplers.BaseSampler:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            # Jointly, because the effect of an edge's operation depends on the other edges. Nobody
+            # else asks at the same time, so there is nothing to lie about.
+            return Tpe(seed=seed % 2**32, multivariate=True, constant_liar=False, **options)
+
+    return make
+
+
+def nsga2(region: Region, population: int) -> SamplerFactory:
+    """Makes NSGA-II samplers (Deb et al., IEEE Trans. Evol. Comput. 2002).
+
+    Generations are counted instead of noted in the trials: those of a sequential search come one
+    after the other. So what a sampler answers depends on the completed trials alone.
+    """
+    space = _free(region)
+    parents: list[list[FrozenTrial]] = [[]]  # of each generation; the first has none
+
+    class Nsga2(optuna.samplers.NSGAIISampler):
+        def infer_relative_search_space(
+            self, study: optuna.Study, trial: FrozenTrial
+        ) -> dict[str, BaseDistribution]:
+            return space
+
+        def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
+            return len(_complete(study)) // population
+
+        def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+            first = generation * population
+            return _complete(study)[first : first + population]
+
+        def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+            while len(parents) <= generation:
+                selected = self.select_parent(study, len(parents))
+                # In an order that does not hang on how the selection breaks ties.
+                parents.append(sorted(selected, key=lambda parent: str(parent.params)))
+            return parents[generation]
+
+    return lambda seed: Nsga2(seed=seed % 2**32, population_size=population)
+
+
+def _complete(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def _free(region: Region) -> dict[str, BaseDistribution]:
+    """The decisions that have a choice; Optuna's samplers draw no others together."""
+    space = distributions(region).items()
+    return {name: options for name, options in space if not options.single()}

@@ -1,0 +1,78 @@
+"""What a search asks for and what it gets: proposals and trials. Values; no Optuna, no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from fewshot_core.spaces.space import Architecture
+
+Price = Callable[[Architecture], tuple[float, ...]]
+"""What an architecture costs, to be compared figure by figure."""
+
+FULL = 1.0
+"""The whole budget. Only what was scored with it can be found."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a strategy asks for.
+
+    Attributes:
+        architecture: The architecture.
+        budget: The share of an evaluation it is to be scored with, in (0, 1].
+    """
+
+    architecture: Architecture
+    budget: float = FULL
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One scored architecture.
+
+    Attributes:
+        number: Place in the order of completion.
+        architecture: The architecture.
+        score: What its evaluator said.
+        metrics: Everything that was measured.
+        budget: The share of an evaluation it was scored with.
+    """
+
+    number: int
+    architecture: Architecture
+    score: float
+    metrics: Mapping[str, float]
+    budget: float = FULL
+
+
+def full(trials: Iterable[Trial]) -> list[Trial]:
+    """The trials with the whole budget; scores of others compare only among themselves."""
+    return [trial for trial in trials if trial.budget == FULL]
+
+
+def best_trial(
+    trials: Iterable[Trial], *, cost: Price | None = None, minimise: bool = False
+) -> Trial:
+    """The best of the trials with the whole budget; of equal scores the cheapest, then the first.
+
+    Args:
+        trials: One or more with the whole budget.
+        cost: Decides among equal scores, as :func:`fewshot_core.pipeline.session.price_in`; None:
+            the first of them is taken.
+        minimise: Whether a lower score is better.
+    """
+    sign = 1.0 if minimise else -1.0
+
+    def place(trial: Trial) -> tuple[float, tuple[float, ...], int]:
+        return sign * trial.score, cost(trial.architecture) if cost else (), trial.number
+
+    return min(full(trials), key=place)
+
+
+def best_scored(scores: Mapping[Architecture, float], cost: Price) -> Architecture:
+    """The same of scores alone, higher is better; one that is no number is the lowest."""
+    numbered = enumerate(scores.items())
+    known = [(a, -math.inf if math.isnan(s) else s, number) for number, (a, s) in numbered]
+    return min(known, key=lambda one: (-one[1], cost(one[0]), one[2]))[0]

@@ -1,0 +1,440 @@
+"""The objective and the scorer of image classifiers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
+from torch import Tensor, nn
+
+from fewshot_core.data import Batch, ImageArray, ImageData
+from fewshot_core.data.stream import EvalBatches, calibration_batches, on_device
+from fewshot_core.errors import RecipeError, nearest
+from fewshot_core.recipe.schema import Recipe, RetrainSettings, SupernetSettings, TrainingSettings
+from fewshot_core.recipe.unread import Unread
+from fewshot_core.seeds import derive_seed
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.supernet import Supernet, recalibrated
+from fewshot_core.training.captured import CapturedGradients
+from fewshot_core.training.extras import Extras
+from fewshot_core.training.objective import GRADIENT_NORM, Objective, Scorer, learning_rate
+
+AT_ONCE = 32
+"""Architectures that are scored together where a supernet can run several."""
+
+
+class ClassificationObjective:
+    """Cross-entropy with one optimiser."""
+
+    def __init__(
+        self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
+    ) -> None:
+        """Args:
+        model: As prepared by the accelerator.
+        steps: Length of the training, for the schedule.
+
+        Raises:
+            RecipeError: timm knows no optimiser of that name.
+        """
+        self.settings = settings
+        self.steps = steps
+        self.warmup = round(steps * settings.warmup_epochs / settings.epochs)
+        self.accelerator = accelerator
+        self.model = model
+        # Gathered once: a walk over the modules of a large supernet costs a tenth of a step.
+        self._parameters = list(model.parameters())
+        # In-place distillation (Yu et al., BigNAS, ECCV 2020, section 3.1).
+        paths = settings.paths if isinstance(settings, SupernetSettings) else None
+        self.teaches = paths is not None and paths.policy == "sandwich" and paths.distill
+        self.together = 1 if paths is None else paths.together
+        self._program: Callable[..., Tensor] | None = None  # of a path batch, once one has run
+        check_optimizer(settings.optimizer)
+        more: dict[str, Any] = {} if settings.eps is None else {"eps": settings.eps}
+        # Fused kernels of torch do not help where a step touches a few small tensors; one that
+        # touches all of them would be launched tensor by tensor for longer than a GPU computes.
+        if self.together > 1 and accelerator.device.type == "cuda" and _is_sgd(settings):
+            more["fused"] = True
+        optimizer = create_optimizer_v2(
+            accelerator.unwrap_model(model),
+            opt=_optimizer_name(settings),
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            momentum=settings.momentum,
+            **more,
+        )
+        self.optimizer = accelerator.prepare_optimizer(optimizer)
+        self.extras = None
+        if isinstance(settings, RetrainSettings):
+            self.extras = Extras(accelerator.unwrap_model(model), settings, accelerator)
+
+    def step(
+        self, batch: Batch, architectures: Sequence[Architecture | None], step: int
+    ) -> dict[str, Tensor]:
+        images, targets = batch
+        rate = learning_rate(self.settings, step, self.steps, self.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if not isinstance(self._program, CapturedGradients):  # which writes them anew
+            self.optimizer.zero_grad(set_to_none=True)
+        if self.extras is not None:
+            images, targets = self.extras.mixed(batch)
+        if self.together > 1:
+            logged = self._backward_parts((images, targets), architectures)
+        else:
+            logged = {"loss": self._backward_pieces((images, targets), architectures)}
+        if self.settings.grad_clip and GRADIENT_NORM not in logged:
+            norm = self.accelerator.clip_grad_norm_(self._parameters, self.settings.grad_clip)
+            # A loss can be finite while a gradient is not, and only the next loss would show it.
+            if norm is not None:
+                logged[GRADIENT_NORM] = norm
+        self.optimizer.step()
+        if self.extras is not None:
+            self.extras.stepped(step)
+        return logged
+
+    def _backward_parts(
+        self, batch: Batch, architectures: Sequence[Architecture | None]
+    ) -> dict[str, Tensor]:
+        """The gradients of architectures that have a part of the batch each; what to log.
+
+        Of several processes each takes as many whole parts as any other. Every parameter gets a
+        gradient, zero where no architecture uses it.
+        """
+        images, targets = batch
+        share = self.together // self.accelerator.num_processes
+        first = self.accelerator.process_index * share
+        mine = [a for a in architectures[first : first + share] if a is not None]
+        codes = path_batch(self.accelerator.unwrap_model(self.model), mine, images.device)
+        if codes is not None:
+            program = self._static_program()
+            found = program(images, targets, on_device(codes, images.device))
+            return dict(zip(("loss", GRADIENT_NORM), found, strict=False))
+        total = images.new_zeros(())
+        parts = zip(images.chunk(share), targets.chunk(share), mine, strict=True)
+        for number, (x, y, architecture) in enumerate(parts, start=1):
+            total += self._backward((x, y), [architecture], share * len(x), number == share)
+        for parameter in self._parameters:
+            if parameter.grad is None and parameter.requires_grad:
+                parameter.grad = torch.zeros_like(parameter)
+        return {"loss": total}
+
+    def _static_program(self) -> Callable[..., Tensor]:
+        """From images, targets and codes of architectures to the loss, with the backward pass."""
+        if self._program is None:
+            captures = self.accelerator.device.type == "cuda"
+            # Gradients are exchanged in hooks that a graph does not hold, and scaled by a factor
+            # that the host changes.
+            alone = self.accelerator.num_processes == 1 and self.accelerator.scaler is None
+            self._program = self._loss_of_parts
+            if captures and alone:
+                self._program = CapturedGradients(self._clipped, self.model)
+        return self._program
+
+    def _clipped(self, images: Tensor, targets: Tensor, codes: Tensor) -> Tensor:
+        """The loss and, where gradients are clipped, their norm."""
+        found = self._loss_of_parts(images, targets, codes)
+        limit = self.settings.grad_clip
+        if not limit:
+            return found
+        norm = nn.utils.clip_grad_norm_(self._parameters, limit)
+        return torch.cat([found, norm[None]])
+
+    def _loss_of_parts(self, images: Tensor, targets: Tensor, codes: Tensor) -> Tensor:
+        with self.accelerator.autocast():
+            logits = self.model(images, codes).float()
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.settings.label_smoothing)
+        self.accelerator.backward(loss)
+        return loss.detach()[None]
+
+    def _backward_pieces(
+        self, batch: Batch, architectures: Sequence[Architecture | None]
+    ) -> Tensor:
+        """Add the gradients of architectures that all see the whole batch; the mean loss."""
+        pieces = pieces_of(batch, self.settings.micro_batch)
+        total = batch[0].new_zeros(())
+        for number, piece in enumerate(pieces, start=1):
+            total += self._backward(piece, architectures, len(batch[0]), number == len(pieces))
+        return total
+
+    def _backward(
+        self,
+        batch: Batch,
+        architectures: Sequence[Architecture | None],
+        images_of_step: int,
+        ends_step: bool,
+    ) -> Tensor:
+        """Add the gradients of a piece of a step's batch; its part of the step's mean loss."""
+        images, targets = batch
+        parts = len(architectures) * images_of_step / len(images)
+        total = images.new_zeros(())
+        taught: Tensor | None = None
+        for index, architecture in enumerate(architectures):
+            last = ends_step and index == len(architectures) - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                with self.accelerator.autocast():
+                    logits = call(self.model, images, architecture).float()
+                if self.extras is not None:
+                    loss = self.extras.loss(logits, (images, targets))
+                elif taught is None:
+                    smoothing = self.settings.label_smoothing
+                    loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
+                else:
+                    loss = F.cross_entropy(logits, taught)
+                self.accelerator.backward(loss / parts)
+            if index == 0 and self.teaches:
+                taught = logits.detach().softmax(1)
+            total += loss.detach() / parts
+        return total
+
+    def finish(self) -> None:
+        """Put averaged weights, if any are kept, into the model."""
+        if self.extras is not None:
+            self.extras.finish()
+
+    def state_dict(self) -> dict[str, Any]:
+        extras = {} if self.extras is None else self.extras.state_dict()
+        return {"optimizer": self.optimizer.state_dict(), **extras}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.extras is not None:
+            self.extras.load_state_dict(state)
+
+
+class ClassificationScorer:
+    """Accuracy in percent and mean cross-entropy on held-out images.
+
+    A supernet's batch-norm statistics are measured again for each architecture; a standalone model
+    is scored as it is. Processes of one accelerator share the batches out, so all have to call.
+    """
+
+    def __init__(
+        self, batches: Sequence[Batch], calibration: Sequence[Tensor], accelerator: Accelerator
+    ) -> None:
+        self.batches = batches
+        self.calibration = calibration
+        self.accelerator = accelerator
+        self._parts: dict[float, Sequence[Batch]] = {1.0: batches}
+
+    @torch.no_grad()
+    def score(
+        self, model: nn.Module, architecture: Architecture | None, share: float = 1.0
+    ) -> dict[str, float]:
+        def forward(images: Tensor) -> Tensor:
+            with self.accelerator.autocast():
+                return call(model, images, architecture)
+
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        part = self._part(share)
+        rows = [[0.0, 0.0, 0.0] for _ in range(len(part))]  # images may be read at every look
+        calibration = [] if architecture is None else self.calibration
+        with recalibrated(model, calibration, forward):
+            for index in range(rank, len(part), world):
+                images, targets = part[index]
+                logits = forward(images).float()
+                correct = float((logits.argmax(1) == targets).sum())
+                loss = float(F.cross_entropy(logits, targets, reduction="sum"))
+                rows[index] = [correct, loss, float(len(targets))]
+        if world > 1:
+            every = torch.tensor(rows, dtype=torch.float64, device=self.accelerator.device)
+            rows = self.accelerator.reduce(every, "sum").tolist()
+        # Batch by batch in their order, so that the sum does not depend on the number of processes.
+        right, total, count = (sum(column) for column in zip(*rows, strict=True))
+        return {"accuracy": 100.0 * right / count, "loss": total / count}
+
+    def price(self, share: float) -> float:
+        """In images that pass through the network; those of recalibration are always the same."""
+        calibration = sum(len(images) for images in self.calibration)
+        every = sum(len(targets) for _, targets in self.batches)
+        part = sum(len(targets) for _, targets in self._part(share))
+        return (calibration + part) / (calibration + every)
+
+    def _part(self, share: float) -> Sequence[Batch]:
+        """Images at equal distances: they may come class by class."""
+        if share not in self._parts:
+            images, targets = (torch.cat(parts) for parts in zip(*self.batches, strict=True))
+            count = max(1, math.ceil(share * len(targets) - 1e-9))
+            index = torch.arange(count, device=targets.device) * len(targets) // count
+            size = len(self.batches[0][1])
+            pairs = zip(images[index].split(size), targets[index].split(size), strict=True)
+            self._parts[share] = list(pairs)
+        return self._parts[share]
+
+    def score_many(
+        self, model: Supernet, architectures: Sequence[Architecture]
+    ) -> Iterator[tuple[Architecture, dict[str, float]]]:
+        """The same metrics as one by one, computing once what architectures have in common."""
+        order = model.sharing_order(architectures)
+        with model.sharing([*self.calibration, *(images for images, _ in self.batches)]):
+            for first in range(0, len(order), AT_ONCE):
+                group = order[first : first + AT_ONCE]
+                scores = self._score_at_once(model, group)
+                for index, architecture in enumerate(group):
+                    yield architecture, scores[index] if scores else self.score(model, architecture)
+
+    @torch.no_grad()
+    def _score_at_once(
+        self, model: Supernet, architectures: Sequence[Architecture]
+    ) -> list[dict[str, float]] | None:
+        """Metrics of each; None where the supernet runs them one by one."""
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        part = self.batches[rank::world]
+        with self.accelerator.autocast():
+            found = model.logits_of_many(architectures, self.calibration, (x for x, _ in part))
+            if found is None:
+                return None
+            rows = torch.zeros(len(self.batches), 2, len(architectures), dtype=torch.float64)
+            rows = rows.to(self.accelerator.device)
+            for index, (logits, (_, targets)) in enumerate(zip(found, part, strict=True)):
+                every = targets.expand(len(architectures), -1)
+                loss = F.cross_entropy(logits.float().transpose(1, 2), every, reduction="none")
+                right = (logits.argmax(2) == every).sum(1)
+                rows[rank + index * world] = torch.stack([right.double(), loss.double().sum(1)])
+        if world > 1:
+            rows = self.accelerator.reduce(rows, "sum")
+        count = sum(len(targets) for _, targets in self.batches)
+        right, total = rows.sum(0).tolist()
+        return [
+            {"accuracy": 100.0 * r / count, "loss": t / count}
+            for r, t in zip(right, total, strict=True)
+        ]
+
+
+def classification_loss(
+    model: nn.Module,
+    batch: Batch,
+    architecture: Architecture | None,
+    accelerator: Accelerator,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Mean cross-entropy of a batch, a scalar in float32."""
+    images, targets = batch
+    with accelerator.autocast():
+        logits = call(model, images, architecture)
+        return F.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
+
+
+class ClassificationTask:
+    """What all tasks share that classify images: objective, loss and scorer."""
+
+    metric = "accuracy"
+
+    def unread(self, recipe: Recipe) -> Iterator[Unread]:
+        """What an optimiser does not take."""
+        for part in ("supernet", "regions", "retrain"):
+            name = getattr(recipe, part).optimizer
+            found = _optimizer_info(name)
+            if found is None:
+                continue
+            chosen = (f"{part}.optimizer={name}", (f"{part}.optimizer",))
+            if not found.has_momentum:
+                readers = "optimizers with momentum read it, such as sgd and rmsprop"
+                yield Unread(f"{part}.momentum", *chosen, readers)
+            if not found.has_eps:
+                readers = "optimizers with an eps read it, such as adamw and rmsprop"
+                yield Unread(f"{part}.eps", *chosen, readers)
+
+    def objective(
+        self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
+    ) -> Objective:
+        return ClassificationObjective(model, settings, steps, accelerator)
+
+    def loss(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        architecture: Architecture | None,
+        accelerator: Accelerator,
+    ) -> Tensor:
+        return classification_loss(model, batch, architecture, accelerator)
+
+    def scorer(
+        self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator, folder: Path
+    ) -> Scorer:
+        settings = recipe.evaluator
+        validation = part == "validation"
+        images = data.validation if validation else data.test()
+        limit = settings.images if validation else None
+        device = accelerator.device
+        batches: Sequence[Batch] = EvalBatches(
+            images, settings.batch_size, data.mean, data.std, limit, device
+        )
+        # What is read again for every score has to be in memory; test images are scored once.
+        if validation or isinstance(images, ImageArray):
+            batches = list(batches)
+        # Made once: loaders that are built anew for every score eat up the memory of their host.
+        calibration = [
+            x.to(device)
+            for x, _ in calibration_batches(
+                data.train,
+                settings.recalibrate,
+                settings.batch_size,
+                derive_seed(recipe.seed, "calibration"),
+                data.mean,
+                data.std,
+            )
+        ]
+        return ClassificationScorer(batches, calibration, accelerator)
+
+
+def pieces_of(batch: Batch, micro_batch: int | None) -> list[Batch]:
+    """A batch in pieces of at most ``micro_batch`` images, as even as can be; None: in one.
+
+    A last piece of one image would give batch norm no variance.
+    """
+    images, targets = batch
+    if micro_batch is None or len(images) <= micro_batch:
+        return [batch]
+    count = -(-len(images) // micro_batch)
+    split = zip(images.tensor_split(count), targets.tensor_split(count), strict=True)
+    return list(split)
+
+
+def _optimizer_info(name: str) -> Any:
+    """What timm knows of an optimiser; None where it knows no such name."""
+    try:
+        return get_optimizer_info(name.lower().split("_")[-1])
+    except ValueError:
+        return None
+
+
+def _is_sgd(settings: TrainingSettings) -> bool:
+    return settings.optimizer.lower() in ("sgd", "nesterov", "momentum")
+
+
+def check_optimizer(name: str) -> None:
+    """Raise a :class:`RecipeError` unless timm has an optimiser of that name."""
+    known = list_optimizers()
+    # A prefix such as `lookahead_` wraps what follows it.
+    if name.lower().split("_")[-1] not in known and name.lower() not in known:
+        raise RecipeError(
+            f"optimizer={name} is unknown",
+            allowed=f"any of timm's: {', '.join(known[:12])}, ...",
+            fix=nearest(name, known) or None,
+        )
+
+
+def _optimizer_name(settings: TrainingSettings) -> str:
+    """timm's name; its ``sgd`` is Nesterov's, which torch refuses without momentum."""
+    if settings.momentum == 0 and settings.optimizer in ("sgd", "nesterov"):
+        return "momentum"
+    return settings.optimizer
+
+
+def path_batch(
+    model: nn.Module, architectures: Sequence[Architecture], device: torch.device
+) -> Tensor | None:
+    """See :meth:`fewshot_core.supernet.Supernet.path_batch`."""
+    return model.path_batch(architectures, device) if isinstance(model, Supernet) else None
+
+
+def call(model: nn.Module, images: Tensor, architecture: Architecture | None) -> Tensor:
+    """Run a supernet on an architecture, or a standalone model where there is none."""
+    return model(images) if architecture is None else model(images, architecture)
