@@ -5,7 +5,8 @@
 Scores and results of training are drawn from a bivariate normal distribution whose Kendall's tau
 is known (tau = 2/pi arcsin r; W. H. Greiner, Zeitschrift für Mathematik und Physik 57, 1909), and
 trusted where tau and its interval lie above 0: the rule of fewshot_core/trust/verdict.py for
-networks of exactly equal cost. The rule asks for LEAST networks; fewer are tried, too, which shows why.
+networks of exactly equal cost. The rule asks for LEAST networks; fewer are tried, too, which shows
+why.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ Three questions, on the supernet of recipe nasbench201 with one cell per stage:
 3. What share of the convolution peak that this machine shows does training reach?
 
 What `fewshot_core/runs/memory.py` gives is not in these figures: it concerns the whole process, and
-the plain loops would have it too. The images are random: what they show does not change how long they
-take.
+the plain loops would have it too. The images are random: what they show does not change how long
+they take.
 """
 
 from __future__ import annotations
