@@ -22,7 +22,7 @@ from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_supernets
 from fewshot_core.recipe.check import DIFFERENTIABLE
 from fewshot_core.runs.files import read_json
-from fewshot_core.search.differentiable.named import DERIVED
+from fewshot_core.search.preferences.naming import DERIVED
 from fewshot_core.search.trial import Trial, best_trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture

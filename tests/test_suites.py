@@ -10,9 +10,9 @@ import optuna
 import pytest
 
 from fewshot_core.search.loop import run_search
-from fewshot_core.search.strategies.hyperband import HyperbandStrategy
+from fewshot_core.search.strategies import StrategyContext
 from fewshot_core.search.strategies.sampled import SampledStrategy
-from fewshot_core.search.trial import Proposal, Trial
+from fewshot_core.search.trial import Proposal
 from fewshot_core.spaces.region import Partition, Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing import spaces, strategies
@@ -179,17 +179,13 @@ def test_a_loop_that_starts_over_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         _suite("test_a_search_that_is_cut_goes_on_as_if_it_were_not")
 
 
-def _suite(test: str, *, budgets: bool = False) -> None:
+def _suite(test: str, make: strategies.Make | None = None) -> None:
     score: Callable[[Architecture], float] = lambda a: int(a.id, 16)  # noqa: E731
-    settings = strategies.StrategySettings("rea", population=4, sample=4)
-    suite = strategies.StrategySuite()
-    suite.budgets = budgets
-    getattr(suite, test)(settings, ROOT, score)
+    make = make or strategies.from_plugin("rea", population=4, sample=4)
+    getattr(strategies.StrategySuite(), test)(make, ROOT, score)
 
 
-def test_a_strategy_that_learns_from_what_it_is_asked_fails(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_strategy_that_learns_from_what_it_is_asked_fails() -> None:
     class Counting(SampledStrategy):
         """Every question changes the next answer."""
 
@@ -199,25 +195,13 @@ def test_a_strategy_that_learns_from_what_it_is_asked_fails(
             self.asked += 1
             return super().ask(seed + self.asked)
 
-    def make(settings: object, region: Region, *arguments: object, **options: object) -> Counting:
-        return Counting(region, lambda seed: optuna.samplers.RandomSampler(seed=seed % 2**32))
+    def make(context: StrategyContext) -> Counting:
+        return Counting(
+            context.region, lambda seed: optuna.samplers.RandomSampler(seed=seed % 2**32)
+        )
 
-    monkeypatch.setattr(strategies, "make_strategy", make)
     with pytest.raises(AssertionError):
-        _suite("test_a_search_that_is_cut_goes_on_as_if_it_were_not")
-
-
-def test_a_strategy_that_only_maximises_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Climbing(HyperbandStrategy):
-        def tell(self, trial: Trial) -> None:
-            self._brackets.fill(trial.architecture, trial.score)
-
-    def make(settings: object, region: Region, *arguments: object, **options: object) -> Climbing:
-        return Climbing(region, (1 / 9, 1 / 3, 1.0), 3, str(options.get("direction", "maximize")))
-
-    monkeypatch.setattr(strategies, "make_strategy", make)
-    with pytest.raises(AssertionError):
-        _suite("test_it_minimises_as_it_maximises", budgets=True)
+        _suite("test_a_search_that_is_cut_goes_on_as_if_it_were_not", make)
 
 
 def test_the_recording_evaluator_dies_where_it_is_told() -> None:

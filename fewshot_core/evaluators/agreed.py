@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from accelerate.utils import broadcast_object_list
-
 from fewshot_core.evaluators.base import BudgetedEvaluator, Evaluator
 from fewshot_core.spaces.space import Architecture
 
@@ -96,5 +94,7 @@ class _AgreedBudgeted(_Agreed):
 
 
 def _broadcast(metrics: Mapping[str, float], owner: int) -> Mapping[str, float]:
+    from accelerate.utils import broadcast_object_list  # not before a recipe is checked
+
     agreed_on: Mapping[str, float] = broadcast_object_list([dict(metrics)], owner)[0]
     return agreed_on

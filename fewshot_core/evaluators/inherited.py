@@ -3,12 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from fewshot_core.evaluators.base import with_score
+from fewshot_core.evaluators.base import NAME, EvaluatorContext, with_score
+from fewshot_core.evaluators.words import Told, Words
+from fewshot_core.plugins import register
+from fewshot_core.recipe.declare import setting
+from fewshot_core.recipe.schema import InheritingSettings
 from fewshot_core.spaces.region import Region, RegionTree
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.supernet import Supernet
-from fewshot_core.training.objective import Scorer
+
+if TYPE_CHECKING:
+    from fewshot_core.supernet import Supernet
+    from fewshot_core.training.objective import Scorer
+
+
+@dataclass(frozen=True)
+class InheritedSettings(InheritingSettings):
+    """Scores with the weights of supernets."""
+
+    name: str = setting("inherited", NAME)
+
+
+class InheritedWords(Words):
+    """Scores of supernets."""
+
+    training: ClassVar[str] = "to train supernets"
+
+    def label(self, settings: InheritingSettings, told: Told) -> str:
+        return told.measured_label("supernet")
+
+    def meaning(self, settings: InheritingSettings, told: Told) -> str:
+        return f"{self.weights(told)}, without training of its own"
+
+    def weights(self, told: Told) -> str:
+        """What was measured, and with whose weights."""
+        each = ", one supernet for each region" if told.few_shot else ""
+        return f"{told.measured()} with the supernet's weights{each}"
+
+    def method(self, told: Told) -> str:
+        return f"{self.kind(told)} ({told.supernets})"
+
+    def kind(self, told: Told) -> str:
+        """Whether one supernet knows all architectures."""
+        return f"{'few' if told.few_shot else 'one'}-shot neural architecture search"
+
+
+@register(
+    "evaluator",
+    "inherited",
+    settings=InheritedSettings,
+    about="scores with the weights that architectures inherit from the supernet of their region",
+    words=InheritedWords(),
+    inherits=True,
+    measures=True,
+    budgets=True,
+    direct=True,
+)
+def make_inherited(settings: InheritingSettings, context: EvaluatorContext) -> InheritedEvaluator:
+    """An evaluator over the supernets of a run."""
+    return InheritedEvaluator(
+        context.tree,
+        context.load_supernet,
+        context.scorer(),
+        score=settings.score,
+        share_equal=settings.share_equal,
+    )
 
 
 class InheritedEvaluator:

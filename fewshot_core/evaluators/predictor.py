@@ -17,6 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot_core.errors import DataError
+from fewshot_core.evaluators.base import NAME, EvaluatorContext
+from fewshot_core.evaluators.inherited import InheritedWords, make_inherited
+from fewshot_core.evaluators.words import Told
+from fewshot_core.plugins import register
+from fewshot_core.recipe.declare import setting
+from fewshot_core.recipe.schema import InheritingSettings
+from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.trust.ranking import kendall
 
@@ -25,6 +32,73 @@ HELD_OUT = 0.2
 
 LEAST = 10
 """Scores without which there is nothing to learn."""
+
+TRIES = 20
+"""Draws for each architecture that is wanted, so that small spaces end, too."""
+
+
+@dataclass(frozen=True)
+class PredictorSettings(InheritingSettings):
+    """Scores learnt from scores of supernets."""
+
+    name: str = setting("predictor", NAME)
+    samples: int = setting(300, "architectures scored by supernets, which it learns from", low=20)
+
+
+class PredictorWords(InheritedWords):
+    """Scores learnt from scores of supernets."""
+
+    def label(self, settings: InheritingSettings, told: Told) -> str:
+        return told.measured_label("predicted")
+
+    def meaning(self, settings: InheritingSettings, told: Told) -> str:
+        count = told.predictor and told.predictor.get("samples")
+        scores = f"{count:,} scores" if isinstance(count, int) else "scores"
+        return f"predicted by a small network that learnt from {scores}: {self.weights(told)}"
+
+    def method(self, told: Told) -> str:
+        return f"{self.kind(told)} ({told.supernets}, scores predicted)"
+
+
+@register(
+    "evaluator",
+    "predictor",
+    settings=PredictorSettings,
+    about="a small network that learns from the supernets' scores (Cai et al., ICLR 2020)",
+    words=PredictorWords(),
+    inherits=True,
+    measures=True,
+)
+def make_predictor(settings: PredictorSettings, context: EvaluatorContext) -> PredictorEvaluator:
+    """Score ``settings.samples`` random architectures within the limits, and learn.
+
+    The scores are kept in ``predictor-scores.csv``; how well they are learnt stands in
+    ``predictor.json``, measured on the fifth of them that was held out.
+    """
+    from fewshot_core.search.loop import sample_feasible  # which imports evaluators
+
+    seed = derive_seed(context.seed, "predictor")
+    rng, space = random.Random(seed), context.root.space
+    drawn: dict[Architecture, None] = {}
+    for _ in range(TRIES * settings.samples):
+        if len(drawn) >= settings.samples:
+            break
+        drawn.setdefault(space.plain(sample_feasible(context.root, context.accepts, rng)))
+    scores = context.score_and_keep(
+        lambda: make_inherited(settings, context),
+        list(drawn),
+        "predictor-scores.csv",
+        "scores to learn from",
+    )
+    learnt = PredictorEvaluator(space, scores, seed % 2**32)
+    figures = learnt.figures
+    context.keep("predictor.json", figures.to_json())
+    context.tell(
+        f"predictor: {figures.samples} scores learnt; on {figures.held_out} held out, tau "
+        f"{figures.tau:.2f}, error {figures.error:.3g} where their deviation is "
+        f"{figures.spread:.3g}"
+    )
+    return learnt
 
 
 @dataclass(frozen=True)

@@ -11,37 +11,35 @@ from fewshot_core.pipeline.relaxation import Relaxation
 from fewshot_core.pipeline.session import Session
 from fewshot_core.pipeline.supernets import train_regions
 from fewshot_core.runs.files import write_json
-from fewshot_core.search.differentiable.named import DERIVED, named, probabilities
-from fewshot_core.search.differentiable.relaxed import RelaxedSupernet
+from fewshot_core.search.differentiable import make_method
+from fewshot_core.search.preferences.naming import DERIVED, name_architectures, probabilities
+from fewshot_core.search.preferences.relaxed import RelaxedSupernet
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet
 
-DRAWING = ("enas", "setn")
-"""Strategies that name ``preferences.samples`` architectures of a region, and not just one."""
-
 
 def derive(session: Session) -> dict[Region, list[Architecture]]:
     """Train the relaxed supernet of every region; the architectures that each leaf prefers.
 
-    DARTS and PC-DARTS name one per leaf, the likeliest; ENAS and SETN draw
-    ``preferences.samples`` per leaf. Which of them is the best is for the evaluator to say. A leaf
-    where nothing satisfies the constraint names none.
+    How many a leaf names is for the strategy to say (:attr:`Method.count`), which of them is the
+    best for the evaluator. A leaf where nothing satisfies the constraint names none.
 
     Raises:
         ConstraintError: No leaf has anything acceptable.
     """
     recipe, learned = session.recipe, session.split_is_learned
     leaves = set(session.tree.leaves())  # of a learned split they are not known yet
-    count = recipe.preferences.samples if recipe.strategy.name in DRAWING else 1
+    count = make_method(recipe).count
 
     def train(region: Region, parent: Supernet | None) -> tuple[Any, list[Architecture]] | None:
         model = Relaxation(session, region).trained(parent)
         if not learned and region not in leaves:
             return None
         seed = derive_seed(recipe.seed, "preferences", region.id)
-        return probabilities(model, seed), named(model, session.accepts(), count, seed)
+        names = name_architectures(model, session.accepts(), count, seed)
+        return probabilities(model, seed), names
 
     kept = train_regions(session, train)
     found: dict[Region, list[Architecture]] = {}
@@ -86,7 +84,7 @@ def require_relaxable(session: Session) -> None:
             f"the loss of {type(supernet).__name__} does not tell how good an architecture is",
             fix="use a strategy that asks for scores",
         )
-    if session.recipe.strategy.name == "enas":  # draws paths, and needs no mixture
+    if not make_method(session.recipe).mixes:
         return
     batch = session.stream(session.search_data.train, session.recipe.supernet, 0).batch(0)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -15,36 +13,18 @@ from fewshot_core.data.images import class_balanced_split
 from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.schema import TrainingSettings
-from fewshot_core.search.differentiable.controller import Controller
-from fewshot_core.search.differentiable.objectives import (
-    ControllerStep,
-    Loss,
-    MixtureStep,
-    PreferenceStep,
-    TwoBatchObjective,
-    batches_of,
-)
-from fewshot_core.search.differentiable.relaxed import RelaxedSupernet
+from fewshot_core.search.differentiable import StepContext, make_method
+from fewshot_core.search.preferences.relaxed import RelaxedSupernet
+from fewshot_core.search.preferences.steps import Loss, TwoBatchObjective, batches_of
 from fewshot_core.seeds import derive_seed
-from fewshot_core.spaces.paths import PathPolicy, UniformPaths
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet
 from fewshot_core.training.loop import Stage, steps_for, train
 from fewshot_core.training.objective import Objective, learning_rate
 
-REACH = 20.0
-"""How far Adam can move a preference: step size times steps.
-
-DARTS takes 50 epochs of 390 steps with 3e-4 (Liu et al., appendix A.1), which is 5.9. In a tenth of
-the steps gradients agree less, and with 6 hardly anything is preferred; docs/strategies.md has what
-was looked at, and no true accuracy was."""
-
-CONTROLLER_REACH = 0.7
-"""The same for the weights of a controller, which act on a choice together: 2,000 steps with the
-3.5e-4 of Pham et al. With three times as much every choice was as good as made at the end."""
-
 LARGEST_STEP = 0.1
+"""Of Adam on the preferences, however short the training."""
 
 
 class Relaxation:
@@ -52,7 +32,7 @@ class Relaxation:
 
     def __init__(self, session: Session, region: Region) -> None:
         self.session, self.region = session, region
-        self.method = session.recipe.strategy.name
+        self.method = make_method(session.recipe)
         self.settings = session.recipe.preferences
         self.seed = derive_seed(session.recipe.seed, "preferences", region.id)
         self.training: TrainingSettings = session.settings_of(region)
@@ -61,24 +41,19 @@ class Relaxation:
     def steps(self) -> int:
         """Steps of the training: both batches count. Until :attr:`first` there is one."""
         images = len(self.session.search_data.train)
-        return steps_for(self.training, images, 2 - self._start)
+        return steps_for(self.training, images, 2 - self.method.start)
 
     @property
     def first(self) -> int:
         """The step from which on preferences move."""
-        return round(self.steps * self._start)
-
-    @property
-    def _start(self) -> float:
-        return self.settings.start if self.method == "pcdarts" else 0.0
+        return round(self.steps * self.method.start)
 
     @property
     def step_size(self) -> float:
         """Of Adam on the preferences: ``preferences.lr``, or what suits the length."""
         if self.settings.lr is not None:
             return self.settings.lr
-        reach = CONTROLLER_REACH if self.method == "enas" else REACH
-        return min(LARGEST_STEP, reach / max(1, self.steps - self.first))
+        return min(LARGEST_STEP, self.method.reach / max(1, self.steps - self.first))
 
     def new(self, parent: Supernet | None = None) -> tuple[RelaxedSupernet, dict[str, Any]]:
         """Fresh preferences, and weights that start from the parent's; notes on them."""
@@ -88,12 +63,7 @@ class Relaxation:
             notes["inherited"] = supernet.inherit_from(parent).to_json()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            enas = self.method == "enas"
-            model = RelaxedSupernet(
-                supernet,
-                normalise_places=self.method == "pcdarts",
-                controller=Controller(self.region, self.settings.hidden) if enas else None,
-            )
+            model = self.method.relax(supernet)
         return model, notes
 
     def trained(self, parent: Supernet | None) -> RelaxedSupernet:
@@ -117,7 +87,7 @@ class Relaxation:
             model,
             lambda prepared: self._objective(model, others),
             session.stream(images.subset(mine), self.training, self.seed),
-            self.paths(model),
+            self.method.paths(model),
             checkpoint,
             session.worker,
             session.console,
@@ -130,14 +100,6 @@ class Relaxation:
             f"supernet {self.region.id}: {state.images:,} images seen, {state.seconds:.0f} s"
         )
         return model
-
-    def paths(self, model: RelaxedSupernet) -> PathPolicy | None:
-        """What the weights are trained on; None: the mixture."""
-        if self.method == "setn":
-            return UniformPaths(self.region)
-        if model.controller is not None:
-            return ControllerPaths(model.controller)
-        return None
 
     def _objective(
         self, model: RelaxedSupernet, others: BatchStream | PrefetchedStream
@@ -155,48 +117,18 @@ class Relaxation:
         return TwoBatchObjective(
             model,
             lambda: session.task.objective(model, self.training, self.steps, session.worker),
-            self._step(model, loss),
+            self.method.make_step(model, self._context(loss)),
             batch,
             self.first,
         )
 
-    def _step(self, model: RelaxedSupernet, loss: Loss) -> PreferenceStep:
-        settings = replace(self.settings, lr=self.step_size)
-        if model.controller is not None:
-            region, accepts = self.region, self.session.accepts()
-            return ControllerStep(
-                model,
-                model.controller,
-                loss,
-                settings,
-                lambda a: region.contains(a) and accepts(a),
-                self.seed,
-            )
-        if self.method != "darts" or settings.order == 1:
-            return MixtureStep(model, loss, settings)
+    def _context(self, loss: Loss) -> StepContext:
+        region, accepts = self.region, self.session.accepts()
         warmup = round(self.steps * self.training.warmup_epochs / self.training.epochs)
-        return MixtureStep(
-            model,
+        return StepContext(
             loss,
-            settings,
+            self.step_size,
             lambda step: learning_rate(self.training, step, self.steps, warmup),
+            lambda a: region.contains(a) and accepts(a),
+            self.seed,
         )
-
-
-class ControllerPaths:
-    """The controller's own draws train the weights (Pham et al., section 2.2)."""
-
-    paths_per_step = 1
-
-    def __init__(self, controller: Controller) -> None:
-        self.controller, self.region = controller, controller.region
-
-    def draw(self, rng: random.Random) -> list[Architecture]:
-        """One architecture, as it prefers; at random where none of its draws is in the bands."""
-        generator = torch.Generator().manual_seed(rng.getrandbits(62))
-        with torch.no_grad():
-            for _ in range(100):
-                architecture = self.controller.draw(generator)[0]
-                if self.region.contains(architecture):
-                    return [architecture]
-        return [self.region.sample(rng)]

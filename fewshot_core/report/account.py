@@ -12,17 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from fewshot_core.costs.table import Limits
-from fewshot_core.evaluators.proxies import NASWOT_IMAGES
 from fewshot_core.metrics import LOWER_IS_BETTER, UNITS, generates, metric_text
-from fewshot_core.recipe.check import INHERITING
-from fewshot_core.recipe.schema import DataSettings, Recipe
+from fewshot_core.plugins import Plugin, plugin_of
+from fewshot_core.recipe.schema import DataSettings, MeasuringSettings, Recipe
 from fewshot_core.report.facts import RegionFacts, RunFacts, read_history
 from fewshot_core.tasks import load_task
-
-PROXIES = {"synflow": "SynFlow", "naswot": "NASWOT"}
-
-ON_VALIDATION = (*INHERITING, "standalone")
-"""Evaluators whose scores come from the validation images."""
 
 GENERIC = ("train", "data", "images", "shards")
 """Names of folders and files that say nothing without the folder they lie in."""
@@ -51,9 +45,14 @@ class Account:
     # -- how architectures got their scores ----------------------------------------------------
 
     @property
+    def evaluator(self) -> Plugin:
+        """What is known of the evaluator."""
+        return plugin_of("evaluator", self.recipe.evaluator)
+
+    @property
     def sub_supernets(self) -> int:
         """Number of regions whose own supernet gives scores; 0: none, or one for all."""
-        if self.recipe.evaluator.name not in INHERITING:
+        if not self.evaluator.inherits:
             return 0
         parents = {region.parent for region in self.regions}
         leaves = [r for r in self.regions if r.parent is not None and r.id not in parents]
@@ -63,65 +62,59 @@ class Account:
     def few_shot(self) -> bool:
         """Whether several supernets share the space among them."""
         split = any(region.parent is not None for region in self.regions)
-        return split and self.recipe.evaluator.name in INHERITING
+        return split and self.evaluator.inherits
+
+    @property
+    def supernets(self) -> str:
+        """How many give scores: ``one supernet``, ``5 sub-supernets``."""
+        supernets = counted(self.sub_supernets, "sub-supernet") if self.few_shot else ""
+        return supernets or "one supernet"
 
     def method(self) -> str:
         """The kind: ``few-shot neural architecture search (5 sub-supernets)``."""
-        name = self.recipe.evaluator.name
-        if name in INHERITING:
-            kind = "few-shot" if self.few_shot else "one-shot"
-            supernets = counted(self.sub_supernets, "sub-supernet") if self.few_shot else ""
-            how = f"{kind} neural architecture search ({supernets or 'one supernet'}"
-            return f"{how}, scores predicted)" if name == "predictor" else f"{how})"
-        if name == "standalone":
-            return "neural architecture search by short trainings from scratch"
-        if name == "table":
-            return "neural architecture search in a table of scores"
-        return f"neural architecture search by a training-free proxy ({PROXIES[name]})"
+        method: str = self.evaluator.words.method(self)
+        return method
+
+    def score_label(self) -> str:
+        """A score as the label of an axis."""
+        label: str = self.evaluator.words.label(self.recipe.evaluator, self)
+        return label
 
     def score_meaning(self) -> str:
         """What a score was measured on and with which weights."""
-        settings = self.recipe.evaluator
-        if settings.name == "table":
-            return f"column {settings.column} of {settings.table}"
-        if settings.name in PROXIES:
-            network = f"the untrained network{self._looked_at()}"
-            return f"{PROXIES[settings.name]} of {network}; only its order means anything"
-        kind = self.named(settings.score, "validation")
-        if settings.score in UNITS:
-            kind += f" in {UNITS[settings.score]}"
-        if settings.score in LOWER_IS_BETTER:
+        meaning: str = self.evaluator.words.meaning(self.recipe.evaluator, self)
+        return meaning
+
+    def measured(self) -> str:
+        """What ``evaluator.score`` is: ``accuracy in % on 56 of the 287 validation images``."""
+        score = self._measuring.score
+        kind = self.named(score, "validation")
+        if score in UNITS:
+            kind += f" in {UNITS[score]}"
+        if score in LOWER_IS_BETTER:
             kind += " with its sign turned,"
-        measured = f"{kind} {self.on} {self._scored_on()}validation images"
-        each = ", one supernet for each region" if self.few_shot else ""
-        if settings.name == "inherited":
-            return f"{measured} with the supernet's weights{each}, without training of its own"
-        if settings.name == "predictor":
-            count = self.predictor and self.predictor.get("samples")
-            scores = f"{count:,} scores" if isinstance(count, int) else "scores"
-            return (
-                f"predicted by a small network that learnt from {scores}: {measured} with the "
-                f"supernet's weights{each}"
-            )
-        return f"{measured} with weights trained from scratch for {settings.epochs:g} epochs"
+        return f"{kind} {self.on} {self._scored_on()}validation images"
+
+    def measured_label(self, how: str) -> str:
+        """The same as the label of an axis: ``validation accuracy, HOW (%)``."""
+        score = self._measuring.score
+        sign = "negative " if score in LOWER_IS_BETTER else ""
+        return with_unit(f"{sign}validation {self.named(score, 'validation')}, {how}", score)
+
+    @property
+    def _measuring(self) -> MeasuringSettings:
+        settings = self.recipe.evaluator
+        assert isinstance(settings, MeasuringSettings)
+        return settings
 
     def _scored_on(self) -> str:
         """``56 of the 287 ``, or no more than is known."""
-        limit, known = self.recipe.evaluator.images, self.data.get("validation")
+        limit, known = self._measuring.images, self.data.get("validation")
         if generates(load_task(self.recipe.task)):
             limit = None  # distances are to all of them
         if not isinstance(known, int):
             return "the " if limit is None else f"at most {limit:,} "
         return f"{known:,} " if limit is None or limit >= known else f"{limit:,} of the {known:,} "
-
-    def _looked_at(self) -> str:
-        settings, known = self.recipe.evaluator, self.data.get("train")
-        if settings.name != "naswot":
-            return ", which takes no image"
-        count = min(NASWOT_IMAGES, settings.batch_size)
-        if isinstance(known, int):
-            count = min(count, known)
-        return f" on {count} training images"
 
     def named(self, metric: str, part: str) -> str:
         """A metric as tables name it."""
@@ -189,21 +182,15 @@ class Account:
 
     def uses(self) -> dict[str, str]:
         """What each part of the images is for in this run."""
-        recipe, name = self.recipe, self.recipe.evaluator.name
-        train = ["to retrain networks"]
-        if name in INHERITING:
-            train.insert(0, "to train supernets")
-        if name == "standalone":
-            train.insert(0, "to train the networks that are scored")
-        if name == "naswot":
-            train.insert(0, "a batch of them for the scores")
-        validation = ["to score architectures"] if name in ON_VALIDATION else []
+        use = self.evaluator.words.training
+        train = [*([use] if use else []), "to retrain networks"]
+        validation = ["to score architectures"] if self.evaluator.measures else []
         if self.audited:
             train.insert(-1, "to train the networks of the audit")
             validation.append("to audit the scores")
-        if recipe.retrain.use_validation:
+        if self.recipe.retrain.use_validation:
             validation.append("with the training images to retrain")
-        own = recipe.data.source == "digits"
+        own = self.recipe.data.source == "digits"
         held = "held out of the source, " if own else ""
         return {
             "train": ", ".join(train),

@@ -14,7 +14,7 @@ from fewshot_core.metrics import goodness
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json
 from fewshot_core.runs.folder import file_name
-from fewshot_core.search.differentiable.named import DERIVED
+from fewshot_core.search.preferences.naming import DERIVED
 from fewshot_core.spaces.split_rule import SPLITTING, read_splitting
 from fewshot_core.trust.csv_text import check_width, content_of, decoded, records_of
 from fewshot_core.trust.ranking import RankFigures, bootstrap_tau
@@ -172,12 +172,8 @@ class RunFacts:
         """The trial that met what was found; None where no search has ended or none is known."""
         if self.found is None:
             return None
-        for name in ("trial", "id"):  # runs of earlier versions name no trial
-            for trial in self.trials:
-                value = trial.number if name == "trial" else trial.id
-                if value == self.found.get(name):
-                    return trial
-        return None
+        number = self.found.get("trial")
+        return next((trial for trial in self.trials if trial.number == number), None)
 
 
 def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
@@ -286,8 +282,7 @@ def _trials(path: Path) -> tuple[list[TrialFacts], int, int]:
         return [], 0, 0
     try:
         rows = _rows(path)
-        # Tables of earlier versions know the whole budget alone.
-        whole = [row for row in rows if float(row.get("budget", 1)) == 1]
+        whole = [row for row in rows if float(row["budget"]) == 1]
         trials = [
             TrialFacts(
                 int(row["number"]),
@@ -313,8 +308,7 @@ def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:
     try:
         rows = _rows(run / "audit.csv")
         scores = [float(row["score"]) for row in rows]
-        # Runs of earlier versions name no metric and compare networks of any cost.
-        metric = summary.get("metric", "accuracy")
+        metric = summary["metric"]
         values = [float(row[metric]) for row in rows]
         goods = [goodness(metric, value) for value in values]
         costs = {name: [float(row[name]) for row in rows] for name in summary["baselines"]}
@@ -324,7 +318,6 @@ def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:
         }
         of_scores = Correlation(float(summary["tau"]), *map(float, summary["interval"]))
         middle = float(found["costs"]["connected_flops"]) if found is not None else None
-        candidates = summary.get("candidates")
         audit = AuditFacts(
             summary["epochs"],
             scores,
@@ -333,9 +326,9 @@ def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:
             of_scores,
             of_costs,
             middle,
-            candidates,
-            asked=int(summary.get("asked", 0)),
-            diverged=int(summary.get("diverged", 0)),
+            summary["candidates"],
+            asked=int(summary["asked"]),
+            diverged=int(summary["diverged"]),
         )
         audit.evidence()  # fails here rather than in the page where rows or costs are missing
         return audit

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
+from fewshot_core.plugins import plugin_of
 from fewshot_core.report.account import (
     account_of,
     channels_text,
@@ -274,7 +275,7 @@ def _bold(marked: int | None) -> str:
 def _front(page: Page) -> str:
     """For a search that was about it; the picture of costs has it for every search."""
     trials = page.facts.trials
-    if page.recipe.strategy.name != "nsga2" or not trials:
+    if not plugin_of("strategy", page.recipe.strategy).fronts or not trials:
         return ""
     front = [trials[place] for place in front_of(trials)]
     found = page.facts.found_trial()
@@ -353,7 +354,7 @@ def _next_steps(page: Page) -> str:
         ("export the retrained network", page.command("export")),
         ("write this page anew", page.command("report")),
     ]
-    if page.recipe.evaluator.name == "inherited":
+    if plugin_of("evaluator", page.recipe.evaluator).direct:
         command = page.command("rank", "truth=TABLE.csv", "column=COLUMN")
         steps.insert(3, ("rank all scores against a table of true values", command))
     lines = "\n".join(f"{command}  # {what}" for what, command in steps)

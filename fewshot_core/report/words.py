@@ -6,20 +6,18 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from scipy.stats import ttest_ind
 
 from fewshot_core.metrics import LOWER_IS_BETTER
+from fewshot_core.plugins import plugin_of
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.report.account import (
-    PROXIES,
     Account,
     account_of,
     count_of,
     counted,
     data_name,
-    with_unit,
 )
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
 from fewshot_core.trust.verdict import BASELINES, judge, span
@@ -39,16 +37,7 @@ class Verdict:
 
 def score_name(recipe: Recipe) -> str:
     """Axis label of a score."""
-    settings = recipe.evaluator
-    if settings.name == "table":
-        return f"{settings.column} in {Path(str(settings.table)).name}"
-    if settings.name in PROXIES:
-        return f"{PROXIES[settings.name]}, untrained network"
-    named = Account(recipe).named(settings.score, "validation")
-    kind = f"{'negative ' if settings.score in LOWER_IS_BETTER else ''}validation {named}"
-    names = {"inherited": "supernet", "predictor": "predicted"}
-    how = names.get(settings.name, f"{settings.epochs:g} epochs")
-    return with_unit(f"{kind}, {how}", settings.score)
+    return Account(recipe).score_label()
 
 
 def heading(recipe: Recipe, facts: RunFacts) -> str:
@@ -190,7 +179,7 @@ def unaudited(recipe: Recipe, facts: RunFacts) -> str:
             f"The recipe asks for an audit of {asked} networks, and there is none: the search was "
             "stopped before it, or had fewer than three networks to compare."
         )
-    if recipe.evaluator.name in ("standalone", "table"):
+    if not plugin_of("evaluator", recipe.evaluator).words.audited:
         return ""
     return (
         "Whether the scores may be trusted was not checked. An audit trains some networks from "
@@ -219,14 +208,14 @@ def verdict(audit: AuditFacts, facts: RunFacts, on: str = "on") -> Verdict:
     counting = (
         "They all have as many parameters and FLOPs, so counting those says nothing."
         if equal
-        else f"Of {baseline}, the best baseline, it is {spoken(best)}."
+        else f"Of {baseline}, the best baseline, it is {format_correlation(best)}."
     )
     parts = [
         f"{evidence.networks} networks of {cost} connected FLOPs{found}, spread over the ranks of "
         f"the scores{among}, were trained from scratch for {audit.epochs:g} epochs and measured "
         f"{on} the {count_of(facts.data, 'validation')}validation images{lost}. Kendall's τ (1: "
         f"the same order, 0: chance) between the scores and these results is "
-        f"{spoken(audit.of_scores)}. {counting}"
+        f"{format_correlation(audit.of_scores)}. {counting}"
     ]
     if trusted and best.tau >= audit.of_scores.low:
         parts.append(
@@ -236,7 +225,7 @@ def verdict(audit: AuditFacts, facts: RunFacts, on: str = "on") -> Verdict:
     return Verdict(trusted, judgement.sentence, " ".join(parts))
 
 
-def spoken(value: Correlation) -> str:
+def format_correlation(value: Correlation) -> str:
     """``0.31 (95 % interval −0.20 to 0.75)``."""
     if math.isnan(value.low):
         return f"{value.tau:z.2f}".replace("-", "−")

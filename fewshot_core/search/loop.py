@@ -81,7 +81,6 @@ def run_search(
     # Where few are feasible, every one is looked at for every trial.
     excess = accepts.excess if isinstance(accepts, Constraint) else None
     accepts = lru_cache(maxsize=ENUMERABLE)(accepts)
-    sign = -1.0 if strategy.minimise else 1.0
     price = evaluator.price if isinstance(evaluator, BudgetedEvaluator) else lambda budget: FULL
     shared = ledger is not None
     ledger = ledger or Ledger(study, region)
@@ -96,7 +95,7 @@ def run_search(
         known.setdefault((trial.architecture, trial.budget), trial)
         spent += price(trial.budget)
         if trial.budget == FULL:
-            whole, best = True, max(best, sign * trial.score)
+            whole, best = True, max(best, trial.score)
 
     def ask(completed: int, worker: str | None) -> Proposal:
         own = seed if worker is None else derive_seed(seed, worker)
@@ -105,7 +104,7 @@ def run_search(
     while True:
         for trial in ledger.news():
             learn(replace(trial, number=len(done)))
-        on_trial(spent, sign * best)
+        on_trial(spent, best)
         pending = ledger.pending()
         enough = spent + sum(map(price, pending)) >= count - ROUNDING
         if enough and (whole or FULL in pending) and not ledger.mine_or_handed_on():
@@ -118,7 +117,7 @@ def run_search(
         earlier = known.get((proposal.architecture, proposal.budget))
         with ledger.at_work():
             metrics = earlier.metrics if earlier else _measure(evaluator, proposal)
-        score = earlier.score if earlier else _number(metrics["score"], sign)
+        score = earlier.score if earlier else _number(metrics["score"])
         trial = Trial(len(done), proposal.architecture, score, metrics, proposal.budget)
         ledger.complete(trial, strategy.values(trial), began)
         learn(trial)
@@ -148,9 +147,9 @@ def _measure(evaluator: Evaluator, proposal: Proposal) -> Mapping[str, float]:
     return dict(evaluator.evaluate(proposal.architecture))
 
 
-def _number(score: float, sign: float) -> float:
+def _number(score: float) -> float:
     # A study takes no NaN, and max() might return it: a collapsed network is the worst there is.
-    return -sign * math.inf if math.isnan(score) else score
+    return -math.inf if math.isnan(score) else score
 
 
 def _ask(

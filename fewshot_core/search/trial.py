@@ -52,21 +52,17 @@ def full(trials: Iterable[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.budget == FULL]
 
 
-def best_trial(
-    trials: Iterable[Trial], *, cost: Price | None = None, minimise: bool = False
-) -> Trial:
+def best_trial(trials: Iterable[Trial], *, cost: Price | None = None) -> Trial:
     """The best of the trials with the whole budget; of equal scores the cheapest, then the first.
 
     Args:
         trials: One or more with the whole budget.
         cost: Decides among equal scores, as :func:`fewshot_core.pipeline.session.price_in`; None:
             the first of them is taken.
-        minimise: Whether a lower score is better.
     """
-    sign = 1.0 if minimise else -1.0
 
     def place(trial: Trial) -> tuple[float, tuple[float, ...], int]:
-        return sign * trial.score, cost(trial.architecture) if cost else (), trial.number
+        return -trial.score, cost(trial.architecture) if cost else (), trial.number
 
     return min(full(trials), key=place)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot_core.errors import RegionError, RunFolderError
-from fewshot_core.recipe.check import DIFFERENTIABLE
+from fewshot_core.plugins import plugin_of
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.files import read_json
 from fewshot_core.spaces.region import Region
@@ -96,7 +96,7 @@ def decide_split(recipe: Recipe, regions: int, root: Region, images: int) -> Spl
     parent = recipe.supernet.epochs
     if regions < 2:
         only_regions = recipe.split.when == "always" and not recipe.regions.inherit
-        if only_regions and recipe.split.by != "none":
+        if only_regions and plugin_of("splitter", recipe.split).cuts:
             raise RegionError(
                 "the split leaves one region, and regions.inherit=false with split.when=always "
                 "trains no supernet of the whole",
@@ -116,7 +116,7 @@ def decide_split(recipe: Recipe, regions: int, root: Region, images: int) -> Spl
     others = (
         f". That was measured for supernets of single paths, and strategy={recipe.strategy.name} "
         "trains another way (docs/results.md)"
-        if recipe.strategy.name in DIFFERENTIABLE
+        if plugin_of("strategy", recipe.strategy).differentiable
         else ""
     )
     if seen >= PAYS_FROM:

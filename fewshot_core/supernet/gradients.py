@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fewshot_core.errors import RegionError
 from fewshot_core.spaces.region import Partition, Region
 from fewshot_core.spaces.space import Architecture, Option
-from fewshot_core.spaces.splitters import ByGroups
+from fewshot_core.spaces.splitters.gradients import find_divisible
+from fewshot_core.spaces.splitters.groups import ByGroups
 from fewshot_core.supernet import Supernet
 
 Loss = Callable[[Supernet, Architecture, int], Tensor]
@@ -77,7 +77,7 @@ class ByGradients:
 
     def groupings(self, region: Region) -> list[Grouping]:
         """The best grouping of every decision, the one that cuts least similarity first."""
-        names = divisible(region, self.count)
+        names = find_divisible(region, self.count)
         # Batch norm uses the statistics of the batch, as in training, and a copy forgets them.
         model = copy.deepcopy(self.supernet).train()
         found = []
@@ -110,26 +110,6 @@ class ByGradients:
         with np.errstate(invalid="ignore"):
             similarity: NDArray[np.float64] = total / count
         return similarity
-
-
-def divisible(region: Region, count: int) -> list[str]:
-    """Names of the decisions with ``count`` options or more.
-
-    Raises:
-        RegionError: There is none.
-    """
-    names = [
-        decision.name
-        for decision, allowed in zip(region.space.decisions, region.allowed, strict=True)
-        if len(allowed) >= count
-    ]
-    if not names:
-        most = max(len(options) for options in region.allowed)
-        raise RegionError(
-            f"no decision of region {region.id!r} can be cut into {count} groups",
-            allowed=f"split.count of at most {most}",
-        )
-    return names
 
 
 def cosine(one: Gradients, other: Gradients) -> float | None:

@@ -1,13 +1,18 @@
 """Conformance suites: one per kind of plug-in, to be subclassed by whoever writes one.
 
-A space, splitter, supernet or strategy that passes its suite works with the rest of the program,
-and so do the differentiable strategies with a task that passes the suite of derivations.
+A space, splitter, supernet, strategy or evaluator that passes its suite works with the rest of the
+program, and so do the differentiable strategies with a task that passes the suite of derivations.
 Subclass a suite in a test file under a name that starts with ``Test`` and supply its fixtures::
 
     class TestMySpace(SpaceSuite):
         @pytest.fixture
         def space(self):
             return MySpace()
+
+Strategies and evaluators are plug-ins, which a suite finds by name or dotted path::
+
+    class TestMyStrategy(StrategySuite):
+        plugin = "my_package.my_module:make_strategy"
 
 The suites need pytest; those of spaces and splitters do not import torch.
 """
@@ -17,6 +22,7 @@ import pytest
 # Without it a failing assert in a suite shows no values. Has to come before they are imported.
 pytest.register_assert_rewrite(
     "fewshot_core.testing.derivations",
+    "fewshot_core.testing.evaluators",
     "fewshot_core.testing.spaces",
     "fewshot_core.testing.splitters",
     "fewshot_core.testing.strategies",

@@ -16,12 +16,12 @@ from fewshot_core.pipeline.derive import derive
 from fewshot_core.pipeline.relaxation import Relaxation
 from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
-from fewshot_core.recipe.check import DIFFERENTIABLE
+from fewshot_core.plugins import names_with
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.files import read_json
-from fewshot_core.search.differentiable.named import named
+from fewshot_core.search.preferences.naming import name_architectures
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 
@@ -47,7 +47,7 @@ class DerivationSuite:
         """
         raise NotImplementedError("a subclass supplies the fixture `words`")
 
-    @pytest.fixture(params=list(DIFFERENTIABLE))
+    @pytest.fixture(params=names_with("strategy", "differentiable"))
     def method(self, request: pytest.FixtureRequest) -> str:
         """Name of the strategy."""
         return str(request.param)
@@ -138,7 +138,9 @@ class DerivationSuite:
             for decision in one.space.decisions:
                 one = one.restrict(decision.name, (one.options(decision.name)[-1],))
             model = Relaxation(session, one).trained(None)
-            assert named(model, lambda architecture: True, 5, seed=0) == list(one.enumerate())
+            assert name_architectures(model, lambda architecture: True, 5, seed=0) == list(
+                one.enumerate()
+            )
             named_by_all = derive(session)[session.root]
             assert "score" in session.evaluator().evaluate(named_by_all[0])
 

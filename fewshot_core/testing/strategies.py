@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import optuna
 import pytest
 
 from fewshot_core.errors import ConstraintError
 from fewshot_core.evaluators.base import BudgetedEvaluator
-from fewshot_core.recipe.schema import StrategySettings
+from fewshot_core.plugins import plugin
 from fewshot_core.search.loop import run_search
-from fewshot_core.search.strategies import make_strategy
-from fewshot_core.search.trial import FULL, Trial, best_trial, full
+from fewshot_core.search.strategies import Strategy, StrategyContext
+from fewshot_core.search.trial import FULL, Trial, full
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.toys import total, toy_space
 
 Score = Callable[[Architecture], float]
+
+Make = Callable[[StrategyContext], Strategy]
+"""Makes a strategy for one search."""
 
 
 class Killed(BaseException):
@@ -56,10 +61,13 @@ class BudgetedRecordingEvaluator(RecordingEvaluator):
 
 
 class StrategySuite:
-    """Tests of a strategy; supply the fixture ``settings``, which names it.
+    """Tests of a strategy: name its plug-in, or supply the fixture ``make``.
 
     ``region`` and ``score`` may be overridden; scores should differ between architectures.
     """
+
+    plugin = ""
+    """Name or dotted path of the plug-in under test, which has its default settings."""
 
     trials = 25
     """Length of a search in evaluations; longer than the strategy's random start."""
@@ -69,9 +77,9 @@ class StrategySuite:
     for one that does not, it makes no difference."""
 
     @pytest.fixture
-    def settings(self) -> StrategySettings:
-        """Settings of the strategy under test."""
-        raise NotImplementedError("a subclass supplies the fixture `settings`")
+    def make(self) -> Make:
+        """Makes the strategy under test."""
+        return from_plugin(self.plugin)
 
     @pytest.fixture
     def region(self) -> Region:
@@ -91,142 +99,101 @@ class StrategySuite:
 
     # -- tests -------------------------------------------------------------------------------
 
-    def test_it_stays_in_the_region(
-        self, settings: StrategySettings, region: Region, score: Score
-    ) -> None:
-        done = search(settings, region, self.recorder(score), self.trials)
+    def test_it_stays_in_the_region(self, make: Make, region: Region, score: Score) -> None:
+        done = search(make, region, self.recorder(score), self.trials)
         lasts(done, self.trials)
         assert all(region.contains(trial.architecture) for trial in done)
 
-    def test_it_stays_in_a_band(self, settings: StrategySettings, score: Score) -> None:
+    def test_it_stays_in_a_band(self, make: Make, score: Score) -> None:
         band = Region.root(toy_space(3, 3, 4)).band("sum", 2, 4)
-        done = search(settings, band, self.recorder(score), self.trials)
+        done = search(make, band, self.recorder(score), self.trials)
         lasts(done, self.trials)
         assert all(band.contains(trial.architecture) for trial in done)
 
     def test_infeasible_architectures_are_never_scored(
-        self, settings: StrategySettings, region: Region, score: Score
+        self, make: Make, region: Region, score: Score
     ) -> None:
         # The best architectures are forbidden, so a strategy that learns runs into the limit.
         allowed = sorted(region.enumerate(), key=score)[: (region.size() or 0) // 4]
         evaluator = self.recorder(score)
-        done = search(settings, region, evaluator, self.trials, accepts=set(allowed).__contains__)
+        done = search(make, region, evaluator, self.trials, accepts=set(allowed).__contains__)
         lasts(done, self.trials)
         assert set(evaluator.asked) <= set(allowed)
         assert {trial.architecture for trial in done} <= set(allowed)
 
     def test_a_constraint_that_one_architecture_meets(
-        self, settings: StrategySettings, region: Region, score: Score
+        self, make: Make, region: Region, score: Score
     ) -> None:
         only = max(region.enumerate(), key=score)
         evaluator = self.recorder(score)
-        done = search(settings, region, evaluator, 3, accepts=lambda a: a == only)
+        done = search(make, region, evaluator, 3, accepts=lambda a: a == only)
         lasts(done, 3)
         assert {trial.architecture for trial in done} == {only}
         once(evaluator)
 
     def test_a_constraint_that_nothing_meets_is_an_error(
-        self, settings: StrategySettings, region: Region, score: Score
+        self, make: Make, region: Region, score: Score
     ) -> None:
         with pytest.raises(ConstraintError):
-            search(settings, region, self.recorder(score), 3, accepts=lambda a: False)
+            search(make, region, self.recorder(score), 3, accepts=lambda a: False)
 
-    def test_same_seed_same_trials(
-        self, settings: StrategySettings, region: Region, score: Score
-    ) -> None:
+    def test_same_seed_same_trials(self, make: Make, region: Region, score: Score) -> None:
         def run(seed: int) -> list[Trial]:
-            return search(settings, region, self.recorder(score), self.trials, seed=seed)
+            return search(make, region, self.recorder(score), self.trials, seed=seed)
 
         assert run(1) == run(1)
         assert run(1) != run(2)
 
-    def test_it_minimises_as_it_maximises(
-        self, settings: StrategySettings, region: Region, score: Score
-    ) -> None:
-        class Negative:
-            """The scores of another evaluator with their sign turned."""
-
-            def __init__(self, evaluator: RecordingEvaluator) -> None:
-                self.of = evaluator
-
-            def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
-                return {"score": -self.of.evaluate(architecture)["score"]}
-
-        class NegativeBudgeted(Negative):
-            def evaluate(
-                self, architecture: Architecture, budget: float = FULL
-            ) -> Mapping[str, float]:
-                assert isinstance(self.of, BudgetedRecordingEvaluator)
-                return {"score": -self.of.evaluate(architecture, budget)["score"]}
-
-            def price(self, budget: float) -> float:
-                return budget
-
-        kind = NegativeBudgeted if self.budgets else Negative
-        up = search(settings, region, self.recorder(score), self.trials)
-        down = search(
-            settings, region, kind(self.recorder(score)), self.trials, direction="minimize"
-        )
-        assert [(t.architecture, t.budget, -t.score) for t in down] == [
-            (t.architecture, t.budget, t.score) for t in up
-        ]
-        lowest, highest = best_trial(down, cost=None, minimise=True), best_trial(up, cost=None)
-        assert lowest.number == highest.number
-
     def test_a_search_that_is_cut_goes_on_as_if_it_were_not(
-        self, settings: StrategySettings, region: Region, score: Score
+        self, make: Make, region: Region, score: Score
     ) -> None:
         whole = self.recorder(score)
-        expected = search(settings, region, whole, self.trials)
+        expected = search(make, region, whole, self.trials)
         for cut in (0, 1, len(whole.asked) // 2, len(whole.asked) - 1):
-            study = new_study(directions_of(settings))
+            study = new_study(directions_of(make))
             first = self.recorder(score, dies_at=cut)
             with pytest.raises(Killed):
-                search(settings, region, first, self.trials, study=study)
+                search(make, region, first, self.trials, study=study)
             second = self.recorder(score)
-            assert search(settings, region, second, self.trials, study=study) == expected
+            assert search(make, region, second, self.trials, study=study) == expected
             assert first.asked + second.asked == whole.asked, f"cut at {cut}"
 
-    def test_a_finished_search_asks_nothing(
-        self, settings: StrategySettings, region: Region, score: Score
-    ) -> None:
-        study = new_study(directions_of(settings))
-        done = search(settings, region, self.recorder(score), 5, study=study)
+    def test_a_finished_search_asks_nothing(self, make: Make, region: Region, score: Score) -> None:
+        study = new_study(directions_of(make))
+        done = search(make, region, self.recorder(score), 5, study=study)
         again = self.recorder(score)
-        assert search(settings, region, again, 5, study=study) == done
+        assert search(make, region, again, 5, study=study) == done
         assert again.asked == []
 
-    def test_no_architecture_is_scored_twice(
-        self, settings: StrategySettings, score: Score
-    ) -> None:
+    def test_no_architecture_is_scored_twice(self, make: Make, score: Score) -> None:
         # More trials than architectures, so the space is explored long before the end.
         region = Region.root(toy_space(2, 2))
         evaluator = self.recorder(score)
-        done = search(settings, region, evaluator, self.trials)
+        done = search(make, region, evaluator, self.trials)
         lasts(done, self.trials)
         once(evaluator)
         assert all(trial.score == score(trial.architecture) for trial in full(done))
 
     def test_a_feasible_part_that_is_explored(
-        self, settings: StrategySettings, region: Region, score: Score
+        self, make: Make, region: Region, score: Score
     ) -> None:
         allowed = sorted(region.enumerate(), key=score)[-3:]
         evaluator = self.recorder(score)
-        done = search(settings, region, evaluator, self.trials, accepts=set(allowed).__contains__)
+        done = search(make, region, evaluator, self.trials, accepts=set(allowed).__contains__)
         lasts(done, self.trials)
         once(evaluator)
         assert set(evaluator.asked) == set(allowed)
 
-    def test_a_space_of_one_architecture(self, settings: StrategySettings, score: Score) -> None:
+    def test_a_space_of_one_architecture(self, make: Make, score: Score) -> None:
         region = Region.root(toy_space(1, 1))
-        done = search(settings, region, self.recorder(score), self.trials)
+        done = search(make, region, self.recorder(score), self.trials)
         lasts(done, self.trials)
         assert {trial.architecture for trial in done} == set(region.enumerate())
 
-    def test_one_evaluation(self, settings: StrategySettings, region: Region, score: Score) -> None:
+    def test_one_evaluation(self, make: Make, region: Region, score: Score) -> None:
         """However short a search is, something has been scored with the whole budget."""
         evaluator = self.recorder(score)
-        done = search(settings, region, evaluator, 1)
+        done = search(make, region, evaluator, 1)
         assert [trial.budget for trial in done].count(FULL) == 1
         assert done[-1].budget == FULL
         if not self.budgets:
@@ -251,10 +218,17 @@ def distinct_cost(architecture: Architecture) -> float:
     return total(architecture) + int(architecture.id[::-1], 16) / 16**12
 
 
-def directions_of(settings: StrategySettings) -> tuple[str, ...]:
+def from_plugin(name: str, **changes: Any) -> Make:
+    """Makes the strategy of a plug-in with its default settings, some of them changed."""
+    entry = plugin("strategy", name)
+    settings = replace(entry.default(), **changes)
+    return lambda context: entry.make(settings, context)
+
+
+def directions_of(make: Make) -> tuple[str, ...]:
     """Directions of a strategy's study."""
-    region = Region.root(toy_space())
-    return make_strategy(settings, region, lambda a: True, cost=distinct_cost).directions
+    context = StrategyContext(Region.root(toy_space()), lambda a: True, distinct_cost)
+    return make(context).directions
 
 
 def new_study(directions: Sequence[str] = ("maximize",)) -> optuna.Study:
@@ -264,7 +238,7 @@ def new_study(directions: Sequence[str] = ("maximize",)) -> optuna.Study:
 
 
 def search(
-    settings: StrategySettings,
+    make: Make,
     region: Region,
     evaluator: object,
     count: float,
@@ -272,16 +246,9 @@ def search(
     accepts: Callable[[Architecture], bool] = lambda architecture: True,
     seed: int = 0,
     study: optuna.Study | None = None,
-    direction: str = "maximize",
 ) -> list[Trial]:
     """Run the search loop with a strategy."""
-    strategy = make_strategy(
-        settings,
-        region,
-        accepts,
-        budgets=isinstance(evaluator, BudgetedEvaluator),
-        cost=distinct_cost,
-        direction=direction,
-    )
+    budgets = isinstance(evaluator, BudgetedEvaluator)
+    strategy = make(StrategyContext(region, accepts, distinct_cost, budgets))
     study = study or new_study(strategy.directions)
     return run_search(study, region, strategy, evaluator, accepts, count=count, seed=seed)  # type: ignore[arg-type]

@@ -154,14 +154,9 @@ def test_a_part_of_the_budget_is_a_score_of_its_own() -> None:
     assert parts.evaluator.price(0.5) == 0.75
 
 
-def test_who_takes_budgets(table: Path) -> None:
-    assert isinstance(Parts().evaluator, BudgetedEvaluator)
-    assert isinstance(StandaloneEvaluator(lambda a, share: {}), BudgetedEvaluator)
-    for evaluator in (
-        ProxyEvaluator(ROOT, Untrained, Proxy()), TabularEvaluator(SPACE, table, "score"),
-    ):  # fmt: skip
-        assert not isinstance(evaluator, BudgetedEvaluator)
-        assert not isinstance(agreed(evaluator), BudgetedEvaluator)
+def test_what_takes_no_budgets_takes_none_on_many_processes() -> None:
+    proxy = ProxyEvaluator(ROOT, Untrained, Proxy())
+    assert not isinstance(agreed(proxy), BudgetedEvaluator)
 
 
 def test_processes_agree_on_parts_as_well() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fewshot_core.errors import DataError, RecipeError
-from fewshot_core.evaluators.proxies import NASWOT_FLOOR, SYNFLOW_FLOOR, naswot, synflow
+from fewshot_core.evaluators._proxies import NASWOT_FLOOR, SYNFLOW_FLOOR, naswot, synflow
 
 SIZE = (3, 6, 6)
 Score = Callable[[nn.Module], float]

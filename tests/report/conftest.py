@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from fewshot_core.pipeline.audit import figures
 from fewshot_core.pipeline.rank import write_ranking
 from fewshot_core.pipeline.search import record
 from fewshot_core.pipeline.session import Session, price_in
-from fewshot_core.recipe.schema import Recipe, SplitSettings
+from fewshot_core.plugins import plugin, plugin_of
+from fewshot_core.recipe.schema import default_split, recipe_type
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
@@ -49,11 +51,13 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
     monkeypatch.setattr(images_module, "load_images", no_images)
 
     def make(stages: Collection[str] = STAGES, name: str = "run", **settings: Any) -> Session:
-        recipe = Recipe(
+        strategy = settings.get("strategy") or plugin("strategy", "rea").default()
+        sections = {"network": CellSettings, **plugin_of("strategy", strategy).sections}
+        recipe = recipe_type(sections)(
             recipe="demo",
             description="a <b>demo</b>",
             network=CellSettings(),
-            split=SplitSettings(by="decision", decision="edge_1_0", when="always"),
+            split=replace(default_split("decision"), decision="edge_1_0", when="always"),
             **settings,
         )
         folder = RunFolder.start(tmp_path / name, recipe, ["seed=0"], "no")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from fewshot_core.pipeline.report import training_caption
+from fewshot_core.plugins import plugin
 from fewshot_core.recipe.schema import (
     AuditSettings,
+    ConstraintSettings,
     DataSettings,
     EvaluatorSettings,
     Recipe,
-    StrategySettings,
+    RetrainSettings,
+    recipe_type,
 )
 from fewshot_core.report.account import Account, classes_text, data_name
 from fewshot_core.report.facts import DerivedFacts, RegionFacts, Retrained, RunFacts
@@ -34,6 +38,11 @@ ONE = [region("root")]
 FIVE = [*ONE, *(region(f"r{i}", "root", notes={"inherited": {}}) for i in range(5))]
 
 
+def chosen(name: str, **more: Any) -> EvaluatorSettings:
+    made: EvaluatorSettings = replace(plugin("evaluator", name).default(), **more)
+    return made
+
+
 def account(evaluator: EvaluatorSettings, **more: Any) -> Account:
     return Account(Recipe(recipe="r", evaluator=evaluator), DATA, **more)
 
@@ -42,40 +51,40 @@ def account(evaluator: EvaluatorSettings, **more: Any) -> Account:
     ("evaluator", "words"),
     [
         (
-            EvaluatorSettings(),
+            chosen("inherited"),
             "accuracy in % on 56 validation images with the supernet's weights, without training "
             "of its own",
         ),
         (
-            EvaluatorSettings(images=2000),  # more than there are
+            chosen("inherited", images=2000),  # more than there are
             "accuracy in % on 56 validation images with the supernet's weights, without training "
             "of its own",
         ),
         (
-            EvaluatorSettings(images=20, score="loss"),
+            chosen("inherited", images=20, score="loss"),
             "loss with its sign turned, on 20 of the 56 validation images with the supernet's "
             "weights, without training of its own",
         ),
         (
-            EvaluatorSettings("predictor"),
+            chosen("predictor"),
             "predicted by a small network that learnt from 240 scores: accuracy in % on 56 "
             "validation images with the supernet's weights",
         ),
         (
-            EvaluatorSettings("standalone"),
+            chosen("standalone"),
             "accuracy in % on 56 validation images with weights trained from scratch for 5 epochs",
         ),
-        (EvaluatorSettings("table", table="t.csv", column="c"), "column c of t.csv"),
+        (chosen("table", table="t.csv", column="c"), "column c of t.csv"),
         (
-            EvaluatorSettings("synflow"),
+            chosen("synflow"),
             "SynFlow of the untrained network, which takes no image; only its order means anything",
         ),
         (
-            EvaluatorSettings("naswot"),
+            chosen("naswot"),
             "NASWOT of the untrained network on 64 training images; only its order means anything",
         ),
         (
-            EvaluatorSettings("naswot", batch_size=16),
+            chosen("naswot", batch_size=16),
             "NASWOT of the untrained network on 16 training images; only its order means anything",
         ),
     ],
@@ -85,7 +94,7 @@ def test_what_a_score_is(evaluator: EvaluatorSettings, words: str) -> None:
 
 
 def test_every_region_has_a_supernet_of_its_own() -> None:
-    said = account(EvaluatorSettings(), regions=FIVE).score_meaning()
+    said = account(chosen("inherited"), regions=FIVE).score_meaning()
     assert said == (
         "accuracy in % on 56 validation images with the supernet's weights, one supernet for each "
         "region, without training of its own"
@@ -94,10 +103,10 @@ def test_every_region_has_a_supernet_of_its_own() -> None:
 
 def test_generated_images_are_compared_with_all_validation_images() -> None:
     """evaluator.images means nothing to generators."""
-    recipe = Recipe(
+    recipe = recipe_type({"metric": MetricSettings})(
         task="autogan",
-        evaluator=EvaluatorSettings(score="fid", images=20),
-        metric=MetricSettings(extractor="classifier", images=500),
+        evaluator=chosen("inherited", score="fid", images=20),
+        metric=MetricSettings(extractor="classifier", images=500),  # type: ignore[call-arg]
     )
     assert Account(recipe, DATA, ONE).score_meaning() == (
         "FID (classifier, 500 images) with its sign turned, against 56 validation images with the "
@@ -129,7 +138,7 @@ def test_generated_images_are_compared_with_all_validation_images() -> None:
     ],
 )
 def test_the_name_of_the_search(evaluator: str, regions: list[RegionFacts], words: str) -> None:
-    assert account(EvaluatorSettings(evaluator), regions=regions).method() == words
+    assert account(chosen(evaluator), regions=regions).method() == words
 
 
 @pytest.mark.parametrize(
@@ -171,9 +180,9 @@ def test_the_name_of_the_search(evaluator: str, regions: list[RegionFacts], word
     ],
 )
 def test_what_a_network_is(label: str, also: list[str], words: str) -> None:
-    made = account(EvaluatorSettings(), regions=ONE)
-    made.recipe.constraint.params = 1000
-    assert made.origin(label, also) == words
+    made = account(chosen("inherited"), regions=ONE)
+    limited = replace(made.recipe, constraint=ConstraintSettings(params=1000))
+    assert replace(made, recipe=limited).origin(label, also) == words
 
 
 @pytest.mark.parametrize(
@@ -265,15 +274,18 @@ def test_the_heading_says_what_was_done() -> None:
     ],
 )
 def test_what_images_are_for(evaluator: str, audited: bool, uses: tuple[str, str]) -> None:
-    said = account(EvaluatorSettings(evaluator), audited=audited).uses()
+    said = account(chosen(evaluator), audited=audited).uses()
     assert (said["train"], said["validation"]) == uses
     assert said["test"] == "held out of the source, for retrained networks alone"
 
 
 def test_validation_images_may_be_for_nothing() -> None:
-    made = account(EvaluatorSettings("table", table="t.csv"))
-    made.recipe.retrain.use_validation = False
-    made.recipe.data.source = "images"
+    recipe = Recipe(
+        evaluator=chosen("table", table="t.csv"),
+        retrain=RetrainSettings(use_validation=False),
+        data=DataSettings("images", root="x"),
+    )
+    made = Account(recipe, DATA)
     assert made.uses()["validation"] == "for nothing"
     assert made.uses()["test"] == "for retrained networks alone"
 
@@ -326,7 +338,7 @@ def test_trials_without_a_number_are_told() -> None:
 
 def test_one_supernet_names_one_architecture() -> None:
     facts = RunFacts(found=FOUND, regions=ONE, derived=[DerivedFacts("root", 1, {})])
-    recipe = Recipe(strategy=StrategySettings("darts"))
+    recipe = Recipe(strategy=plugin("strategy", "darts").default())
     said = summary(recipe, facts, "accuracy")[0]
     assert said.startswith("By its preferences, the supernet named 1 architecture. It is a network")
 
@@ -343,7 +355,7 @@ def test_one_supernet_names_one_architecture() -> None:
     ],
 )
 def test_an_audit_that_was_not_made(evaluator: str, asked: int, words: str) -> None:
-    recipe = Recipe(evaluator=EvaluatorSettings(evaluator), audit=AuditSettings(asked))
+    recipe = Recipe(evaluator=chosen(evaluator), audit=AuditSettings(asked))
     said = unaudited(recipe, RunFacts())
     assert words in said
     assert bool(said) == bool(words)

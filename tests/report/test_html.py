@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,13 +12,10 @@ from pathlib import Path
 import pytest
 
 from fewshot_core.errors import RunFolderError
+from fewshot_core.evaluators.standalone import StandaloneSettings
+from fewshot_core.evaluators.table import TableSettings
 from fewshot_core.pipeline.report import report, write_report
-from fewshot_core.recipe.schema import (
-    DataSettings,
-    EvaluatorSettings,
-    Recipe,
-    StrategySettings,
-)
+from fewshot_core.recipe.schema import DataSettings, EvaluatorSettings, Recipe
 from fewshot_core.report.facts import (
     Retrained,
     RunFacts,
@@ -30,6 +28,8 @@ from fewshot_core.report.markup import from_rich, inline_svg, table
 from fewshot_core.report.page import Page, Picture
 from fewshot_core.report.ranking_table import ranking_table
 from fewshot_core.runs.files import read_json, write_json, write_text
+from fewshot_core.search.differentiable.setn import SetnSettings
+from fewshot_core.search.strategies.nsga2 import Nsga2Settings
 
 from .conftest import STAGES, MakeRun
 
@@ -113,7 +113,7 @@ def test_a_full_page_stands_alone(make_run: MakeRun) -> None:
 def test_the_front_of_a_search_for_one(make_run: MakeRun) -> None:
     plain = write_report(make_run(["search"], name="plain")).read_text()
     assert "Score against FLOPs" not in Reader(plain).headings
-    session = make_run(["search"], strategy=StrategySettings("nsga2"))
+    session = make_run(["search"], strategy=Nsga2Settings())
     text = write_report(session).read_text()
     assert "Score against FLOPs" in Reader(text).headings
     section = text.partition("<h2>Score against FLOPs")[2].partition("</section>")[0]
@@ -126,7 +126,7 @@ def test_the_front_of_a_search_for_one(make_run: MakeRun) -> None:
 
 
 def test_what_regions_prefer(make_run: MakeRun) -> None:
-    session = make_run(["search"], strategy=StrategySettings("setn"))
+    session = make_run(["search"], strategy=SetnSettings())
     assert "Preferences" not in Reader(write_report(session).read_text()).headings
     path = session.folder.file("derived.json")
     rows = [
@@ -201,8 +201,8 @@ def test_a_stage_may_be_missing(make_run: MakeRun, missing: str) -> None:
 @pytest.mark.parametrize(
     ("evaluator", "words"),
     [
-        (EvaluatorSettings(name="standalone"), "trained from scratch for 5 epochs"),
-        (EvaluatorSettings(name="table", table="gone.csv", column="c10"), "column c10 of gone.csv"),
+        (StandaloneSettings(), "trained from scratch for 5 epochs"),
+        (TableSettings(table="gone.csv", column="c10"), "column c10 of gone.csv"),
     ],
 )
 def test_runs_without_supernets(
@@ -361,8 +361,8 @@ def test_a_damaged_decision(damage: object, make_run: MakeRun) -> None:
 
 def test_a_recipe_says_nothing_of_the_images_of_others(make_run: MakeRun) -> None:
     session = make_run(["search"])
-    session.recipe.description = "cells on CIFAR-10"
-    session.recipe.data = DataSettings("images", root="/me/flowers")
+    photos = DataSettings("images", root="/me/flowers")
+    session.recipe = replace(session.recipe, description="cells on CIFAR-10", data=photos)
     assert "description of itself: “cells on CIFAR-10”" in write_report(session).read_text()
     write_text(session.folder.file("overrides.txt"), "data.source=images\ndata.root=/me/flowers\n")
     text = write_report(session).read_text()

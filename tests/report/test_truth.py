@@ -9,14 +9,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 from fewshot_core.export.card import model_card
 from fewshot_core.pipeline.report import training_caption
-from fewshot_core.recipe.schema import DataSettings, EvaluatorSettings, Recipe, StrategySettings
+from fewshot_core.plugins import plugin, plugins
+from fewshot_core.recipe.schema import DataSettings, Recipe, RetrainSettings, recipe_type
 from fewshot_core.report.account import account_of
 from fewshot_core.report.facts import (
     AuditFacts,
@@ -31,7 +32,7 @@ from fewshot_core.report.html import render
 from fewshot_core.report.page import Page
 from fewshot_core.runs.checkpoint import StageState
 
-EVALUATORS = ("inherited", "predictor", "standalone", "table", "synflow", "naswot")
+EVALUATORS = tuple(plugins("evaluator"))
 STRATEGIES = ("rea", "nsga2", "hyperband", "darts", "enas")
 TREES = ("one", "inherits", "alone", "diverged")
 RETRAINED = ("", "found", "found random largest", "found one-shot given", "given", "largest")
@@ -62,18 +63,18 @@ class Case:
         return self.supernets and self.tree != "one"
 
     def recipe(self) -> Recipe:
-        made = Recipe(
+        evaluator, strategy = plugin("evaluator", self.evaluator), plugin("strategy", self.strategy)
+        known = {"images": self.images, "table": "scores.csv", "column": "acc"}
+        settings = evaluator.default()
+        named = {field.name for field in fields(settings)}
+        return recipe_type(strategy.sections)(
             recipe="nasbench201",
             description="few-shot cell search on CIFAR-10, half an hour on two cores",
             data=PHOTOS,
-            evaluator=EvaluatorSettings(
-                self.evaluator, images=self.images, table="scores.csv", column="acc"
-            ),
-            strategy=StrategySettings(self.strategy),
+            evaluator=replace(settings, **{k: v for k, v in known.items() if k in named}),
+            strategy=strategy.default(),
+            retrain=RetrainSettings(seeds=self.seeds, use_validation=self.seeds == 1),
         )
-        made.retrain.seeds = self.seeds
-        made.retrain.use_validation = self.seeds == 1
-        return made
 
 
 def state(**more: Any) -> StageState:

@@ -7,6 +7,11 @@ from typing import Any
 
 import pytest
 
+from fewshot_core.evaluators.inherited import InheritedSettings
+from fewshot_core.evaluators.naswot import NaswotSettings
+from fewshot_core.evaluators.standalone import StandaloneSettings
+from fewshot_core.evaluators.synflow import SynflowSettings
+from fewshot_core.evaluators.table import TableSettings
 from fewshot_core.pipeline.report import write_report
 from fewshot_core.recipe.schema import EvaluatorSettings, Recipe
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
@@ -106,12 +111,12 @@ def test_differences_are_called_clear_only_where_they_are(
 @pytest.mark.parametrize(
     ("evaluator", "name"),
     [
-        (EvaluatorSettings(), "validation accuracy, supernet (%)"),
-        (EvaluatorSettings(score="loss"), "negative validation loss, supernet"),
-        (EvaluatorSettings(name="standalone"), "validation accuracy, 5 epochs (%)"),
-        (EvaluatorSettings(name="table", table="x/y.csv", column="c"), "c in y.csv"),
-        (EvaluatorSettings(name="synflow", score="loss"), "SynFlow, untrained network"),
-        (EvaluatorSettings(name="naswot"), "NASWOT, untrained network"),
+        (InheritedSettings(), "validation accuracy, supernet (%)"),
+        (InheritedSettings(score="loss"), "negative validation loss, supernet"),
+        (StandaloneSettings(), "validation accuracy, 5 epochs (%)"),
+        (TableSettings(table="x/y.csv", column="c"), "c in y.csv"),
+        (SynflowSettings(), "SynFlow, untrained network"),
+        (NaswotSettings(), "NASWOT, untrained network"),
     ],
 )
 def test_scores_have_a_name(evaluator: EvaluatorSettings, name: str) -> None:

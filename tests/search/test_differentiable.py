@@ -11,16 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from fewshot_core.errors import RegionError
-from fewshot_core.recipe.schema import PreferenceSettings
-from fewshot_core.search.differentiable.controller import Controller
-from fewshot_core.search.differentiable.named import named, probabilities
-from fewshot_core.search.differentiable.objectives import (
+from fewshot_core.search.preferences.controller import Controller
+from fewshot_core.search.preferences.naming import name_architectures, probabilities
+from fewshot_core.search.preferences.relaxed import RelaxedSupernet, draw, most_likely, scores_of
+from fewshot_core.search.preferences.steps import (
     ControllerStep,
     MixtureStep,
     TwoBatchObjective,
     batches_of,
 )
-from fewshot_core.search.differentiable.relaxed import RelaxedSupernet, draw, most_likely, scores_of
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet
@@ -96,8 +95,7 @@ class TestMixtureStep:
     @pytest.mark.parametrize("order", [1, 2])
     def test_it_learns_to_prefer_what_is_good(self, order: int) -> None:
         model = relaxed()
-        settings = PreferenceSettings(lr=0.05, weight_decay=0.0)
-        step = MixtureStep(model, loss, settings, (lambda _: 1e-3) if order == 2 else None)
+        step = MixtureStep(model, loss, 0.05, 0.0, (lambda _: 1e-3) if order == 2 else None)
         for number in range(200):
             step(batch(number), batch(1000 + number), number)
         best = most_likely(ROOT, scores_of(model), lambda a: True, random.Random(0))
@@ -108,7 +106,7 @@ class TestMixtureStep:
         model = relaxed()
         before = copy.deepcopy(model.supernet.state_dict())
         rate = (lambda _: 0.1) if order == 2 else None
-        MixtureStep(model, loss, PreferenceSettings(lr=0.05), rate)(batch(0), batch(1), 0)
+        MixtureStep(model, loss, 0.05, 1e-3, rate)(batch(0), batch(1), 0)
         after = model.supernet.state_dict()
         assert all(torch.equal(before[name], after[name]) for name in before)
         assert all(p.requires_grad for p in model.parameters())
@@ -117,7 +115,7 @@ class TestMixtureStep:
         """Finite differences against autograd through w - rate * dL/dw."""
         rate, mine, other = 0.3, batch(0), batch(1, 1.0)
         model = relaxed()
-        step = MixtureStep(model, loss, PreferenceSettings(lr=0.1), lambda _: rate)
+        step = MixtureStep(model, loss, 0.1, 1e-3, lambda _: rate)
         step.optimizer = _Catch()  # type: ignore[assignment]
         step(mine, other, 0)
         found = [p.grad.clone() for p in model.weights_of_choice()]  # type: ignore[union-attr]
@@ -152,8 +150,9 @@ class TestController:
     def test_it_learns_what_is_rewarded(self) -> None:
         torch.manual_seed(0)
         model, controller = Toy(ROOT), Controller(ROOT, 16)
-        settings = PreferenceSettings(lr=0.02, weight_decay=0.0, entropy=0.0)
-        step = ControllerStep(model, controller, loss, settings, lambda a: True, seed=1)
+        step = ControllerStep(
+            model, controller, loss, lambda a: True, seed=1, lr=0.02, entropy=0.0, decay=0.95
+        )
         for number in range(300):
             step(batch(number), batch(1000 + number), number)
         generator = torch.Generator().manual_seed(0)
@@ -169,7 +168,7 @@ class TestController:
             raise AssertionError("an architecture beyond the constraint was scored")
 
         step = ControllerStep(
-            Toy(ROOT), controller, never, PreferenceSettings(lr=0.1), lambda a: False, 0
+            Toy(ROOT), controller, never, lambda a: False, 0, lr=0.1, entropy=1e-4, decay=0.95
         )
         assert step(batch(0), batch(1), 0) == {}
         assert all(torch.equal(before[n], v) for n, v in controller.state_dict().items())
@@ -185,8 +184,9 @@ class TestController:
         def accepts(architecture: Architecture) -> bool:
             return architecture.choices[0] == 1
 
-        settings = PreferenceSettings(lr=0.02, entropy=0.0)
-        step = ControllerStep(Toy(ROOT), controller, noting, settings, accepts, seed=1)
+        step = ControllerStep(
+            Toy(ROOT), controller, noting, accepts, seed=1, lr=0.02, entropy=0.0, decay=0.95
+        )
         for number in range(300):
             step(batch(number), batch(1000 + number), number)
         assert all(accepts(a) for a in scored)
@@ -211,8 +211,9 @@ class TestController:
         exact = torch.autograd.grad(mean, parameters, allow_unused=True, materialize_grads=True)
 
         # The optimiser goes down, so its gradient is the other way round; averages converge.
-        settings = PreferenceSettings(lr=0.1, entropy=0.0, decay=0.0)
-        step = ControllerStep(model, controller, loss, settings, lambda a: True, seed=1)
+        step = ControllerStep(
+            model, controller, loss, lambda a: True, seed=1, lr=0.1, entropy=0.0, decay=0.0
+        )
         step.optimizer = _Catch()  # type: ignore[assignment]
         total = [torch.zeros_like(p) for p in parameters]
         for number in range(1500):
@@ -231,9 +232,15 @@ class TestController:
         def given(*_: object) -> Tensor:
             return torch.tensor(-next(rewards))
 
-        settings = PreferenceSettings(lr=0.1, decay=0.75)
         step = ControllerStep(
-            Toy(ROOT), Controller(ROOT, 8), given, settings, lambda a: True, seed=0
+            Toy(ROOT),
+            Controller(ROOT, 8),
+            given,
+            lambda a: True,
+            seed=0,
+            lr=0.1,
+            entropy=1e-4,
+            decay=0.75,
         )
         found = []
         for number in range(3):
@@ -250,8 +257,9 @@ class TestController:
             controller = Controller(ROOT, 8)
             with torch.no_grad():
                 controller.heads[0].bias.copy_(torch.tensor([2.0, 0.0, 0.0]))  # type: ignore[operator]
-            settings = PreferenceSettings(lr=0.05, entropy=weight)
-            step = ControllerStep(Toy(ROOT), controller, alike, settings, lambda a: True, seed=0)
+            step = ControllerStep(
+                Toy(ROOT), controller, alike, lambda a: True, 0, lr=0.05, entropy=weight, decay=0.95
+            )
             for number in range(30):
                 step(batch(0), batch(1), number)
             generator = torch.Generator().manual_seed(0)
@@ -296,7 +304,7 @@ def test_weights_and_preferences_move_by_their_own_batch_alone() -> None:
 
         def load_state_dict(self, state: object) -> None: ...
 
-    step = MixtureStep(model, loss, PreferenceSettings(lr=0.1))
+    step = MixtureStep(model, loss, 0.1, 1e-3)
     made: list[Weights] = []
 
     def make() -> Weights:
@@ -322,7 +330,7 @@ def test_preferences_wait_for_their_first_step() -> None:
         assert step >= 3, "a batch was looked at for nothing"
         return batch(step)
 
-    step = MixtureStep(model, loss, PreferenceSettings(lr=0.1))
+    step = MixtureStep(model, loss, 0.1, 1e-3)
     objective = TwoBatchObjective(model, Nothing, step, others, first=3)  # type: ignore[arg-type]
     for number in range(3):
         assert list(objective.step(batch(0), [None], number)) == ["loss"]
@@ -361,26 +369,26 @@ class TestNaming:
         with torch.no_grad():
             model.preferences["a"].copy_(torch.tensor([0.0, 3.0, 1.0]))
             model.preferences["b"].copy_(torch.tensor([2.0, 0.0]))
-        (best,) = named(model, lambda a: True, 1, seed=0)
+        (best,) = name_architectures(model, lambda a: True, 1, seed=0)
         assert best.choices == (1, 0)
-        several = named(model, lambda a: True, 4, seed=0)
+        several = name_architectures(model, lambda a: True, 4, seed=0)
         assert several[0] == best
         assert len(set(several)) == len(several) == 4
-        assert named(model, lambda a: True, 4, seed=0) == several
-        limited = named(model, lambda a: a.choices[0] == 2, 9, seed=0)
+        assert name_architectures(model, lambda a: True, 4, seed=0) == several
+        limited = name_architectures(model, lambda a: a.choices[0] == 2, 9, seed=0)
         assert limited[0].choices == (2, 0)
         assert {a.choices[0] for a in limited} == {2}
-        assert named(model, lambda a: False, 3, seed=0) == []
+        assert name_architectures(model, lambda a: False, 3, seed=0) == []
         shares = probabilities(model, seed=0)
         assert shares["b"] == {"0": 0.8808, "1": 0.1192}
 
     def test_what_a_controller_names(self) -> None:
         torch.manual_seed(0)
         model = relaxed(controller=Controller(ROOT, 8))
-        several = named(model, lambda a: a.choices[1] == 0, 5, seed=0)
+        several = name_architectures(model, lambda a: a.choices[1] == 0, 5, seed=0)
         assert {a.choices[1] for a in several} == {0}
         assert len(set(several)) == len(several) == 3
-        assert named(model, lambda a: False, 3, seed=0) == []
+        assert name_architectures(model, lambda a: False, 3, seed=0) == []
         shares = probabilities(model, seed=0)
         assert sum(shares["a"].values()) == pytest.approx(1)
         assert shares == probabilities(model, seed=0)

@@ -4,15 +4,13 @@ import itertools
 import math
 import random
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
 from fewshot_core.errors import ConstraintError
-from fewshot_core.recipe.schema import StrategySettings
-from fewshot_core.search.loop import loop as search_module
+from fewshot_core.search import loop as search_module
 from fewshot_core.search.loop import run_search, sample_feasible
-from fewshot_core.search.strategies import make_strategy
+from fewshot_core.search.strategies import StrategyContext
 from fewshot_core.search.study import trials
 from fewshot_core.search.trial import Trial, best_scored, best_trial
 from fewshot_core.spaces.region import Region
@@ -20,6 +18,7 @@ from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.strategies import (
     BudgetedRecordingEvaluator,
     RecordingEvaluator,
+    from_plugin,
     new_study,
     search,
 )
@@ -27,7 +26,7 @@ from fewshot_core.testing.toys import total, toy_space
 
 ROOT = Region.root(toy_space())
 HUGE = Region.root(toy_space(*[7] * 40))
-SETTINGS = StrategySettings("rea", population=5, sample=2)
+SETTINGS = from_plugin("rea", population=5, sample=2)
 
 
 # --- scores
@@ -45,7 +44,7 @@ def test_metrics_are_kept_and_repetitions_are_not_evaluated() -> None:
             return {"score": total(architecture), "loss": -total(architecture)}
 
     evaluator, study = Evaluator(), new_study()
-    strategy = make_strategy(StrategySettings("random"), region, lambda a: True)
+    strategy = from_plugin("random")(StrategyContext(region, lambda a: True, total))
     done = run_search(study, region, strategy, evaluator, lambda a: True, count=30, seed=0)
     assert set(evaluator.asked.values()) == {1}
     assert len(evaluator.asked) == 4
@@ -71,7 +70,7 @@ def test_a_score_that_is_no_number_is_the_lowest(bad: float) -> None:
 
 def test_progress_is_told() -> None:
     told: list[tuple[float, float]] = []
-    strategy = make_strategy(SETTINGS, ROOT, lambda a: True)
+    strategy = SETTINGS(StrategyContext(ROOT, lambda a: True, total))
     done = run_search(
         new_study(),
         ROOT,
@@ -106,8 +105,6 @@ def test_of_the_highest_the_cheapest_is_found_and_then_the_first(
     cost = None if prices is None else dict(zip(named, prices, strict=True)).__getitem__
     for order in (done, done[::-1]):
         assert best_trial(order, cost=cost).number == number
-        turned = [replace(trial, score=-trial.score) for trial in order]
-        assert best_trial(turned, cost=cost, minimise=True).number == number
     if cost is not None:
         assert best_scored(dict(zip(named, SCORES, strict=True)), cost) == named[number]
 
@@ -144,7 +141,7 @@ def test_a_constraint_that_nothing_meets(region: Region, monkeypatch: pytest.Mon
 def test_infeasible_proposals_do_not_count() -> None:
     study = new_study()
     done = search(
-        StrategySettings("random"),
+        from_plugin("random"),
         ROOT,
         RecordingEvaluator(total),
         10,
@@ -159,7 +156,7 @@ def test_few_feasible_architectures_are_found_however_rare() -> None:
     """A sampler that proposes nothing else is not asked for ever."""
     only = Architecture(ROOT.space.name, (2, 2, 3))
     evaluator = RecordingEvaluator(total)
-    done = search(StrategySettings("tpe"), ROOT, evaluator, 15, accepts=only.__eq__)
+    done = search(from_plugin("tpe"), ROOT, evaluator, 15, accepts=only.__eq__)
     assert [trial.architecture for trial in done] == [only] * 15
     assert evaluator.asked == [only]
 
@@ -172,7 +169,7 @@ def test_what_is_feasible_is_found_out_once() -> None:
         asked[architecture] += 1
         return architecture == only
 
-    strategy = make_strategy(StrategySettings("random"), ROOT, lambda a: True)
+    strategy = from_plugin("random")(StrategyContext(ROOT, lambda a: True, total))
     evaluator = RecordingEvaluator(total)
     run_search(new_study(), ROOT, strategy, evaluator, accepts, count=20, seed=0)
     assert set(asked.values()) == {1}
@@ -186,21 +183,21 @@ def test_a_part_of_the_budget_counts_as_what_it_costs() -> None:
         def price(self, budget: float) -> float:
             return 0.5 + budget / 2
 
-    done = search(StrategySettings("hyperband"), ROOT, Dear(total), 10)
+    done = search(from_plugin("hyperband"), ROOT, Dear(total), 10)
     spent = [0.5 + trial.budget / 2 for trial in done]
     assert sum(spent) >= 10 - 1e-9 > sum(spent[:-1])
 
 
 def test_an_evaluator_without_budgets_is_never_given_one() -> None:
     evaluator = RecordingEvaluator(total)
-    done = search(StrategySettings("hyperband"), ROOT, evaluator, 20)
+    done = search(from_plugin("hyperband"), ROOT, evaluator, 20)
     assert {trial.budget for trial in done} == set(evaluator.budgets) == {1.0}
     assert len(done) == 20
 
 
 def test_what_was_scored_with_a_part_is_scored_again_with_the_whole() -> None:
     evaluator = BudgetedRecordingEvaluator(total)
-    search(StrategySettings("hyperband"), ROOT, evaluator, 3)
+    search(from_plugin("hyperband"), ROOT, evaluator, 3)
     questions = list(zip(evaluator.asked, evaluator.budgets, strict=True))
     whole = [architecture for architecture, budget in questions if budget == 1]
     assert len(whole) == 1
@@ -212,13 +209,13 @@ def test_only_the_whole_budget_makes_a_find() -> None:
     partial = Trial(0, Architecture("s", (0,)), 9.0, {}, budget=1 / 3)
     assert best_trial([partial, found], cost=None) == found
     worse = Trial(2, Architecture("s", (2,)), 1.0, {})
-    assert best_trial([partial, found, worse], cost=None, minimise=True) == worse
+    assert best_trial([worse, partial, found], cost=None) == found
 
 
 def test_progress_is_about_the_whole_budget() -> None:
     told: list[tuple[float, float]] = []
     evaluator = BudgetedRecordingEvaluator(total)
-    strategy = make_strategy(StrategySettings("hyperband"), ROOT, lambda a: True, budgets=True)
+    strategy = from_plugin("hyperband")(StrategyContext(ROOT, lambda a: True, total, True))
     done = run_search(
         new_study(),
         ROOT,

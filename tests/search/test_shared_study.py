@@ -12,15 +12,15 @@ import pytest
 from optuna.trial import TrialState
 
 from fewshot_core.errors import RunFolderError
-from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.search.loop import run_search
 from fewshot_core.search.shared_study import RETRIES, SharedLedger, shared_storage
-from fewshot_core.search.strategies import make_strategy
+from fewshot_core.search.strategies import StrategyContext
 from fewshot_core.search.strategies.base import Strategy
 from fewshot_core.search.study import open_study
 from fewshot_core.search.trial import Proposal, Trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
+from fewshot_core.testing.strategies import from_plugin
 from fewshot_core.testing.toys import toy_space
 from tests.shared import postgresql
 from tests.tools.process import Running, succeed, words_of
@@ -80,8 +80,8 @@ class Scores:
 
 
 def strategy() -> Strategy:
-    settings = StrategySettings(name="rea", population=4, sample=2)
-    return make_strategy(settings, ROOT, lambda a: True, budgets=False, cost=lambda a: 0.0)
+    settings = from_plugin("rea", population=4, sample=2)
+    return settings(StrategyContext(ROOT, lambda a: True, lambda a: 0.0))
 
 
 def search(one: SharedLedger, scores: Scores, count: int = 12) -> list[Trial]:

@@ -7,12 +7,10 @@ import math
 from datetime import datetime
 from pathlib import Path
 
-import optuna
 import pytest
 from optuna.trial import TrialState
 
 from fewshot_core.errors import RunFolderError
-from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.search.study import keep, open_study, trials
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.region import Region
@@ -21,22 +19,23 @@ from fewshot_core.testing.strategies import (
     BudgetedRecordingEvaluator,
     Killed,
     RecordingEvaluator,
+    from_plugin,
     new_study,
     search,
 )
 from fewshot_core.testing.toys import total, toy_space
 
 ROOT = Region.root(toy_space())
-SETTINGS = StrategySettings("rea", population=5, sample=2)
-PLACES = ("study.log", "study.db")
+SETTINGS = from_plugin("rea", population=5, sample=2)
+PLACES = ("study.log", "url")
 
 
 def place_in(folder: Path, name: str) -> str | Path:
-    """A journal, a SQLite file as earlier versions have it, or a URL."""
+    """A journal, or a URL."""
     return f"sqlite:///{folder / 'any.db'}" if name == "url" else folder / name
 
 
-@pytest.mark.parametrize("name", [*PLACES, "url"])
+@pytest.mark.parametrize("name", PLACES)
 def test_a_search_goes_on_from_the_file(name: str, tmp_path: Path) -> None:
     place = place_in(tmp_path, name)
     whole = search(SETTINGS, ROOT, RecordingEvaluator(total), 12)
@@ -74,9 +73,7 @@ def test_trials_come_back_as_they_were(name: str, tmp_path: Path) -> None:
 
 def test_optuna_itself_takes_no_partial_score_for_the_best(tmp_path: Path) -> None:
     study = open_study(tmp_path / "study.log", "s")
-    done = search(
-        StrategySettings("hyperband"), ROOT, BudgetedRecordingEvaluator(total), 6, study=study
-    )
+    done = search(from_plugin("hyperband"), ROOT, BudgetedRecordingEvaluator(total), 6, study=study)
     assert [t.state == TrialState.COMPLETE for t in study.trials] == [t.budget == 1 for t in done]
     assert study.best_value == max(t.score for t in done if t.budget == 1)
 
@@ -84,35 +81,12 @@ def test_optuna_itself_takes_no_partial_score_for_the_best(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", PLACES)
 def test_two_objectives(name: str, tmp_path: Path) -> None:
     directions = ("maximize", "minimize")
-    settings = StrategySettings("nsga2", population=4)
+    settings = from_plugin("nsga2", population=4)
     study = open_study(tmp_path / name, "s", directions)
     done = search(settings, ROOT, RecordingEvaluator(total), 10, study=study)
     again = open_study(tmp_path / name, "s", directions)
     assert trials(again, ROOT) == done
     assert all(t.values[0] == total(ROOT.space.architecture(t.params)) for t in again.best_trials)
-
-
-def test_the_study_of_an_earlier_version_is_read(tmp_path: Path) -> None:
-    """It has trials that failed, one that was running, and no budgets."""
-    study = open_study(tmp_path / "study.db", "search")
-    study.sampler = optuna.samplers.RandomSampler(seed=0)
-    space = {name: optuna.distributions.CategoricalDistribution(range(3)) for name in "abc"}
-    region = Region.root(toy_space(3, 3, 3))
-    for number in range(6):
-        handle = study.ask(space)
-        if number == 2:
-            study.tell(handle, state=TrialState.FAIL)
-        elif number < 5:
-            handle.set_user_attr("metrics", {"score": float(number)})
-            study.tell(handle, float(number))
-    found = trials(open_study(tmp_path / "study.db", "search"), region)
-    assert [(t.number, t.score, t.budget) for t in found] == [
-        (0, 0.0, 1.0), (1, 1.0, 1.0), (2, 3.0, 1.0), (3, 4.0, 1.0),
-    ]  # fmt: skip
-    settings = StrategySettings("rea", population=2, sample=1)
-    evaluator = RecordingEvaluator(total)
-    reopened = open_study(tmp_path / "study.db", "search")
-    assert search(settings, region, evaluator, 6, study=reopened)[:4] == found
 
 
 # --- a journal that a kill has cut
@@ -188,9 +162,9 @@ def test_a_damaged_journal_is_an_error_and_left_alone(damage, tmp_path: Path) ->
 
 @pytest.mark.parametrize("damage", ["text", "folder", "scheme"])
 def test_a_study_that_cannot_be_opened_is_an_error(damage: str, tmp_path: Path) -> None:
-    place: str | Path = tmp_path / "study.db"
+    place: str | Path = tmp_path / "study.log"
     if damage == "text":
-        (tmp_path / "study.db").write_text("this is no database, and long enough to tell" * 50)
+        (tmp_path / "study.log").write_text("this is no database, and long enough to tell" * 50)
     elif damage == "folder":
         place = f"sqlite:///{tmp_path / 'missing' / 'study.db'}"
     else:
@@ -201,7 +175,7 @@ def test_a_study_that_cannot_be_opened_is_an_error(damage: str, tmp_path: Path) 
 
 
 def test_a_damaged_study_leaves_its_file_alone(tmp_path: Path) -> None:
-    path = tmp_path / "study.db"
+    path = tmp_path / "study.log"
     path.write_bytes(b"x" * 5000)
     with pytest.raises(RunFolderError):
         open_study(path, "s")

@@ -3,10 +3,13 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from fewshot_core.errors import FewshotError, RegionError
+from fewshot_core.errors import FewshotError, RecipeError, RegionError
+from fewshot_core.plugins import names_with, plugin, plugins
 from fewshot_core.recipe.schema import PathSettings
 from fewshot_core.spaces.paths import (
     BalancedPaths,
@@ -28,6 +31,15 @@ BAND = ROOT.band("sum", 2, 4)
 HUGE = Region.root(toy_space(*[7] * 40))
 
 
+def settings(policy: str, **more: Any) -> PathSettings:
+    made: PathSettings = replace(plugin("paths", policy).default(), **more)
+    return made
+
+
+def about(policy: str) -> dict[str, str]:
+    return {"feature": "sum"} if policy == "balanced" else {}
+
+
 def steps(policy: PathPolicy, count: int) -> list[list[Architecture]]:
     rng = random.Random(0)
     return [policy.draw(rng) for _ in range(count)]
@@ -37,12 +49,12 @@ def near(count: int, draws: int, probability: float) -> bool:
     return abs(count - draws * probability) <= 6 * math.sqrt(draws * probability)
 
 
-@pytest.mark.parametrize("name", ["uniform", "fair", "balanced", "sandwich", "cost"])
+@pytest.mark.parametrize("name", plugins("paths"))
 @pytest.mark.parametrize("region", [ROOT, PART, BAND, HUGE], ids=["root", "part", "band", "huge"])
 def test_every_policy(name: str, region: Region) -> None:
     if name == "fair" and region.bands:
         pytest.skip("fair paths refuse bands")
-    policy = make_paths(PathSettings(name, feature="sum"), region, total)
+    policy = make_paths(settings(name, **about(name)), region, total)
     drawn = steps(policy, 30)
     assert {len(architectures) for architectures in drawn} == {policy.paths_per_step}
     assert all(region.contains(a) for architectures in drawn for a in architectures)
@@ -110,8 +122,18 @@ def test_an_unknown_feature_is_named() -> None:
 
 
 def test_an_unknown_policy_is_refused() -> None:
-    with pytest.raises(RegionError, match="unknown paths 'sandwhich'"):
-        make_paths(PathSettings("sandwhich"), ROOT)
+    with pytest.raises(RecipeError, match=r"unknown paths 'sandwhich'.*mean 'sandwich'"):
+        make_paths(PathSettings("sandwhich"), ROOT, total)
+
+
+@pytest.mark.parametrize("together", [1, 4])
+def test_what_cannot_be_drawn_is_found_before_the_first_step(together: int) -> None:
+    with pytest.raises(FewshotError, match="no feature 'summ'"):
+        make_paths(settings("balanced", feature="summ", together=together), ROOT, total).check()
+    with pytest.raises(RegionError, match="widen"):
+        make_paths(settings("cost", low=8, together=together), ROOT, total).check()
+    for name in names_with("paths", "spans"):
+        make_paths(settings(name, together=together, **about(name)), ROOT, total).check()
 
 
 def test_balanced_paths_of_an_empty_region_are_an_error() -> None:
@@ -157,21 +179,16 @@ def test_a_range_without_architectures_is_refused() -> None:
         CostPaths(ROOT, total, low=8).range  # noqa: B018
 
 
-def test_paths_by_cost_need_one() -> None:
-    with pytest.raises(ValueError, match="cost"):
-        make_paths(PathSettings("cost"), ROOT)
-
-
 # --- for the parts of a batch
 
 
-@pytest.mark.parametrize("name", ["uniform", "fair", "balanced", "cost"])
+@pytest.mark.parametrize("name", names_with("paths", "spans"))
 @pytest.mark.parametrize("region", [ROOT, PART, BAND, HUGE], ids=["root", "part", "band", "huge"])
 def test_every_policy_draws_for_a_batch(name: str, region: Region) -> None:
     if name == "fair" and region.bands:
         pytest.skip("fair paths refuse bands")
     count = 4 * max(len(options) for options in region.allowed)
-    policy = make_paths(PathSettings(name, feature="sum", together=count), region, total)
+    policy = make_paths(settings(name, together=count, **about(name)), region, total)
     assert isinstance(policy, PathBatches)
     assert policy.paths_per_step == 1  # an image is seen once
     drawn = steps(policy, 10)
@@ -200,7 +217,7 @@ def test_each_of_a_batch_is_uniform_by_itself(region: Region) -> None:
 
 
 def test_values_of_a_feature_are_spread_over_the_parts() -> None:
-    policy = make_paths(PathSettings("balanced", feature="sum", together=16), ROOT)
+    policy = make_paths(settings("balanced", feature="sum", together=16), ROOT, total)
     values = len({total(a) for a in ROOT.enumerate()})
     for architectures in steps(policy, 20):
         used = Counter(total(a) for a in architectures)
@@ -209,7 +226,7 @@ def test_values_of_a_feature_are_spread_over_the_parts() -> None:
 
 
 def test_costs_are_spread_over_the_parts() -> None:
-    policy = make_paths(PathSettings("cost", together=10), HUGE, total)
+    policy = make_paths(settings("cost", together=10), HUGE, total)
     assert isinstance(policy, PathBatches)
     low, high = CostPaths(HUGE, total).range
     for architectures in steps(policy, 5):
@@ -219,10 +236,9 @@ def test_costs_are_spread_over_the_parts() -> None:
 
 def test_fair_paths_need_a_multiple_of_the_options() -> None:
     with pytest.raises(RegionError, match=r"paths\.together=6, 4 options.*multiple of 4"):
-        make_paths(PathSettings("fair", together=6), ROOT)
+        make_paths(settings("fair", together=6), ROOT, total)
 
 
 def test_sandwich_paths_are_for_whole_batches() -> None:
-    policy = make_paths(PathSettings("sandwich", together=4), ROOT, total)
     with pytest.raises(RegionError, match=r"whole batch.*together=1"):
-        policy.draw(random.Random(0))
+        make_paths(settings("sandwich", together=4), ROOT, total)

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fewshot_core.plugins import plugin
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.split_rule import PAYS_FROM, SplitDecision, decide_split
@@ -16,10 +18,12 @@ ROOT = Region.root(toy_space(3, 4))  # four options at most
 
 def recipe(when: str, parent: float, each: float, inherit: bool = True) -> Recipe:
     made = Recipe()
-    made.split.when = when
-    made.supernet.epochs, made.regions.epochs = parent, each
-    made.regions.inherit = inherit
-    return made
+    return replace(
+        made,
+        split=replace(made.split, when=when),
+        supernet=replace(made.supernet, epochs=parent),
+        regions=replace(made.regions, epochs=each, inherit=inherit),
+    )
 
 
 def decide(made: Recipe, images: int, regions: int = 5) -> SplitDecision:
@@ -57,8 +61,8 @@ def test_the_rule_was_not_measured_for_strategies_that_learn_preferences(
 ) -> None:
     """Splitting helped one of them where the rule leaves it out."""
     for images in (1, 10**9):
-        made = recipe("auto", 5, 1)
-        made.strategy.name = strategy
+        chosen = plugin("strategy", strategy).default()
+        made = replace(recipe("auto", 5, 1), strategy=chosen)
         text = f"strategy={strategy} trains another way"
         assert (text in decide(made, images).sentence) is said
 

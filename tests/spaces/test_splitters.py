@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from fewshot_core.errors import ArchitectureError, RegionError
-from fewshot_core.recipe.schema import SplitLevel, SplitSettings
+from fewshot_core.errors import ArchitectureError, RecipeError, RegionError
+from fewshot_core.plugins import plugin
+from fewshot_core.recipe.schema import SplitLevel, SplitSettings, default_split
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.splitters import (
     ByBands,
     ByDecision,
     ByGroups,
     ByRandom,
+    LearnedLevel,
     Splitter,
+    SplitterContext,
     grow_tree,
     make_splitter,
 )
@@ -137,41 +142,64 @@ def test_random_shares_differ_by_seed() -> None:
 # --- from a recipe
 
 
+def level(by: str, **more: Any) -> SplitLevel:
+    made: SplitLevel = replace(plugin("splitter", by).default(), **more)
+    return made
+
+
+def split(by: str, **more: Any) -> SplitSettings:
+    return replace(default_split(by), **more)
+
+
 @pytest.mark.parametrize(
     ("level", "expected"),
     [
-        (SplitLevel(by="none"), None),
-        (SplitLevel(by="decision", decision="a"), ByDecision("a")),
-        (
-            SplitLevel(by="groups", decision="a", groups=[[0], [1, 2]]),
-            ByGroups("a", ((0,), (1, 2))),
-        ),
-        (SplitLevel(by="bands", feature="sum", cuts=[2.0]), ByBands("sum", (2.0,))),
-        (SplitLevel(by="random", count=3), ByRandom(3, 11)),
+        (level("none"), None),
+        (level("decision", decision="a"), ByDecision("a")),
+        (level("groups", decision="a", groups=[[0], [1, 2]]), ByGroups("a", ((0,), (1, 2)))),
+        (level("bands", feature="sum", cuts=[2.0]), ByBands("sum", (2.0,))),
+        (level("random", count=3), ByRandom(3, 11)),
     ],
     ids=lambda value: getattr(value, "by", ""),
 )
 def test_a_recipe_makes_its_splitter(level: SplitLevel, expected: Splitter | None) -> None:
-    assert make_splitter(level, seed=11) == expected
+    assert make_splitter(level, SplitterContext(seed=11)) == expected
 
 
 def test_an_unknown_split_is_refused() -> None:
-    with pytest.raises(RegionError, match="unknown split 'magic'"):
-        make_splitter(SplitLevel(by="magic"), seed=0)
+    with pytest.raises(RecipeError, match=r"unknown splitter 'decison'.*did you mean 'decision'"):
+        make_splitter(SplitLevel(by="decison"), SplitterContext(seed=0))
 
 
 def test_a_tree_grows_level_by_level() -> None:
-    then = [SplitLevel(by="none"), SplitLevel(by="bands", feature="sum", cuts=[3.0])]
-    tree = grow_tree(ROOT, SplitSettings(by="decision", decision="a", then=then), seed=0)
+    then = [level("none"), level("bands", feature="sum", cuts=[3.0])]
+    tree = grow_tree(ROOT, split("decision", decision="a", then=then), SplitterContext(seed=0))
     assert [leaf.id for leaf in tree.leaves()] == [
         f"a={option},sum={band}" for option in (0, 1, 2) for band in ("-infto3", "3toinf")
     ]
 
 
 def test_no_split_is_one_region() -> None:
-    assert grow_tree(ROOT, SplitSettings(), seed=0).leaves() == (ROOT,)
+    assert grow_tree(ROOT, default_split(), SplitterContext(seed=0)).leaves() == (ROOT,)
 
 
 def test_random_levels_are_independent() -> None:
-    tree = grow_tree(ROOT, SplitSettings(by="random", then=[SplitLevel(by="random")]), seed=0)
+    tree = grow_tree(ROOT, split("random", then=[level("random")]), SplitterContext(seed=0))
     assert len(tree.leaves()) == 4  # the same cut again would leave two
+
+
+def test_a_learned_splitter_is_given_the_supernet_and_its_loss() -> None:
+    parent, loss = object(), object()
+    context = SplitterContext(7, parent, loss)  # type: ignore[arg-type]
+    made = make_splitter(level("gradients", count=3, samples=5), context)
+    assert vars(made) == {
+        "supernet": parent, "loss": loss, "count": 3, "samples": 5, "seed": 7,
+    }  # fmt: skip
+
+
+def test_a_learned_split_says_before_whether_it_can_cut() -> None:
+    gradients = split("gradients", count=4)
+    assert isinstance(gradients, LearnedLevel)
+    gradients.require(ROOT)
+    with pytest.raises(RegionError, match="into 4 groups"):
+        gradients.require(ROOT.restrict("c", (0, 1)))

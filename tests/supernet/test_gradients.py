@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from fewshot_core.errors import RegionError
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
+from fewshot_core.spaces.splitters.gradients import find_divisible
 from fewshot_core.supernet import Supernet
-from fewshot_core.supernet.gradients import ByGradients, cosine, divisible, least_cut
+from fewshot_core.supernet.gradients import ByGradients, cosine, least_cut
 from fewshot_core.testing.toys import toy_space
 
 # Which options of decision `b` pull the shared weight the same way.
@@ -94,8 +95,8 @@ def test_a_part_of_the_space_is_cut_within_itself(root: Region) -> None:
 
 def test_too_many_groups_are_refused(root: Region) -> None:
     with pytest.raises(RegionError, match=r"split\.count of at most 4"):
-        divisible(root, 5)
-    assert divisible(root, 3) == ["b"]
+        find_divisible(root, 5)
+    assert find_divisible(root, 3) == ["b"]
 
 
 def test_cosine_sums_in_the_order_of_the_weights() -> None:

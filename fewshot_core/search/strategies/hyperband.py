@@ -1,16 +1,51 @@
-"""Hyperband, and BOHB, which is Hyperband with a model."""
+"""Hyperband: many architectures on little budget, the best on more."""
 
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 
-from fewshot_core.search.strategies.base import Strategy
-from fewshot_core.search.strategies.brackets import Brackets
-from fewshot_core.search.strategies.sampled import SampledStrategy, SamplerFactory
-from fewshot_core.search.trial import Proposal, Trial
-from fewshot_core.seeds import derive_seed
+from fewshot_core.plugins import register
+from fewshot_core.recipe.declare import setting
+from fewshot_core.recipe.schema import StrategySettings
+from fewshot_core.search.strategies.base import NAME, Strategy, StrategyContext
+from fewshot_core.search.strategies.brackets import Brackets, ladder
+from fewshot_core.search.trial import FULL, Proposal, Trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
+
+
+@dataclass(frozen=True)
+class HyperbandSettings(StrategySettings):
+    """The ladder of budgets."""
+
+    name: str = setting("hyperband", NAME)
+    eta: int = setting(3, "so many compete for one place at the next budget", low=2)
+    least: float = setting(
+        0.11,
+        "Smallest share of the images of a score (validation images; of generators those they "
+        "make), or of the epochs of standalone training. Other evaluators know one budget, and "
+        "then there is nothing to promote.",
+        above=0,
+        high=1,
+    )
+
+    def shares(self, context: StrategyContext) -> tuple[float, ...]:
+        """The budgets, rising to the whole one; that alone where the evaluator knows no other."""
+        return ladder(self.least, self.eta) if context.budgets else (FULL,)
+
+
+@register(
+    "strategy",
+    "hyperband",
+    settings=HyperbandSettings,
+    about="many architectures on little budget, the best on more (Li et al., JMLR 2018)",
+    budgets=True,
+    only_with_budgets=("eta", "least"),
+)
+def make_hyperband(settings: HyperbandSettings, context: StrategyContext) -> HyperbandStrategy:
+    """Brackets over a region."""
+    return HyperbandStrategy(context.region, settings.shares(context), settings.eta)
 
 
 class HyperbandStrategy(Strategy):
@@ -19,10 +54,7 @@ class HyperbandStrategy(Strategy):
     With one budget there is nothing to promote, and it is random search.
     """
 
-    def __init__(
-        self, region: Region, shares: tuple[float, ...], eta: int, direction: str = "maximize"
-    ) -> None:
-        self.directions = (direction,)
+    def __init__(self, region: Region, shares: tuple[float, ...], eta: int) -> None:
         self._region = region
         self._brackets = Brackets(shares, eta)
 
@@ -33,53 +65,8 @@ class HyperbandStrategy(Strategy):
         return Proposal(self.draw(seed), slot.budget)
 
     def tell(self, trial: Trial) -> None:
-        self._brackets.fill(trial.architecture, -trial.score if self.minimise else trial.score)
+        self._brackets.fill(trial.architecture, trial.score)
 
     def draw(self, seed: int) -> Architecture:
         """A new architecture for the first rung of a bracket."""
         return self._region.sample(random.Random(seed))
-
-
-class BohbStrategy(HyperbandStrategy):
-    """BOHB (Falkner et al., ICML 2018): the brackets of Hyperband, filled by a model.
-
-    The model is Optuna's multivariate tree-structured Parzen estimator, which is modelled on
-    BOHB's. It looks at the highest budget that has enough trials (section 3.2: ``N_min + 2`` with
-    ``N_min`` one more than there are decisions), and at no other.
-
-    Args:
-        region: Where to search.
-        shares: The budgets.
-        eta: As for Hyperband.
-        make_sampler: From a seed to the sampler that is the model.
-        random_share: So many architectures are drawn at random all the same.
-        direction: Of the score.
-    """
-
-    def __init__(
-        self,
-        region: Region,
-        shares: tuple[float, ...],
-        eta: int,
-        make_sampler: SamplerFactory,
-        random_share: float,
-        direction: str = "maximize",
-    ) -> None:
-        super().__init__(region, shares, eta, direction)
-        self._random_share = random_share
-        self._models = {
-            share: SampledStrategy(region, make_sampler, self.directions) for share in shares
-        }
-        self._told = dict.fromkeys(shares, 0)
-        self._enough = sum(len(options) > 1 for options in region.allowed) + 3
-
-    def tell(self, trial: Trial) -> None:
-        super().tell(trial)
-        self._models[trial.budget].tell(trial)
-        self._told[trial.budget] += 1
-
-    def draw(self, seed: int) -> Architecture:
-        ready = [share for share, told in self._told.items() if told >= self._enough]
-        if not ready or random.Random(seed).random() < self._random_share:
-            return super().draw(derive_seed(seed, "random"))
-        return self._models[max(ready)].ask(derive_seed(seed, "model")).architecture

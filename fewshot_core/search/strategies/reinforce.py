@@ -1,11 +1,17 @@
-"""REINFORCE as an Optuna sampler."""
+"""REINFORCE, an Optuna sampler."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from fewshot_core.plugins import register
+from fewshot_core.recipe.declare import setting
+from fewshot_core.recipe.schema import StrategySettings
+from fewshot_core.search.strategies.base import NAME, StrategyContext
 from fewshot_core.search.strategies.learning import LearningSampler
+from fewshot_core.search.strategies.sampled import SampledStrategy
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 
@@ -14,6 +20,29 @@ TRIES = 50
 
 FIRST, SECOND, TINY = 0.9, 0.999, 1e-8
 """Decay of the two moments of Adam, and its epsilon (Kingma and Ba, ICLR 2015)."""
+
+
+@dataclass(frozen=True)
+class ReinforceSettings(StrategySettings):
+    """How fast the policy learns."""
+
+    name: str = setting("reinforce", NAME)
+    lr: float = setting(0.1, "step size of Adam", above=0)
+    decay: float = setting(0.9, "of the average of earlier scores", low=0, below=1)
+
+
+@register(
+    "strategy",
+    "reinforce",
+    settings=ReinforceSettings,
+    about="policy gradient, a softmax for each decision (Zoph and Le, ICLR 2017)",
+)
+def make_reinforce(settings: ReinforceSettings, context: StrategyContext) -> SampledStrategy:
+    """A policy over a region."""
+    sampler = ReinforceSampler(
+        context.region, lr=settings.lr, decay=settings.decay, accepts=context.accepts
+    )
+    return SampledStrategy(context.region, sampler.seeded)
 
 
 class ReinforceSampler(LearningSampler):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
 from fewshot_core.search.strategies.base import Strategy
@@ -26,18 +27,16 @@ class SampledStrategy(Strategy):
     Args:
         region: Where to search.
         make_sampler: From a seed to the sampler that answers one question.
-        directions: ``maximize`` or ``minimize``, of the score and of ``cost``.
-        cost: A second value, if any.
+        cost: A second value, which is minimised; None: the score is the only one.
     """
 
     def __init__(
         self,
         region: Region,
         make_sampler: SamplerFactory,
-        directions: Sequence[str] = ("maximize",),
         cost: Callable[[Architecture], float] | None = None,
     ) -> None:
-        self.directions = tuple(directions)
+        self.directions = ("maximize",) if cost is None else ("maximize", "minimize")
         self._region = region
         self._make_sampler = make_sampler
         self._cost = cost
@@ -73,3 +72,9 @@ class SampledStrategy(Strategy):
         if self._asked is not None:
             self._study.tell(self._asked, state=TrialState.FAIL)
             self._asked = None
+
+
+def free_decisions(region: Region) -> dict[str, BaseDistribution]:
+    """The decisions that have a choice, by name; Optuna's samplers draw no others together."""
+    space = distributions(region).items()
+    return {name: options for name, options in space if not options.single()}

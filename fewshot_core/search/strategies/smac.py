@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fewshot_core.errors import RecipeError
-from fewshot_core.search.strategies.base import Accepts, Strategy
+from fewshot_core.plugins import register
+from fewshot_core.recipe.declare import setting
+from fewshot_core.recipe.schema import StrategySettings
+from fewshot_core.search.strategies.base import NAME, Accepts, Strategy, StrategyContext
 from fewshot_core.search.trial import Proposal, Trial
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region
@@ -34,6 +38,24 @@ TREES, PERCENTILE = 10, 5
 Improvement = Callable[[list[Architecture]], list[float]]
 
 
+@dataclass(frozen=True)
+class SmacSettings(StrategySettings):
+    """Everything is as SMAC has it."""
+
+    name: str = setting("smac", NAME)
+
+
+@register(
+    "strategy",
+    "smac",
+    settings=SmacSettings,
+    about="random forest and expected improvement (Lindauer et al., JMLR 2022); needs smac",
+)
+def make_smac(settings: SmacSettings, context: StrategyContext) -> SmacStrategy:
+    """A model of a region."""
+    return SmacStrategy(context.region, context.accepts)
+
+
 class SmacStrategy(Strategy):
     """Sequential model-based algorithm configuration (Hutter et al., LION 2011; Lindauer et al.,
     JMLR 2022): a random forest predicts the score, expected improvement decides.
@@ -48,8 +70,7 @@ class SmacStrategy(Strategy):
         RecipeError: The package ``smac`` is not installed.
     """
 
-    def __init__(self, region: Region, accepts: Accepts, direction: str = "maximize") -> None:
-        self.directions = (direction,)
+    def __init__(self, region: Region, accepts: Accepts) -> None:
         self._region = region
         self._accepts = accepts
         self._tools = _Tools(region)
@@ -68,8 +89,7 @@ class SmacStrategy(Strategy):
         return Proposal(self._region.sample(rng))
 
     def tell(self, trial: Trial) -> None:
-        cost = trial.score if self.minimise else -trial.score
-        self._costs.append((trial.architecture, cost))
+        self._costs.append((trial.architecture, -trial.score))
         self._known.add(trial.architecture)
 
     def _model(self) -> None:

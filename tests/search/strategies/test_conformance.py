@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from fewshot_core.errors import RecipeError
+from fewshot_core.plugins import plugin, plugins
 from fewshot_core.recipe.schema import StrategySettings
-from fewshot_core.search.strategies import SEARCHING, make_strategy
+from fewshot_core.search.strategies import StrategyContext, make_strategy
 from fewshot_core.spaces.region import Region
-from fewshot_core.testing.strategies import Score, StrategySuite
+from fewshot_core.testing.strategies import Make, Score, StrategySuite, from_plugin
 from fewshot_core.testing.toys import total, toy_space
 from tasks.autogan.space import generator_space
 
@@ -18,45 +19,41 @@ ROOT = Region.root(toy_space(5, 5, 5, 5))
 
 
 class TestRandom(StrategySuite):
-    @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("random")
+    plugin = "random"
 
 
 class TestRea(StrategySuite):
     @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("rea", population=6, sample=3)
+    def make(self) -> Make:
+        return from_plugin("rea", population=6, sample=3)
 
 
 class TestReaOfOne(StrategySuite):
     """The least that the recipe allows: the child of the last, always."""
 
     @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("rea", population=1, sample=1)
+    def make(self) -> Make:
+        return from_plugin("rea", population=1, sample=1)
 
 
 class TestReinforce(StrategySuite):
     @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("reinforce", lr=0.3)
+    def make(self) -> Make:
+        return from_plugin("reinforce", lr=0.3)
 
 
 class TestMultilevel(StrategySuite):
     @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("multilevel", lr=0.05, hidden=8)
+    def make(self) -> Make:
+        return from_plugin("multilevel", lr=0.05, hidden=8)
 
 
 class TestMultilevelOfTwoLevels(TestMultilevel):
     """Grows within the search."""
 
     @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings(
-            "multilevel", lr=0.05, hidden=8, level_trials=6, candidates=4, beam=2
-        )
+    def make(self) -> Make:
+        return from_plugin("multilevel", lr=0.05, hidden=8, level_trials=6, candidates=4, beam=2)
 
     @pytest.fixture
     def region(self) -> Region:
@@ -71,38 +68,30 @@ class TestMultilevelOfTwoLevels(TestMultilevel):
 class TestHyperband(StrategySuite):
     budgets = True
 
-    @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("hyperband")
+    plugin = "hyperband"
 
 
 class TestHyperbandWithOneBudget(StrategySuite):
-    @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("hyperband")
+    plugin = "hyperband"
 
 
 class TestBohb(StrategySuite):
     budgets = True
     trials = 16
 
-    @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("bohb")
+    plugin = "bohb"
 
 
 class TestBohbWithOneBudget(StrategySuite):
     @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("bohb", random_share=0.2)
+    def make(self) -> Make:
+        return from_plugin("bohb", random_share=0.2)
 
 
 class TestTpe(StrategySuite):
     trials = 16  # its model takes over after ten
 
-    @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("tpe")
+    plugin = "tpe"
 
 
 class TestNsga2(StrategySuite):
@@ -111,8 +100,8 @@ class TestNsga2(StrategySuite):
     trials = 18
 
     @pytest.fixture
-    def settings(self) -> StrategySettings:
-        return StrategySettings("nsga2", population=6)
+    def make(self) -> Make:
+        return from_plugin("nsga2", population=6)
 
 
 class TestSmac(StrategySuite):
@@ -125,30 +114,29 @@ class TestSmac(StrategySuite):
         return root.restrict("a", (1, 3)).restrict("d", (0, 2))
 
     @pytest.fixture
-    def settings(self) -> StrategySettings:
+    def make(self) -> Make:
         pytest.importorskip("smac")
-        return StrategySettings("smac")
+        return from_plugin("smac")
+
+
+CONTEXT = StrategyContext(ROOT, lambda a: True, total)
 
 
 def test_every_strategy_of_the_list_can_be_made() -> None:
-    for name in set(SEARCHING) - {"smac"}:
-        strategy = make_strategy(StrategySettings(name), ROOT, lambda a: True, cost=total)
-        assert ROOT.contains(strategy.ask(2**63 - 1).architecture)
+    for name, entry in plugins("strategy").items():
+        if not entry.differentiable and name != "smac":
+            strategy = make_strategy(entry.default(), CONTEXT)
+            assert ROOT.contains(strategy.ask(2**63 - 1).architecture)
 
 
 def test_an_unknown_strategy_names_the_near_one() -> None:
     with pytest.raises(RecipeError, match=r"'hyprband'.*did you mean 'hyperband'"):
-        make_strategy(StrategySettings("hyprband"), ROOT, lambda a: True)
+        make_strategy(StrategySettings("hyprband"), CONTEXT)
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "smac", None)
     monkeypatch.setitem(sys.modules, "smac.acquisition.function", None)
     with pytest.raises(RecipeError, match=r"needs the package smac.*pip install") as caught:
-        make_strategy(StrategySettings("smac"), ROOT, lambda a: True)
+        make_strategy(plugin("strategy", "smac").default(), CONTEXT)
     assert "\n" not in str(caught.value)
-
-
-def test_a_two_objective_strategy_needs_a_cost() -> None:
-    with pytest.raises(ValueError, match="cost"):
-        make_strategy(StrategySettings("nsga2"), ROOT, lambda a: True)

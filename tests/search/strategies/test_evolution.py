@@ -6,15 +6,14 @@ from collections import Counter
 import optuna
 import pytest
 
-from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.search.loop import run_search
-from fewshot_core.search.strategies import EvolutionSampler, make_strategy
+from fewshot_core.search.strategies import EvolutionSampler, StrategyContext
 from fewshot_core.search.study import keep
 from fewshot_core.search.trial import Trial
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.testing.strategies import RecordingEvaluator, new_study, search
+from fewshot_core.testing.strategies import Make, RecordingEvaluator, from_plugin, new_study, search
 from fewshot_core.testing.toys import total, toy_space
 
 ROOT = Region.root(toy_space(5, 5, 5, 5))
@@ -43,7 +42,7 @@ def reference(population: int, sample: int, count: int, seed: int) -> list[Archi
 
 @pytest.mark.parametrize(("population", "sample"), [(8, 3), (4, 4), (10, 1)])
 def test_evolution_is_the_papers_algorithm(population: int, sample: int) -> None:
-    settings = StrategySettings("rea", population=population, sample=sample)
+    settings = from_plugin("rea", population=population, sample=sample)
     done = search(settings, ROOT, RecordingEvaluator(score), 50, seed=3)
     assert [trial.architecture for trial in done] == reference(population, sample, 50, seed=3)
 
@@ -91,14 +90,12 @@ def test_a_study_that_minimises_prefers_the_lowest() -> None:
 
 
 def test_evolution_finds_more_than_random() -> None:
-    def best(settings: StrategySettings) -> float:
-        runs = [
-            search(settings, ROOT, RecordingEvaluator(total), 60, seed=seed) for seed in range(4)
-        ]
+    def best(make: Make) -> float:
+        runs = [search(make, ROOT, RecordingEvaluator(total), 60, seed=seed) for seed in range(4)]
         return sum(max(trial.score for trial in run) for run in runs)
 
-    evolution = best(StrategySettings("rea", population=10, sample=5))
-    assert evolution > best(StrategySettings("random"))
+    evolution = best(from_plugin("rea", population=10, sample=5))
+    assert evolution > best(from_plugin("random"))
 
 
 def test_children_satisfy_the_constraint_without_being_refused() -> None:
@@ -111,7 +108,7 @@ def test_children_satisfy_the_constraint_without_being_refused() -> None:
         refused[accepts(architecture)] += 1
         return accepts(architecture)
 
-    strategy = make_strategy(StrategySettings("rea", population=5, sample=3), ROOT, accepts)
+    strategy = from_plugin("rea", population=5, sample=3)(StrategyContext(ROOT, accepts, total))
     evaluator = RecordingEvaluator(score)
     run_search(new_study(), ROOT, strategy, evaluator, counting, count=40, seed=0)
     assert refused[False] < 12  # from the random start alone, where about every second one is

@@ -8,16 +8,17 @@ import statistics
 import optuna
 import pytest
 
-from fewshot_core.recipe.schema import StrategySettings
-from fewshot_core.search.strategies import make_strategy
-from fewshot_core.search.strategies.hyperband import BohbStrategy
+from fewshot_core.search.strategies import StrategyContext
+from fewshot_core.search.strategies.bohb import BohbStrategy
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.strategies import (
     BudgetedRecordingEvaluator,
+    Make,
     RecordingEvaluator,
     Score,
+    from_plugin,
     search,
 )
 from fewshot_core.testing.toys import total, toy_space
@@ -34,29 +35,29 @@ class Misleading(BudgetedRecordingEvaluator):
         return {"score": sign * self._answer(architecture, budget)["score"]}
 
 
-def best_of(settings: StrategySettings, evaluator: type[RecordingEvaluator], score: Score) -> float:
-    runs = [search(settings, ROOT, evaluator(score), 30, seed=seed) for seed in range(8)]
+def best_of(make: Make, evaluator: type[RecordingEvaluator], score: Score) -> float:
+    runs = [search(make, ROOT, evaluator(score), 30, seed=seed) for seed in range(8)]
     return statistics.fmean(max(t.score for t in run if t.budget == 1) for run in runs)
 
 
 def test_low_budgets_decide_who_is_promoted() -> None:
     """Good advice helps and bad advice harms, at the same cost in evaluations."""
-    hyperband = StrategySettings("hyperband")
+    hyperband = from_plugin("hyperband")
     advised = best_of(hyperband, BudgetedRecordingEvaluator, total)
     misled = best_of(hyperband, Misleading, total)
-    plain = best_of(StrategySettings("random"), RecordingEvaluator, total)
+    plain = best_of(from_plugin("random"), RecordingEvaluator, total)
     assert advised > plain > misled
 
 
 def test_with_one_budget_it_is_random_search() -> None:
     evaluator = RecordingEvaluator(total)
-    done = search(StrategySettings("hyperband"), ROOT, evaluator, 200)
+    done = search(from_plugin("hyperband"), ROOT, evaluator, 200)
     means = [statistics.fmean(t.score for t in done[i : i + 100]) for i in (0, 100)]
     assert all(abs(mean - 8) < 1 for mean in means)  # it learns nothing
 
 
 def test_the_ladder_is_that_of_the_settings() -> None:
-    settings = StrategySettings("hyperband", eta=2, least=0.25)
+    settings = from_plugin("hyperband", eta=2, least=0.25)
     done = search(settings, ROOT, BudgetedRecordingEvaluator(total), 12)
     assert {trial.budget for trial in done} == {0.25, 0.5, 1.0}
 
@@ -119,9 +120,7 @@ def test_the_model_finds_more_than_hyperband(budgets: bool) -> None:
     kind = BudgetedRecordingEvaluator if budgets else RecordingEvaluator
 
     def mean(name: str) -> float:
-        runs = [
-            search(StrategySettings(name), ROOT, kind(total), 60, seed=seed) for seed in range(5)
-        ]
+        runs = [search(from_plugin(name), ROOT, kind(total), 60, seed=seed) for seed in range(5)]
         return statistics.fmean(t.score for run in runs for t in run[-40:] if t.budget == 1)
 
     assert mean("bohb") > mean("hyperband") + 1
@@ -129,7 +128,7 @@ def test_the_model_finds_more_than_hyperband(budgets: bool) -> None:
 
 def test_a_model_that_was_asked_in_vain_is_told_all_the_same() -> None:
     """It proposes for one budget, and the trial belongs to another."""
-    strategy = make_strategy(StrategySettings("bohb"), ROOT, lambda a: True, budgets=True)
+    strategy = from_plugin("bohb")(StrategyContext(ROOT, lambda a: True, total, True))
     rng = random.Random(0)
     for number in range(120):
         proposal = strategy.ask(number)

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 import torch
 
-from fewshot_core.recipe.schema import StrategySettings
-from fewshot_core.search.strategies.multilevel import MultilevelStrategy
+from fewshot_core.search.strategies._multilevel import MultilevelStrategy
+from fewshot_core.search.strategies.multilevel import MultilevelSettings
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
@@ -15,15 +15,15 @@ from fewshot_core.testing.toys import toy_space
 from tasks.autogan.space import generator_space
 
 SPACE = generator_space()
-SETTINGS = StrategySettings("multilevel", lr=0.02, hidden=16, level_trials=60, candidates=8, beam=3)
+SETTINGS = MultilevelSettings(lr=0.02, hidden=16, level_trials=60, candidates=8, beam=3)
 
 
 def deconvs(architecture: Architecture) -> float:
     return sum(choice == "deconv" for choice in architecture.choices)
 
 
-def strategy(settings: StrategySettings = SETTINGS) -> MultilevelStrategy:
-    return MultilevelStrategy(Region.root(SPACE), settings, lambda a: True, "maximize")
+def strategy(settings: MultilevelSettings = SETTINGS) -> MultilevelStrategy:
+    return MultilevelStrategy(Region.root(SPACE), settings, lambda a: True)
 
 
 def run(made: MultilevelStrategy, count: int, start: int = 0) -> list[Architecture]:
@@ -74,7 +74,7 @@ def test_the_beam_has_no_repetitions() -> None:
 
 
 def test_the_first_reward_moves_nothing_and_each_is_weighted_by_its_own_advantage() -> None:
-    made = strategy(StrategySettings("multilevel", lr=0.02, hidden=8, entropy=0.0))
+    made = strategy(MultilevelSettings(lr=0.02, hidden=8, entropy=0.0))
     before = [p.clone() for p in made.level.policy.parameters()]
     one, other = made.ask(1).architecture, made.ask(2).architecture
     made.tell(Trial(0, one, 5.0, {}))
@@ -95,7 +95,7 @@ def test_the_first_reward_moves_nothing_and_each_is_weighted_by_its_own_advantag
 
 
 def test_entropy_is_rewarded() -> None:
-    settings = StrategySettings("multilevel", lr=0.05, hidden=8, entropy=10.0, level_trials=500)
+    settings = MultilevelSettings(lr=0.05, hidden=8, entropy=10.0, level_trials=500)
     made = strategy(settings)
     with torch.no_grad():
         made.level.policy.heads[2].bias[0] = 3.0

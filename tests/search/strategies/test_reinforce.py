@@ -9,15 +9,14 @@ import statistics
 import pytest
 import torch
 
-from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.search.strategies import ReinforceSampler
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.testing.strategies import RecordingEvaluator, search
+from fewshot_core.testing.strategies import RecordingEvaluator, from_plugin, search
 from fewshot_core.testing.toys import total, toy_space
 
 ROOT = Region.root(toy_space(5, 3, 4))
-SETTINGS = StrategySettings("reinforce", lr=0.2)
+SETTINGS = from_plugin("reinforce", lr=0.2)
 
 
 def sampler(region: Region = ROOT, **options: object) -> ReinforceSampler:

@@ -9,14 +9,13 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.search.loop import run_search
-from fewshot_core.search.strategies import SampledStrategy, make_strategy
-from fewshot_core.search.strategies.optuna_samplers import nsga2
+from fewshot_core.search.strategies import SampledStrategy, StrategyContext
+from fewshot_core.search.strategies.nsga2 import nsga2_sampler
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.testing.strategies import RecordingEvaluator, new_study, search
+from fewshot_core.testing.strategies import RecordingEvaluator, from_plugin, new_study, search
 from fewshot_core.testing.toys import total, toy_space
 
 ROOT = Region.root(toy_space(5, 5, 5, 5))
@@ -68,7 +67,7 @@ def test_a_copy_that_is_told_the_trials_sees_them() -> None:
 def test_tpe_finds_more_than_random() -> None:
     def mean(name: str) -> float:
         runs = [
-            search(StrategySettings(name), ROOT, RecordingEvaluator(total), 50, seed=seed)
+            search(from_plugin(name), ROOT, RecordingEvaluator(total), 50, seed=seed)
             for seed in range(4)
         ]
         return statistics.fmean(max(t.score for t in run) for run in runs)
@@ -99,8 +98,8 @@ def covered(points: list[tuple[float, float]]) -> float:
 
 
 def nsga(seed: int, name: str = "nsga2") -> list[Trial]:
-    settings = StrategySettings(name, population=10)
-    strategy = make_strategy(settings, ROOT, lambda a: True, cost=conflicting)
+    more = {"population": 10} if name == "nsga2" else {}
+    strategy = from_plugin(name, **more)(StrategyContext(ROOT, lambda a: True, conflicting))
     evaluator = RecordingEvaluator(total)
     study = new_study(strategy.directions)
     return run_search(study, ROOT, strategy, evaluator, lambda a: True, count=100, seed=seed)
@@ -112,7 +111,7 @@ def test_nsga2_finds_a_better_front_than_random() -> None:
 
 
 def test_the_study_of_two_objectives_keeps_both() -> None:
-    strategy = make_strategy(StrategySettings("nsga2"), ROOT, lambda a: True, cost=conflicting)
+    strategy = from_plugin("nsga2")(StrategyContext(ROOT, lambda a: True, conflicting))
     trial = Trial(0, Architecture(ROOT.space.name, (1, 2, 3, 4)), 7.0, {})
     assert strategy.directions == ("maximize", "minimize")
     assert strategy.values(trial) == [7.0, 22.0]
@@ -122,7 +121,7 @@ def parents(asked: int) -> tuple[list[dict], list[dict]]:
     """Parents of the third generation, of a sampler that saw all of it and of a new one."""
     study = optuna.create_study(directions=["maximize", "minimize"])
     space = {name: optuna.distributions.CategoricalDistribution(range(5)) for name in "abcd"}
-    make, rng = nsga2(ROOT, population=4), random.Random(0)
+    make, rng = nsga2_sampler(ROOT, population=4), random.Random(0)
     for number in range(12):
         study.sampler = make(number)
         for _ in range(asked):
@@ -130,7 +129,7 @@ def parents(asked: int) -> tuple[list[dict], list[dict]]:
         one = ROOT.sample(rng)
         choices, both = ROOT.space.choices(one), [total(one), conflicting(one)]
         study.add_trial(optuna.trial.create_trial(params=choices, distributions=space, values=both))
-    samplers: list[Any] = [make(0), nsga2(ROOT, population=4)(0)]
+    samplers: list[Any] = [make(0), nsga2_sampler(ROOT, population=4)(0)]
     both_kinds = [[t.params for t in s.get_parent_population(study, 3)] for s in samplers]
     return both_kinds[0], both_kinds[1]
 

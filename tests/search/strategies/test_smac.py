@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pytest
 
-from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.search.strategies.smac import (
     INITIAL,
     RETRAIN,
@@ -20,11 +19,11 @@ from fewshot_core.search.strategies.smac import (
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.testing.strategies import RecordingEvaluator, search
+from fewshot_core.testing.strategies import RecordingEvaluator, from_plugin, search
 from fewshot_core.testing.toys import total, toy_space
 
 ROOT = Region.root(toy_space(5, 5, 5, 5))
-SETTINGS = StrategySettings("smac")
+SETTINGS = from_plugin("smac")
 
 pytest.importorskip("smac")
 
@@ -107,12 +106,11 @@ def test_an_improvement_that_rounding_makes_negative_is_none(
 def test_the_same_in_every_process() -> None:
     """SMAC's own maximiser is not: it goes through a set of configurations."""
     code = (
-        "from fewshot_core.recipe.schema import StrategySettings\n"
         "from fewshot_core.spaces.region import Region\n"
-        "from fewshot_core.testing.strategies import RecordingEvaluator, search\n"
+        "from fewshot_core.testing.strategies import RecordingEvaluator, from_plugin, search\n"
         "from fewshot_core.testing.toys import total, toy_space\n"
         "root = Region.root(toy_space(5, 5, 5, 5))\n"
-        "done = search(StrategySettings('smac'), root, RecordingEvaluator(total), 40)\n"
+        "done = search(from_plugin('smac'), root, RecordingEvaluator(total), 40)\n"
         "print([trial.architecture.choices for trial in done])\n"
     )
     printed = {

@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fewshot_core.evaluators.proxies import NASWOT_FLOOR, SYNFLOW_FLOOR, naswot, synflow
+from fewshot_core.evaluators._proxies import NASWOT_FLOOR, SYNFLOW_FLOOR, naswot, synflow
 from fewshot_core.pipeline import standalone
 from fewshot_core.pipeline.checks import check
 from fewshot_core.pipeline.session import Session

@@ -23,9 +23,6 @@ NASWOT_FLOOR = -1.0
 """NASWOT of a singular kernel. The entries of a kernel are whole numbers and so is its determinant:
 one that is not singular has at least 1, and a score of at least 0."""
 
-NASWOT_IMAGES = 64
-"""Images that a search compares, at most."""
-
 
 def synflow(model: nn.Module, input_size: tuple[int, int, int]) -> float:
     """Logarithm of the synaptic flow: how much can pass from the input to the output.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fewshot_core.errors import RegionError
-from fewshot_core.search.differentiable.controller import Controller
+from fewshot_core.search.preferences.controller import Controller
 from fewshot_core.spaces.region import ENUMERABLE, Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet

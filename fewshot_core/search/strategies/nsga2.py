@@ -1,45 +1,53 @@
-"""Optuna's own samplers, told what they would otherwise look up at every question."""
+"""NSGA-II of Optuna: the score against a cost."""
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import dataclass
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from fewshot_core.search.strategies.sampled import SamplerFactory
-from fewshot_core.search.study import distributions
+from fewshot_core.plugins import register
+from fewshot_core.recipe.declare import setting
+from fewshot_core.recipe.schema import StrategySettings
+from fewshot_core.search.strategies.base import NAME, StrategyContext
+from fewshot_core.search.strategies.sampled import (
+    SampledStrategy,
+    SamplerFactory,
+    free_decisions,
+)
 from fewshot_core.spaces.region import Region
 
 
-def tpe(region: Region, **options: int) -> SamplerFactory:
-    """Makes tree-structured Parzen estimators (Bergstra et al., NeurIPS 2011)."""
-    space = _free(region)
+@dataclass(frozen=True)
+class Nsga2Settings(StrategySettings):
+    """The population."""
 
-    class Tpe(optuna.samplers.TPESampler):
-        def infer_relative_search_space(
-            self, study: optuna.Study, trial: FrozenTrial
-        ) -> dict[str, BaseDistribution]:
-            return space  # Optuna would gather it from all the trials
-
-    def make(seed: int) -> optuna.samplers.BaseSampler:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            # Jointly, because the effect of an edge's operation depends on the other edges. Nobody
-            # else asks at the same time, so there is nothing to lie about.
-            return Tpe(seed=seed % 2**32, multivariate=True, constant_liar=False, **options)
-
-    return make
+    name: str = setting("nsga2", NAME)
+    population: int = setting(30, "architectures alive", low=2)
 
 
-def nsga2(region: Region, population: int) -> SamplerFactory:
+@register(
+    "strategy",
+    "nsga2",
+    settings=Nsga2Settings,
+    about="score against FLOPs, a Pareto front (Deb et al., 2002)",
+    fronts=True,
+)
+def make_nsga2(settings: Nsga2Settings, context: StrategyContext) -> SampledStrategy:
+    """A population over a region, with two objectives."""
+    sampler = nsga2_sampler(context.region, settings.population)
+    return SampledStrategy(context.region, sampler, context.cost)
+
+
+def nsga2_sampler(region: Region, population: int) -> SamplerFactory:
     """Makes NSGA-II samplers (Deb et al., IEEE Trans. Evol. Comput. 2002).
 
     Generations are counted instead of noted in the trials: those of a sequential search come one
     after the other. So what a sampler answers depends on the completed trials alone.
     """
-    space = _free(region)
+    space = free_decisions(region)
     parents: list[list[FrozenTrial]] = [[]]  # of each generation; the first has none
 
     class Nsga2(optuna.samplers.NSGAIISampler):
@@ -67,9 +75,3 @@ def nsga2(region: Region, population: int) -> SamplerFactory:
 
 def _complete(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-
-
-def _free(region: Region) -> dict[str, BaseDistribution]:
-    """The decisions that have a choice; Optuna's samplers draw no others together."""
-    space = distributions(region).items()
-    return {name: options for name, options in space if not options.single()}

@@ -7,6 +7,7 @@ decision here, because decisions may have different options.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -112,3 +113,22 @@ class Controller(RecurrentPolicy):
         walk = self.walk(drawing(generator))
         choices = tuple(o[p] for o, p in zip(self.region.allowed, walk.picks, strict=True))
         return Architecture(self.region.space.name, choices), walk.likelihood, walk.entropy
+
+
+class ControllerPaths:
+    """The controller's own draws train the weights (Pham et al., section 2.2)."""
+
+    paths_per_step = 1
+
+    def __init__(self, controller: Controller) -> None:
+        self.controller, self.region = controller, controller.region
+
+    def draw(self, rng: random.Random) -> list[Architecture]:
+        """One architecture, as it prefers; at random where none of its draws is in the bands."""
+        generator = torch.Generator().manual_seed(rng.getrandbits(62))
+        with torch.no_grad():
+            for _ in range(100):
+                architecture = self.controller.draw(generator)[0]
+                if self.region.contains(architecture):
+                    return [architecture]
+        return [self.region.sample(rng)]

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from fewshot_core.data import Batch
-from fewshot_core.recipe.schema import PreferenceSettings
-from fewshot_core.search.differentiable.controller import Controller
-from fewshot_core.search.differentiable.relaxed import RelaxedSupernet
+from fewshot_core.search.preferences.controller import Controller
+from fewshot_core.search.preferences.relaxed import RelaxedSupernet
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.training.objective import Objective
@@ -98,7 +97,8 @@ class MixtureStep:
     Args:
         model: The supernet with its preferences.
         loss: A differentiable loss; None for the architecture means the mixture.
-        settings: Learning rate, weight decay.
+        lr: Step size of Adam.
+        weight_decay: What pulls the preferences to zero.
         rate: Learning rate of the weights by step: how far the second order looks ahead. None: the
             first order, which does not.
     """
@@ -107,11 +107,12 @@ class MixtureStep:
         self,
         model: RelaxedSupernet,
         loss: Loss,
-        settings: PreferenceSettings,
+        lr: float,
+        weight_decay: float,
         rate: Callable[[int], float] | None = None,
     ) -> None:
         self.model, self.loss, self.rate = model, loss, rate
-        self.optimizer = _adam(model.weights_of_choice(), settings, settings.weight_decay)
+        self.optimizer = _adam(model.weights_of_choice(), lr, weight_decay)
 
     def __call__(self, batch: Batch, other: Batch, step: int) -> dict[str, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
@@ -166,9 +167,11 @@ class ControllerStep:
         model: The supernet; its weights stay as they are.
         controller: What learns.
         loss: A loss of one architecture.
-        settings: Learning rate, entropy, decay.
         accepts: The constraint.
-        seed: Decides what is drawn.
+        seed: Seed of what is drawn.
+        lr: Step size of Adam.
+        entropy: Weight of the entropy of the controller's choices.
+        decay: Decay of the moving average that rewards are compared with.
     """
 
     def __init__(
@@ -176,13 +179,17 @@ class ControllerStep:
         model: nn.Module,
         controller: Controller,
         loss: Loss,
-        settings: PreferenceSettings,
         accepts: Callable[[Architecture], bool],
         seed: int,
+        *,
+        lr: float,
+        entropy: float,
+        decay: float,
     ) -> None:
         self.model, self.controller, self.loss = model, controller, loss
-        self.settings, self.accepts, self.seed = settings, accepts, seed
-        self.optimizer = _adam(list(controller.parameters()), settings)  # nothing pulls to zero
+        self.accepts, self.seed = accepts, seed
+        self.entropy, self.decay = entropy, decay
+        self.optimizer = _adam(list(controller.parameters()), lr)  # nothing pulls to zero
         self.baseline: float | None = None
 
     def __call__(self, batch: Batch, other: Batch, step: int) -> dict[str, Tensor]:
@@ -196,10 +203,9 @@ class ControllerStep:
             reward = -float(self.loss(self.model, other, architecture))
         if self.baseline is None:
             self.baseline = reward
-        decay = self.settings.decay
         advantage = reward - self.baseline
-        self.baseline = decay * self.baseline + (1 - decay) * reward
-        loss = -advantage * likelihood - self.settings.entropy * entropy
+        self.baseline = self.decay * self.baseline + (1 - self.decay) * reward
+        loss = -advantage * likelihood - self.entropy * entropy
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -214,13 +220,10 @@ class ControllerStep:
 
 
 def _adam(
-    parameters: Sequence[nn.Parameter], settings: PreferenceSettings, weight_decay: float = 0.0
+    parameters: Sequence[nn.Parameter], lr: float, weight_decay: float = 0.0
 ) -> torch.optim.Adam:
-    assert settings.lr is not None, "the length of the training decides it"
     # Betas of Liu et al., appendix A.1.
-    return torch.optim.Adam(
-        parameters, lr=settings.lr, betas=(0.5, 0.999), weight_decay=weight_decay
-    )
+    return torch.optim.Adam(parameters, lr=lr, betas=(0.5, 0.999), weight_decay=weight_decay)
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from fewshot_core.errors import ConstraintError, RegionError
-from fewshot_core.search.differentiable.controller import Controller
-from fewshot_core.search.differentiable.relaxed import RelaxedSupernet, draw, most_likely, scores_of
 from fewshot_core.search.loop import sample_feasible
+from fewshot_core.search.preferences.controller import Controller
+from fewshot_core.search.preferences.relaxed import RelaxedSupernet, draw, most_likely, scores_of
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
@@ -25,7 +25,7 @@ SHARES = 1_000
 """Draws of a controller that tell how likely its options are."""
 
 
-def named(
+def name_architectures(
     model: RelaxedSupernet, accepts: Callable[[Architecture], bool], count: int, seed: int
 ) -> list[Architecture]:
     """Up to ``count`` architectures of the region: the likeliest first, then draws.
