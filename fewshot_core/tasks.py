@@ -61,6 +61,12 @@ def load_description(name: str) -> Description | Task:
     return load_task(name)
 
 
+def sections_of(described: Description | Task) -> dict[str, type]:
+    """The task's own sections of the recipe by name, ``network`` first."""
+    more: Mapping[str, type] = getattr(described, "sections", {})
+    return {"network": described.settings, **more}
+
+
 def load_task(name: str) -> Task:
     """The task of that name.
 

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from fewshot_core.errors import FewshotError, RecipeError
-from fewshot_core.recipe.check import STRATEGIES
+from fewshot_core.plugins import plugins
 from fewshot_core.recipe.find import list_recipes
 from fewshot_core.recipe.helptext import settings_help, words_help
 from fewshot_core.recipe.load import load_recipe, recipe_from_file, recipe_yaml
 from fewshot_core.recipe.schema import Recipe
-from fewshot_core.recipe.words import parse_words, plain_path, split_words
+from fewshot_core.recipe.tool_words import parse_words
+from fewshot_core.recipe.words import plain_path, split_words
 from fewshot_core.runs.farewell import exit_code, farewell, is_main_process
 from fewshot_core.runs.launch import LaunchError
 from fewshot_core.runs.places import named_run, require_run
@@ -101,7 +102,7 @@ def _dispatch(
     elif about_recipes and flags.list_recipes:
         _show(_recipe_list())
     elif keys is None and flags.list_strategies:
-        _show(_aligned(STRATEGIES.items()))
+        _show(_aligned((entry.name, entry.about) for entry in plugins("strategy").values()))
     elif about_recipes and flags.print_recipe:
         _show(recipe_yaml(_recipe_to_print(keys, words)))
     else:

@@ -8,9 +8,11 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fewshot_core.recipe.keys import comments, shorthand
-from fewshot_core.recipe.schema import TASK_SECTIONS, Recipe
-from fewshot_core.recipe.words import is_required
+from fewshot_core.plugins import plugins
+from fewshot_core.recipe.declare import help_of
+from fewshot_core.recipe.keys import shorthand
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.tool_words import is_required
 from fewshot_core.recipe.yamltext import inline
 
 _COLUMN = 40
@@ -18,11 +20,11 @@ _WIDTH = 100
 
 
 def settings_help(recipe: Recipe) -> str:
-    """Every setting with its value in ``recipe`` and the comment that stands beside it.
+    """Every setting with its value in ``recipe`` and what it is.
 
     Args:
-        recipe: ``Recipe()`` for the defaults, or a loaded one, which also has the section
-            ``network`` of its task.
+        recipe: ``Recipe()`` for the defaults, or a loaded one, which also has the sections of its
+            task. Of plug-ins the settings of the chosen ones are shown.
     """
     return "\n".join(_section(recipe, ""))
 
@@ -33,19 +35,18 @@ def words_help(keys: Mapping[str, Any]) -> str:
 
 
 def _section(section: Any, prefix: str) -> Iterator[str]:
-    beside = comments(type(section))
+    kind = getattr(section, "kind", None)
+    names = " | ".join(plugins(kind)) if kind is not None else ""
     nested = []
     for field in dataclasses.fields(section):
         value = getattr(section, field.name)
         key = f"{prefix}{field.name}"
         if dataclasses.is_dataclass(value):
             nested.append((key, value))
-        elif key in TASK_SECTIONS[1:] and value is None:
-            continue  # shown with the recipes of tasks that have it
-        elif key == "network":
-            yield from _entry("network.*", f"{beside[field.name]}; with recipe=NAME they are shown")
         else:
-            yield from _entry(f"{key}={_value(value)}", beside.get(field.name, ""))
+            yield from _entry(f"{key}={_value(value)}", help_of(field).replace("{names}", names))
+    if type(section) is Recipe:
+        yield from _entry("network.*", "settings of the task; with recipe=NAME they are shown")
     # Values first, then the sections: a section's heading must not swallow its parent's values.
     for key, value in nested:
         yield ""

@@ -1,54 +1,32 @@
-"""The settings of a recipe as dotted keys: their types, defaults and the comments beside them."""
+"""The settings of a recipe as dotted keys, and their types."""
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
-import io
-import textwrap
-import tokenize
 import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from fewshot_core.errors import nearest
-from fewshot_core.recipe.schema import TASK_SECTIONS, Recipe
-
-_OWN = frozenset(TASK_SECTIONS)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which keys exist, given the task's dataclasses.
+    """Which keys a recipe may have.
 
     Attributes:
-        network: Of the section ``network``.
-        sections: Of other sections of ``TASK_SECTIONS``; those that are missing do not exist.
+        recipe: The class of the recipe, or one with the settings of every plug-in
+            (:func:`fewshot_core.recipe.loose.loose_type`).
     """
 
-    network: type
-    sections: Mapping[str, type] = dataclasses.field(default_factory=dict)
+    recipe: type
 
-    def children(self, section: type) -> dict[str, Any]:
-        """The type of each field of a section."""
-        hints = typing.get_type_hints(section)
-        found = {field.name: hints[field.name] for field in dataclasses.fields(section)}
-        if section is Recipe:
-            own = {"network": self.network, **self.sections}
-            found = {n: own.get(n, k) for n, k in found.items() if n in own or n not in _OWN}
-        return found
-
-    def setting_keys(self, section: type = Recipe, prefix: str = "") -> Iterator[str]:
+    def setting_keys(self) -> Iterator[str]:
         """Every key that takes a value, in the order of the dataclasses."""
-        for name, kind in self.children(section).items():
-            inner = section_type(kind)
-            if inner is None:
-                yield prefix + name
-            else:
-                yield from self.setting_keys(inner, f"{prefix}{name}.")
+        return self._keys(self.recipe, "")
 
     def suggest(self, key: str) -> str:
         """A clause that names the keys that ``key`` may have been meant for; may be empty."""
@@ -59,8 +37,22 @@ class Layout:
             return f"did you mean {' or '.join(repr(item) for item in same_name)}?"
         # A neighbour in the same section is likelier than a similar name elsewhere.
         siblings = [item for item in known if item.rpartition(".")[0] == parent]
-        sections = list(self.children(Recipe))
-        return nearest(key, siblings) or nearest(key, [*known, *sections])
+        return nearest(key, siblings) or nearest(key, [*known, *children(self.recipe)])
+
+    def _keys(self, section: type, prefix: str) -> Iterator[str]:
+        for name, kind in children(section).items():
+            inner = section_type(kind)
+            if inner is None:
+                yield prefix + name
+            else:
+                yield from self._keys(inner, f"{prefix}{name}.")
+
+
+@cache
+def children(section: type) -> dict[str, Any]:
+    """The type of each field of a section."""
+    hints = typing.get_type_hints(section)
+    return {field.name: hints[field.name] for field in dataclasses.fields(section)}
 
 
 def section_type(kind: Any) -> type | None:
@@ -114,19 +106,6 @@ def type_text(kind: Any) -> str:
     return f"{text} or none" if takes_none(kind) else text
 
 
-def comments(section: type) -> dict[str, str]:
-    """The comment beside or above each field, read from the source where there is one."""
-    found: dict[str, str] = {}
-    for base in reversed(section.__mro__):
-        if dataclasses.is_dataclass(base):
-            try:
-                source = textwrap.dedent(inspect.getsource(base))
-            except (OSError, TypeError):
-                continue
-            found.update(_comments_in(source))
-    return found
-
-
 def flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one with dotted keys; lists stay whole."""
     flat: dict[str, Any] = {}
@@ -156,32 +135,3 @@ def _plural(kind: Any) -> str:
     if section_type(kind) is not None:
         return "sections"
     return names.get(kind, "values")
-
-
-def _comments_in(source: str) -> dict[str, str]:
-    beside: dict[int, str] = {}
-    above: dict[int, str] = {}
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            alone = not token.line[: token.start[1]].strip()
-            text = token.string.lstrip("#").strip()
-            (above if alone else beside)[token.start[0]] = text
-    definition = ast.parse(source).body[0]
-    assert isinstance(definition, ast.ClassDef)
-    found = {}
-    for node in definition.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            text = _comment_of(node.lineno, node.end_lineno or node.lineno, beside, above)
-            if text:
-                found[node.target.id] = text
-    return found
-
-
-def _comment_of(first: int, last: int, beside: dict[int, str], above: dict[int, str]) -> str:
-    lines: list[str] = []
-    line = first - 1
-    while line in above:
-        lines.insert(0, above[line])
-        line -= 1
-    lines += [beside[number] for number in range(first, last + 1) if number in beside]
-    return " ".join(lines)

@@ -8,13 +8,13 @@ default, so that it says what was used.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread
@@ -37,13 +37,11 @@ class Layer:
     resolved: bool = False
 
 
-def without_effect(
-    recipe: Recipe, unread: Sequence[Unread], layers: Sequence[Layer]
-) -> Iterator[str]:
+def without_effect(recipe: Any, unread: Sequence[Unread], layers: Sequence[Layer]) -> Iterator[str]:
     """A line for each setting that was given in vain.
 
     Args:
-        recipe: All layers together.
+        recipe: All layers together, with the settings of every plug-in.
         unread: Of this recipe.
         layers: From the first to the last, which has the last word.
     """
@@ -65,13 +63,13 @@ def without_effect(
 
 def only_read(recipe: Recipe, task: Any = None) -> Recipe:
     """A copy in which everything that is not read has its default."""
-    recipe = copy.deepcopy(recipe)
-    while changed := [
-        key for one in unread_settings(recipe, task) for key, _ in _changed(recipe, one.key)
-    ]:
-        for key in changed:
-            section, name = _place(recipe, key)
-            setattr(section, name, _default(section, name))
+    before = None
+    while recipe != before:  # what one setting decides may decide another
+        before = recipe
+        for one in unread_settings(recipe, task):
+            section, name = _place(recipe, one.key)
+            if hasattr(section, name):
+                recipe = with_values(recipe, {one.key: _default(section, name)})
     return recipe
 
 
@@ -93,8 +91,14 @@ def _changed(recipe: Recipe, key: str) -> Iterator[tuple[str, Any]]:
     section, name = _place(recipe, key)
     value = getattr(section, name, None)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        # The default of a choice is that of the recipe, and not of what was chosen.
+        default = _default(section, name)
         for field in dataclasses.fields(value):
-            yield from _changed(recipe, f"{key}.{field.name}")
+            inner, known = getattr(value, field.name), getattr(default, field.name, None)
+            if dataclasses.is_dataclass(inner) or not hasattr(default, field.name):
+                yield from _changed(recipe, f"{key}.{field.name}")
+            elif inner != known:
+                yield f"{key}.{field.name}", inner
     elif hasattr(section, name) and value != _default(section, name):
         yield key, value
 

@@ -16,22 +16,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from fewshot_core.errors import RecipeError
 from fewshot_core.metrics import scores_of
-from fewshot_core.recipe.check import RENAMED, check
+from fewshot_core.plugins import KINDS, Plugin, plugin
+from fewshot_core.recipe.check import check
 from fewshot_core.recipe.declare import fields_below, may_change_results
 from fewshot_core.recipe.find import RecipeFile, find_recipe, list_recipes, read_chain
 from fewshot_core.recipe.keys import Layout, flatten
 from fewshot_core.recipe.layers import only_read, without_effect
+from fewshot_core.recipe.loose import loose_type, settle, unread_of_others
 from fewshot_core.recipe.merge import Merger
-from fewshot_core.recipe.places import make_absolute
+from fewshot_core.recipe.places import with_absolute_paths
 from fewshot_core.recipe.readers import unread_settings
-from fewshot_core.recipe.schema import TASK_SECTIONS, Recipe
+from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
 from fewshot_core.recipe.yamltext import dump, parse_value, written
-from fewshot_core.tasks import load_description, load_task
+from fewshot_core.tasks import load_description, load_task, sections_of
 
 __all__ = [
     "LoadedRecipe",
@@ -90,8 +92,6 @@ def load_recipe(
 def recipe_from_file(path: Path) -> Recipe:
     """The recipe that one file holds, such as the resolved ``recipe.yaml`` of a run folder.
 
-    What it says of settings that nothing reads is passed over: earlier versions kept them.
-
     Raises:
         RecipeError: The file is missing, damaged or not a recipe.
     """
@@ -132,24 +132,24 @@ def recipe_yaml(recipe: Recipe) -> str:
 def _as_data(recipe: Recipe) -> dict[str, Any]:
     data = OmegaConf.to_container(OmegaConf.structured(recipe), enum_to_str=True)
     assert isinstance(data, dict)
-    # Sections that the task does not have are no settings.
-    return {str(k): v for k, v in data.items() if v is not None or k not in TASK_SECTIONS}
+    return {str(key): value for key, value in data.items()}
 
 
 TRUSTED = "FEWSHOT_TASKS"
-"""Environment variable with the tasks of the user's own that files may name, by commas."""
+"""Environment variable with the user's own tasks and plug-ins that files may name, by commas."""
 
 
 def free_settings(recipe: Recipe | None = None) -> tuple[str, ...]:
     """Settings about how a run works and not about what it finds; they may change under way.
 
     Args:
-        recipe: With it also those of its task's sections, and those of which only some values
-            change results, such as a teacher that is a folder.
+        recipe: Whose; by default those that any recipe may have. With it also those of its task's
+            sections, and those of which only some values change results, such as a teacher that is
+            a folder.
     """
     return tuple(
         key
-        for key, field, section in fields_below(recipe or Recipe())
+        for key, field, section in fields_below(recipe or loose_type({})())
         if not may_change_results(field, getattr(section, field.name))
     )
 
@@ -213,49 +213,78 @@ def _resolve(
     words = [(key, parse_value(text)) for key, text in overrides]
     name = _task_name(layers, words)
     if not any(key == "task" for key, _ in words):
-        _require_trusted(name)
+        _require_trusted("task", name)
     described = load_description(name)
-    sections: Mapping[str, type] = getattr(described, "sections", {})
-    config = OmegaConf.structured(Recipe)
-    for section, settings in {"network": described.settings, **sections}.items():
-        config[section] = OmegaConf.structured(settings)
-    merger = Merger(Layout(described.settings, sections), config)
+    sections = sections_of(described)
+    own = _own_plugins(layers, words)
+    loose = loose_type(sections, own)
+    merger = Merger(Layout(loose), OmegaConf.structured(loose))
     for layer, file in zip(layers, chain, strict=True):
         # Recipes that people write do not name themselves.
         merger.add_file(layer.path, layer.content, resolved="recipe" in file.content)
     merger.add_overrides(words)
-    recipe = _to_recipe(config)
+    everything = merger.result()
+    recipe = settle(everything, merger.given, sections)
     # Settings that could not be taken over keep their defaults, so the combinations of the others
     # can be checked in the same round.
     problems = [*merger.problems, *check(recipe, scores_of(described))]
     if not drop_unread:
-        problems += without_effect(recipe, unread_settings(recipe), merger.layers)
+        unread = [*unread_of_others(recipe, everything), *unread_settings(recipe)]
+        problems += without_effect(everything, unread, merger.layers)
     raise_problems(problems)
     task = load_task(name)  # which may import torch, and knows of more settings when they are read
     if not drop_unread:
-        raise_problems([*without_effect(recipe, unread_settings(recipe, task), merger.layers)])
-    recipe = only_read(recipe, task)
-    make_absolute(recipe)
-    return recipe
+        more = unread_settings(recipe, task)
+        raise_problems([*without_effect(everything, more, merger.layers)])
+    return with_absolute_paths(only_read(recipe, task))
 
 
-def _require_trusted(name: str) -> None:
-    """A file may name a task that comes along, and no code of its writer's choice."""
+def _own_plugins(layers: Sequence[RecipeFile], words: Sequence[tuple[str, Any]]) -> list[Plugin]:
+    """The plug-ins that are named by a dotted path; those in files have to be trusted."""
+    given = [(key, value, True) for layer in layers for key, value in _leaves(layer.content)]
+    given += [(key, value, False) for word in words for key, value in _leaves(dict([word]))]
+    found = {}
+    for key, path, in_file in given:
+        kind = _kind_at(key)
+        if kind is not None and ":" in path:
+            if in_file:
+                _require_trusted(kind, path)
+            found[kind, path] = plugin(kind, path)
+    return list(found.values())
+
+
+def _leaves(content: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text of a file or word, with its key."""
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            yield from _leaves(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(content, list):
+        for item in content:
+            yield from _leaves(item, key)
+    elif isinstance(content, str):
+        yield key, content
+
+
+def _kind_at(key: str) -> str | None:
+    """The kind of plug-in that a text at this key may name: ``regions.paths.policy``."""
+    parts = key.split(".")
+    places = {"strategy": "strategy", "evaluator": "evaluator", "split": "splitter"}
+    kind = "paths" if parts[1:2] == ["paths"] else places.get(parts[0])
+    if kind is None or parts[-1] not in (KINDS[kind].choice, "paths", "then", *places):
+        return None
+    return kind
+
+
+def _require_trusted(kind: str, name: str) -> None:
+    """A file may name a task or plug-in that comes along, and no code of its writer's choice."""
     own = ":" in name
     if own and name.partition(":")[0] not in sys.modules:
         trusted = os.environ.get(TRUSTED, "").split(",")
         if name not in trusted:
             raise RecipeError(
-                f"the recipe file names code of its own: task={name}",
+                f"the recipe file names code of its own: {kind}={name}",
                 fix=f"if you trust it, set {TRUSTED}={name} in the environment",
             )
-
-
-def _to_recipe(config: DictConfig) -> Recipe:
-    recipe = OmegaConf.to_object(config)
-    assert isinstance(recipe, Recipe)
-    recipe.strategy.name = RENAMED.get(recipe.strategy.name, recipe.strategy.name)
-    return recipe
 
 
 def _named(file: RecipeFile) -> RecipeFile:

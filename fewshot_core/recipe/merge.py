@@ -6,6 +6,7 @@ handed over by itself, so that one run shows everything that is wrong.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fewshot_core.recipe.declare import may_be_size
 from fewshot_core.recipe.keys import (
     Layout,
+    children,
     element_section,
     is_scalar,
     section_type,
@@ -25,16 +28,9 @@ from fewshot_core.recipe.keys import (
     type_text,
 )
 from fewshot_core.recipe.layers import Layer
-from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.words import with_hint
 from fewshot_core.recipe.yamltext import inline
 
-# Limits on costs are large round numbers.
-_SIZES = (
-    "constraint.flops",
-    "constraint.params",
-    *(f"{part}.paths.{end}" for part in ("supernet", "regions") for end in ("low", "high")),
-)
 _SIZE = re.compile(r"^([0-9]*\.?[0-9]+)\s*([kKmMgG])$")
 _FACTOR = {"k": 1e3, "m": 1e6, "g": 1e9}
 
@@ -49,11 +45,13 @@ class Merger:
     Attributes:
         problems: A line for each thing that is wrong.
         layers: What was taken over, in this order.
+        given: The settings that were given, also those of elements of lists: ``then[0].by``.
     """
 
     def __init__(self, layout: Layout, config: DictConfig) -> None:
         self.problems: list[str] = []
         self.layers: list[Layer] = []
+        self.given: set[str] = set()
         self._layout = layout
         self._config = config
         self._origin = ""
@@ -66,11 +64,15 @@ class Merger:
         """Take over ``key=value`` words; of two about one setting the last counts."""
         self._add("", [{word: value} for word, value in words])
 
+    def result(self) -> Any:
+        """The recipe as it is now, as an instance of the layout's class."""
+        return OmegaConf.to_object(self._config)
+
     def _add(self, origin: str, parts: Iterable[Mapping[str, Any]], resolved: bool = False) -> None:
         self._origin = origin
         given: dict[str, Any] = {}
         for part in parts:
-            given.update(self._leaves("", Recipe, part))
+            given.update(self._leaves("", self._layout.recipe, part))
         self.layers.append(Layer(origin, frozenset(given), resolved))
         self._write(self._config, "", given.items())
 
@@ -83,18 +85,18 @@ class Merger:
         if section is None:
             yield from self._leaf(key, kind, value)
         elif isinstance(value, Mapping):
-            children = self._layout.children(section)
+            inner = children(section)
             for name, item in value.items():
                 head, _, rest = str(name).partition(".")
                 path = f"{key}.{head}" if key else head
-                if head not in children:
+                if head not in inner:
                     self._unknown(f"{path}.{rest}" if rest else path)
                 else:
-                    yield from self._leaves(path, children[head], {rest: item} if rest else item)
+                    yield from self._leaves(path, inner[head], {rest: item} if rest else item)
         elif (field := shorthand(section)) is not None and is_scalar(value):
             yield f"{key}.{field}", value
         else:
-            example = f"{key}.{next(iter(self._layout.children(section)))}"
+            example = f"{key}.{next(iter(children(section)))}"
             self._problem(f"{key}={inline(value)}: {key} is a section, set {example} and the like")
 
     def _leaf(self, key: str, kind: Any, value: Any) -> Iterator[tuple[str, Any]]:
@@ -113,10 +115,20 @@ class Merger:
             )
         elif isinstance(value, str) and value.lower() == "none" and takes_none(kind):
             yield key, None
-        elif key in _SIZES:
+        elif self._may_be_size(key):
             yield key, _size(value)
         else:
             yield key, value
+
+    def _may_be_size(self, key: str) -> bool:
+        section: Any = self._layout.recipe
+        *sections, name = key.split(".")
+        for part in sections:
+            section = section_type(children(section).get(part, Any))
+            if section is None:  # an element of a list, whose keys have other names
+                return False
+        found = [field for field in dataclasses.fields(section) if field.name == name]
+        return bool(found) and may_be_size(found[0])
 
     def _element(self, key: str, section: type, value: Any) -> DictConfig:
         config: DictConfig = OmegaConf.structured(section)
@@ -125,6 +137,7 @@ class Merger:
 
     def _write(self, config: DictConfig, prefix: str, pairs: Iterable[tuple[str, Any]]) -> None:
         for key, value in pairs:
+            self.given.add(key)
             try:
                 OmegaConf.update(config, key.removeprefix(prefix).lstrip("."), value)
             except OmegaConfBaseException:
@@ -134,13 +147,13 @@ class Merger:
         self._problem(f"{key}={inline(value)} is not {type_text(self._type_of(key))}")
 
     def _type_of(self, key: str) -> Any:
-        kind: Any = Recipe
+        kind: Any = self._layout.recipe
         for part in re.sub(r"\[[0-9]+\]", ".[]", key).split("."):
             section = section_type(kind)
             if part == "[]":
                 kind = element_section(kind)
             elif section is not None:
-                kind = self._layout.children(section).get(part, Any)
+                kind = children(section).get(part, Any)
         return kind
 
     def _unknown(self, key: str) -> None:

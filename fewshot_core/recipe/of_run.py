@@ -70,5 +70,6 @@ def require_free(
 
 
 def is_setting(key: str) -> bool:
-    """Whether a key may be one of a recipe, of whatever task."""
-    return key.partition(".")[0] in {field.name for field in dataclasses.fields(Recipe)}
+    """Whether a key may be one of a recipe; sections of tasks are known by their dots."""
+    section, dot, _ = key.partition(".")
+    return bool(dot) or section in {field.name for field in dataclasses.fields(Recipe)}

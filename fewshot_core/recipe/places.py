@@ -12,7 +12,7 @@ from os.path import abspath, exists, isabs
 from pathlib import Path
 from typing import Any
 
-from fewshot_core.recipe.declare import fields_below, place_of
+from fewshot_core.recipe.declare import fields_below, place_of, with_values
 
 _REMOTE = re.compile(r"[a-z][a-z0-9+]+:", re.IGNORECASE)
 _SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:|$|\?)([^?]+)(.*)", re.DOTALL)
@@ -71,9 +71,11 @@ def local_model(name: str, section: Any = None) -> str:
     return _LOCAL_MODEL + absolute(name.removeprefix(_LOCAL_MODEL))
 
 
-def make_absolute(recipe: Any) -> None:
-    """Put the base before every path of a recipe, in place."""
-    for _, field, section in list(fields_below(recipe)):
+def with_absolute_paths(recipe: Any) -> Any:
+    """A copy of a recipe with the base put before every path."""
+    changed = {}
+    for key, field, section in fields_below(recipe):
         place, value = place_of(field), getattr(section, field.name)
         if place is not None and isinstance(value, str) and value:
-            setattr(section, field.name, place(value, section))
+            changed[key] = place(value, section)
+    return with_values(recipe, changed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from fewshot_core.recipe.check import EVALUATORS, INHERITING
+from fewshot_core.plugins import find_plugin, names_with
 from fewshot_core.recipe.schema import Recipe
 
 
@@ -30,11 +30,7 @@ Unreads = Iterator[Unread]
 
 
 def by_choice(
-    section: str,
-    choice: str,
-    chosen: str,
-    table: Mapping[str, Collection[str]],
-    meant: Mapping[str, str] | None = None,
+    section: str, choice: str, chosen: str, table: Mapping[str, Collection[str]]
 ) -> Unreads:
     """Settings of a section that only some values of a choice read.
 
@@ -43,22 +39,21 @@ def by_choice(
         choice: Key of the choice, in the section or with dots.
         chosen: Its value.
         table: For each setting of the section the values that read it.
-        meant: For some of them a setting that is read and has a like name.
     """
     decider = choice if "." in choice else f"{section}.{choice}"
     for name, readers in table.items():
         if chosen not in readers:
             text = readers_of(decider, readers)
-            if meant and name in meant:
-                text += f"; did you mean {meant[name]}?"
             yield Unread(f"{section}.{name}", f"{decider}={chosen}", (decider,), text)
 
 
 def of_supernets(key: str, recipe: Recipe) -> Unreads:
     """Nothing where supernets are trained, else that ``key`` is theirs."""
     name = recipe.evaluator.name
-    if name in EVALUATORS and name not in INHERITING:
-        readers = f"{readers_of('evaluator.name', INHERITING)}; others train no supernet"
+    evaluator = find_plugin("evaluator", name)
+    if evaluator is not None and not evaluator.inherits:
+        inheriting = readers_of("evaluator.name", names_with("evaluator", "inherits"))
+        readers = f"{inheriting}; others train no supernet"
         yield Unread(key, f"evaluator.name={name}", ("evaluator.name",), readers)
 
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import types
-import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from fewshot_core.errors import RecipeError, nearest
-
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false"}
+from fewshot_core.errors import RecipeError
 
 
 def split_words(words: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
@@ -36,50 +30,6 @@ def split_words(words: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]
     return pairs, problems
 
 
-def parse_words(
-    words: Sequence[str], allowed: Mapping[str, Any], *, settings: bool = False
-) -> dict[str, Any]:
-    """The values that a tool takes, by key. Of a key that is given twice the last counts.
-
-    A tool that works on a run takes ``run`` and ``recipe``, which names ``runs/RECIPE``.
-
-    Args:
-        words: ``key=value`` words.
-        allowed: For each key its default, whose type the value gets; or a type (``Path``): the
-            key is required; or ``Path | None``: it may be left out and is then None.
-        settings: Whether the tool also takes settings of the run's recipe that change no result.
-
-    Returns:
-        A value for every key of ``allowed``; with ``settings`` also the list ``settings`` of such
-        words, to be given to :func:`fewshot_core.recipe.load.with_changes`.
-
-    Raises:
-        RecipeError: One line with everything that is wrong.
-    """
-    from fewshot_core.recipe import of_run  # late: it loads recipes, with the help of this module
-
-    pairs, problems = split_words(words)
-    values: dict[str, Any] = {}
-    of_recipe: list[str] = []
-    for key, text in dict(pairs).items():
-        if key in allowed:
-            values[key] = _convert(key, text, _value_type(allowed[key]), problems)
-        elif "run" in allowed and of_run.is_setting(key):
-            of_recipe.append(f"{key}={text}")
-        else:
-            problems.append(_unknown_key(key, allowed))
-    for key, default in allowed.items():
-        if key not in values:
-            if isinstance(default, type):
-                problems.append(f"{key}= is missing")
-            values[key] = None if _is_optional(default) else default
-    raise_problems(problems)
-    if "run" in allowed:
-        of_run.require_one_run(values)
-        of_run.require_free(of_recipe, values, allowed, taken=settings)
-    return values | ({"settings": of_recipe} if settings else {})
-
-
 def plain_path(key: str, text: str) -> Path:
     """The path that ``key=text`` names.
 
@@ -102,6 +52,13 @@ def path_problem(key: str, text: str) -> str | None:
     return None
 
 
+def check_path(key: str, value: str | None) -> Iterator[str]:
+    """A line for what is wrong with the path that a setting names."""
+    problem = None if value is None else path_problem(key, value)
+    if problem is not None:
+        yield problem
+
+
 def raise_problems(problems: Sequence[str]) -> None:
     """Raise one error that holds every problem, if there is any."""
     if problems:
@@ -111,11 +68,6 @@ def raise_problems(problems: Sequence[str]) -> None:
 def with_hint(text: str, hint: str) -> str:
     """The text, and the clause of ``nearest`` in brackets where it found something."""
     return f"{text} ({hint})" if hint else text
-
-
-def is_required(default: object) -> bool:
-    """Whether an entry of ``allowed`` stands for a key that must be given."""
-    return isinstance(default, type)
 
 
 def _is_bare(word: str) -> bool:
@@ -128,36 +80,3 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _unknown_key(key: str, allowed: Mapping[str, Any]) -> str:
-    hint = nearest(key, allowed) or f"known: {', '.join(allowed)}"
-    return f"unknown setting {key!r} ({hint})"
-
-
-def _is_optional(default: object) -> bool:
-    return isinstance(default, types.UnionType)
-
-
-def _value_type(default: object) -> type:
-    if isinstance(default, type):
-        return default
-    if _is_optional(default):
-        return next(arg for arg in typing.get_args(default) if arg is not type(None))
-    if isinstance(default, Path):
-        return Path
-    return str if default is None else type(default)
-
-
-def _convert(key: str, text: str, kind: type, problems: list[str]) -> Any:
-    try:
-        if kind is bool:
-            return _TRUTH[text.lower()]
-        if kind is Path:
-            return plain_path(key, text)
-        return kind(text)
-    except RecipeError as error:
-        problems.append(str(error))
-    except (ValueError, KeyError):
-        problems.append(f"{key}={text} is not {_TYPE_NAMES.get(kind, kind.__name__)}")
-    return None

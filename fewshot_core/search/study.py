@@ -44,8 +44,7 @@ def open_study(
     """Open or create the study that keeps the trials.
 
     Args:
-        place: A database, by its URL or opened, or the path of a journal. A path that ends in
-            ``.db`` is a SQLite file, as run folders of earlier versions have.
+        place: A database, by its URL or opened, or the path of a journal.
         name: Its name there.
         directions: Of a study that is created: one for each value of a trial.
 
@@ -106,8 +105,6 @@ def opening(place: str | Path | BaseStorage) -> Iterator[None]:
 def _storage(place: str | Path | BaseStorage) -> str | BaseStorage:
     if not isinstance(place, Path):
         return place
-    if place.suffix == ".db":
-        return f"sqlite:///{place}"
     _mend(place)
     return JournalStorage(JournalFileBackend(str(place), lock_obj=_Unlocked(str(place))))
 
@@ -260,8 +257,7 @@ def trials(
             region.space.architecture(frozen.params),
             float(frozen.values[0]) if frozen.values else float("nan"),
             frozen.user_attrs.get("metrics", {}),
-            # Studies of earlier versions know the whole budget alone.
-            float(frozen.user_attrs.get("budget", FULL)),
+            float(frozen.user_attrs["budget"]),
         )
         for number, frozen in enumerate(every)
     ]

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fewshot_core.recipe.declare import setting
 
-@dataclass
+
+@dataclass(frozen=True)
 class Stem:
     """The first layer."""
 
-    width: int = 8  # channels
+    width: int = setting(8, "channels")
 
 
-@dataclass
+@dataclass(frozen=True)
 class FakeNetwork:
     """The network of the fake task."""
 
-    channels: int = 16  # channels of the first stage
-    depths: list[int] = field(default_factory=lambda: [1, 2])
+    channels: int = setting(16, "channels of the first stage")
+    depths: list[int] = setting([1, 2])
     pair: tuple[int, int] = (3, 5)
     activation: str | None = None
     stem: Stem = field(default_factory=Stem)

@@ -16,7 +16,7 @@ from fewshot_core.recipe.load import (
     recipe_yaml,
     with_changes,
 )
-from fewshot_core.recipe.words import parse_words
+from fewshot_core.recipe.tool_words import parse_words
 
 from .conftest import Load
 

@@ -46,13 +46,13 @@ def test_combinations_that_go_together(load: Load, words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("supernet.paths=fare", "supernet.paths.policy=fare is none of uniform, fair, balanced"),
+        ("supernet.paths=fare", "supernet.paths.policy=fare is none of balanced, cost, fair"),
         ("regions.paths=x", "regions.paths.policy=x is none of"),
-        ("split=band", "split.by=band is none of none, decision, groups, bands, random"),
+        ("split=band", "split.by=band is none of bands, decision, gradients, groups, none, random"),
         ("split.then=[bnads]", "split.then[0].by=bnads is none of"),
         (
             "evaluator=tables",
-            "evaluator.name=tables is none of inherited, predictor, standalone, table, synflow",
+            "evaluator.name=tables is none of inherited, naswot, predictor, standalone, synflow",
         ),
         ("evaluator=sinflow", "(did you mean 'synflow'?)"),
         ("evaluator.score=auc", "evaluator.score=auc is none of accuracy, loss"),
@@ -180,7 +180,7 @@ def test_ranges(refusal: Refusal, word: str) -> None:
             "regions.micro_batch does not go with strategy.name=darts",
         ),
         (["data.root=~/photos"], "the shell did not replace ~"),
-        (["evaluator.table=~/x.csv"], "the shell did not replace ~"),
+        (["evaluator=table", "evaluator.table=~/x.csv"], "the shell did not replace ~"),
     ],
 )
 def test_combinations(refusal: Refusal, words: list[str], message: str) -> None:

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from fewshot_core.errors import DataError, RecipeError
-from fewshot_core.recipe.check import STRATEGIES
+from fewshot_core.plugins import plugins
 from fewshot_core.recipe.cli import is_main_process, main, parse_words
-from fewshot_core.recipe.keys import Layout, comments
+from fewshot_core.recipe.keys import Layout
 from fewshot_core.recipe.load import recipe_from_file
-from fewshot_core.recipe.schema import DataSettings, RegionSettings, TrainingSettings
+from fewshot_core.recipe.schema import Recipe
 
 from .conftest import Write
-from .fake_task import FakeNetwork
 
 DOC = "Search architectures.\n\nMore about it."
 
@@ -49,7 +48,7 @@ def test_help_lists_every_key_with_default_and_comment(
     assert out.startswith("usage: accelerate launch tools/search.py recipe=NAME")
     assert "More about it." in out
     assert "  accelerate launch tools/search.py recipe=" in out
-    for key in Layout(FakeNetwork).setting_keys():
+    for key in Layout(Recipe).setting_keys():
         assert key.startswith("network.") or f"  {key}=" in out, key
     assert "random horizontal flips" in out
     assert "network.*" in out
@@ -96,7 +95,7 @@ def test_list_strategies(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main("search", DOC, nothing, argv=["--list-strategies"]) == 0
     lines = capsys.readouterr().out.splitlines()
     names = [line.split()[0] for line in lines]
-    assert names == list(STRATEGIES)
+    assert names == list(plugins("strategy"))
     assert set(names) >= {"random", "rea", "reinforce", "hyperband", "bohb", "smac", "tpe", "nsga2"}
     assert "hyperband   many architectures" in "\n".join(lines)
 
@@ -269,22 +268,3 @@ def test_words_that_are_refused(words: list[str], message: str) -> None:
 def test_wrong_words_are_gathered() -> None:
     with pytest.raises(RecipeError, match=r"top=x.*; .*plot=y.*; run= is missing"):
         parse_words(["top=x", "plot=y"], ALLOWED)
-
-
-# --- comments
-
-
-def test_comments_beside_and_above_fields() -> None:
-    assert comments(DataSettings)["flip"] == "random horizontal flips"
-    above = comments(TrainingSettings)["epochs"]
-    assert above.startswith("Passes over the training images; every path")
-    assert above.endswith("same number of images.")
-    inherited = comments(RegionSettings)
-    assert inherited["epochs"] == above
-    assert inherited["inherit"] == "start from the parent's weights"
-
-
-def test_comments_of_a_class_without_source() -> None:
-    scope: dict[str, type] = {}
-    exec("from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int = 1", scope)
-    assert comments(scope["A"]) == {}

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import copy
 import dataclasses
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, ListConfig
 
 from fewshot_core.errors import RecipeError
+from fewshot_core.plugins import plugin
+from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.keys import flatten
 from fewshot_core.recipe.load import (
     differences,
@@ -19,7 +21,7 @@ from fewshot_core.recipe.load import (
     recipe_from_file,
     recipe_yaml,
 )
-from fewshot_core.recipe.schema import Recipe, SplitLevel, SplitSettings
+from fewshot_core.recipe.schema import Recipe, default_split, recipe_type
 from fewshot_core.tasks import load_task, task_names
 
 from .conftest import FAKE_TASK, Load, Refusal, Write
@@ -58,7 +60,7 @@ def test_the_result_holds_no_omegaconf_containers(load: Load) -> None:
                 walk(item)
 
     walk(recipe)
-    assert recipe.split.then == [SplitLevel(by="random")]
+    assert recipe.split.then == [plugin("splitter", "random").default()]
     assert recipe.network == FakeNetwork(depths=[3])
 
 
@@ -262,7 +264,8 @@ def test_shorthands_within_lists(load: Load) -> None:
     then = load(
         "split=random", "split.then=[random, {by: bands, feature: f, cuts: [2]}]"
     ).recipe.split.then
-    assert then == [SplitLevel(by="random"), SplitLevel(by="bands", feature="f", cuts=[2.0])]
+    bands = plugin("splitter", "bands").settings(by="bands", feature="f", cuts=[2.0])
+    assert then == [plugin("splitter", "random").default(), bands]
 
 
 def test_dotted_keys_in_files(load: Load) -> None:
@@ -424,10 +427,11 @@ def test_a_resolved_recipe_reads_back_the_same(load: Load, tmp_path: Path) -> No
 def test_round_trip(
     tmp_path: Path, text: str, option: str, lr: float, seed: int, limit: int | None
 ) -> None:
-    recipe = Recipe(task=FAKE_TASK, description=text, seed=seed, network=FakeNetwork())
-    recipe.supernet.lr = lr
-    recipe.data.limit = limit
-    recipe.split = SplitSettings("groups", "d", [[option, seed, lr], [None]])
+    groups = replace(default_split("groups"), decision="d", groups=[[option, seed, lr], [None]])
+    recipe = recipe_type({"network": FakeNetwork})(
+        task=FAKE_TASK, description=text, seed=seed, split=groups
+    )
+    recipe = with_values(recipe, {"supernet.lr": lr, "data.limit": limit})
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe_yaml(recipe), encoding="utf-8")
     assert recipe_from_file(path) == recipe
@@ -435,18 +439,26 @@ def test_round_trip(
 
 def test_differences(load: Load) -> None:
     recipe = load().recipe
-    other = copy.deepcopy(recipe)
+    assert differences(recipe, load().recipe) == []
+    other = with_values(recipe, {"description": "another text"})
     assert differences(recipe, other) == []
-    other.description = "another text"
-    assert differences(recipe, other) == []
-    other.supernet.paths.policy = "fair"
-    other.network.stem.width = 3
+    other = load("supernet.paths=fair", "network.stem.width=3").recipe
     assert differences(recipe, other) == [
-        "network.stem.width: 8 -> 3",
         "supernet.paths.policy: 'uniform' -> 'fair'",
+        "network.stem.width: 8 -> 3",
     ]
-    other.network = Stem()
+    other = with_values(other, {"network": Stem()})
     assert "network.channels: 16 -> 'absent'" in differences(recipe, other)
+
+
+def test_a_recipe_cannot_be_changed(load: Load) -> None:
+    recipe = load().recipe
+    for section in (recipe, recipe.supernet.paths, recipe.strategy, recipe.split):
+        for field in dataclasses.fields(section):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(section, field.name, None)
+    with pytest.raises(AttributeError, match="no setting 'lrr'"):
+        with_values(recipe, {"supernet.lrr": 1})
 
 
 def test_list_recipes(write: Write, tmp_path: Path) -> None:
