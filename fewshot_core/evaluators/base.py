@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
-from fewshot_core.metrics import goodness
+from fewshot_core.metrics import Metric
 from fewshot_core.spaces.space import Architecture
 
 
@@ -34,6 +34,6 @@ class BudgetedEvaluator(Evaluator, Protocol):
         """
 
 
-def with_score(metrics: Mapping[str, float], score: str) -> dict[str, float]:
-    """Add ``score`` to the metrics: the named one, with its sign turned where less is better."""
-    return {"score": goodness(score, metrics[score]), **metrics}
+def with_score(metrics: Mapping[str, float], score: Metric) -> dict[str, float]:
+    """Add ``score`` to the metrics: one of them, with its sign turned where less is better."""
+    return {"score": score.to_score(metrics[score.name]), **metrics}

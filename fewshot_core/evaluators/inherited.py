@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fewshot_core.evaluators.base import with_score
+from fewshot_core.metrics import ACCURACY, Metric
 from fewshot_core.spaces.region import Region, RegionTree
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet
@@ -19,7 +20,7 @@ class InheritedEvaluator:
         supernet: Gives the trained supernet of a leaf. One is kept at a time, so that the memory
             needed does not grow with their number.
         scorer: Measures an architecture on the validation images.
-        score: ``accuracy`` or ``loss``.
+        score: The metric that is the score.
         share_equal: Score the canonical form in place of the architecture, so that equal networks
             have one score and are computed once.
     """
@@ -30,7 +31,7 @@ class InheritedEvaluator:
         supernet: Callable[[Region], Supernet],
         scorer: Scorer,
         *,
-        score: str = "accuracy",
+        score: Metric = ACCURACY,
         share_equal: bool = True,
     ) -> None:
         self.tree = tree
@@ -62,8 +63,7 @@ class InheritedEvaluator:
     ) -> Iterator[tuple[Architecture, Mapping[str, float]]]:
         """Scores of architectures that are scored as themselves, region by region.
 
-        What architectures of a region have in common is computed once; the results are those of
-        :meth:`evaluate`.
+        Several are run at once where the supernet can; the results are those of :meth:`evaluate`.
         """
         by_region: dict[Region, list[Architecture]] = {leaf: [] for leaf in self.tree.leaves()}
         for architecture in architectures:

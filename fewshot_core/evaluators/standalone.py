@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fewshot_core.evaluators.base import with_score
+from fewshot_core.metrics import ACCURACY, Metric
 from fewshot_core.spaces.space import Architecture
 
 
@@ -15,11 +16,11 @@ class StandaloneEvaluator:
         train: Trains an architecture on the training part, for this share of the epochs, and
             measures it on the validation part. Every share is a training of its own, with the
             whole schedule of learning rates.
-        score: ``accuracy`` or ``loss``.
+        score: The metric that is the score.
     """
 
     def __init__(
-        self, train: Callable[[Architecture, float], Mapping[str, float]], score: str = "accuracy"
+        self, train: Callable[[Architecture, float], Mapping[str, float]], score: Metric = ACCURACY
     ) -> None:
         self._train = train
         self._score = score

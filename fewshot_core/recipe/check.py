@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from fewshot_core.errors import nearest
-from fewshot_core.metrics import SCORES
+from fewshot_core.metrics import ACCURACY, LOSS
 from fewshot_core.recipe.schema import (
     AuditSettings,
     ConstraintSettings,
@@ -72,7 +72,7 @@ _NOT_PRODUCTS = ("bands", "random")
 Problems = Iterator[str]
 
 
-def check(recipe: Recipe, scores: Sequence[str] = SCORES) -> list[str]:
+def check(recipe: Recipe, scores: Sequence[str] = (ACCURACY.name, LOSS.name)) -> list[str]:
     """Everything that is wrong with the values of a recipe, one line each; empty when it is fine.
 
     The sections of ``TASK_SECTIONS`` are the task's own affair. ``scores`` are what it measures.

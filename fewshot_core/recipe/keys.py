@@ -25,19 +25,17 @@ class Layout:
     """Which keys exist, given the task's dataclasses.
 
     Attributes:
-        network: Of the section ``network``.
-        sections: Of other sections of ``TASK_SECTIONS``; those that are missing do not exist.
+        sections: The task's own sections; those of ``TASK_SECTIONS`` that are missing do not exist.
     """
 
-    network: type
-    sections: Mapping[str, type] = dataclasses.field(default_factory=dict)
+    sections: Mapping[str, type]
 
     def children(self, section: type) -> dict[str, Any]:
         """The type of each field of a section."""
         hints = typing.get_type_hints(section)
         found = {field.name: hints[field.name] for field in dataclasses.fields(section)}
         if section is Recipe:
-            own = {"network": self.network, **self.sections}
+            own = self.sections
             found = {n: own.get(n, k) for n, k in found.items() if n in own or n not in _OWN}
         return found
 

@@ -19,7 +19,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from fewshot_core.errors import RecipeError
-from fewshot_core.metrics import scores_of
 from fewshot_core.recipe.check import RENAMED, check
 from fewshot_core.recipe.declare import fields_below, may_change_results
 from fewshot_core.recipe.find import RecipeFile, find_recipe, list_recipes, read_chain
@@ -215,11 +214,10 @@ def _resolve(
     if not any(key == "task" for key, _ in words):
         _require_trusted(name)
     described = load_description(name)
-    sections: Mapping[str, type] = getattr(described, "sections", {})
     config = OmegaConf.structured(Recipe)
-    for section, settings in {"network": described.settings, **sections}.items():
+    for section, settings in described.sections.items():
         config[section] = OmegaConf.structured(settings)
-    merger = Merger(Layout(described.settings, sections), config)
+    merger = Merger(Layout(described.sections), config)
     for layer, file in zip(layers, chain, strict=True):
         # Recipes that people write do not name themselves.
         merger.add_file(layer.path, layer.content, resolved="recipe" in file.content)
@@ -227,11 +225,12 @@ def _resolve(
     recipe = _to_recipe(config)
     # Settings that could not be taken over keep their defaults, so the combinations of the others
     # can be checked in the same round.
-    problems = [*merger.problems, *check(recipe, scores_of(described))]
+    problems = [*merger.problems, *check(recipe, described.scores)]
     if not drop_unread:
         problems += without_effect(recipe, unread_settings(recipe), merger.layers)
     raise_problems(problems)
     task = load_task(name)  # which may import torch, and knows of more settings when they are read
+    raise_problems([*task.check_recipe(recipe)])
     if not drop_unread:
         raise_problems([*without_effect(recipe, unread_settings(recipe, task), merger.layers)])
     recipe = only_read(recipe, task)

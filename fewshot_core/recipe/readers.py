@@ -7,7 +7,7 @@ recipe, such as on what a folder of images holds, nothing is said.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 from fewshot_core.recipe.check import (
@@ -36,7 +36,7 @@ def unread_settings(recipe: Recipe, task: Any = None) -> list[Unread]:
 
     Args:
         recipe: Whose choices may be of any kind; of one that does not exist nothing is said.
-        task: Its task; one with a method ``unread`` knows of more.
+        task: Its task, which knows of more; None: not yet imported.
     """
     found = [
         *_data(recipe),
@@ -48,8 +48,7 @@ def unread_settings(recipe: Recipe, task: Any = None) -> list[Unread]:
         *_audit(recipe),
         *_retrain(recipe),
     ]
-    own: Callable[[Recipe], Unreads] | None = getattr(task, "unread", None)
-    return found if own is None else [*found, *own(recipe)]
+    return found if task is None else [*found, *task.find_unread(recipe)]
 
 
 def _data(recipe: Recipe) -> Unreads:

@@ -13,11 +13,11 @@ from typing import Any
 
 from fewshot_core.costs.table import Limits
 from fewshot_core.evaluators.proxies import NASWOT_IMAGES
-from fewshot_core.metrics import LOWER_IS_BETTER, UNITS, generates, metric_text
+from fewshot_core.metrics import Metric
 from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import DataSettings, Recipe
 from fewshot_core.report.facts import RegionFacts, RunFacts, read_history
-from fewshot_core.tasks import load_task
+from fewshot_core.tasks import load_description, load_task
 
 PROXIES = {"synflow": "SynFlow", "naswot": "NASWOT"}
 
@@ -87,10 +87,11 @@ class Account:
         if settings.name in PROXIES:
             network = f"the untrained network{self._looked_at()}"
             return f"{PROXIES[settings.name]} of {network}; only its order means anything"
-        kind = self.named(settings.score, "validation")
-        if settings.score in UNITS:
-            kind += f" in {UNITS[settings.score]}"
-        if settings.score in LOWER_IS_BETTER:
+        score = self.score
+        kind = self.named(score, "validation")
+        if score.unit:
+            kind += f" in {score.unit}"
+        if score.lower:
             kind += " with its sign turned,"
         measured = f"{kind} {self.on} {self._scored_on()}validation images"
         each = ", one supernet for each region" if self.few_shot else ""
@@ -108,7 +109,7 @@ class Account:
     def _scored_on(self) -> str:
         """``56 of the 287 ``, or no more than is known."""
         limit, known = self.recipe.evaluator.images, self.data.get("validation")
-        if generates(load_task(self.recipe.task)):
+        if load_task(self.recipe.task).generates:
             limit = None  # distances are to all of them
         if not isinstance(known, int):
             return "the " if limit is None else f"at most {limit:,} "
@@ -123,14 +124,19 @@ class Account:
             count = min(count, known)
         return f" on {count} training images"
 
-    def named(self, metric: str, part: str) -> str:
+    @property
+    def score(self) -> Metric:
+        """The metric that scores are of."""
+        return load_description(self.recipe.task).find_metric(self.recipe.evaluator.score)
+
+    def named(self, metric: Metric, part: str) -> str:
         """A metric as tables name it."""
-        return metric_text(load_task(self.recipe.task), self.recipe, metric, part)
+        return load_task(self.recipe.task).name_metric(metric, self.recipe, part)
 
     @property
     def on(self) -> str:
         """``on`` the images of a part, or ``against`` them."""
-        return "against" if generates(load_task(self.recipe.task)) else "on"
+        return "against" if load_task(self.recipe.task).generates else "on"
 
     # -- what a network is ---------------------------------------------------------------------
 
@@ -258,9 +264,9 @@ def classes_text(data: DataSettings, classes: object) -> str:
     return str(classes) if data.labelled else "none: the images are taken without labels"
 
 
-def with_unit(text: str, metric: str) -> str:
-    """A label with its unit: accuracies are in %, other metrics have none."""
-    return f"{text} (%)" if metric == "accuracy" else text
+def with_unit(text: str, metric: Metric) -> str:
+    """A label with the unit of its metric, where it has one."""
+    return f"{text} ({metric.unit})" if metric.unit else text
 
 
 def counted(number: int, noun: str) -> str:

@@ -16,10 +16,11 @@ from fewshot_core.recipe.load import free_settings
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import CHECKPOINTS, RunFolder
+from fewshot_core.tasks import load_description
 
 ORIGIN = "origin.json"
 
-_SECTIONS = ("data", "network", "gan", "supernet", "split", "regions")
+_SECTIONS = ("data", "supernet", "split", "regions")
 _VALUES = ("task", "seed", "channels_last", "checkpoint_steps")
 
 
@@ -32,7 +33,9 @@ def origin(recipe: Recipe, precision: str, images: str) -> dict[str, Any]:
         images: Digest of its inventory.
     """
     settings = dataclasses.asdict(recipe)
-    found = {key: settings[key] for key in (*_VALUES, *_SECTIONS)}
+    task = load_description(recipe.task)
+    own = [name for name in task.sections if name not in task.scoring]
+    found = {key: settings[key] for key in (*_VALUES, *_SECTIONS, *own)}
     if recipe.strategy.name in DIFFERENTIABLE:
         found |= {"strategy": recipe.strategy.name, "preferences": settings["preferences"]}
     free = free_settings(recipe)

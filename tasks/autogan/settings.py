@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from fewshot_core.errors import RecipeError
+from fewshot_core.recipe.check import PROXIES
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.places import absolute
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
-from fewshot_core.tasks import Description
+from fewshot_core.tasks import SUPERNET, Description, supernet_sizes
+from tasks.autogan.metrics import METRICS
 from tasks.autogan.space import MOST_CELLS
 
 if TYPE_CHECKING:  # the module imports torch, and recipes are checked without it
@@ -86,8 +87,7 @@ class MetricSettings:
 
 _EXTRACTOR_OF = {"weights": ("inception",), "cache": ("inception",), "steps": ("classifier",)}
 _OF_SUPERNETS = (
-    "network.supernet_channels",
-    "network.supernet_discriminator",
+    *(f"network.{SUPERNET}{name}" for name in supernet_sizes(GeneratorSettings)),
     "gan.reset_window",
     "gan.reset_variance",
     "gan.batch_deviation",
@@ -109,7 +109,7 @@ _MEANT = {
 }
 
 
-def unread(recipe: Recipe) -> Iterator[Unread]:
+def find_unread(recipe: Recipe) -> Iterator[Unread]:
     """Settings that a run of generators would not read."""
     for key in _OF_CLASSIFIERS:
         meant = _MEANT.get(key) or _MEANT.get(key.rpartition(".")[2])
@@ -130,9 +130,9 @@ def unread(recipe: Recipe) -> Iterator[Unread]:
 
 
 DESCRIPTION = Description(
-    GeneratorSettings,
-    MappingProxyType({"gan": GanSettings, "metric": MetricSettings}),
-    ("is", "fid", "reward"),
+    {"network": GeneratorSettings, "gan": GanSettings, "metric": MetricSettings},
+    METRICS,
+    scoring=("metric",),
 )
 
 
@@ -177,62 +177,72 @@ def image_size_of(recipe: Recipe) -> int:
     return recipe.data.image_size
 
 
-def generator_shape(recipe: Recipe, shape: ImageShape, supernet: bool) -> dict[str, int]:
+def generator_shape(settings: GeneratorSettings, shape: ImageShape) -> dict[str, int]:
     """Keyword arguments of a generator."""
-    settings = recipe.network
     return {
-        "channels": settings.supernet_channels if supernet else settings.channels,
+        "channels": settings.channels,
         "latent": settings.latent,
         "image_size": shape.image_size,
         "image_channels": shape.channels,
     }
 
 
-def discriminator_shape(recipe: Recipe, shape: ImageShape, supernet: bool) -> dict[str, int]:
+def discriminator_shape(settings: GeneratorSettings, shape: ImageShape) -> dict[str, int]:
     """Keyword arguments of a discriminator."""
-    settings = recipe.network
     return {
-        "channels": settings.supernet_discriminator if supernet else settings.discriminator,
-        "cells": cells_for(settings, image_size_of(recipe)),
+        "channels": settings.discriminator,
+        "cells": cells_for(settings, shape.image_size),
         "image_channels": shape.channels,
     }
 
 
-def require_settings(recipe: Recipe) -> None:
-    """Find out what is wrong with the three sections.
-
-    Raises:
-        RecipeError: In one line, all of it.
-    """
+def check_recipe(recipe: Recipe) -> Iterator[str]:
+    """What is wrong with the three sections, and what generators cannot be combined with."""
     network, gan, metric = recipe.network, recipe.gan, recipe.metric
     least = {
         "network": [f.name for f in fields(network) if f.name != "cells"],
         "gan": ("critic_steps",),
         "metric": ("images", "test_images", "splits", "batch_size", "steps"),
     }
-    problems = [
-        f"{section}.{name}={getattr(getattr(recipe, section), name)} must be at least 1"
-        for section, names in least.items()
-        for name in names
-        if getattr(getattr(recipe, section), name) < 1
-    ]
+    for section, names in least.items():
+        for name in names:
+            value = getattr(getattr(recipe, section), name)
+            if value < 1:
+                yield f"{section}.{name}={value} must be at least 1"
     if not recipe.data.memory:
-        problems.append("data.memory=false: generators are measured against images in memory")
+        yield "data.memory=false: generators are measured against images in memory"
     for name in ("beta1", "beta2", "ema"):
         if not 0 <= getattr(gan, name) < 1:
-            problems.append(f"gan.{name}={getattr(gan, name)} must be at least 0 and below 1")
+            yield f"gan.{name}={getattr(gan, name)} must be at least 0 and below 1"
     if not gan.generator_batch > 0:
-        problems.append(f"gan.generator_batch={gan.generator_batch} must be above 0")
+        yield f"gan.generator_batch={gan.generator_batch} must be above 0"
     if gan.discriminator_lr is not None and not gan.discriminator_lr > 0:
-        problems.append(f"gan.discriminator_lr={gan.discriminator_lr} must be above 0")
+        yield f"gan.discriminator_lr={gan.discriminator_lr} must be above 0"
     for name in ("reset_window", "reset_variance"):
         if not getattr(gan, name) >= 0:
-            problems.append(f"gan.{name}={getattr(gan, name)} must be at least 0")
+            yield f"gan.{name}={getattr(gan, name)} must be at least 0"
     if metric.extractor not in EXTRACTORS:
-        problems.append(f"metric.extractor={metric.extractor} is none of {', '.join(EXTRACTORS)}")
+        yield f"metric.extractor={metric.extractor} is none of {', '.join(EXTRACTORS)}"
     for name in ("images", "test_images", "watch_images"):
         count = getattr(metric, name)
         if 0 < count < metric.splits or count < 0:
-            problems.append(f"metric.{name}={count} must be at least metric.splits={metric.splits}")
-    if problems:
-        raise RecipeError("; ".join(problems))
+            yield f"metric.{name}={count} must be at least metric.splits={metric.splits}"
+    yield from _check_combinations(recipe)
+
+
+def _check_combinations(recipe: Recipe) -> Iterator[str]:
+    try:
+        size = image_size_of(recipe)
+        cells_for(recipe.network, size)
+        if recipe.data.search_size not in (None, size):
+            yield "data.search_size is not for generators: their size is a part of the space"
+    except RecipeError as error:
+        yield str(error)
+    for key in ("supernet", "regions", "retrain"):
+        if getattr(recipe, key).micro_batch is not None:
+            yield (
+                f"{key}.micro_batch is for classifiers, a discriminator judges a whole batch: "
+                f"leave it out, or lower {key}.batch_size"
+            )
+    if recipe.evaluator.name in PROXIES:
+        yield f"evaluator={recipe.evaluator.name} scores classifiers, and generators not"

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fewshot_core.errors import RecipeError, nearest
+from fewshot_core.errors import FewshotError, RecipeError, nearest
+from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
 from fewshot_core.tasks import Description
@@ -14,7 +15,6 @@ from tasks.imagenet.skeleton import lab_variant, ofa_skeleton, proxyless_skeleto
 from tasks.imagenet.space import EXPANSIONS, KERNELS, MobileSpace, ofa_mbv3, proxyless
 
 SPACES = ("ofa_mbv3", "proxyless")
-
 
 _SPACE_OF = {"depths": ("ofa_mbv3",), "learned_kernels": ("ofa_mbv3",), "blocks": ("proxyless",)}
 
@@ -38,7 +38,7 @@ class MobileSettings:
     learned_kernels: bool = True  # ofa_mbv3: whether small kernels are transformed centres
 
 
-def unread(recipe: Recipe) -> Iterator[Unread]:
+def find_unread(recipe: Recipe) -> Iterator[Unread]:
     """Settings of the section that a run would not read."""
     space = recipe.network.space
     if space in SPACES:
@@ -46,7 +46,21 @@ def unread(recipe: Recipe) -> Iterator[Unread]:
     yield from of_supernets("network.learned_kernels", recipe)
 
 
-DESCRIPTION = Description(MobileSettings)
+def check_recipe(recipe: Recipe) -> Iterator[str]:
+    """What is wrong with the section, and with scores of its networks."""
+    try:
+        make_space(recipe.network, recipe.data.image_size)
+    except FewshotError as error:
+        yield str(error)
+    # With statistics over all paths a mobile network scores like chance.
+    if recipe.evaluator.name in INHERITING and recipe.evaluator.recalibrate < 1:
+        yield (
+            "evaluator.recalibrate=0 scores networks with batch-norm statistics of others: set "
+            "images to measure them anew with, for example 2000"
+        )
+
+
+DESCRIPTION = Description({"network": MobileSettings})
 
 
 def make_space(settings: MobileSettings, image_size: int | None) -> MobileSpace:

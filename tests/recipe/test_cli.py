@@ -49,7 +49,7 @@ def test_help_lists_every_key_with_default_and_comment(
     assert out.startswith("usage: accelerate launch tools/search.py recipe=NAME")
     assert "More about it." in out
     assert "  accelerate launch tools/search.py recipe=" in out
-    for key in Layout(FakeNetwork).setting_keys():
+    for key in Layout({"network": FakeNetwork}).setting_keys():
         assert key.startswith("network.") or f"  {key}=" in out, key
     assert "random horizontal flips" in out
     assert "network.*" in out

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from fewshot_core.errors import RecipeError
-from fewshot_core.metrics import scores_of
 from fewshot_core.recipe.check import (
     DIFFERENTIABLE,
     EVALUATORS,
@@ -267,7 +266,9 @@ def test_a_resolved_recipe_names_only_what_is_read(name: str) -> None:
                 if key == one.key or key.startswith(f"{one.key}."):
                     assert values[key] == default, (choices, one)
         # What is dropped leaves nothing behind that would be refused when the file is read again.
-        assert set(check(kept, scores_of(task))) <= set(check(changed, scores_of(task))), choices
+        assert set(check(kept, task.description.scores)) <= set(
+            check(changed, task.description.scores)
+        ), choices
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fewshot_core.metrics import ACCURACY
 from fewshot_core.pipeline.report import write_report
 from fewshot_core.recipe.schema import EvaluatorSettings, Recipe
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
@@ -100,7 +101,7 @@ def test_the_summary_says_what_every_number_was_measured_on(make_run: MakeRun) -
 def test_differences_are_called_clear_only_where_they_are(
     found: list[float], other: list[float], words: str
 ) -> None:
-    assert words in comparison(found, other, "accuracy")
+    assert words in comparison(found, other, ACCURACY)
 
 
 @pytest.mark.parametrize(
@@ -120,5 +121,5 @@ def test_scores_have_a_name(evaluator: EvaluatorSettings, name: str) -> None:
 
 def test_a_hand_given_architecture_without_a_search() -> None:
     row = Retrained("given", "given by hand", [90.0], "90.00", 1, 1, "g")
-    text = " ".join(summary(Recipe(), RunFacts(retrained=[row], data={"test": 10}), "accuracy"))
+    text = " ".join(summary(Recipe(), RunFacts(retrained=[row], data={"test": 10}), ACCURACY))
     assert text.startswith("Retrained from scratch, the architecture given by hand reaches")
