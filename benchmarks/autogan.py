@@ -37,7 +37,6 @@ from jobs import (
 )
 from record import write_results
 
-from fewshot_core.metrics import metric_text
 from fewshot_core.pipeline.retrain import test_candidate
 from fewshot_core.pipeline.search import start
 from fewshot_core.pipeline.session import Session
@@ -175,7 +174,7 @@ def train_one(bench: Bench, slug: str, genotype: str, seed: int) -> dict[str, An
         bench.keep_classifier(session)
         architecture = session.root.space.parse(genotype)
         row = test_candidate(session, scorer, "given", seed, architecture)
-        metric = metric_text(session.task, session.recipe, "fid", "test")
+        metric = session.task.name_metric(session.task.description.metric, session.recipe, "test")
         return {"genotype": genotype, "seed": seed, "metric": metric, **row["test"]} | {
             k: row[k] for k in ("params", "flops", "images_seen", "training_seconds")
         }

@@ -50,7 +50,7 @@ def measure_scoring(
     with opened(words, data) as session:
         model = session.new_supernet(session.root).to(session.worker.device).eval()
         scorer = session.scorer(session.recipe, session.data, "validation")
-        cells = model.sharing_order(distinct(session.root.space))
+        cells = distinct(session.root.space)
         known: dict[Architecture, Mapping[str, float]] = {}
         # Cells next to each other cost about the same, so they are taken from three places.
         places = [len(cells) // 5, len(cells) // 2, 4 * len(cells) // 5]
@@ -79,11 +79,9 @@ def measure_scoring(
 
 
 def one_by_one(model: Supernet, scorer: Scorer, cells: Sequence[Architecture]) -> Scored:
-    """Scores as a run computes them on a CPU: each in turn, with the beginning that cells share."""
-    batches = [images for images, _ in getattr(scorer, "batches", [])]
-    with model.sharing([*getattr(scorer, "calibration", []), *batches]):
-        for cell in cells:
-            yield cell, scorer.score(model, cell)
+    """Scores as a run computes them on a CPU: each in turn."""
+    for cell in cells:
+        yield cell, scorer.score(model, cell)
 
 
 def distinct(space: SearchSpace) -> list[Architecture]:

@@ -26,7 +26,7 @@ import copy
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -45,7 +45,6 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.precision import resolve_precision
 from fewshot_core.spaces.paths import UniformPaths
 from fewshot_core.spaces.region import Region
-from fewshot_core.spaces.space import Architecture
 from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
 from tasks.cifar10.space import CellSpace
 from tasks.cifar10.supernet import CellSupernet
@@ -171,9 +170,8 @@ def _our_loop(recipe: Recipe, images: ImageArray, steps: int) -> Callable[[int],
 def measure_scoring(recipe: Recipe, images: ImageArray, sample: int) -> dict[str, float]:
     """Time to score the whole table string by string, and each distinct network once.
 
-    The whole table takes hours, so three factors are measured on samples: the time of a random
-    string, the time of a random distinct network, and what sharing the first cell saves on three
-    stretches of neighbouring networks, scored together and one by one.
+    The whole table takes hours, so both are measured on samples: the time of a random string and
+    that of a random distinct network.
     """
     accelerator = Accelerator(mixed_precision=recipe.precision, cpu=True)
     net = _supernet(recipe, recipe.channels_last).eval()
@@ -188,30 +186,18 @@ def measure_scoring(recipe: Recipe, images: ImageArray, sample: int) -> dict[str
     )
     space = net.region.space
     strings = list(space.enumerate())
-    distinct = net.sharing_order(list({space.canonical(a) for a in strings}))
+    distinct = list(dict.fromkeys(space.canonical(a) for a in strings))
     rng = random.Random(0)
     string, one = (
         statistics.mean(_timed(partial(scorer.score, net, a)) for a in rng.sample(pool, sample))
         for pool in (strings, distinct)
     )
-    together, apart = 0.0, 0.0
-
-    def all_scores(stretch: Sequence[Architecture]) -> None:
-        for _ in scorer.score_many(net, stretch):
-            pass
-
-    for start in (len(distinct) // 5, len(distinct) // 2, 4 * len(distinct) // 5):
-        stretch = distinct[start : start + sample]
-        apart += sum(_timed(partial(scorer.score, net, a)) for a in stretch)
-        together += _timed(partial(all_scores, stretch))
     return {
         "strings": len(strings),
         "distinct": len(distinct),
         "seconds_per_string": string,
         "seconds_per_distinct": one,
         "ratio_distinct_once": len(strings) * string / (len(distinct) * one),
-        "ratio_sharing_first_cell": apart / together,
-        "ratio_scoring_table": len(strings) * string / (len(distinct) * one) * apart / together,
     }
 
 

@@ -1,53 +1,48 @@
-"""What is known of a metric by its name alone: which way is better, and its unit. No torch."""
+"""Metrics: which way is better, their unit, and what tables call them. No torch."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-LOWER_IS_BETTER = frozenset({"loss", "fid", "fid_train", "kid"})
-"""Metrics with their sign turned where scores are meant, which are always to be maximised."""
-
-UNITS = {"accuracy": "%"}
-
-SCORES = ("accuracy", "loss")
-"""What a task measures that does not say so: classification."""
+HIGHER, LOWER = "higher", "lower"
 
 
-def goodness(metric: str, value: float) -> float:
-    """The value, with its sign turned where less is better."""
-    return -value if metric in LOWER_IS_BETTER else value
+@dataclass(frozen=True)
+class Metric:
+    """Something that is measured on a trained network.
 
-
-def turned(column: str, better: str) -> bool:
-    """Whether the sign of a column's values is turned before they are ranked.
-
-    Args:
-        column: Its name.
-        better: ``higher`` or ``lower``; empty: what the name says.
+    Attributes:
+        name: What recipes, files and dictionaries of metrics call it.
+        better: ``higher`` or ``lower``.
+        unit: ``%`` for a share of the images that it is measured on; empty: none.
+        text: What tables call it; empty: its name.
+        score: Whether ``evaluator.score`` may name it.
+        beside: Whether reports show it beside the metric that networks are compared by.
     """
-    return better == "lower" if better else column.lower() in LOWER_IS_BETTER
+
+    name: str
+    better: str = HIGHER
+    unit: str = ""
+    text: str = ""
+    score: bool = True
+    beside: bool = False
+
+    @property
+    def lower(self) -> bool:
+        """Whether less is better."""
+        return self.better == LOWER
+
+    def to_score(self, value: float) -> float:
+        """The value, with its sign turned where less is better: a score is to be maximised."""
+        return -value if self.lower else value
 
 
-def scores_of(task: Any) -> tuple[str, ...]:
-    """The metrics that ``evaluator.score`` may name for a task."""
-    scores: tuple[str, ...] = getattr(task, "scores", SCORES)
-    return scores
+ACCURACY, LOSS = Metric("accuracy", unit="%"), Metric("loss", LOWER)
+CLASSIFICATION = (ACCURACY, LOSS)
+"""What is measured on classifiers."""
 
 
-def generates(task: Any) -> bool:
-    """Whether the networks of a task make images, which are compared with all real ones."""
-    return bool(getattr(task, "generates", False))
-
-
-def metric_text(task: Any, recipe: Any, metric: str, part: str) -> str:
-    """A metric as tables name it.
-
-    Args:
-        task: One with a method ``metric_text`` says more than the name: how it was measured.
-        recipe: The settings of the run.
-        metric: Its name.
-        part: ``validation`` for scores of a search, ``test`` for what was retrained.
-    """
-    own = getattr(task, "metric_text", None)
-    text: str = own(recipe, metric, part) if own is not None else metric
-    return text
+def direction_of(column: str, metrics: Iterable[Metric]) -> str:
+    """``lower`` where the column of a table is named as a metric of which less is better."""
+    return LOWER if column.lower() in {m.name for m in metrics if m.lower} else HIGHER

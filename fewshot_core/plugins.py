@@ -84,6 +84,7 @@ class Plugin:
             that asks for scores with a part of it.
         direct: An evaluator whose score of an architecture is that of its supernet, no prediction.
         trains: An evaluator that trains each network it scores, for ``evaluator.epochs``.
+        untrained: An evaluator that looks at networks as they are before any training.
         only_with_budgets: Settings of a strategy that it reads if the evaluator knows budgets.
         differentiable: A strategy that learns preferences together with the supernets.
         fronts: A strategy that weighs the score against a cost, so that it finds a front.
@@ -107,6 +108,7 @@ class Plugin:
     budgets: bool = False
     direct: bool = False
     trains: bool = False
+    untrained: bool = False
     only_with_budgets: tuple[str, ...] = ()
     differentiable: bool = False
     fronts: bool = False

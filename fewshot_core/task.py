@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from html import escape
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from accelerate import Accelerator
 from torch import Tensor, nn
@@ -11,73 +14,195 @@ from torch import Tensor, nn
 from fewshot_core.costs.latency import NetworkParts
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import Batch, ImageData, ImageShape
+from fewshot_core.errors import RecipeError
+from fewshot_core.metrics import Metric
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
+from fewshot_core.recipe.unread import Unread
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet
+from fewshot_core.tasks import Description
+from fewshot_core.training.loop import Watch
 from fewshot_core.training.objective import Objective, Scorer
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-@runtime_checkable
-class Timed(Protocol):
-    """A task whose networks can be timed part by part, for ``constraint.latency``."""
+
+class TaskDefaults:
+    """What a task may say besides, each with what holds where it says nothing."""
+
+    generates: bool = False
+    """Whether networks make images. Their metrics compare these with all images of a part, so that
+    ``evaluator.images`` says nothing."""
+
+    normalisation: tuple[float, float] | None = None
+    """Mean and deviation of pixels in [0, 1] that networks see; None: of the training images."""
+
+    memory_setting: str = "batch_size"
+    """The setting of a training whose half is advised where the memory of a device is full."""
+
+    # -- recipes -----------------------------------------------------------------------------
+
+    def check_recipe(self, recipe: Recipe) -> Iterable[str]:
+        """What is wrong with the task's own sections and with what it cannot combine.
+
+        One line each, as soon as a recipe is read; :meth:`Task.space` may rely on it.
+        """
+        return ()
+
+    def find_unread(self, recipe: Recipe) -> Iterable[Unread]:
+        """Settings that the task's trainings and scores would not read; giving one is an error."""
+        return ()
+
+    def find_inputs(self, recipe: Recipe) -> Mapping[str, Path]:
+        """Files that the task reads, by the setting that names them.
+
+        A run notices when their content is another.
+        """
+        return {}
+
+    def check_measurable(self, recipe: Recipe, data: ImageData, accelerator: Accelerator) -> None:
+        """Find out before the first step whether networks can be scored at the end.
+
+        Every process calls it.
+
+        Raises:
+            FewshotError: They cannot.
+        """
+
+    # -- words and pictures ------------------------------------------------------------------
+
+    def name_metric(self, metric: Metric, recipe: Recipe, part: str) -> str:
+        """A metric as tables name it.
+
+        Args:
+            metric: One of the description's.
+            recipe: The settings of the run.
+            part: ``validation`` for scores of a search, ``test`` for what was retrained.
+        """
+        return metric.text or metric.name
+
+    def draw(self, space: SearchSpace, architecture: Architecture) -> str:
+        """A picture of an architecture of the space as SVG text; by default its choices in words.
+
+        Text has the colour of what surrounds it, so that dark pages can show it.
+        """
+        lines = [f"{name}: {choice}" for name, choice in space.choices(architecture).items()]
+        texts = [
+            f'<text x="16" y="{24 * row}" fill="currentColor">{escape(line)}</text>'
+            for row, line in enumerate(lines, start=1)
+        ]
+        size = f'width="{max(map(len, lines)) * 9 + 32}" height="{24 * len(lines) + 16}"'
+        return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(texts)}</svg>'
+
+    def pictures(self, session: Any) -> Iterable[tuple[str, str, Figure]]:
+        """Name, caption and figure of further pictures for the report."""
+        return ()
+
+    # -- trainings ---------------------------------------------------------------------------
+
+    def watch(
+        self, recipe: Recipe, data: ImageData, accelerator: Accelerator, folder: Path
+    ) -> Watch | None:
+        """What looks at a retraining at each of its checkpoints.
+
+        Args:
+            recipe: The settings of the run.
+            data: The images.
+            accelerator: What trainings run on.
+            folder: Where the task may keep what it needs for scores.
+        """
+        return None
+
+    def watch_supernet(
+        self, recipe: Recipe, region: Region, accelerator: Accelerator
+    ) -> Watch | None:
+        """What looks at the supernet of a region at each checkpoint of its training."""
+        return None
+
+    # -- what is handed over -----------------------------------------------------------------
 
     def latency_parts(self, recipe: Recipe, shape: ImageShape) -> NetworkParts:
-        """The parts whose latencies add up to a network's, named as in its cost table."""
+        """The parts whose latencies add up to a network's, named as in its cost table.
+
+        Raises:
+            RecipeError: The task's networks cannot be taken apart, as by default.
+        """
+        raise RecipeError(
+            f"constraint.latency cannot be used with task={recipe.task}, "
+            "which does not say what its networks consist of",
+            fix="use constraint.flops or constraint.params",
+        )
+
+    def export_model(
+        self, architecture: Architecture, recipe: Recipe, shape: ImageShape
+    ) -> tuple[str, dict[str, Any], Path] | None:
+        """How plain timm rebuilds the network.
+
+        Returns:
+            The registered model name, its keyword arguments, and the Python file that registers it
+            and depends on nothing of this project. None where the network is no timm model, as by
+            default; :meth:`hand_over` then writes the export.
+        """
+        return None
+
+    def hand_over(self, *arguments: Any) -> None:
+        """Write the export of a network that is no timm model.
+
+        Raises:
+            RecipeError: The task says neither this nor :meth:`export_model`.
+        """
+        raise RecipeError("this task's networks cannot be exported")
 
 
-class Task(Protocol):
-    """A kind of search: its space, networks, objective and metric.
+class Task(TaskDefaults, ABC):
+    """A kind of search: its space, networks, objective and metrics.
 
     A task is found by name (``tasks.NAME.task:TASK``) or by a dotted path ``package.module:TASK``.
-
-    Beside what is listed here, a task may have
-
-    - ``sections``: dataclasses of further sections of the recipe, by name (``TASK_SECTIONS``)
-    - ``scores``: what ``evaluator.score`` may name; accuracy and loss otherwise
-    - ``metric_text(recipe, metric, part)``: a metric as tables name it
-    - ``generates``: True where networks make images: their metrics compare these with all images of
-      a part, and ``evaluator.images`` says nothing
-    - ``normalisation``: mean and deviation of pixels in [0, 1] that networks see, in place of those
-      of the training images
-    - ``check(recipe, data, accelerator)``: raises where a later stage could not do what the recipe
-      says, before the first step; every process calls it
-    - ``inputs(recipe)``: files that it reads, by the setting that names them, for a run to notice
-      when they are others
-    - ``watch(recipe, data, accelerator, folder)``: what looks at a retraining at each of its
-      checkpoints, see :data:`fewshot_core.training.loop.Watch`; none where it returns None
-    - ``watch_supernet(recipe, region, accelerator)``: the same for the supernet of a region
-    - ``hand_over(session, folder, network, architecture, result, results)``: writes an export of
-      its own in place of a timm folder
-    - ``pictures(session)``: name, caption and figure of pictures for the report
-    - ``unread(recipe)``: settings that its trainings and scores would not read, each an
-      :class:`fewshot_core.recipe.unread.Unread`; giving one is an error
+    What it may say besides is declared in :class:`TaskDefaults`. A task that classifies images
+    derives from :class:`fewshot_core.training.classification.ClassificationTask`, which has
+    objective, loss and scorer.
     """
 
-    name: str
-    settings: type
-    """Dataclass of the recipe section ``network``."""
-    metric: str
-    """The metric that retrained models are compared by; :mod:`fewshot_core.metrics` knows which way
-    is better."""
+    description: Description
 
+    @abstractmethod
     def space(self, recipe: Recipe) -> SearchSpace:
-        """The search space."""
+        """The search space of a recipe that :meth:`check_recipe` has nothing against."""
 
-    def supernet(self, region: Region, recipe: Recipe, shape: ImageShape) -> Supernet:
-        """A supernet over a region, freshly initialised from torch's generator."""
+    @abstractmethod
+    def supernet(
+        self, region: Region, recipe: Recipe, shape: ImageShape, *, partial: int = 1
+    ) -> Supernet:
+        """A supernet over a region, freshly initialised from torch's generator.
 
+        Sizes in which it may differ from :meth:`network` are read from
+        :func:`fewshot_core.tasks.as_supernet` of the task's section.
+
+        Args:
+            region: The region.
+            recipe: The settings of the run.
+            shape: Channels, size and classes of the images.
+            partial: Operations of a mixture see one of so many channels; 1: all of them. What runs
+                no mixtures has no use for it.
+        """
+
+    @abstractmethod
     def network(self, architecture: Architecture, recipe: Recipe, shape: ImageShape) -> nn.Module:
         """The standalone network of an architecture, freshly initialised."""
 
+    @abstractmethod
     def costs(self, recipe: Recipe, shape: ImageShape) -> CostTable:
-        """The cost table of the recipe's networks."""
+        """The cost table of the standalone networks."""
 
+    @abstractmethod
     def objective(
         self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
     ) -> Objective:
         """The training step for a supernet or a standalone network."""
 
+    @abstractmethod
     def loss(
         self,
         model: nn.Module,
@@ -85,25 +210,13 @@ class Task(Protocol):
         architecture: Architecture | None,
         accelerator: Accelerator,
     ) -> Tensor:
-        """A differentiable loss of an architecture, or of a model without one."""
+        """A differentiable loss, a scalar, of an architecture or of a model without one."""
 
+    @abstractmethod
     def scorer(
         self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator, folder: Path
     ) -> Scorer:
         """Measures models on the part ``validation`` or ``test``.
 
         Every process has to ask for it. What it needs to keep goes to ``folder``.
-        """
-
-    def draw(self, space: SearchSpace, architecture: Architecture) -> str:
-        """A picture of an architecture of the space as SVG text."""
-
-    def export_model(
-        self, architecture: Architecture, recipe: Recipe, shape: ImageShape
-    ) -> tuple[str, dict[str, Any], Path]:
-        """How plain timm rebuilds the network.
-
-        Returns:
-            The registered model name, its keyword arguments, and the Python file that registers it
-            and depends on nothing of this project.
         """

@@ -1,4 +1,4 @@
-"""Parts that are found by name: the tasks.
+"""Tasks: found by name, and described without torch.
 
 The core never imports a task. A name in the recipe is looked up here, when it is needed and not
 before, because importing a task may import torch.
@@ -10,38 +10,81 @@ import dataclasses
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot_core.errors import RecipeError, nearest
-from fewshot_core.metrics import SCORES
+from fewshot_core.metrics import CLASSIFICATION, Metric
 from fewshot_core.recipe.words import with_hint
 
 if TYPE_CHECKING:  # the module imports torch, and `--help` must not
     from fewshot_core.task import Task
 
+SUPERNET = "supernet_"
+"""How the name of a size begins that supernets have in place of the size without it."""
+
 
 @dataclass(frozen=True)
 class Description:
-    """What a recipe needs to know of its task. No torch.
+    """What recipes and reports have to know of a task. No torch.
 
     Attributes:
-        settings: Dataclass of the section ``network``.
-        sections: Dataclasses of further sections, by name.
-        scores: What ``evaluator.score`` may name.
+        sections: Dataclasses of the task's own sections of a recipe, by name; ``network`` is one.
+        metrics: What the task's scorer may measure. Retrained networks are compared by the first.
+        scoring: Names of sections that say how networks are scored; no supernet depends on them.
     """
 
-    settings: type
-    sections: Mapping[str, type] = field(default_factory=dict)
-    scores: tuple[str, ...] = SCORES
+    sections: Mapping[str, type]
+    metrics: tuple[Metric, ...] = CLASSIFICATION
+    scoring: tuple[str, ...] = ()
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that retrained networks are compared by."""
+        return self.metrics[0]
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Names of the metrics that ``evaluator.score`` may name."""
+        return tuple(metric.name for metric in self.metrics if metric.score)
+
+    def find_metric(self, name: str) -> Metric:
+        """The metric of that name.
+
+        Raises:
+            RecipeError: The task measures nothing of that name.
+        """
+        known = {metric.name: metric for metric in self.metrics}
+        if name not in known:
+            raise RecipeError(f"the task has no metric {name!r}", allowed=", ".join(known))
+        return known[name]
 
 
-def load_description(name: str) -> Description | Task:
-    """What recipes of a task may say, without its networks where it can be had without.
+def as_supernet(section: Any) -> Any:
+    """A section of a recipe as a supernet reads it: ``supernet_NAME`` stands in for ``NAME``.
+
+    A supernet may be of another size than the networks that are trained from scratch. A section
+    says so with a second field for each size that may differ; None means no difference.
+
+    Args:
+        section: A dataclass; it is left as it is.
+    """
+    own = {name: getattr(section, f"{SUPERNET}{name}") for name in supernet_sizes(type(section))}
+    return dataclasses.replace(section, **{n: v for n, v in own.items() if v is not None})
+
+
+def supernet_sizes(section: type) -> list[str]:
+    """Names of the fields of a section for which another field says what a supernet has."""
+    names = [field.name for field in dataclasses.fields(section)]
+    return [name for name in names if f"{SUPERNET}{name}" in names]
+
+
+def load_description(name: str) -> Description:
+    """The description of a task, without its networks where it can be had without.
 
     That is ``DESCRIPTION`` in ``tasks/NAME/settings.py``. A recipe is checked with it, so that a
-    misspelt setting is told before torch is imported. Another task describes itself.
+    misspelt setting is told before torch is imported. Another task has to be imported for it.
 
     Raises:
         RecipeError: There is no such task, or it is not one.
@@ -58,13 +101,7 @@ def load_description(name: str) -> Description | Task:
             described = None
         if isinstance(described, Description):
             return described
-    return load_task(name)
-
-
-def sections_of(described: Description | Task) -> dict[str, type]:
-    """The task's own sections of the recipe by name, ``network`` first."""
-    more: Mapping[str, type] = getattr(described, "sections", {})
-    return {"network": described.settings, **more}
+    return load_task(name).description
 
 
 def load_task(name: str) -> Task:
@@ -90,10 +127,10 @@ def load_task(name: str) -> Task:
             )
         )
     task: Task = getattr(module, attribute)
-    if not _is_settings(getattr(task, "settings", None)):
+    if not isinstance(getattr(task, "description", None), Description):
         raise RecipeError(
             f"task={name} is not a task",
-            allowed="an object whose attribute `settings` is a dataclass type",
+            allowed="an object whose attribute `description` is a fewshot_core.tasks.Description",
         )
     return task
 
@@ -125,7 +162,3 @@ def _unknown(name: str) -> RecipeError:
     return RecipeError(
         with_hint(f"unknown task {name!r}", nearest(name, known)), allowed=", ".join([*known, own])
     )
-
-
-def _is_settings(value: object) -> bool:
-    return isinstance(value, type) and dataclasses.is_dataclass(value)

@@ -2,8 +2,8 @@
 
 With run=DIR the supernets of a run score every architecture of the table first (resumable).
 With scores=FILE.csv a file of scores is ranked and no run is needed; recipe=NAME says whose space
-it is about (nasbench201). Higher is better, but in columns named loss, fid or kid; better=lower and
-score_better=lower say so of others.
+it is about. Higher is better, but in columns named as a metric of which the task says that less is
+better, such as loss; better=lower and score_better=lower say so of others.
 """
 
 from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from fewshot_core.metrics import goodness
+from fewshot_core.metrics import Metric
 from fewshot_core.spaces.region import Region, RegionTree
 from fewshot_core.spaces.space import Architecture
 
@@ -86,6 +86,9 @@ class EvaluatorContext(Protocol):
     def input_size(self) -> tuple[int, int, int]:
         """Channels, height and width of the images that networks are trained on."""
 
+    def metric(self, name: str) -> Metric:
+        """What the task measures under this name."""
+
     def accepts(self, architecture: Architecture) -> bool:
         """Whether a search may ask for an architecture: constraint and region allow it."""
 
@@ -130,6 +133,6 @@ class EvaluatorContext(Protocol):
         """Show a line to the user."""
 
 
-def with_score(metrics: Mapping[str, float], score: str) -> dict[str, float]:
-    """Add ``score`` to the metrics: the named one, with its sign turned where less is better."""
-    return {"score": goodness(score, metrics[score]), **metrics}
+def with_score(metrics: Mapping[str, float], score: Metric) -> dict[str, float]:
+    """Add ``score`` to the metrics: one of them, with its sign turned where less is better."""
+    return {"score": score.to_score(metrics[score.name]), **metrics}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fewshot_core.evaluators.base import NAME, EvaluatorContext, with_score
 from fewshot_core.evaluators.words import Told, Words
+from fewshot_core.metrics import ACCURACY, Metric
 from fewshot_core.plugins import register
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.schema import InheritingSettings
@@ -67,7 +68,7 @@ def make_inherited(settings: InheritingSettings, context: EvaluatorContext) -> I
         context.tree,
         context.load_supernet,
         context.scorer(),
-        score=settings.score,
+        score=context.metric(settings.score),
         share_equal=settings.share_equal,
     )
 
@@ -80,7 +81,7 @@ class InheritedEvaluator:
         supernet: Gives the trained supernet of a leaf. One is kept at a time, so that the memory
             needed does not grow with their number.
         scorer: Measures an architecture on the validation images.
-        score: ``accuracy`` or ``loss``.
+        score: The metric that is the score.
         share_equal: Score the canonical form in place of the architecture, so that equal networks
             have one score and are computed once.
     """
@@ -91,7 +92,7 @@ class InheritedEvaluator:
         supernet: Callable[[Region], Supernet],
         scorer: Scorer,
         *,
-        score: str = "accuracy",
+        score: Metric = ACCURACY,
         share_equal: bool = True,
     ) -> None:
         self.tree = tree
@@ -123,8 +124,7 @@ class InheritedEvaluator:
     ) -> Iterator[tuple[Architecture, Mapping[str, float]]]:
         """Scores of architectures that are scored as themselves, region by region.
 
-        What architectures of a region have in common is computed once; the results are those of
-        :meth:`evaluate`.
+        Several are run at once where the supernet can; the results are those of :meth:`evaluate`.
         """
         by_region: dict[Region, list[Architecture]] = {leaf: [] for leaf in self.tree.leaves()}
         for architecture in architectures:

@@ -43,6 +43,7 @@ class NaswotWords(ProxyWords):
     settings=NaswotSettings,
     about="kernel of the untrained network's ReLUs (Mellor et al., ICML 2021)",
     words=NaswotWords("NASWOT"),
+    untrained=True,
 )
 def make_naswot(settings: NaswotSettings, context: EvaluatorContext) -> ProxyEvaluator:
     """NASWOT of a run's untrained networks, all on the same images."""

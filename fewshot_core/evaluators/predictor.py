@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from fewshot_core.plugins import register
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.schema import InheritingSettings
 from fewshot_core.seeds import derive_seed
-from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.spaces.space import Architecture, PartEncoding, SearchSpace
 from fewshot_core.trust.ranking import kendall
 
 HELD_OUT = 0.2
@@ -151,13 +151,9 @@ class PredictorEvaluator:
                 allowed=f"{LEAST} architectures or more, of different scores",
                 fix="raise evaluator.samples, or use evaluator.score=loss",
             )
-        self._space = space
         architectures = list(known)
         random.Random(seed).shuffle(architectures)
-        self._places: dict[tuple[str, Hashable], int] = {}
-        for architecture in architectures:
-            for part in space.parts(architecture):
-                self._places.setdefault(part, len(self._places))
+        self._encoding = PartEncoding(space, architectures)
         cut = max(2, round(HELD_OUT * len(architectures)))
         held, learnt = architectures[:cut], architectures[cut:]
         values = np.array([known[a] for a in learnt])
@@ -186,10 +182,4 @@ class PredictorEvaluator:
         return {"score": float(self.predict([architecture])[0])}
 
     def _inputs(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
-        inputs = np.zeros((len(architectures), len(self._places)))
-        for row, architecture in enumerate(architectures):
-            for part in self._space.parts(architecture):
-                place = self._places.get(part)
-                if place is not None:  # a part that no scored architecture had says nothing
-                    inputs[row, place] = 1.0
-        return inputs
+        return np.array([self._encoding.encode(architecture) for architecture in architectures])

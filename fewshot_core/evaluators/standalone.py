@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from fewshot_core.evaluators.base import NAME, EvaluatorContext, with_score
 from fewshot_core.evaluators.words import Told, Words
+from fewshot_core.metrics import ACCURACY, Metric
 from fewshot_core.plugins import register
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.schema import MeasuringSettings
@@ -54,7 +55,7 @@ def make_standalone(settings: StandaloneSettings, context: EvaluatorContext) -> 
     """An evaluator that trains."""
     return StandaloneEvaluator(
         lambda architecture, share: context.train(architecture, share * settings.epochs),
-        settings.score,
+        context.metric(settings.score),
     )
 
 
@@ -65,11 +66,11 @@ class StandaloneEvaluator:
         train: Trains an architecture on the training part, for this share of the epochs, and
             measures it on the validation part. Every share is a training of its own, with the
             whole schedule of learning rates.
-        score: ``accuracy`` or ``loss``.
+        score: The metric that is the score.
     """
 
     def __init__(
-        self, train: Callable[[Architecture, float], Mapping[str, float]], score: str = "accuracy"
+        self, train: Callable[[Architecture, float], Mapping[str, float]], score: Metric = ACCURACY
     ) -> None:
         self._train = train
         self._score = score

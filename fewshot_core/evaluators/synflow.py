@@ -23,6 +23,7 @@ class SynflowSettings(ProxySettings):
     settings=SynflowSettings,
     about="synaptic flow of the untrained network (Tanaka et al., NeurIPS 2020)",
     words=ProxyWords("SynFlow"),
+    untrained=True,
 )
 def make_synflow(settings: SynflowSettings, context: EvaluatorContext) -> ProxyEvaluator:
     """SynFlow of a run's untrained networks."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fewshot_core.metrics import goodness
+from fewshot_core.metrics import Metric
 from fewshot_core.pipeline.candidates import COST, Candidate, about_equal, scored
 from fewshot_core.pipeline.session import Session, price_in
 from fewshot_core.runs.files import write_json
@@ -36,7 +36,7 @@ def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
     Returns:
         What ``audit.json`` holds; None where there are fewer than three networks to train.
     """
-    settings, metric = session.recipe.audit, session.task.metric
+    settings, metric = session.recipe.audit, session.task.description.metric
     candidates = scored(session, about_equal(session, done))
     chosen = [candidates[i] for i in spread([c.score for c in candidates], settings.networks)]
     if len(chosen) < 3:
@@ -52,7 +52,7 @@ def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
                 "architecture": session.root.space.genotype(candidate.architecture),
                 "trial": candidate.trial,
                 "score": candidate.score,
-                metric: metrics[metric],
+                metric.name: metrics[metric.name],
                 **{name: int(candidate.costs[name]) for name in BASELINES},
             }
         )
@@ -64,7 +64,8 @@ def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
     found = session.costs.costs(best_trial(done, cost=price_in(session)).architecture)[COST]
     result = {
         "epochs": settings.epochs,
-        "metric": metric,
+        "metric": metric.name,
+        "better": metric.better,
         "candidates": len(candidates),
         "asked": settings.networks,
         "diverged": len(chosen) - len(rows),
@@ -94,20 +95,20 @@ def _trained(session: Session, candidate: Candidate) -> dict[str, float] | None:
 
 
 def figures(
-    rows: Sequence[Mapping[str, Any]], metric: str, found: int, asked: int = 0
+    rows: Sequence[Mapping[str, Any]], metric: Metric, found: int, asked: int = 0
 ) -> dict[str, Any]:
     """What trained networks show about their scores.
 
     Args:
         rows: For each network ``score``, the metric and the costs.
-        metric: The key of what was measured.
+        metric: What was measured.
         found: Cost of the network that the search found.
         asked: Number of networks that the recipe asks for; 0: unknown.
 
     Returns:
         Figures and verdict, ready for JSON.
     """
-    truth = [goodness(metric, row[metric]) for row in rows]
+    truth = [metric.to_score(row[metric.name]) for row in rows]
     scores = [row["score"] for row in rows]
     costs = [row[COST] for row in rows]
     tau, (low, high) = kendall(scores, truth), bootstrap_tau(scores, truth)

@@ -95,11 +95,8 @@ def check_retraining(session: Session, architecture: Architecture) -> None:
     # Retraining may be started with as many processes as can share its batches.
     if recipe.retrain.batch_size % session.worker.num_processes == 0:
         _try(session, network, recipe.retrain, None)
-    if not hasattr(task, "hand_over"):
-        task.export_model(architecture, recipe, session.data.shape)
-    own = getattr(task, "check", None)
-    if own is not None:
-        own(recipe, session.data, session.worker)
+    task.export_model(architecture, recipe, session.data.shape)
+    task.check_measurable(recipe, session.data, session.worker)
     session.data.check_test()
     session.worker.free_memory()
 

@@ -110,15 +110,13 @@ def _fill(
 ) -> None:
     write_json(folder / "architecture.json", session.root.space.to_json(architecture))
     write_text(folder / "recipe.yaml", recipe_yaml(session.recipe))
-    own = getattr(session.task, "hand_over", None)
-    if own is not None:
-        own(session, folder, network, architecture, result, results)
-        return
     data = session.facts  # an export needs no image
     described = data.described
-    model_name, arguments, source = session.task.export_model(
-        architecture, session.recipe, data.shape
-    )
+    model = session.task.export_model(architecture, session.recipe, data.shape)
+    if model is None:
+        session.task.hand_over(session, folder, network, architecture, result, results)
+        return
+    model_name, arguments, source = model
     size = data.shape.input_size
     write_timm_folder(
         folder,
@@ -136,7 +134,7 @@ def _fill(
         "timm": check_timm_folder(folder, network, images),
         "onnx": write_onnx(folder / "model.onnx", network, images),
     }
-    metric = session.task.metric
+    metric = session.task.description.metric.name
     rows = [
         (LABELS.get(r["label"], r["label"]), format_spread(r["values"]), f"{r['params']:,}")
         for r in summarise(results, metric)

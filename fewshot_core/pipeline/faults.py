@@ -13,7 +13,6 @@ from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.preemption import Preempted
 from fewshot_core.runs.pulse import LostProcessError
-from fewshot_core.training.classification import ClassificationTask
 
 __all__ = ["LostProcessError", "OutOfMemoryError", "at_work"]
 
@@ -63,8 +62,7 @@ def at_work(session: Session) -> Iterator[None]:
 def out_of_memory(session: Session, error: torch.OutOfMemoryError) -> OutOfMemoryError:
     """What to tell the user whose device is full."""
     recipe = session.recipe
-    # A discriminator judges a whole batch, a classifier can be shown it piece by piece.
-    name = "micro_batch" if isinstance(session.task, ClassificationTask) else "batch_size"
+    name = session.task.memory_setting
     words = ["precision=auto"] if recipe.precision in (None, "no") else []
     for key in ("supernet", "regions", "retrain"):
         training: TrainingSettings = getattr(recipe, key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,8 +49,8 @@ def inputs_of(session: Session) -> dict[str, Input]:
     if recipe.retrain.teacher:
         teacher = load_teacher(recipe.retrain.teacher)
         found[TEACHER] = Input(recipe.retrain.teacher, digest_of_weights(teacher))
-    named: Mapping[str, Path] = getattr(session.task, "inputs", lambda recipe: {})(recipe)
-    return found | {key: Input(str(path), sha256(path)) for key, path in named.items()}
+    files = session.task.find_inputs(recipe)
+    return found | {key: Input(str(path), sha256(path)) for key, path in files.items()}
 
 
 def check_inputs(session: Session) -> None:

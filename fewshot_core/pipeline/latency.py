@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 from accelerate.utils import broadcast_object_list
 
 from fewshot_core.costs.latency import compare, measure_parts, with_latency
-from fewshot_core.errors import RecipeError
 from fewshot_core.seeds import derive_seed
-from fewshot_core.task import Timed
 
 if TYPE_CHECKING:
     from fewshot_core.pipeline.session import Session
@@ -26,16 +24,10 @@ def measured_latency(session: Session) -> dict[str, Any]:
         RecipeError: The task's networks cannot be taken apart.
     """
     task, recipe, shape = session.task, session.recipe, session.data.shape
-    if not isinstance(task, Timed):
-        raise RecipeError(
-            f"constraint.latency cannot be used with task={recipe.task}, "
-            "which does not say what its networks consist of",
-            fix="use constraint.flops or constraint.params",
-        )
+    parts = task.latency_parts(recipe, shape)
     found: list[Any] = [None]
     if session.accelerator.is_main_process:
         device = session.accelerator.device
-        parts = task.latency_parts(recipe, shape)
         distinct = {part.key for options in parts.options.values() for part in options.values()}
         count = len(distinct | {part.key for part in parts.base})
         with session.console.progress("latency", count) as tick:

@@ -14,7 +14,7 @@ from fewshot_core.costs.table import CostTable
 from fewshot_core.data import ImageShape
 from fewshot_core.errors import DataError, RecipeError
 from fewshot_core.evaluators import InheritedEvaluator
-from fewshot_core.metrics import SCORES, goodness, scores_of, turned
+from fewshot_core.metrics import CLASSIFICATION, HIGHER, LOWER, Metric, direction_of
 from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.inputs import check_inputs
 from fewshot_core.pipeline.session import Session
@@ -64,7 +64,7 @@ class Truth:
         space: SearchSpace,
         table: CostTable,
         *,
-        better: str = "",
+        better: str = HIGHER,
         only: Collection[str] | None = None,
         iso_minimum: int = ISO_MINIMUM,
     ) -> Truth:
@@ -75,7 +75,7 @@ class Truth:
             column: Its column of true values.
             space: What its architectures belong to.
             table: Gives their costs.
-            better: See :func:`fewshot_core.metrics.turned`.
+            better: ``lower`` where less is better; the values are then turned.
             only: Genotypes, as the file writes them, to restrict the ranking to.
             iso_minimum: See :func:`rank_figures`.
 
@@ -87,7 +87,7 @@ class Truth:
             rows = {text: value for text, value in rows.items() if text in only}
         architectures = read_architectures(space, list(rows))
         every = [table.costs(a) for a in architectures]
-        sign = -1.0 if turned(column, better) else 1.0
+        sign = -1.0 if better == LOWER else 1.0
         return cls(
             space,
             architectures,
@@ -158,8 +158,6 @@ def rank(options: Mapping[str, Any]) -> None:
         if options[key] not in ("", "higher", "lower"):
             raise RecipeError(f"{key}={options[key]} is unknown", allowed="higher, lower")
     _require_read(options)
-    if turned(options["column"], options["better"]):
-        print(f"{options['column']}: less is better, and its values are shown with a minus")
     if options["scores"]:
         _rank_file(options)
     else:
@@ -183,10 +181,24 @@ def _require_read(options: Mapping[str, Any]) -> None:
                 )
 
 
+def _better(options: Mapping[str, Any], metrics: Sequence[Metric], console: Console) -> str:
+    """Which way the column of the truth table is better; as the task says where no word does."""
+    better: str = options["better"] or direction_of(options["column"], metrics)
+    if better == LOWER:
+        console.print(f"{options['column']}: less is better, and its values are shown with a minus")
+    return better
+
+
 def _rank_file(options: Mapping[str, Any]) -> None:
-    path = options["scores"]
-    recipe = load_recipe([f"recipe={options['recipe'] or 'nasbench201'}"]).recipe
+    path, console = options["scores"], Console()
+    if not options["recipe"]:
+        raise RecipeError(
+            f"scores={path} does not say whose space the scores are about",
+            fix="add recipe=NAME",
+        )
+    recipe = load_recipe([f"recipe={options['recipe']}"]).recipe
     task = load_task(recipe.task)
+    metrics = task.description.metrics
     # Only which architectures cost the same matters here, and that does not depend on the images.
     table = task.costs(recipe, ImageShape(3, recipe.data.image_size or 32, 10))
     truth = Truth.read(
@@ -194,16 +206,17 @@ def _rank_file(options: Mapping[str, Any]) -> None:
         options["column"],
         task.space(recipe),
         table,
-        better=options["better"],
+        better=_better(options, metrics, console),
     )
     scores = truth.align(read_table(path, options["score_column"]), path)
-    if turned(options["score_column"], options["score_better"]):
+    column = options["score_column"]
+    if (options["score_better"] or direction_of(column, metrics)) == LOWER:
         scores = -scores
     rows = {
         path.stem: truth.figures(scores),
         f"{ENSEMBLE} {path.stem}": truth.figures(truth.ensemble(scores)),
     }
-    Console().print(ranking_table(rows | truth.baselines()))
+    console.print(ranking_table(rows | truth.baselines()))
 
 
 def _rank_run(options: Mapping[str, Any]) -> None:
@@ -225,7 +238,7 @@ def _rank_session(session: Session, options: Mapping[str, Any]) -> None:
         options["column"],
         session.root.space,
         session.costs,
-        better=options["better"],
+        better=_better(options, session.task.description.metrics, session.console),
     )
     rows: dict[str, RankFigures] = {}
     ensembles: dict[str, RankFigures] = {}
@@ -243,12 +256,13 @@ def _rank_session(session: Session, options: Mapping[str, Any]) -> None:
                 allowed="a run with evaluator=inherited",
             )
         path = session.folder.file("scores", f"{name.split(',')[0]}.csv")
-        kinds, title = scores_of(session.task), f"scoring, {name}"
+        task, title = session.task.description, f"scoring, {name}"
+        kinds = [task.find_metric(score) for score in task.scores]
         table = score_all(evaluator, truth, path, session.console, title, kinds, session.stop)
         for kind in kinds:
-            values = np.array([goodness(kind, table[a][kind]) for a in truth.architectures])
-            rows[f"{name}, by {kind}"] = truth.figures(values)
-            key = f"{ENSEMBLE} {name}, by {kind}"
+            values = np.array([kind.to_score(table[a][kind.name]) for a in truth.architectures])
+            rows[f"{name}, by {kind.name}"] = truth.figures(values)
+            key = f"{ENSEMBLE} {name}, by {kind.name}"
             ensembles[key] = truth.figures(truth.ensemble(values))
     rows |= ensembles | truth.baselines()
     session.console.print(ranking_table(rows))
@@ -262,7 +276,7 @@ def score_all(
     path: Path,
     console: Console,
     title: str,
-    kinds: Sequence[str] = SCORES,
+    kinds: Sequence[Metric] = CLASSIFICATION,
     stop: StopRequest | None = None,
 ) -> dict[Architecture, Mapping[str, float]]:
     """Metrics of every architecture of the truth; resumes where it stopped.
@@ -283,14 +297,15 @@ def score_all(
     targets = {a: evaluator.scored_as(a) for a in truth.architectures}
     distinct = list(dict.fromkeys(targets.values()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with ScoreLog(path, ("architecture", *kinds)) as log:
+    names = [kind.name for kind in kinds]
+    with ScoreLog(path, ("architecture", *names)) as log:
         known = {
-            space.parse(row["architecture"]): {k: float(row[k]) for k in kinds} for row in log.rows
+            space.parse(row["architecture"]): {k: float(row[k]) for k in names} for row in log.rows
         }
         with console.progress(title, len(distinct), len(known)) as tick:
             missing = [a for a in distinct if a not in known]
             for architecture, metrics in evaluator.evaluate_many(missing):
-                known[architecture] = {k: metrics[k] for k in kinds}
+                known[architecture] = {k: metrics[k] for k in names}
                 row = {"architecture": space.genotype(architecture), **known[architecture]}
                 log.append([row])
                 tick(len(known))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from fewshot_core.errors import RunFolderError
-from fewshot_core.metrics import metric_text
+from fewshot_core.metrics import Metric
 from fewshot_core.pipeline.retrain import LABELS, format_spread, results_table, summarise
 from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.load import recipe_yaml
@@ -22,11 +22,6 @@ from fewshot_core.report.html import render
 from fewshot_core.report.page import Page, Picture
 from fewshot_core.report.words import described, score_name
 from fewshot_core.runs.files import read_json, write_text
-
-FURTHER = ("is", "fid_train", "kid", "precision", "recall")
-"""Metrics that stand beside the one that retrained models are compared by."""
-
-Pictures = Callable[[Session], Iterable[tuple[str, str, Figure]]]
 
 
 def report(options: Mapping[str, Any]) -> None:
@@ -40,9 +35,9 @@ def report(options: Mapping[str, Any]) -> None:
         path = write_report(session)
         results = _results(session)
         if results is not None:
-            metric = results["metric"]
-            named = metric_text(session.task, session.recipe, metric, "test")
-            session.console.print(results_table(results["results"], metric, named))
+            metric = session.task.description.find_metric(results["metric"])
+            named = session.task.name_metric(metric, session.recipe, "test")
+            session.console.print(results_table(results["results"], metric.name, named))
         session.console.print(f"report: {path}")
     session.folder.close()
 
@@ -58,7 +53,8 @@ def write_report(session: Session) -> Path:
     """
     run = session.folder.path
     results = _results(session)
-    metric = str(results["metric"]) if results is not None else session.task.metric
+    task = session.task.description
+    metric = task.metric if results is None else task.find_metric(results["metric"])
     facts = read_facts(run, _retrained(session, results, metric))
     if facts.found is None and not facts.trials and not facts.retrained:
         raise RunFolderError(
@@ -80,7 +76,7 @@ def write_report(session: Session) -> Path:
         facts=facts,
         drawing=_drawing(session, facts),
         pictures=pictures,
-        metric_text=metric_text(session.task, session.recipe, metric, "test"),
+        metric_text=session.task.name_metric(metric, recipe, "test"),
         canonical=lambda genotype: space.canonical(space.parse(genotype)).id,
     )
     path = session.folder.file("report.html")
@@ -88,7 +84,7 @@ def write_report(session: Session) -> Path:
     return path
 
 
-def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, str, Figure]]:
+def draw(session: Session, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, str, Figure]]:
     """Name, caption and figure of every picture that the facts allow."""
     recipe, account = session.recipe, account_of(session.recipe, facts)
     scores = score_name(recipe)
@@ -140,9 +136,7 @@ def draw(session: Session, facts: RunFacts, metric: str) -> Iterator[tuple[str, 
             + (", each distinct network once." if shared else "."),
             plots.rank_clouds(facts.ranking.clouds, f"true value ({facts.ranking.column})"),
         )
-    own: Pictures | None = getattr(session.task, "pictures", None)
-    if own is not None:
-        yield from own(session)
+    yield from session.task.pictures(session)
 
 
 def training_caption(trained: Sequence[RegionFacts]) -> str:
@@ -172,7 +166,9 @@ def _results(session: Session) -> dict[str, Any] | None:
     return results
 
 
-def _retrained(session: Session, results: Mapping[str, Any] | None, metric: str) -> list[Retrained]:
+def _retrained(
+    session: Session, results: Mapping[str, Any] | None, metric: Metric
+) -> list[Retrained]:
     if results is None:
         return []
     others = _others(session, results["results"], metric)
@@ -188,22 +184,21 @@ def _retrained(session: Session, results: Mapping[str, Any] | None, metric: str)
             {text: spreads[row["label"]] for text, spreads in others.items()},
             len(row["ids"]),
         )
-        for row in summarise(results["results"], metric)
+        for row in summarise(results["results"], metric.name)
     ]
 
 
 def _others(
-    session: Session, results: list[dict[str, Any]], metric: str
+    session: Session, results: list[dict[str, Any]], metric: Metric
 ) -> dict[str, dict[str, str]]:
-    """Further metrics by their text, then spreads by label; none of a task that names none."""
-    if not hasattr(session.task, "metric_text"):
-        return {}
-    scores = [s for s in results[0]["test"] if s != metric and s in FURTHER]
+    """The metrics that stand beside the one compared by: by their text, then spreads by label."""
+    task = session.task
     return {
-        metric_text(session.task, session.recipe, score, "test"): {
-            row["label"]: format_spread(row["values"]) for row in summarise(results, score)
+        task.name_metric(other, session.recipe, "test"): {
+            row["label"]: format_spread(row["values"]) for row in summarise(results, other.name)
         }
-        for score in scores
+        for other in task.description.metrics
+        if other.beside and other != metric and other.name in results[0]["test"]
     }
 
 

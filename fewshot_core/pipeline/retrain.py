@@ -13,7 +13,6 @@ from rich.table import Table
 from fewshot_core.data import Images
 from fewshot_core.errors import ArchitectureError, RunFolderError
 from fewshot_core.evaluators.agreed import agreed
-from fewshot_core.metrics import metric_text
 from fewshot_core.pipeline.checks import check_retraining
 from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.inputs import check_inputs
@@ -71,16 +70,16 @@ def _retrain(session: Session, options: Mapping[str, Any]) -> None:
     # Only now that nothing is left to choose are the test images read.
     scorer = session.scorer(session.recipe, session.data, "test")
     results = session.team.deal(chosen, lambda one: test_candidate(session, scorer, *one))
+    metric = session.task.description.metric
     if session.folder.main:
         write_json(
             session.folder.file("retrain.json"),
-            {"data": session.data.describe(), "metric": session.task.metric, "results": results},
+            {"data": session.data.describe(), "metric": metric.name, "results": results},
         )
         from fewshot_core.pipeline.report import write_report
 
-        metric = session.task.metric
-        named = metric_text(session.task, session.recipe, metric, "test")
-        session.console.print(results_table(results, metric, named))
+        named = session.task.name_metric(metric, session.recipe, "test")
+        session.console.print(results_table(results, metric.name, named))
         session.console.print(f"report: {write_report(session)}")
 
 
@@ -133,13 +132,8 @@ def found_architecture(session: Session) -> Architecture:
 
 def _watch(session: Session) -> Watch | None:
     """What looks at trainings; made before the first, because every process has to take part."""
-    make = getattr(session.task, "watch", None)
-    if make is None:
-        return None
-    watch: Watch | None = make(
-        session.recipe, session.data, session.worker, session.folder.file("metric")
-    )
-    return watch
+    folder = session.folder.file("metric")
+    return session.task.watch(session.recipe, session.data, session.worker, folder)
 
 
 def _compared(session: Session, label: str, seed: int) -> Architecture:

@@ -14,7 +14,6 @@ from accelerate.utils import broadcast_object_list
 from fewshot_core.costs.pareto import pareto_front
 from fewshot_core.data import ImageData
 from fewshot_core.evaluators import BudgetedEvaluator
-from fewshot_core.metrics import scores_of
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.checks import check
 from fewshot_core.pipeline.derive import derive, require_relaxable
@@ -218,7 +217,7 @@ def record(session: Session, done: list[Trial]) -> None:
                 "region": session.scored_in(trial.architecture).id,
                 "budget": trial.budget,
                 "score": trial.score,
-                **{k: trial.metrics.get(k) for k in scores_of(session.task)},
+                **{k: trial.metrics.get(k) for k in session.task.description.scores},
                 **{k: int(costs[k]) for k in COST_COLUMNS},
             }
         )

@@ -26,6 +26,7 @@ from fewshot_core.evaluators import (
 from fewshot_core.evaluators.agreed import AgreedEvaluator, agreed
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
+from fewshot_core.metrics import Metric
 from fewshot_core.pipeline.images import ImageFacts, facts_of, open_images
 from fewshot_core.pipeline.latency import measured_latency
 from fewshot_core.pipeline.processes import Team, make_accelerator, worker
@@ -237,10 +238,9 @@ class Session:
 
     def normalised(self, data: ImageData) -> ImageData:
         """The images, to be normalised as the task wants it."""
-        own: tuple[float, float] | None = getattr(self.task, "normalisation", None)
-        if own is None:
+        if self.task.normalisation is None:
             return data
-        mean, std = ((value,) * data.channels for value in own)
+        mean, std = ((value,) * data.channels for value in self.task.normalisation)
         return replace(data, mean=mean, std=std)
 
     @cached_property
@@ -376,8 +376,9 @@ class Session:
     def new_supernet(self, region: Region) -> Supernet:
         """A supernet of a region with fresh weights."""
         seed = derive_seed(self.recipe.seed, "supernet", region.id)
-        shape = self.search_data.shape
-        model = self.build(lambda: self.task.supernet(region, self.recipe, shape), seed)
+        recipe, shape = self.recipe, self.search_data.shape
+        partial = recipe.preferences.partial if recipe.strategy.name == "pcdarts" else 1
+        model = self.build(lambda: self.task.supernet(region, recipe, shape, partial=partial), seed)
         assert isinstance(model, Supernet)
         return model
 
@@ -399,17 +400,12 @@ class Session:
             checkpoint,
             derive_seed(self.recipe.seed, "training", region.id),
             make_paths(settings.paths, region, self.front_cost),
-            self._supernet_watch(region),
+            self.task.watch_supernet(self.recipe, region, self.worker),
         )
         if "region" not in state.notes:
             state.notes |= notes
             checkpoint.annotate(state.notes)
         return supernet, state
-
-    def _supernet_watch(self, region: Region) -> Watch | None:
-        make = getattr(self.task, "watch_supernet", None)
-        watch: Watch | None = make and make(self.recipe, region, self.worker)
-        return watch
 
     def load_supernet(self, region: Region, device: torch.device | None = None) -> Supernet:
         """The supernet of a region as trained earlier in this run, by whichever process.
@@ -446,13 +442,18 @@ class Session:
             architecture = representative(self.root, architecture)
         return self.tree.locate(architecture)
 
+    @property
+    def score(self) -> Metric:
+        """The metric that scores are of."""
+        return self.task.description.find_metric(self.recipe.evaluator.score)
+
     def evaluator(self, tree: RegionTree | None = None) -> Evaluator:
         """The evaluator of the recipe; ``tree`` replaces the recipe's regions."""
         settings = self.recipe.evaluator
         if settings.name == "table":
             return TabularEvaluator(self.root.space, Path(str(settings.table)), settings.column)
         if settings.name == "standalone":
-            return StandaloneEvaluator(partial(standalone_score, self), settings.score)
+            return StandaloneEvaluator(partial(standalone_score, self), self.score)
         if settings.name in PROXIES:
             return proxy_evaluator(self)
         if settings.name == "predictor":
@@ -468,7 +469,7 @@ class Session:
             tree or self.tree,
             self.load_supernet,
             self.scorer(self.recipe, self.search_data, "validation"),
-            score=settings.score,
+            score=self.score,
             share_equal=settings.share_equal,
         )
 

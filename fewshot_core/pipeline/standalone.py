@@ -61,7 +61,7 @@ def standalone_score(
         return train_standalone(session, architecture, share=share)
     except DivergedError as error:
         session.console.print(error.what)
-        return {"accuracy": math.nan, "loss": math.nan}
+        return {metric.name: math.nan for metric in session.task.description.metrics}
 
 
 def proxy_evaluator(session: Session) -> ProxyEvaluator:

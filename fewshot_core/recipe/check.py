@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fewshot_core.metrics import SCORES
+from fewshot_core.metrics import ACCURACY, LOSS
 from fewshot_core.plugins import names_with, plugin_of
 from fewshot_core.recipe.declare import check_choice, check_values
 from fewshot_core.recipe.loose import check_choices
@@ -17,7 +17,7 @@ from fewshot_core.recipe.schema import MeasuringSettings, Recipe, SplitLevel
 Problems = Iterator[str]
 
 
-def check(recipe: Recipe, scores: Sequence[str] = SCORES) -> list[str]:
+def check(recipe: Recipe, scores: Sequence[str] = (ACCURACY.name, LOSS.name)) -> list[str]:
     """Everything that is wrong with the values of a recipe, one line each; empty when it is fine.
 
     Args:

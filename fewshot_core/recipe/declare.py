@@ -48,6 +48,9 @@ class Range:
             and (self.below is None or value < self.below)
         )
 
+    def __bool__(self) -> bool:
+        return any(end is not None for end in dataclasses.astuple(self))
+
     def __str__(self) -> str:
         """``at least 0 and below 1``."""
         ends = (
@@ -150,7 +153,7 @@ def check_values(section: Any, key: str = "") -> Iterator[str]:
 
 def _check_value(field: dataclasses.Field[Any], key: str, value: Any) -> Iterator[str]:
     limits, choices = field.metadata.get(_RANGE), field.metadata.get(_CHOICES)
-    if isinstance(value, int | float) and str(limits or "") and value not in limits:
+    if isinstance(value, int | float) and limits and value not in limits:
         yield f"{key}={value} must be {limits}"
     if choices is not None:
         for one in value if isinstance(value, list) else [value]:

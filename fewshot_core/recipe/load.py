@@ -19,7 +19,6 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from fewshot_core.errors import RecipeError
-from fewshot_core.metrics import scores_of
 from fewshot_core.plugins import KINDS, Plugin, plugin
 from fewshot_core.recipe.check import check
 from fewshot_core.recipe.declare import fields_below, may_change_results
@@ -33,7 +32,7 @@ from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
 from fewshot_core.recipe.yamltext import dump, parse_value, written
-from fewshot_core.tasks import load_description, load_task, sections_of
+from fewshot_core.tasks import load_description, load_task
 
 __all__ = [
     "LoadedRecipe",
@@ -215,7 +214,7 @@ def _resolve(
     if not any(key == "task" for key, _ in words):
         _require_trusted("task", name)
     described = load_description(name)
-    sections = sections_of(described)
+    sections = described.sections
     own = _own_plugins(layers, words)
     loose = loose_type(sections, own)
     merger = Merger(Layout(loose), OmegaConf.structured(loose))
@@ -227,12 +226,13 @@ def _resolve(
     recipe = settle(everything, merger.given, sections)
     # Settings that could not be taken over keep their defaults, so the combinations of the others
     # can be checked in the same round.
-    problems = [*merger.problems, *check(recipe, scores_of(described))]
+    problems = [*merger.problems, *check(recipe, described.scores)]
     if not drop_unread:
         unread = [*unread_of_others(recipe, everything), *unread_settings(recipe)]
         problems += without_effect(everything, unread, merger.layers)
     raise_problems(problems)
     task = load_task(name)  # which may import torch, and knows of more settings when they are read
+    raise_problems([*task.check_recipe(recipe)])
     if not drop_unread:
         more = unread_settings(recipe, task)
         raise_problems([*without_effect(everything, more, merger.layers)])

@@ -8,7 +8,6 @@ images holds, nothing is said.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from fewshot_core.plugins import find_plugin, names_with, plugin_of
@@ -23,13 +22,12 @@ def unread_settings(recipe: Recipe, task: Any = None) -> list[Unread]:
 
     Args:
         recipe: Whose choices may be of any kind; of one that does not exist nothing is said.
-        task: Its task; one with a method ``unread`` knows of more.
+        task: Its task, which knows of more; None: not yet imported.
     """
     found = [*_data(recipe), *_audit(recipe), *_retrain(recipe)]
     if not any(check_choices(recipe)):
         found += [*_supernets(recipe), *_strategy(recipe), *_search(recipe)]
-    own: Callable[[Recipe], Unreads] | None = getattr(task, "unread", None)
-    return found if own is None else [*found, *own(recipe)]
+    return found if task is None else [*found, *task.find_unread(recipe)]
 
 
 def _data(recipe: Recipe) -> Unreads:

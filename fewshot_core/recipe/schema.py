@@ -133,6 +133,11 @@ class PathSettings:
         low=1,
     )
 
+    @property
+    def teaches(self) -> bool:
+        """Whether the first architecture of a step teaches the others."""
+        return False
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -256,6 +261,16 @@ class InheritingSettings(MeasuringSettings):
         low=0,
     )
     share_equal: bool = setting(True, "architectures with one canonical form share one score")
+
+
+def scored_images(evaluator: EvaluatorSettings) -> int | None:
+    """How many validation images a score is measured on; None: all of them."""
+    return evaluator.images if isinstance(evaluator, MeasuringSettings) else None
+
+
+def recalibration_images(evaluator: EvaluatorSettings) -> int:
+    """How many training images batch norm is measured anew with; 0 where no supernet is scored."""
+    return evaluator.recalibrate if isinstance(evaluator, InheritingSettings) else 0
 
 
 @dataclass(frozen=True)

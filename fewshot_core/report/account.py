@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from fewshot_core.costs.table import Limits
-from fewshot_core.metrics import LOWER_IS_BETTER, UNITS, generates, metric_text
+from fewshot_core.metrics import Metric
 from fewshot_core.plugins import Plugin, plugin_of
 from fewshot_core.recipe.schema import DataSettings, MeasuringSettings, Recipe
 from fewshot_core.report.facts import RegionFacts, RunFacts, read_history
-from fewshot_core.tasks import load_task
+from fewshot_core.tasks import load_description, load_task
 
 GENERIC = ("train", "data", "images", "shards")
 """Names of folders and files that say nothing without the folder they lie in."""
@@ -87,18 +87,18 @@ class Account:
 
     def measured(self) -> str:
         """What ``evaluator.score`` is: ``accuracy in % on 56 of the 287 validation images``."""
-        score = self._measuring.score
+        score = self.score
         kind = self.named(score, "validation")
-        if score in UNITS:
-            kind += f" in {UNITS[score]}"
-        if score in LOWER_IS_BETTER:
+        if score.unit:
+            kind += f" in {score.unit}"
+        if score.lower:
             kind += " with its sign turned,"
         return f"{kind} {self.on} {self._scored_on()}validation images"
 
     def measured_label(self, how: str) -> str:
         """The same as the label of an axis: ``validation accuracy, HOW (%)``."""
-        score = self._measuring.score
-        sign = "negative " if score in LOWER_IS_BETTER else ""
+        score = self.score
+        sign = "negative " if score.lower else ""
         return with_unit(f"{sign}validation {self.named(score, 'validation')}, {how}", score)
 
     @property
@@ -110,20 +110,25 @@ class Account:
     def _scored_on(self) -> str:
         """``56 of the 287 ``, or no more than is known."""
         limit, known = self._measuring.images, self.data.get("validation")
-        if generates(load_task(self.recipe.task)):
+        if load_task(self.recipe.task).generates:
             limit = None  # distances are to all of them
         if not isinstance(known, int):
             return "the " if limit is None else f"at most {limit:,} "
         return f"{known:,} " if limit is None or limit >= known else f"{limit:,} of the {known:,} "
 
-    def named(self, metric: str, part: str) -> str:
+    @property
+    def score(self) -> Metric:
+        """The metric that scores are of."""
+        return load_description(self.recipe.task).find_metric(self._measuring.score)
+
+    def named(self, metric: Metric, part: str) -> str:
         """A metric as tables name it."""
-        return metric_text(load_task(self.recipe.task), self.recipe, metric, part)
+        return load_task(self.recipe.task).name_metric(metric, self.recipe, part)
 
     @property
     def on(self) -> str:
         """``on`` the images of a part, or ``against`` them."""
-        return "against" if generates(load_task(self.recipe.task)) else "on"
+        return "against" if load_task(self.recipe.task).generates else "on"
 
     # -- what a network is ---------------------------------------------------------------------
 
@@ -245,9 +250,9 @@ def classes_text(data: DataSettings, classes: object) -> str:
     return str(classes) if data.labelled else "none: the images are taken without labels"
 
 
-def with_unit(text: str, metric: str) -> str:
-    """A label with its unit: accuracies are in %, other metrics have none."""
-    return f"{text} (%)" if metric == "accuracy" else text
+def with_unit(text: str, metric: Metric) -> str:
+    """A label with the unit of its metric, where it has one."""
+    return f"{text} ({metric.unit})" if metric.unit else text
 
 
 def counted(number: int, noun: str) -> str:

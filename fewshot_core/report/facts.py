@@ -10,7 +10,7 @@ from typing import Any
 
 from fewshot_core.costs.pareto import pareto_front
 from fewshot_core.errors import DataError, RunFolderError
-from fewshot_core.metrics import goodness
+from fewshot_core.metrics import Metric
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json
 from fewshot_core.runs.folder import file_name
@@ -308,9 +308,9 @@ def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:
     try:
         rows = _rows(run / "audit.csv")
         scores = [float(row["score"]) for row in rows]
-        metric = summary["metric"]
-        values = [float(row[metric]) for row in rows]
-        goods = [goodness(metric, value) for value in values]
+        metric = Metric(summary["metric"], summary["better"])
+        values = [float(row[metric.name]) for row in rows]
+        goods = [metric.to_score(value) for value in values]
         costs = {name: [float(row[name]) for row in rows] for name in summary["baselines"]}
         of_costs = {
             name: Correlation(float(tau), *bootstrap_tau(costs[name], goods))

@@ -88,7 +88,7 @@ def _results(page: Page) -> str:
     count = page.facts.data.get("test")
     resolution = (
         f" One test image more or less is {100 / count:.2f} points."
-        if isinstance(count, int) and count and page.metric == "accuracy"
+        if isinstance(count, int) and count and page.metric.unit == "%"
         else ""
     )
     seeds = [len(row.values) for row in page.facts.retrained]
@@ -104,7 +104,7 @@ def _results(page: Page) -> str:
         table(
             [
                 "architecture",
-                with_unit(f"test {page.metric_text or page.metric}", page.metric),
+                with_unit(f"test {page.metric_text or page.metric.name}", page.metric),
                 "seeds",
                 "parameters",
                 "FLOPs",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fewshot_core.metrics import Metric
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.report.facts import RunFacts
 
@@ -36,7 +37,7 @@ class Page:
     run: Path
     recipe: Recipe
     recipe_text: str
-    metric: str
+    metric: Metric
     facts: RunFacts
     drawing: Picture | None = None
     pictures: Sequence[Picture] = ()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scipy.stats import ttest_ind
 
-from fewshot_core.metrics import LOWER_IS_BETTER
+from fewshot_core.metrics import Metric
 from fewshot_core.plugins import plugin_of
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.report.account import (
@@ -58,7 +58,7 @@ def described(recipe: Recipe, facts: RunFacts) -> str:
     return f"The recipe's description of itself: “{recipe.description}”.{note}"
 
 
-def summary(recipe: Recipe, facts: RunFacts, metric: str) -> list[str]:
+def summary(recipe: Recipe, facts: RunFacts, metric: Metric) -> list[str]:
     """What was found, and how good it is; a sentence each."""
     account = account_of(recipe, facts)
     sentences = []
@@ -75,7 +75,7 @@ def summary(recipe: Recipe, facts: RunFacts, metric: str) -> list[str]:
     if facts.found is not None and not any(row.label == "found" for row in rows):
         subject = "The found one" if rows else "It"
         sentences.append(
-            f"{subject} has not been retrained yet, so nothing is known of its test {metric}."
+            f"{subject} has not been retrained yet, so nothing is known of its test {metric.name}."
         )
     return sentences
 
@@ -101,9 +101,9 @@ def _found_first(rows: Sequence[Retrained]) -> list[Retrained]:
     return sorted(rows, key=lambda row: row.label != "found")
 
 
-def _retrained(account: Account, rows: Sequence[Retrained], metric: str) -> list[str]:
+def _retrained(account: Account, rows: Sequence[Retrained], metric: Metric) -> list[str]:
     first, *others = rows
-    unit = " %" if metric == "accuracy" else ""
+    unit = f" {metric.unit}" if metric.unit else ""
     named = account.named(metric, "test")
     subject, verb = _subject(first)
     subject = "it" if first.label == "found" else subject[:1].lower() + subject[1:]
@@ -152,13 +152,13 @@ def _value(row: Retrained, unit: str) -> str:
 
 
 def comparison(
-    found: Sequence[float], other: Sequence[float], metric: str, name: str = "the found one"
+    found: Sequence[float], other: Sequence[float], metric: Metric, name: str = "the found one"
 ) -> str:
     """Whether the first one is better, as far as the seeds can tell."""
     gap = statistics.mean(found) - statistics.mean(other)
-    points = " points" if metric == "accuracy" else ""
+    points = " points" if metric.unit == "%" else ""
     what = f"{name} is {abs(gap):.2f}{points} {'higher' if gap > 0 else 'lower'}"
-    if metric in LOWER_IS_BETTER:
+    if metric.lower:
         what += f", which is {'worse' if gap > 0 else 'better'}"
     if abs(gap) < 0.005:
         what = f"{name} is the same on average"

@@ -10,16 +10,17 @@ import dataclasses
 from typing import Any
 
 from fewshot_core.errors import RunFolderError
-from fewshot_core.recipe.check import DIFFERENTIABLE
+from fewshot_core.plugins import plugin_of
 from fewshot_core.recipe.keys import flatten
 from fewshot_core.recipe.load import free_settings
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import CHECKPOINTS, RunFolder
+from fewshot_core.tasks import load_description
 
 ORIGIN = "origin.json"
 
-_SECTIONS = ("data", "network", "gan", "supernet", "split", "regions")
+_SECTIONS = ("data", "supernet", "split", "regions")
 _VALUES = ("task", "seed", "channels_last", "checkpoint_steps")
 
 
@@ -32,9 +33,13 @@ def origin(recipe: Recipe, precision: str, images: str) -> dict[str, Any]:
         images: Digest of its inventory.
     """
     settings = dataclasses.asdict(recipe)
-    found = {key: settings[key] for key in (*_VALUES, *_SECTIONS)}
-    if recipe.strategy.name in DIFFERENTIABLE:
-        found |= {"strategy": recipe.strategy.name, "preferences": settings["preferences"]}
+    task = load_description(recipe.task)
+    own = [name for name in task.sections if name not in task.scoring]
+    found = {key: settings[key] for key in (*_VALUES, *_SECTIONS, *own)}
+    strategy = plugin_of("strategy", recipe.strategy)
+    if strategy.differentiable:
+        found |= {"strategy": strategy.name}
+        found |= {section: settings[section] for section in strategy.sections}
     free = free_settings(recipe)
     flat = {key: value for key, value in flatten(found).items() if key not in free}
     return flat | {"precision": precision, "images": images}

@@ -130,6 +130,11 @@ class Region:
                 f"region {self.id!r} of space {self.space.name!r}"
             )
 
+    def encode(self, architecture: Architecture) -> tuple[int, ...]:
+        """The place of every choice among the allowed options of its decision, from 0 on."""
+        pairs = zip(self.allowed, architecture.choices, strict=True)
+        return tuple(options.index(choice) for options, choice in pairs)
+
     def sample(self, rng: random.Random) -> Architecture:
         """An architecture of the region, each with the same probability.
 

@@ -173,6 +173,26 @@ class SearchSpace:
             for decision, choice in zip(self.decisions, architecture.choices, strict=True)
         }
 
+    # -- numbers ---------------------------------------------------------------------------
+
+    def encode(self, architecture: Architecture) -> tuple[int, ...]:
+        """The place of every choice among the options of its decision, from 0 on."""
+        pairs = zip(self.decisions, architecture.choices, strict=True)
+        return tuple(decision.options.index(choice) for decision, choice in pairs)
+
+    def derive(self, preferences: Mapping[str, Mapping[Option, float]]) -> Architecture:
+        """The architecture that a relaxation of the space prefers.
+
+        By default every decision takes the option that is preferred most. A space overrides it
+        whose decisions depend on one another, such as one of two inputs a node.
+
+        Args:
+            preferences: By decision the logarithm of each option's probability; options that a
+                region does not allow are missing.
+        """
+        picks = (max(preferences[d.name].items(), key=lambda item: item[1]) for d in self.decisions)
+        return Architecture(self.name, tuple(option for option, _ in picks))
+
     # -- text and JSON ---------------------------------------------------------------------
 
     def genotype(self, architecture: Architecture) -> str:
@@ -277,6 +297,33 @@ class SearchSpace:
                 fix=nearest(name, known) or None,
             )
         return known[name](architecture)
+
+
+class PartEncoding:
+    """Architectures as vectors of zeros and ones, a place for each part that some of them have.
+
+    Unlike :meth:`SearchSpace.encode` it has no place for choices that say nothing. A part that none
+    of the first architectures had has no place.
+
+    Args:
+        space: Names the parts, see :meth:`SearchSpace.parts`.
+        architectures: Those whose parts have places, in the order in which they occur.
+    """
+
+    def __init__(self, space: SearchSpace, architectures: Iterable[Architecture]) -> None:
+        self._space = space
+        self._places: dict[tuple[str, Hashable], int] = {}
+        for architecture in architectures:
+            for part in space.parts(architecture):
+                self._places.setdefault(part, len(self._places))
+
+    def encode(self, architecture: Architecture) -> list[float]:
+        """The vector of an architecture."""
+        vector = [0.0] * len(self._places)
+        for part in self._space.parts(architecture):
+            if part in self._places:
+                vector[self._places[part]] = 1.0
+        return vector
 
 
 def read_architectures(space: SearchSpace, genotypes: Sequence[str]) -> list[Architecture]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +13,9 @@ from torch import Tensor, nn
 from fewshot_core.errors import RegionError
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
+
+PLANS = 4096
+"""Architectures whose plan a supernet keeps."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,24 @@ class Supernet(nn.Module, ABC):
     def __init__(self, region: Region) -> None:
         super().__init__()
         self.region = region
+        self._plans: dict[Architecture, Any] = {}
+
+    def plan(self, architecture: Architecture) -> Any:
+        """What :meth:`make_plan` says, asked once for an architecture and not in every step.
+
+        Raises:
+            RegionError: The architecture is not in the region.
+        """
+        if architecture not in self._plans:
+            self.region.require(architecture)
+            if len(self._plans) >= PLANS:
+                del self._plans[next(iter(self._plans))]
+            self._plans[architecture] = self.make_plan(architecture)
+        return self._plans[architecture]
+
+    def make_plan(self, architecture: Architecture) -> Any:
+        """What :meth:`forward` has to know of an architecture of the region; by default itself."""
+        return architecture
 
     @abstractmethod
     def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
@@ -121,19 +141,6 @@ class Supernet(nn.Module, ABC):
         Raises:
             RegionError: The architecture is not in the region.
         """
-
-    @contextmanager
-    def sharing(self, batches: Sequence[Tensor]) -> Iterator[None]:
-        """Inside, what several architectures compute alike on these very tensors may be kept.
-
-        Weights must not change inside. The default keeps nothing; a supernet whose architectures
-        have beginnings in common overrides it, and :meth:`sharing_order`.
-        """
-        yield
-
-    def sharing_order(self, architectures: Sequence[Architecture]) -> list[Architecture]:
-        """The architectures, those that have most in common next to each other."""
-        return list(architectures)
 
     def slice_parent(
         self, name: str, parent: Mapping[str, Tensor], shape: torch.Size

@@ -1,7 +1,8 @@
 """Conformance suites: one per kind of plug-in, to be subclassed by whoever writes one.
 
 A space, splitter, supernet, strategy or evaluator that passes its suite works with the rest of the
-program, and so do the differentiable strategies with a task that passes the suite of derivations.
+program. A task passes those of its space and of its supernet and its own, which asks how its parts
+agree; if it passes the suite of derivations as well, the differentiable strategies work with it.
 Subclass a suite in a test file under a name that starts with ``Test`` and supply its fixtures::
 
     class TestMySpace(SpaceSuite):
@@ -27,4 +28,5 @@ pytest.register_assert_rewrite(
     "fewshot_core.testing.splitters",
     "fewshot_core.testing.strategies",
     "fewshot_core.testing.supernets",
+    "fewshot_core.testing.tasks",
 )

@@ -19,6 +19,7 @@ from fewshot_core.evaluators.base import (
     EvaluatorContext,
     RequiringEvaluator,
 )
+from fewshot_core.metrics import CLASSIFICATION, Metric
 from fewshot_core.plugins import Plugin, plugin
 from fewshot_core.recipe.declare import help_of
 from fewshot_core.spaces.region import Region, RegionTree
@@ -128,6 +129,10 @@ class ToyContext:
                 nn.Flatten(),
                 nn.Linear(width, 4),
             )
+
+    def metric(self, name: str) -> Metric:
+        """Accuracy or loss."""
+        return next(metric for metric in CLASSIFICATION if metric.name == name)
 
     def training_images(self, count: int, seed: int) -> Tensor:
         """Noise; there are 40 images."""

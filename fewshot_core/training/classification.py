@@ -17,42 +17,86 @@ from torch import Tensor, nn
 from fewshot_core.data import Batch, ImageArray, ImageData
 from fewshot_core.data.stream import EvalBatches, calibration_batches, on_device
 from fewshot_core.errors import RecipeError, nearest
-from fewshot_core.recipe.schema import Recipe, RetrainSettings, SupernetSettings, TrainingSettings
+from fewshot_core.recipe.schema import (
+    Recipe,
+    RetrainSettings,
+    SupernetSettings,
+    TrainingSettings,
+    recalibration_images,
+    scored_images,
+)
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet, recalibrated
+from fewshot_core.task import Task
 from fewshot_core.training.captured import CapturedGradients
 from fewshot_core.training.extras import Extras
-from fewshot_core.training.objective import GRADIENT_NORM, Objective, Scorer, learning_rate
+from fewshot_core.training.objective import (
+    GRADIENT_NORM,
+    Objective,
+    Scorer,
+    followers_in,
+    learning_rate,
+)
 
 AT_ONCE = 32
 """Architectures that are scored together where a supernet can run several."""
 
+Compare = Callable[[Any, Tensor, float], Tensor]
+"""See :meth:`ClassificationTask.compare`."""
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """The mean cross-entropy of logits ``[B, classes]``, a scalar in float32.
+
+    Args:
+        logits: In any precision.
+        targets: Classes ``[B]``, or their probabilities ``[B, classes]``.
+        label_smoothing: Share of the probability that all classes have.
+    """
+    return F.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
+
+
+def logits_of(outputs: Any) -> Tensor:
+    """The logits among what a network gives: the first of several outputs."""
+    logits: Tensor = outputs[0] if isinstance(outputs, tuple) else outputs
+    return logits
+
 
 class ClassificationObjective:
-    """Cross-entropy with one optimiser."""
+    """A loss of outputs and classes, with one optimiser.
+
+    Args:
+        model: A supernet or a network, as prepared by the accelerator.
+        settings: How it is trained.
+        steps: Length of the training, for the schedule.
+        accelerator: What it is trained on.
+        compare: See :meth:`ClassificationTask.compare`.
+
+    Raises:
+        RecipeError: timm knows no optimiser of that name.
+    """
 
     def __init__(
-        self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
+        self,
+        model: nn.Module,
+        settings: TrainingSettings,
+        steps: int,
+        accelerator: Accelerator,
+        compare: Compare = cross_entropy,
     ) -> None:
-        """Args:
-        model: As prepared by the accelerator.
-        steps: Length of the training, for the schedule.
-
-        Raises:
-            RecipeError: timm knows no optimiser of that name.
-        """
         self.settings = settings
         self.steps = steps
         self.warmup = round(steps * settings.warmup_epochs / settings.epochs)
         self.accelerator = accelerator
-        self.model = model
+        self.model, self.compare = model, compare
+        self._followers = followers_in(accelerator.unwrap_model(model))
         # Gathered once: a walk over the modules of a large supernet costs a tenth of a step.
         self._parameters = list(model.parameters())
         # In-place distillation (Yu et al., BigNAS, ECCV 2020, section 3.1).
         paths = settings.paths if isinstance(settings, SupernetSettings) else None
-        self.teaches = paths is not None and paths.policy == "sandwich" and paths.distill
+        self.teaches = paths is not None and paths.teaches
         self.together = 1 if paths is None else paths.together
         self._program: Callable[..., Tensor] | None = None  # of a path batch, once one has run
         check_optimizer(settings.optimizer)
@@ -81,10 +125,12 @@ class ClassificationObjective:
         rate = learning_rate(self.settings, step, self.steps, self.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        for module in self._followers:
+            module.follow(step / self.steps)
         if not isinstance(self._program, CapturedGradients):  # which writes them anew
             self.optimizer.zero_grad(set_to_none=True)
         if self.extras is not None:
-            images, targets = self.extras.mixed(batch)
+            images, targets = self.extras.mix(batch)
         if self.together > 1:
             logged = self._backward_parts((images, targets), architectures)
         else:
@@ -96,7 +142,7 @@ class ClassificationObjective:
                 logged[GRADIENT_NORM] = norm
         self.optimizer.step()
         if self.extras is not None:
-            self.extras.stepped(step)
+            self.extras.average(step)
         return logged
 
     def _backward_parts(
@@ -129,11 +175,11 @@ class ClassificationObjective:
         """From images, targets and codes of architectures to the loss, with the backward pass."""
         if self._program is None:
             captures = self.accelerator.device.type == "cuda"
-            # Gradients are exchanged in hooks that a graph does not hold, and scaled by a factor
-            # that the host changes.
+            # A graph holds neither the hooks that exchange gradients nor what the host changes: the
+            # factor that they are scaled by, and what follows the progress of the training.
             alone = self.accelerator.num_processes == 1 and self.accelerator.scaler is None
             self._program = self._loss_of_parts
-            if captures and alone:
+            if captures and alone and not self._followers:
                 self._program = CapturedGradients(self._clipped, self.model)
         return self._program
 
@@ -148,8 +194,8 @@ class ClassificationObjective:
 
     def _loss_of_parts(self, images: Tensor, targets: Tensor, codes: Tensor) -> Tensor:
         with self.accelerator.autocast():
-            logits = self.model(images, codes).float()
-        loss = F.cross_entropy(logits, targets, label_smoothing=self.settings.label_smoothing)
+            outputs = self.model(images, codes)
+        loss = self.compare(outputs, targets, self.settings.label_smoothing)
         self.accelerator.backward(loss)
         return loss.detach()[None]
 
@@ -179,19 +225,23 @@ class ClassificationObjective:
             last = ends_step and index == len(architectures) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 with self.accelerator.autocast():
-                    logits = call(self.model, images, architecture).float()
-                if self.extras is not None:
-                    loss = self.extras.loss(logits, (images, targets))
-                elif taught is None:
-                    smoothing = self.settings.label_smoothing
-                    loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
-                else:
-                    loss = F.cross_entropy(logits, taught)
+                    outputs = call(self.model, images, architecture)
+                loss = self._loss(outputs, images, targets if taught is None else taught)
                 self.accelerator.backward(loss / parts)
             if index == 0 and self.teaches:
-                taught = logits.detach().softmax(1)
+                taught = logits_of(outputs).detach().float().softmax(1)
             total += loss.detach() / parts
         return total
+
+    def _loss(self, outputs: Any, images: Tensor, targets: Tensor) -> Tensor:
+        """Compared with the targets, and with the outputs of a teacher where there is one."""
+        smoothing = 0.0 if targets.is_floating_point() else self.settings.label_smoothing
+        loss = self.compare(outputs, targets, smoothing)
+        taught = None if self.extras is None else self.extras.teach(images)
+        if self.extras is None or taught is None:
+            return loss
+        weight = self.extras.settings.teacher_weight
+        return loss + weight * cross_entropy(logits_of(outputs), taught)
 
     def finish(self) -> None:
         """Put averaged weights, if any are kept, into the model."""
@@ -270,14 +320,12 @@ class ClassificationScorer:
     def score_many(
         self, model: Supernet, architectures: Sequence[Architecture]
     ) -> Iterator[tuple[Architecture, dict[str, float]]]:
-        """The same metrics as one by one, computing once what architectures have in common."""
-        order = model.sharing_order(architectures)
-        with model.sharing([*self.calibration, *(images for images, _ in self.batches)]):
-            for first in range(0, len(order), AT_ONCE):
-                group = order[first : first + AT_ONCE]
-                scores = self._score_at_once(model, group)
-                for index, architecture in enumerate(group):
-                    yield architecture, scores[index] if scores else self.score(model, architecture)
+        """The same metrics as one by one."""
+        for first in range(0, len(architectures), AT_ONCE):
+            group = architectures[first : first + AT_ONCE]
+            scores = self._score_at_once(model, group)
+            for index, architecture in enumerate(group):
+                yield architecture, scores[index] if scores else self.score(model, architecture)
 
     @torch.no_grad()
     def _score_at_once(
@@ -307,26 +355,25 @@ class ClassificationScorer:
         ]
 
 
-def classification_loss(
-    model: nn.Module,
-    batch: Batch,
-    architecture: Architecture | None,
-    accelerator: Accelerator,
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """Mean cross-entropy of a batch, a scalar in float32."""
-    images, targets = batch
-    with accelerator.autocast():
-        logits = call(model, images, architecture)
-        return F.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
-
-
-class ClassificationTask:
+class ClassificationTask(Task):
     """What all tasks share that classify images: objective, loss and scorer."""
 
-    metric = "accuracy"
+    memory_setting = "micro_batch"
 
-    def unread(self, recipe: Recipe) -> Iterator[Unread]:
+    def compare(self, outputs: Any, targets: Tensor, label_smoothing: float) -> Tensor:
+        """The loss of outputs, a scalar in float32: the mean cross-entropy of logits.
+
+        A network with an auxiliary head gives a tuple while it is trained, the logits first, and
+        logits alone in ``eval()`` mode; its task overrides this method and no other.
+
+        Args:
+            outputs: What a supernet or a network gives.
+            targets: Classes ``[B]``, or their probabilities ``[B, classes]``.
+            label_smoothing: Share of the probability that all classes have; 0 for probabilities.
+        """
+        return cross_entropy(outputs, targets, label_smoothing)
+
+    def find_unread(self, recipe: Recipe) -> Iterator[Unread]:
         """What an optimiser does not take."""
         for part in ("supernet", "regions", "retrain"):
             name = getattr(recipe, part).optimizer
@@ -344,7 +391,7 @@ class ClassificationTask:
     def objective(
         self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
     ) -> Objective:
-        return ClassificationObjective(model, settings, steps, accelerator)
+        return ClassificationObjective(model, settings, steps, accelerator, self.compare)
 
     def loss(
         self,
@@ -353,7 +400,10 @@ class ClassificationTask:
         architecture: Architecture | None,
         accelerator: Accelerator,
     ) -> Tensor:
-        return classification_loss(model, batch, architecture, accelerator)
+        images, targets = batch
+        with accelerator.autocast():
+            outputs = call(model, images, architecture)
+            return self.compare(outputs, targets, 0.0)
 
     def scorer(
         self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator, folder: Path
@@ -361,7 +411,7 @@ class ClassificationTask:
         settings = recipe.evaluator
         validation = part == "validation"
         images = data.validation if validation else data.test()
-        limit = settings.images if validation else None
+        limit = scored_images(settings) if validation else None
         device = accelerator.device
         batches: Sequence[Batch] = EvalBatches(
             images, settings.batch_size, data.mean, data.std, limit, device
@@ -374,7 +424,7 @@ class ClassificationTask:
             x.to(device)
             for x, _ in calibration_batches(
                 data.train,
-                settings.recalibrate,
+                recalibration_images(settings),
                 settings.batch_size,
                 derive_seed(recipe.seed, "calibration"),
                 data.mean,

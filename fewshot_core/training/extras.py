@@ -6,7 +6,6 @@ from typing import Any
 
 import timm
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
 from timm.data import Mixup
 from timm.utils import ModelEmaV3
@@ -49,7 +48,7 @@ class Extras:
         if settings.teacher:
             self.teacher = _teacher(settings.teacher, _classes(model), accelerator)
 
-    def mixed(self, batch: Batch) -> Batch:
+    def mix(self, batch: Batch) -> Batch:
         """The batch with images mixed; targets are then ``[B, classes]``."""
         if self.mixup is None:
             return batch
@@ -58,18 +57,15 @@ class Extras:
             mixed: Batch = self.mixup(images.clone(), targets)
         return mixed
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy with the targets, and with the teacher's outputs where there is one."""
-        images, targets = batch
-        smoothing = 0.0 if targets.is_floating_point() else self.settings.label_smoothing
-        loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
+    def teach(self, images: Tensor) -> Tensor | None:
+        """The teacher's probabilities ``[B, classes]``; None where there is no teacher."""
         if self.teacher is None:
-            return loss
+            return None
         with torch.no_grad(), self.accelerator.autocast():
-            taught = self.teacher(images).float().softmax(1)
-        return loss + self.settings.teacher_weight * F.cross_entropy(logits, taught)
+            taught: Tensor = self.teacher(images).float().softmax(1)
+        return taught
 
-    def stepped(self, step: int) -> None:
+    def average(self, step: int) -> None:
         """Take the new weights into the average."""
         if self.ema is not None:
             self.ema.update(self.model, step=step)

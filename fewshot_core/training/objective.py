@@ -48,6 +48,20 @@ class FinishingObjective(Objective, Protocol):
         """Put what is kept into the model, after the last step."""
 
 
+@runtime_checkable
+class FollowsTraining(Protocol):
+    """A module of a network of which something depends on how far the training is: drop path."""
+
+    def follow(self, progress: float) -> None:
+        """Note the share of the training's steps that are done, in [0, 1)."""
+
+
+def followers_in(model: nn.Module) -> list[FollowsTraining]:
+    """The modules of a model, itself among them, whose objective says before each step how far the
+    training is."""
+    return [module for module in model.modules() if isinstance(module, FollowsTraining)]
+
+
 class Scorer(Protocol):
     """Measures a trained model on held-out images."""
 
@@ -65,7 +79,7 @@ class Scorer(Protocol):
     def score_many(
         self, model: Supernet, architectures: Sequence[Architecture]
     ) -> Iterator[tuple[Architecture, Mapping[str, float]]]:
-        """Metrics of many architectures of one supernet, in the order that suits it best."""
+        """Metrics of many architectures of one supernet; at once where it can run several."""
 
 
 def learning_rate(settings: TrainingSettings, step: int, steps: int, warmup: int) -> float:

@@ -21,7 +21,7 @@ from fewshot_core.supernet import Supernet, copy_into
 from tasks.autogan.discriminator import Discriminator
 from tasks.autogan.network import Generator, GeneratorBody
 from tasks.autogan.settings import GanSettings
-from tasks.autogan.space import GeneratorSpace
+from tasks.autogan.space import Cell, GeneratorSpace
 
 CRITIC, GENERATOR = "critic", "generator"
 """Whose loss ``forward`` returns in place of images."""
@@ -63,17 +63,16 @@ class SharedGenerator(Supernet):
 
     def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
         """Noise ``[B, latent]`` to images ``[B, C, S, S]`` in [-1, 1]."""
-        self.region.require(architecture)
+        return self.body.run(x, self.plan(architecture))
+
+    def make_plan(self, architecture: Architecture) -> tuple[Cell, ...]:
         space = self.region.space
         assert isinstance(space, GeneratorSpace)
-        return self.body.run(x, space.of_cells(architecture))
+        return space.of_cells(architecture)
 
     def extract(self, architecture: Architecture) -> Generator:
         """The standalone generator of an architecture, with the supernet's weights."""
-        self.region.require(architecture)
-        space = self.region.space
-        assert isinstance(space, GeneratorSpace)
-        generator = Generator(space.vector(architecture), **self.shape)
+        generator = Generator(self.plan(architecture), **self.shape)
         copy_into(generator, self, lambda name: f"body.{name}")
         generator.train(self.training)
         parameter = next(self.parameters())
@@ -133,7 +132,7 @@ class AdversarialNetwork(nn.Module):
 
     def __init__(
         self,
-        vector: Sequence[int],
+        cells: Sequence[Cell],
         *,
         generator: dict[str, int],
         discriminator: dict[str, int],
@@ -141,7 +140,7 @@ class AdversarialNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.rules = rules or GanSettings()
-        self.generator = Generator(vector, **generator)
+        self.generator = Generator(cells, **generator)
         self.discriminator = Discriminator(**discriminator, batch_deviation=False)
         if self.rules.ema:
             self.average = copy.deepcopy(self.generator).requires_grad_(False)

@@ -28,8 +28,7 @@ def generator_costs(space: GeneratorSpace, shape: Mapping[str, int]) -> CostTabl
 
     def cost(place: int = 0, cell: Cell | None = None) -> Costs:
         cells = [*plain[:place], cell or plain[place], *plain[place + 1 :]]
-        vector = [value for one in cells for value in one]
-        return measure(Generator(vector, **shape), (shape["latent"],))
+        return measure(Generator(cells, **shape), (shape["latent"],))
 
     def more(costs: Costs, than: Costs) -> Costs:
         return {name: value - than[name] for name, value in costs.items()}

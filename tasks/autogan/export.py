@@ -21,10 +21,10 @@ from fewshot_core.runs.files import read_json, write_copy, write_json, write_ten
 from fewshot_core.spaces.space import Architecture
 from tasks.autogan import network as source
 from tasks.autogan.adversaries import AdversarialNetwork
-from tasks.autogan.metric_text import metric_text
+from tasks.autogan.metrics import name_metric
 from tasks.autogan.pictures import write_grid
 from tasks.autogan.scorer import fixed_noise, generate
-from tasks.autogan.settings import generator_shape
+from tasks.autogan.settings import DESCRIPTION, generator_shape
 from tasks.autogan.space import GeneratorSpace
 
 CODE = "generator.py"
@@ -47,13 +47,13 @@ def hand_over(
     recipe, generator = session.recipe, network.result.cpu().eval()
     space = session.root.space
     assert isinstance(space, GeneratorSpace)
-    shape = generator_shape(recipe, session.shape, supernet=False)
+    shape = generator_shape(recipe.network, session.shape)
     write_tensors(folder / "generator.safetensors", generator.state_dict(), format="pt")
     write_copy(folder / CODE, Path(source.__file__))
     write_json(
         folder / "config.json",
         {
-            "vector": list(space.vector(architecture)),
+            "vector": list(space.encode(architecture)),
             "generator": shape,
             "noise": "standard normal",
             "images": "in [-1, 1]; to_bytes() in generator.py makes uint8 of them",
@@ -102,18 +102,18 @@ def card(
     recipe, data = session.recipe, session.facts.described
     account = read_account(session.folder.path, recipe, data)
     environment = read_json(session.folder.file("environment.json"))
+    metric = DESCRIPTION.metric
     measured = "\n".join(
-        f"| {metric_text(recipe, name, 'test')} | {value:.4g} |"
-        for name, value in result["test"].items()
-        if name not in ("is_std", "reward")
+        f"| {name_metric(shown, recipe, 'test')} | {value:.4g} |"
+        for shown, value in ((DESCRIPTION.find_metric(n), v) for n, v in result["test"].items())
+        if shown == metric or shown.beside
     )
-    metric = session.task.metric
     rows = "\n".join(
         f"| {LABELS.get(row['label'], row['label'])} | {format_spread(row['values'])} | "
         f"{row['params']:,} |"
-        for row in summarise([dict(r) for r in results], metric)
+        for row in summarise([dict(r) for r in results], metric.name)
     )
-    named = metric_text(recipe, metric, "test")
+    named = name_metric(metric, recipe, "test")
     comparable = (
         "They are by the Inception network of 2015, as published ones are; `docs/autogan.md` says "
         "what else a comparison needs."

@@ -1,4 +1,4 @@
-"""Generators of AutoGAN's space, given by their integers. Needs nothing but torch.
+"""Generators of AutoGAN's space, given by the integers of their cells. Needs nothing but torch.
 
 This file travels with every exported generator; :func:`load` reads the folder that it lies in.
 
@@ -214,11 +214,11 @@ class GeneratorBody(nn.Module):
 
 
 class Generator(GeneratorBody):
-    """The generator of one row of integers."""
+    """The generator of these cells, given as the integers of each."""
 
-    def __init__(self, vector: Sequence[int], **shape: int) -> None:
+    def __init__(self, cells: Sequence[Sequence[int]], **shape: int) -> None:
         """``shape``: as of :class:`GeneratorBody`."""
-        self.choice = split_vector(vector)
+        self.choice = [tuple(cell) for cell in cells]
         super().__init__([[cell] for cell in self.choice], **shape)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -241,6 +241,6 @@ def load(folder: str | Path | None = None) -> Generator:
 
     folder = Path(folder) if folder else Path(__file__).parent
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    generator = Generator(config["vector"], **config["generator"])
+    generator = Generator(split_vector(config["vector"]), **config["generator"])
     generator.load_state_dict(load_file(folder / "generator.safetensors"))
     return generator.eval()

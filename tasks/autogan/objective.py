@@ -17,7 +17,7 @@ from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.training.classification import check_optimizer
-from fewshot_core.training.objective import learning_rate
+from fewshot_core.training.objective import followers_in, learning_rate
 from tasks.autogan.adversaries import CRITIC, GENERATOR, AdversarialSupernet, Adversaries
 from tasks.autogan.settings import GanSettings
 
@@ -46,6 +46,7 @@ class GanObjective:
         self.accelerator = accelerator
         self.pair: Adversaries = accelerator.unwrap_model(model)
         self.rules = self.pair.rules
+        self._followers = followers_in(self.pair)
         self.warmup = round(steps * settings.warmup_epochs / settings.epochs)
         rates = {"generator": settings.lr, "discriminator": settings.lr}
         if self.rules.discriminator_lr is not None:
@@ -68,6 +69,8 @@ class GanObjective:
         for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = rate * self._rates[name]
+        for module in self._followers:
+            module.follow(step / self.steps)
         real = batch[0]
         loss = self._move("discriminator", CRITIC, len(real), architectures, real)
         generates = step % self.rules.critic_steps == 0

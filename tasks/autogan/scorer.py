@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fewshot_core.data import ImageData, Images
 from fewshot_core.errors import RecipeError
-from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.schema import Recipe, recalibration_images
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet, recalibrated
@@ -185,7 +185,7 @@ def make_scorer(
     """The scorer of a search, or of what was retrained."""
     count = recipe.metric.images if part == "validation" else recipe.metric.test_images
     size = recipe.evaluator.batch_size
-    recalibrate = fixed_noise(recipe, recipe.evaluator.recalibrate, "calibration")
+    recalibrate = fixed_noise(recipe, recalibration_images(recipe.evaluator), "calibration")
     return GanScorer(
         make_judge(recipe, data, part, accelerator, folder),
         fixed_noise(recipe, count, part),

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from fewshot_core.errors import RecipeError
+from fewshot_core.plugins import find_plugin
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.places import absolute
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
-from fewshot_core.tasks import Description
+from fewshot_core.tasks import SUPERNET, Description, supernet_sizes
+from tasks.autogan.metrics import METRICS
 from tasks.autogan.space import MOST_CELLS
 
 if TYPE_CHECKING:  # the module imports torch, and recipes are checked without it
@@ -27,67 +28,106 @@ SMALLEST = 2
 EXTRACTORS = ("inception", "classifier")
 
 
-@dataclass
+@dataclass(frozen=True)
 class GeneratorSettings:
     """Generator and discriminator."""
 
-    channels: int = 256  # of every cell of a generator that is trained from scratch
-    supernet_channels: int = 128  # of every cell of the supernet
-    discriminator: int = 128  # channels of the discriminator beside such a generator
-    supernet_discriminator: int = 64  # and beside the supernet
-    latent: int = 128  # numbers in a noise vector
-    cells: int | None = None  # 1, 2 or 3; none: 8 px 1, 16 px 2, 32 and 48 px 3
+    channels: int = setting(256, "of every cell of a generator that is trained from scratch", low=1)
+    supernet_channels: int = setting(128, "of every cell of the supernet", low=1)
+    discriminator: int = setting(
+        128, "channels of the discriminator beside such a generator", low=1
+    )
+    supernet_discriminator: int = setting(64, "and beside the supernet", low=1)
+    latent: int = setting(128, "numbers in a noise vector", low=1)
+    cells: int | None = setting(
+        None, "1, 2 or 3; none: 8 px 1, 16 px 2, 32 and 48 px 3", low=1, high=MOST_CELLS
+    )
 
 
-@dataclass
+@dataclass(frozen=True)
 class GanSettings:
     """How generator and discriminator are trained against each other."""
 
-    critic_steps: int = 5  # steps of the discriminator for one of the generator
-    generator_batch: float = 2.0  # batch of the generator, in batches of the discriminator
-    discriminator_lr: float | None = None  # step size of the discriminator; none: lr
-    beta1: float = 0.0  # of Adam
-    beta2: float = 0.9
-    # Share of the old in the average of a generator trained from scratch, per generator step; it
-    # begins lower, so that the first weights are soon forgotten. 0: no average.
-    ema: float = 0.999
-    # supernets: losses that no longer vary over this many steps mean collapse, and generator and
-    # discriminator begin anew. 0: never
-    reset_window: int = 500
-    reset_variance: float = 1e-3
-    # supernets: the discriminator sees how much the images of a batch differ, too, so that each
-    # generator has to make various ones (Karras et al. 2018); not in the paper of AutoGAN
-    batch_deviation: bool = False
+    critic_steps: int = setting(5, "steps of the discriminator for one of the generator", low=1)
+    generator_batch: float = setting(
+        2.0, "batch of the generator, in batches of the discriminator", above=0
+    )
+    discriminator_lr: float | None = setting(
+        None, "step size of the discriminator; none: lr", above=0
+    )
+    beta1: float = setting(0.0, "of Adam: decay of the mean of gradients", low=0, below=1)
+    beta2: float = setting(0.9, "of Adam: decay of the mean of their squares", low=0, below=1)
+    ema: float = setting(
+        0.999,
+        "Share of the old in the average of a generator trained from scratch, per generator step; "
+        "it begins lower, so that the first weights are soon forgotten. 0: no average.",
+        low=0,
+        below=1,
+    )
+    reset_window: int = setting(
+        500,
+        "supernets: losses that no longer vary over this many steps mean collapse, and generator "
+        "and discriminator begin anew. 0: never",
+        low=0,
+    )
+    reset_variance: float = setting(1e-3, "supernets: what counts as hardly varying", low=0)
+    batch_deviation: bool = setting(
+        False,
+        "supernets: the discriminator sees how much the images of a batch differ, too, so that "
+        "each generator has to make various ones (Karras et al. 2018); not in the paper of AutoGAN",
+    )
 
 
-@dataclass
+@dataclass(frozen=True)
 class MetricSettings:
     """Inception score and Frechet distance, by torch-fidelity."""
 
     shorthand: ClassVar[str] = "extractor"
-    extractor: str = "inception"  # inception | classifier: a small one, trained on the data itself
-    # inception: the file of weights; none: torch-fidelity's own download
-    weights: str | None = setting(None, place=absolute, changes_results=False)
-    images: int = 5000  # generated for the score of an architecture
-    test_images: int = 50000  # generated for a retrained generator
-    watch_images: int = 2000  # generated for a score at every checkpoint of a retraining; 0: none
-    splits: int = 10  # of the Inception score
-    batch_size: int = 100  # images that pass through the extractor together
-    # Retrained generators also against the training images, as published distances are.
-    against_train: bool = False
-    kid: bool = False  # the kernel distance as well
-    precision_recall: bool = False  # precision and recall as well
-    is_weight: float = 1.0  # of the Inception score in evaluator.score=reward
-    fid_weight: float = 0.1  # of the distance, which is subtracted
-    steps: int = 1500  # classifier: training steps
-    # inception: folder for statistics of real images; none: a common one
-    cache: str | None = setting(None, place=absolute, changes_results=False)
+    extractor: str = setting(
+        "inception",
+        "inception | classifier: a small one, trained on the data itself",
+        choices=EXTRACTORS,
+    )
+    weights: str | None = setting(
+        None,
+        "inception: the file of weights; none: torch-fidelity's own download",
+        place=absolute,
+        changes_results=False,
+    )
+    images: int = setting(5000, "generated for the score of an architecture", low=1)
+    test_images: int = setting(50000, "generated for a retrained generator", low=1)
+    watch_images: int = setting(
+        2000, "generated for a score at every checkpoint of a retraining; 0: none", low=0
+    )
+    splits: int = setting(10, "of the Inception score", low=1)
+    batch_size: int = setting(100, "images that pass through the extractor together", low=1)
+    against_train: bool = setting(
+        False,
+        "Retrained generators also against the training images, as published distances are.",
+    )
+    kid: bool = setting(False, "the kernel distance as well")
+    precision_recall: bool = setting(False, "precision and recall as well")
+    is_weight: float = setting(1.0, "of the Inception score in evaluator.score=reward")
+    fid_weight: float = setting(0.1, "of the distance, which is subtracted")
+    steps: int = setting(1500, "classifier: training steps", low=1)
+    cache: str | None = setting(
+        None,
+        "inception: folder for statistics of real images; none: a common one",
+        place=absolute,
+        changes_results=False,
+    )
+
+    def check(self, key: str) -> Iterator[str]:
+        """A line for each number of images that cannot be split."""
+        for name in ("images", "test_images", "watch_images"):
+            count = getattr(self, name)
+            if 0 < count < self.splits:
+                yield f"{key}.{name}={count} must be at least {key}.splits={self.splits}"
 
 
 _EXTRACTOR_OF = {"weights": ("inception",), "cache": ("inception",), "steps": ("classifier",)}
 _OF_SUPERNETS = (
-    "network.supernet_channels",
-    "network.supernet_discriminator",
+    *(f"network.{SUPERNET}{name}" for name in supernet_sizes(GeneratorSettings)),
     "gan.reset_window",
     "gan.reset_variance",
     "gan.batch_deviation",
@@ -109,7 +149,7 @@ _MEANT = {
 }
 
 
-def unread(recipe: Recipe) -> Iterator[Unread]:
+def find_unread(recipe: Recipe) -> Iterator[Unread]:
     """Settings that a run of generators would not read."""
     for key in _OF_CLASSIFIERS:
         meant = _MEANT.get(key) or _MEANT.get(key.rpartition(".")[2])
@@ -123,16 +163,17 @@ def unread(recipe: Recipe) -> Iterator[Unread]:
     extractor = recipe.metric.extractor
     if extractor in EXTRACTORS:
         yield from by_choice("metric", "extractor", extractor, _EXTRACTOR_OF)
-    if recipe.evaluator.name == "table" and recipe.audit.networks == 0:
+    evaluator = find_plugin("evaluator", recipe.evaluator.name)
+    if evaluator is not None and not evaluator.measures and recipe.audit.networks == 0:
         readers = "scores of generators and audits read it; did you mean metric.test_images?"
         both = ("evaluator.name", "audit.networks")
-        yield Unread("metric.images", "evaluator.name=table", both, readers)
+        yield Unread("metric.images", f"evaluator.name={evaluator.name}", both, readers)
 
 
 DESCRIPTION = Description(
-    GeneratorSettings,
-    MappingProxyType({"gan": GanSettings, "metric": MetricSettings}),
-    ("is", "fid", "reward"),
+    {"network": GeneratorSettings, "gan": GanSettings, "metric": MetricSettings},
+    METRICS,
+    scoring=("metric",),
 )
 
 
@@ -151,8 +192,6 @@ def cells_for(settings: GeneratorSettings, image_size: int) -> int:
                 fix="set data.image_size, or network.cells as well",
             )
         return CELLS[image_size]
-    if not 1 <= cells <= MOST_CELLS:
-        raise RecipeError(f"network.cells={cells} is none of 1, 2, 3")
     if image_size % 2**cells or image_size < SMALLEST * 2**cells:
         raise RecipeError(
             f"network.cells={cells} cannot make images of {image_size} pixels",
@@ -177,62 +216,42 @@ def image_size_of(recipe: Recipe) -> int:
     return recipe.data.image_size
 
 
-def generator_shape(recipe: Recipe, shape: ImageShape, supernet: bool) -> dict[str, int]:
+def generator_shape(settings: GeneratorSettings, shape: ImageShape) -> dict[str, int]:
     """Keyword arguments of a generator."""
-    settings = recipe.network
     return {
-        "channels": settings.supernet_channels if supernet else settings.channels,
+        "channels": settings.channels,
         "latent": settings.latent,
         "image_size": shape.image_size,
         "image_channels": shape.channels,
     }
 
 
-def discriminator_shape(recipe: Recipe, shape: ImageShape, supernet: bool) -> dict[str, int]:
+def discriminator_shape(settings: GeneratorSettings, shape: ImageShape) -> dict[str, int]:
     """Keyword arguments of a discriminator."""
-    settings = recipe.network
     return {
-        "channels": settings.supernet_discriminator if supernet else settings.discriminator,
-        "cells": cells_for(settings, image_size_of(recipe)),
+        "channels": settings.discriminator,
+        "cells": cells_for(settings, shape.image_size),
         "image_channels": shape.channels,
     }
 
 
-def require_settings(recipe: Recipe) -> None:
-    """Find out what is wrong with the three sections.
-
-    Raises:
-        RecipeError: In one line, all of it.
-    """
-    network, gan, metric = recipe.network, recipe.gan, recipe.metric
-    least = {
-        "network": [f.name for f in fields(network) if f.name != "cells"],
-        "gan": ("critic_steps",),
-        "metric": ("images", "test_images", "splits", "batch_size", "steps"),
-    }
-    problems = [
-        f"{section}.{name}={getattr(getattr(recipe, section), name)} must be at least 1"
-        for section, names in least.items()
-        for name in names
-        if getattr(getattr(recipe, section), name) < 1
-    ]
+def check_recipe(recipe: Recipe) -> Iterator[str]:
+    """What generators cannot be combined with."""
     if not recipe.data.memory:
-        problems.append("data.memory=false: generators are measured against images in memory")
-    for name in ("beta1", "beta2", "ema"):
-        if not 0 <= getattr(gan, name) < 1:
-            problems.append(f"gan.{name}={getattr(gan, name)} must be at least 0 and below 1")
-    if not gan.generator_batch > 0:
-        problems.append(f"gan.generator_batch={gan.generator_batch} must be above 0")
-    if gan.discriminator_lr is not None and not gan.discriminator_lr > 0:
-        problems.append(f"gan.discriminator_lr={gan.discriminator_lr} must be above 0")
-    for name in ("reset_window", "reset_variance"):
-        if not getattr(gan, name) >= 0:
-            problems.append(f"gan.{name}={getattr(gan, name)} must be at least 0")
-    if metric.extractor not in EXTRACTORS:
-        problems.append(f"metric.extractor={metric.extractor} is none of {', '.join(EXTRACTORS)}")
-    for name in ("images", "test_images", "watch_images"):
-        count = getattr(metric, name)
-        if 0 < count < metric.splits or count < 0:
-            problems.append(f"metric.{name}={count} must be at least metric.splits={metric.splits}")
-    if problems:
-        raise RecipeError("; ".join(problems))
+        yield "data.memory=false: generators are measured against images in memory"
+    try:
+        size = image_size_of(recipe)
+        cells_for(recipe.network, size)
+        if recipe.data.search_size not in (None, size):
+            yield "data.search_size is not for generators: their size is a part of the space"
+    except RecipeError as error:
+        yield str(error)
+    for key in ("supernet", "regions", "retrain"):
+        if getattr(recipe, key).micro_batch is not None:
+            yield (
+                f"{key}.micro_batch is for classifiers, a discriminator judges a whole batch: "
+                f"leave it out, or lower {key}.batch_size"
+            )
+    evaluator = find_plugin("evaluator", recipe.evaluator.name)
+    if evaluator is not None and evaluator.untrained:
+        yield f"evaluator={evaluator.name} scores classifiers, and generators not"

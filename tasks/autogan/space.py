@@ -40,17 +40,12 @@ class GeneratorSpace(SearchSpace):
 
     cells: int = field(default=MOST_CELLS)
 
-    def vector(self, architecture: Architecture) -> tuple[int, ...]:
-        """AutoGAN's integers, 14 for three cells."""
-        pairs = zip(self.decisions, architecture.choices, strict=True)
-        return tuple(decision.options.index(choice) for decision, choice in pairs)
-
     def of_cells(self, architecture: Architecture) -> tuple[Cell, ...]:
-        """The integers, cell by cell."""
-        return self._cut(self.vector(architecture))
+        """AutoGAN's integers, cell by cell."""
+        return self._cut(self.encode(architecture))
 
     def genotype(self, architecture: Architecture) -> str:
-        return ",".join(map(str, self.vector(architecture)))
+        return ",".join(map(str, self.encode(architecture)))
 
     def parse(self, genotype: str) -> Architecture:
         """Read integers that are separated by commas or spaces, with or without brackets.

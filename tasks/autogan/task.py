@@ -14,14 +14,15 @@ from torch import Tensor, nn
 
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import Batch, ImageData, ImageShape
-from fewshot_core.errors import RecipeError
+from fewshot_core.metrics import Metric
 from fewshot_core.pipeline.session import Session
-from fewshot_core.recipe.check import PROXIES
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.task import Task
+from fewshot_core.tasks import as_supernet
 from fewshot_core.training.loop import Watch
 from fewshot_core.training.objective import Objective, Scorer
 from tasks.autogan import export
@@ -34,81 +35,62 @@ from tasks.autogan.adversaries import (
 from tasks.autogan.costs import generator_costs
 from tasks.autogan.draw import generator_svg
 from tasks.autogan.extractors import inception_file
-from tasks.autogan.metric_text import metric_text
+from tasks.autogan.metrics import name_metric
 from tasks.autogan.objective import GanObjective
 from tasks.autogan.pictures import ROWS, SampleWatch, SupernetWatch, pictures
 from tasks.autogan.scorer import check_metric, fixed_noise, make_judge, make_scorer
 from tasks.autogan.settings import (
     DESCRIPTION,
     cells_for,
+    check_recipe,
     discriminator_shape,
+    find_unread,
     generator_shape,
     image_size_of,
-    require_settings,
-    unread,
 )
 from tasks.autogan.space import GeneratorSpace, generator_space
 
 
-class GanTask:
+class GanTask(Task):
     """Searches the generator of a GAN."""
 
-    name = "autogan"
-    settings = DESCRIPTION.settings
-    sections = DESCRIPTION.sections
-    metric = "fid"
-    scores = DESCRIPTION.scores
+    description = DESCRIPTION
     generates = True
     normalisation = (0.5, 0.5)  # pixels in [-1, 1], as tanh gives them
 
-    def space(self, recipe: Recipe) -> SearchSpace:
-        require_settings(recipe)
-        size = image_size_of(recipe)
-        if recipe.data.search_size not in (None, size):
-            raise RecipeError(
-                "data.search_size is not for generators: their size is a part of the space"
-            )
-        for key in ("supernet", "regions", "retrain"):
-            if getattr(recipe, key).micro_batch is not None:
-                raise RecipeError(
-                    f"{key}.micro_batch is for classifiers: a discriminator judges a whole batch",
-                    fix=f"leave it out, or lower {key}.batch_size",
-                )
-        if recipe.evaluator.name in PROXIES:
-            raise RecipeError(
-                f"evaluator={recipe.evaluator.name} scores classifiers",
-                allowed="inherited, standalone, table",
-            )
-        return generator_space(cells_for(recipe.network, size))
+    def check_recipe(self, recipe: Recipe) -> Iterator[str]:
+        return check_recipe(recipe)
 
-    def unread(self, recipe: Recipe) -> Iterator[Unread]:
-        return unread(recipe)
+    def find_unread(self, recipe: Recipe) -> Iterator[Unread]:
+        return find_unread(recipe)
 
-    def supernet(self, region: Region, recipe: Recipe, shape: ImageShape) -> AdversarialSupernet:
+    def space(self, recipe: Recipe) -> GeneratorSpace:
+        return generator_space(cells_for(recipe.network, image_size_of(recipe)))
+
+    def supernet(
+        self, region: Region, recipe: Recipe, shape: ImageShape, *, partial: int = 1
+    ) -> AdversarialSupernet:
+        settings = as_supernet(recipe.network)
         return AdversarialSupernet(
             region,
-            generator=generator_shape(recipe, shape, supernet=True),
-            discriminator=discriminator_shape(recipe, shape, supernet=True),
+            generator=generator_shape(settings, shape),
+            discriminator=discriminator_shape(settings, shape),
             rules=recipe.gan,
         )
 
     def network(
         self, architecture: Architecture, recipe: Recipe, shape: ImageShape
     ) -> AdversarialNetwork:
-        space = self.space(recipe)
-        assert isinstance(space, GeneratorSpace)
         return AdversarialNetwork(
-            space.vector(architecture),
-            generator=generator_shape(recipe, shape, supernet=False),
-            discriminator=discriminator_shape(recipe, shape, supernet=False),
+            self.space(recipe).of_cells(architecture),
+            generator=generator_shape(recipe.network, shape),
+            discriminator=discriminator_shape(recipe.network, shape),
             rules=recipe.gan,
         )
 
     def costs(self, recipe: Recipe, shape: ImageShape) -> CostTable:
         """Of the generator alone, at the width of training from scratch."""
-        space = self.space(recipe)
-        assert isinstance(space, GeneratorSpace)
-        return generator_costs(space, generator_shape(recipe, shape, supernet=False))
+        return generator_costs(self.space(recipe), generator_shape(recipe.network, shape))
 
     def objective(
         self, model: nn.Module, settings: TrainingSettings, steps: int, accelerator: Accelerator
@@ -137,11 +119,10 @@ class GanTask:
                 parameter.requires_grad_(True)
         return loss
 
-    def check(self, recipe: Recipe, data: ImageData, accelerator: Accelerator) -> None:
-        """Raise a :class:`RecipeError` where generators cannot be measured."""
+    def check_measurable(self, recipe: Recipe, data: ImageData, accelerator: Accelerator) -> None:
         check_metric(recipe, data, accelerator)
 
-    def inputs(self, recipe: Recipe) -> Mapping[str, Path]:
+    def find_inputs(self, recipe: Recipe) -> Mapping[str, Path]:
         """The weights of the Inception network, where features are its."""
         if recipe.metric.extractor != "inception":
             return {}
@@ -179,8 +160,8 @@ class GanTask:
             accelerator.device,
         )
 
-    def metric_text(self, recipe: Recipe, metric: str, part: str) -> str:
-        return metric_text(recipe, metric, part)
+    def name_metric(self, metric: Metric, recipe: Recipe, part: str) -> str:
+        return name_metric(metric, recipe, part)
 
     def draw(self, space: SearchSpace, architecture: Architecture) -> str:
         assert isinstance(space, GeneratorSpace)
@@ -191,11 +172,6 @@ class GanTask:
 
     def hand_over(self, *arguments: Any) -> None:
         export.hand_over(*arguments)
-
-    def export_model(
-        self, architecture: Architecture, recipe: Recipe, shape: ImageShape
-    ) -> tuple[str, dict[str, Any], Path]:
-        raise RecipeError("a generator is no timm model")
 
 
 TASK = GanTask()

@@ -108,11 +108,10 @@ class FixedCell(nn.Module):
     computed, so that the parameters are those of the benchmark's networks.
     """
 
-    def __init__(self, genotype: str, channels: int, affine: bool, prune: bool) -> None:
+    def __init__(self, cell: Sequence[Edge], channels: int, affine: bool, prune: bool) -> None:
         super().__init__()
-        edges = parse_cell(genotype)
-        self.live = live_edges(edges)
-        kept = self.live if prune else [edge for edge in edges if edge[2] != "none"]
+        self.live = live_edges(cell)
+        kept = self.live if prune else [edge for edge in cell if edge[2] != "none"]
         self.edges = nn.ModuleDict(
             {edge_key(t, s): make_operation(op, channels, affine) for t, s, op in kept}
         )
@@ -190,19 +189,16 @@ class CellSkeleton(nn.Module):
 
     def forward_features(self, x: Tensor, *cell_arguments: Any) -> Tensor:
         """``[B, in_chans, H, W]`` to ``[B, 4C, ceil(H/4), ceil(W/4)]``."""
-        return self.forward_cells(self.stem(x), *cell_arguments)
-
-    def forward_cells(self, x: Tensor, *cell_arguments: Any, first: int = 0) -> Tensor:
-        """The same from the output of the stem on; of the first stage, from cell ``first`` on."""
+        x = self.stem(x)
         for index in range(len(self.stages)):
-            x = self.forward_stage(index, x, *cell_arguments, first=0 if index else first)
+            x = self.forward_stage(index, x, *cell_arguments)
         return self.norm(x)
 
-    def forward_stage(self, index: int, x: Tensor, *cell_arguments: Any, first: int = 0) -> Tensor:
-        """The block of stride 2 in front of a stage, and its cells from ``first`` on."""
+    def forward_stage(self, index: int, x: Tensor, *cell_arguments: Any) -> Tensor:
+        """The block of stride 2 in front of a stage, and its cells."""
         if index:
             x = self.reductions[index - 1](x)
-        for cell in list(self.stages[index].children())[first:]:
+        for cell in self.stages[index].children():
             if self.grad_checkpointing:
                 x = checkpoint(cell, x, *cell_arguments, use_reentrant=False)
             else:
@@ -234,11 +230,11 @@ class CellSkeleton(nn.Module):
 
 
 class CellNetwork(CellSkeleton):
-    """A network of one decided cell, given as its genotype."""
+    """A network of one decided cell, given as its edges, ``none`` included."""
 
     def __init__(
         self,
-        genotype: str,
+        cell: Sequence[Edge],
         *,
         channels: int = 16,
         cells_per_stage: int = 5,
@@ -250,7 +246,7 @@ class CellNetwork(CellSkeleton):
         drop_rate: float = 0.0,
     ) -> None:
         super().__init__(
-            lambda width: FixedCell(genotype, width, affine, prune),
+            lambda width: FixedCell(cell, width, affine, prune),
             channels=channels,
             cells_per_stage=cells_per_stage,
             num_classes=num_classes,
@@ -258,7 +254,7 @@ class CellNetwork(CellSkeleton):
             global_pool=global_pool,
             drop_rate=drop_rate,
         )
-        self.genotype = genotype
+        self.cell = tuple(cell)
 
     # What timm asks of its models besides: `features_only`, layer decay, less memory in training.
 
@@ -344,12 +340,13 @@ def register(entry: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
 
 
 @register
-def nasbench201_cell(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """A NAS-Bench-201 network; ``genotype=`` names its cell."""
+def nasbench201_cell(pretrained: bool = False, *, genotype: str, **kwargs: Any) -> nn.Module:
+    """A NAS-Bench-201 network; ``genotype`` is the text of its cell."""
     return build_model_with_cfg(
         CellNetwork,
         "nasbench201_cell",
         pretrained,
         feature_cfg={"out_indices": (0, 1, 2), "feature_cls": "getter"},
+        cell=parse_cell(genotype),
         **kwargs,
     )

@@ -10,17 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tasks.cifar10.grouped import CODES, CONVOLUTIONS, CellStage, Layout, Norms, PartNorm
-from tasks.cifar10.network import ReductionBlock, edge_key
-
-if TYPE_CHECKING:
-    from tasks.cifar10.supernet import CellSupernet
+from tasks.cifar10.network import CellSkeleton, ReductionBlock, edge_key
 
 
 def codes_of(plans: Sequence[Sequence[str]]) -> Tensor:
@@ -43,12 +40,15 @@ class GroupedNetwork:
     """Runs batches in parts through the weights of a supernet.
 
     Attributes:
-        supernet: Its weights are used as they are at each call.
-        edges: Of its cells, as (target, source).
+        net: Skeleton and shared cells of the supernet; its weights are used as they are at each
+            call.
+        edges: Edges of the cells, as (target, source).
+        affine: Whether batch norm in the cells has weights.
     """
 
-    supernet: CellSupernet
+    net: CellSkeleton
     edges: tuple[tuple[int, int], ...]
+    affine: bool
     _layouts: dict[Any, Layout] = field(default_factory=dict)
 
     def __call__(
@@ -68,7 +68,7 @@ class GroupedNetwork:
             shared: Whether the images are those of every part; the logits are then
                 ``[parts x B, classes]``.
         """
-        net, parts = self.supernet.net, len(codes)
+        net, parts = self.net, len(codes)
         each = len(images) if shared else len(images) // parts
         dtype = images.dtype
         if torch.is_autocast_enabled(images.device.type):
@@ -105,7 +105,7 @@ class GroupedNetwork:
     @cached_property
     def sites(self) -> list[_Site]:
         """Every norm of the network, in the order in which statistics are returned."""
-        net: Any = self.supernet.net
+        net: Any = self.net
         found = [_Site([[net.stem[1]]])]
         for index, stage in enumerate(net.stages):
             if index:
@@ -258,7 +258,7 @@ class _Run:
 
     def _affine(self, stage: Any) -> tuple[Tensor | None, Tensor | None]:
         """``[cells, edges, 2, C]`` each, or nothing where the norms have no weights."""
-        if not self.network.supernet.affine:
+        if not self.network.affine:
             return None, None
         values: list[Tensor] = []
         channels, device = stage[0].channels, self.shape.device

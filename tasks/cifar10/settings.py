@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
-from fewshot_core.tasks import Description
+from fewshot_core.recipe.declare import setting
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.unread import Unread, of_supernets
+from fewshot_core.tasks import SUPERNET, Description
+from tasks.cifar10.space import CellSpace, nasbench201
+
+SPACES = {"nasbench201": nasbench201}
 
 
-@dataclass
+@dataclass(frozen=True)
 class CellSettings:
-    """Section ``network`` of a recipe of this task."""
+    """The space, and the size of its networks."""
 
-    space: str = "nasbench201"
-    channels: int = 16  # C: channels of the first stage; the others have 2C and 4C
-    cells_per_stage: int = 5  # N: cells in each of the three stages
-    supernet_affine: bool = False  # whether batch norm in the supernet's cells has weights
+    space: str = setting("nasbench201", " | ".join(SPACES), choices=tuple(SPACES))
+    channels: int = setting(16, "C: channels of the first stage; the others have 2C and 4C", low=1)
+    cells_per_stage: int = setting(5, "N: cells in each of the three stages", low=1)
+    supernet_channels: int | None = setting(None, "C of the supernet; none: as many", low=1)
+    supernet_cells_per_stage: int | None = setting(None, "N of the supernet; none: as many", low=1)
+    supernet_affine: bool = setting(False, "whether batch norm in the supernet's cells has weights")
 
 
-DESCRIPTION = Description(CellSettings)
+def find_unread(recipe: Recipe) -> Iterator[Unread]:
+    """Settings of the section that a run would not read."""
+    for field in fields(recipe.network):
+        if field.name.startswith(SUPERNET):
+            yield from of_supernets(f"network.{field.name}", recipe)
+
+
+def make_space(settings: CellSettings) -> CellSpace:
+    """The space that the section names."""
+    return SPACES[settings.space]()
+
+
+DESCRIPTION = Description({"network": CellSettings})

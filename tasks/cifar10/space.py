@@ -36,6 +36,11 @@ class CellSpace(SearchSpace):
         """The edges as (target, source), in the order of the decisions."""
         return tuple((t, s) for t in range(1, self.nodes) for s in range(t))
 
+    def cell(self, architecture: Architecture) -> tuple[tuple[int, int, str], ...]:
+        """The edges with their operations as (target, source, operation), ``none`` included."""
+        pairs = zip(self.edges, architecture.choices, strict=True)
+        return tuple((target, source, str(operation)) for (target, source), operation in pairs)
+
     # -- text ------------------------------------------------------------------------------
 
     def genotype(self, architecture: Architecture) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,7 +25,6 @@ from tasks.cifar10.network import (
     run_cell,
 )
 from tasks.cifar10.pooling import SharedAveragePool
-from tasks.cifar10.shared import SharedResults
 from tasks.cifar10.space import CellSpace, edge_name
 
 if TYPE_CHECKING:
@@ -93,13 +91,11 @@ class SharedCell(nn.Module):
             operations = {name: shared_operation(name, channels, affine) for name in names}
             self.edges[edge_key(target, source)] = nn.ModuleDict(operations)
 
-    def forward(self, x: Tensor, edges: list[Edge], shared: SharedResults | None = None) -> Tensor:
-        """``shared`` is given to the first cell alone, whose input is the same for every cell."""
-        if shared is None:
-            return self._whole(x, edges) if self.partial == 1 else run_cell(x, edges, self._operate)
-        return run_cell(x, edges, lambda e, v: shared.operation(e, lambda: self._operate(e, v)))
+    def forward(self, x: Tensor, edges: Sequence[Edge]) -> Tensor:
+        """``[B, C, H, W]`` to the same, through these edges, which are sorted by target."""
+        return self._whole(x, edges) if self.partial == 1 else run_cell(x, edges, self._operate)
 
-    def _whole(self, x: Tensor, edges: list[Edge]) -> Tensor:
+    def _whole(self, x: Tensor, edges: Sequence[Edge]) -> Tensor:
         """As :func:`run_cell`, with fewer passes over memory.
 
         The convolutions that read a node share its ReLU. Sums are made in place, and so is the
@@ -191,6 +187,18 @@ def _sum(tensors: list[Tensor]) -> Tensor:
     return sum(others, start=first)
 
 
+class CellPlan(NamedTuple):
+    """What a forward pass has to know of a cell.
+
+    Attributes:
+        edges: Those that lie on a path from input to output, with their operations.
+        operations: By edge of the space; ``none`` where the edge lies on no such path.
+    """
+
+    edges: tuple[Edge, ...]
+    operations: tuple[str, ...]
+
+
 class CellSupernet(Supernet):
     """All cells of a region, sharing each operation of each edge.
 
@@ -212,9 +220,9 @@ class CellSupernet(Supernet):
         """``partial``: operations see one of so many channels, the others go past them."""
         super().__init__(region)
         self.affine, self.partial = affine, partial
-        self._shared: SharedResults | None = None
+        assert isinstance(region.space, CellSpace)
+        self.space = region.space
         self._grouped: GroupedNetwork | None = None
-        self._known: dict[Architecture, tuple[str, ...]] = {}
         self.shape: dict[str, Any] = {
             "channels": channels,
             "cells_per_stage": cells_per_stage,
@@ -229,12 +237,15 @@ class CellSupernet(Supernet):
         """``[B, in_chans, H, W]`` to logits ``[B, num_classes]``."""
         if isinstance(architecture, Tensor):
             return self._forward_parts(x, architecture)
-        self.region.require(architecture)
-        plan, shared = self._plan(architecture), self._shared
-        if shared is None or not shared.begin(plan, x):
-            return self.net(x, plan)
-        cell = self.net.stages[0][0](shared.stem(lambda: self.net.stem(x)), plan, shared)  # type: ignore[index]
-        return self.net.forward_head(self.net.forward_cells(cell, plan, first=1))
+        return self.net(x, self.plan(architecture).edges)
+
+    def make_plan(self, architecture: Architecture) -> CellPlan:
+        connected = self.space.connected(architecture)
+        if connected is None:
+            return CellPlan((), ("none",) * len(self.space.edges))
+        cell = self.space.cell(connected)
+        edges = tuple(edge for edge in cell if edge[2] != "none")
+        return CellPlan(edges, tuple(operation for _, _, operation in cell))
 
     def path_batch(
         self, architectures: Sequence[Architecture], device: torch.device
@@ -244,28 +255,13 @@ class CellSupernet(Supernet):
             return None
         from tasks.cifar10.path_batch import codes_of  # which needs Triton
 
-        for architecture in architectures:
-            if architecture not in self._known:  # a step has no time to look at each again
-                self._known[architecture] = self._operations(architecture)
-        return codes_of([self._known[architecture] for architecture in architectures])
-
-    def _operations(self, architecture: Architecture) -> tuple[str, ...]:
-        """By edge; ``none`` on every edge that does not count."""
-        self.region.require(architecture)
-        space = self.region.space
-        assert isinstance(space, CellSpace)
-        connected = space.connected(architecture)
-        if connected is None:
-            return ("none",) * len(space.edges)
-        return tuple(map(str, connected.choices))
+        return codes_of([self.plan(architecture).operations for architecture in architectures])
 
     def _group(self) -> GroupedNetwork:
         from tasks.cifar10.path_batch import GroupedNetwork
 
         if self._grouped is None:
-            space = self.region.space
-            assert isinstance(space, CellSpace)
-            self._grouped = GroupedNetwork(self, space.edges)
+            self._grouped = GroupedNetwork(self.net, self.space.edges, self.affine)
         return self._grouped
 
     def _forward_parts(self, x: Tensor, codes: Tensor) -> Tensor:
@@ -300,11 +296,9 @@ class CellSupernet(Supernet):
             yield logits.view(len(codes), len(images), -1)
 
     def forward_mixed(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-        space = self.region.space
-        assert isinstance(space, CellSpace)
         plan: dict[tuple[int, int], MixedEdge] = {}
         for edge, allowed, reachable in zip(
-            space.edges, self.region.allowed, self.region.reachable(), strict=True
+            self.space.edges, self.region.allowed, self.region.reachable(), strict=True
         ):
             values = weights[edge_name(*edge)]
             options = {
@@ -320,56 +314,25 @@ class CellSupernet(Supernet):
         return self.net.forward_head(self.net.norm(x))
 
     def competing(self) -> tuple[tuple[str, ...], ...]:
-        space = self.region.space
-        assert isinstance(space, CellSpace)
         return tuple(
-            tuple(edge_name(t, s) for t, s in space.edges if t == target)
-            for target in range(1, space.nodes)
+            tuple(edge_name(t, s) for t, s in self.space.edges if t == target)
+            for target in range(1, self.space.nodes)
         )
-
-    @contextmanager
-    def sharing(self, batches: Sequence[Tensor]) -> Iterator[None]:
-        """Keep outputs of the stem and of the first cell; see :class:`SharedResults`."""
-        self._shared = SharedResults(batches)
-        try:
-            yield
-        finally:
-            self._shared = None
-
-    def sharing_order(self, architectures: Sequence[Architecture]) -> list[Architecture]:
-        """By the edges from the input on, so that the last one changes fastest."""
-        return sorted(architectures, key=self._plan)
-
-    def _plan(self, architecture: Architecture) -> list[Edge]:
-        space = self.region.space
-        assert isinstance(space, CellSpace)
-        connected = space.connected(architecture)
-        if connected is None:
-            return []
-        return [
-            (target, source, str(operation))
-            for (target, source), operation in zip(space.edges, connected.choices, strict=True)
-            if operation != "none"
-        ]
 
     def extract(self, architecture: Architecture) -> CellNetwork:
         """The standalone network of an architecture, with the supernet's weights."""
         self.region.require(architecture)
         if self.partial > 1:
             raise RegionError("a supernet of partial channels holds no standalone networks")
-        space = self.region.space
-        genotype = space.genotype(architecture)
-        network = CellNetwork(genotype, affine=self.affine, **self.shape)
-        operation = {
-            edge_key(t, s): op
-            for (t, s), op in zip(space.edges, architecture.choices, strict=True)  # type: ignore[attr-defined]
-        }
+        cell = self.space.cell(architecture)
+        network = CellNetwork(cell, affine=self.affine, **self.shape)
+        operation = {edge_key(target, source): name for target, source, name in cell}
 
         def rename(name: str) -> str:
             parts = name.split(".")
             if "edges" in parts:
                 place = parts.index("edges") + 1
-                parts.insert(place + 1, str(operation[parts[place]]))
+                parts.insert(place + 1, operation[parts[place]])
             return ".".join(["net", *parts])
 
         copy_into(network, self, rename)

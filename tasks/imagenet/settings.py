@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from fewshot_core.errors import RecipeError, nearest
-from fewshot_core.recipe.schema import Recipe
+from fewshot_core.errors import FewshotError, RecipeError
+from fewshot_core.recipe.declare import check_values, setting
+from fewshot_core.recipe.schema import InheritingSettings, Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
 from fewshot_core.tasks import Description
 from tasks.imagenet.skeleton import lab_variant, ofa_skeleton, proxyless_skeleton
@@ -15,30 +16,43 @@ from tasks.imagenet.space import EXPANSIONS, KERNELS, MobileSpace, ofa_mbv3, pro
 
 SPACES = ("ofa_mbv3", "proxyless")
 
-
 _SPACE_OF = {"depths": ("ofa_mbv3",), "learned_kernels": ("ofa_mbv3",), "blocks": ("proxyless",)}
 
 
-@dataclass
+@dataclass(frozen=True)
 class MobileSettings:
     """The space and its variants: with the defaults those of the papers."""
 
-    space: str = "ofa_mbv3"  # ofa_mbv3 | proxyless
-    width: float = 1.0  # multiplies all widths, rounded to 8; OFA released 1.0 and 1.2
-    depths: list[int] = field(default_factory=lambda: [2, 3, 4])  # ofa_mbv3: blocks of a unit
-    blocks: int = 4  # proxyless: places for blocks in a unit, all but the first can be skipped
-    kernels: list[int] = field(default_factory=lambda: list(KERNELS))
-    expansions: list[int] = field(default_factory=list)  # empty: 3, 4, 6, or of proxyless 3, 6
-    units: list[int] = field(default_factory=list)  # units that stay, from 1 on; empty: all
-    strides: list[int] = field(default_factory=list)  # 1 or 2 for each of them; empty: the paper's
-    stem_stride: int = 2  # 1 for images of 32 pixels
-    head: int | None = None  # features before the classifier; none: 1280, wider with the width
-    drop_rate: float = 0.0  # dropout before the classifier
-    drop_path_rate: float = 0.0  # stochastic depth, in networks trained from scratch alone
-    learned_kernels: bool = True  # ofa_mbv3: whether small kernels are transformed centres
+    space: str = setting("ofa_mbv3", " | ".join(SPACES), choices=SPACES)
+    width: float = setting(
+        1.0,
+        "multiplies all widths, rounded to 8; OFA released 1.0 and 1.2",
+        above=0,
+        high=16,
+    )
+    depths: list[int] = setting([2, 3, 4], "ofa_mbv3: blocks of a unit")
+    blocks: int = setting(
+        4,
+        "proxyless: places for blocks in a unit, all but the first can be skipped",
+        low=1,
+        high=16,
+    )
+    kernels: list[int] = setting(list(KERNELS), "kernel sizes of depthwise convolutions")
+    expansions: list[int] = setting([], "empty: 3, 4, 6, or of proxyless 3, 6")
+    units: list[int] = setting([], "units that stay, from 1 on; empty: all")
+    strides: list[int] = setting([], "1 or 2 for each of them; empty: the paper's")
+    stem_stride: int = setting(2, "1 for images of 32 pixels")
+    head: int | None = setting(
+        None, "features before the classifier; none: 1280, wider with the width"
+    )
+    drop_rate: float = setting(0.0, "dropout before the classifier", low=0, below=1)
+    drop_path_rate: float = setting(
+        0.0, "stochastic depth, in networks trained from scratch alone", low=0, below=1
+    )
+    learned_kernels: bool = setting(True, "ofa_mbv3: whether small kernels are transformed centres")
 
 
-def unread(recipe: Recipe) -> Iterator[Unread]:
+def find_unread(recipe: Recipe) -> Iterator[Unread]:
     """Settings of the section that a run would not read."""
     space = recipe.network.space
     if space in SPACES:
@@ -46,7 +60,24 @@ def unread(recipe: Recipe) -> Iterator[Unread]:
     yield from of_supernets("network.learned_kernels", recipe)
 
 
-DESCRIPTION = Description(MobileSettings)
+def check_recipe(recipe: Recipe) -> Iterator[str]:
+    """What is wrong with the section, and with scores of its networks."""
+    if any(check_values(recipe.network, "network")):  # said already, and nothing can be built
+        return
+    try:
+        make_space(recipe.network, recipe.data.image_size)
+    except FewshotError as error:
+        yield str(error)
+    # With statistics over all paths a mobile network scores like chance.
+    evaluator = recipe.evaluator
+    if isinstance(evaluator, InheritingSettings) and evaluator.recalibrate < 1:
+        yield (
+            "evaluator.recalibrate=0 scores networks with batch-norm statistics of others: set "
+            "images to measure them anew with, for example 2000"
+        )
+
+
+DESCRIPTION = Description({"network": MobileSettings})
 
 
 def make_space(settings: MobileSettings, image_size: int | None) -> MobileSpace:
@@ -59,21 +90,6 @@ def make_space(settings: MobileSettings, image_size: int | None) -> MobileSpace:
     Raises:
         RecipeError: A setting is out of range.
     """
-    if settings.space not in SPACES:
-        raise RecipeError(
-            f"network.space={settings.space} is unknown",
-            allowed=", ".join(SPACES),
-            fix=nearest(settings.space, SPACES) or None,
-        )
-    if not 0 < settings.width <= 16:
-        raise RecipeError("network.width is out of range", found=settings.width, allowed="to 16")
-    for name in ("drop_rate", "drop_path_rate"):
-        if not 0 <= getattr(settings, name) < 1:
-            raise RecipeError(
-                f"network.{name} is out of range",
-                found=getattr(settings, name),
-                allowed="at least 0 and below 1",
-            )
     variant: dict[str, Any] = {
         "units": settings.units,
         "strides": settings.strides,
@@ -82,10 +98,6 @@ def make_space(settings: MobileSettings, image_size: int | None) -> MobileSpace:
     }
     expansions = settings.expansions or EXPANSIONS[settings.space]
     if settings.space == "proxyless":
-        if not 1 <= settings.blocks <= 16:
-            raise RecipeError(
-                "network.blocks is out of range", found=settings.blocks, allowed="1 to 16"
-            )
         skeleton = lab_variant(proxyless_skeleton(settings.width, settings.blocks), **variant)
         return proxyless(
             skeleton, kernels=settings.kernels, expansions=expansions, image_size=image_size

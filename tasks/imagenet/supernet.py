@@ -180,9 +180,9 @@ class MobileSupernet(Supernet):
 
     def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
         """``[B, channels, H, W]`` to logits ``[B, classes]``."""
-        self.region.require(architecture)
+        plan = self.plan(architecture)
         x = self.first(self.frame.bn1(self.frame.conv_stem(x)))
-        for unit, blocks in zip(self.units, self.space.units(architecture), strict=True):
+        for unit, blocks in zip(self.units, plan, strict=True):
             for slot, block in blocks:
                 x = cast(nn.ModuleList, unit)[slot](x, block)
         x = self.after(x)
@@ -190,6 +190,9 @@ class MobileSupernet(Supernet):
             x = self.frame.bn2(self.frame.conv_head(x))
         logits: Tensor = self.frame.forward_head(x)
         return logits
+
+    def make_plan(self, architecture: Architecture) -> list[list[tuple[int, Block]]]:
+        return self.space.units(architecture)
 
     @torch.no_grad()
     def extract(self, architecture: Architecture) -> nn.Module:

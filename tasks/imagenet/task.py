@@ -11,8 +11,6 @@ from torch import nn
 from fewshot_core.costs.latency import NetworkParts
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import ImageShape
-from fewshot_core.errors import RecipeError
-from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.spaces.region import Region
@@ -22,7 +20,7 @@ from tasks.imagenet.build import SOURCE, timm_arguments, timm_network
 from tasks.imagenet.costs import cost_table
 from tasks.imagenet.draw import network_svg
 from tasks.imagenet.latency import network_parts
-from tasks.imagenet.settings import DESCRIPTION, make_space, unread
+from tasks.imagenet.settings import DESCRIPTION, check_recipe, find_unread, make_space
 from tasks.imagenet.space import MobileSpace
 from tasks.imagenet.supernet import MobileSupernet
 
@@ -30,28 +28,21 @@ from tasks.imagenet.supernet import MobileSupernet
 class MobileTask(ClassificationTask):
     """Searches kernels, expansions and depths of a mobile network."""
 
-    name = "imagenet"
-    settings = DESCRIPTION.settings
+    description = DESCRIPTION
+
+    def check_recipe(self, recipe: Recipe) -> Iterator[str]:
+        return check_recipe(recipe)
+
+    def find_unread(self, recipe: Recipe) -> Iterator[Unread]:
+        yield from super().find_unread(recipe)
+        yield from find_unread(recipe)
 
     def space(self, recipe: Recipe) -> MobileSpace:
-        """The space.
-
-        Raises:
-            RecipeError: A setting is out of range, or scores would be taken without batch-norm
-                recalibration: with statistics over all paths a mobile network scores like chance.
-        """
-        if recipe.evaluator.name in INHERITING and recipe.evaluator.recalibrate < 1:
-            raise RecipeError(
-                "evaluator.recalibrate=0 scores networks with batch-norm statistics of others",
-                fix="set evaluator.recalibrate, images to measure them anew with, for example 2000",
-            )
         return make_space(recipe.network, recipe.data.image_size)
 
-    def unread(self, recipe: Recipe) -> Iterator[Unread]:
-        yield from super().unread(recipe)
-        yield from unread(recipe)
-
-    def supernet(self, region: Region, recipe: Recipe, shape: ImageShape) -> MobileSupernet:
+    def supernet(
+        self, region: Region, recipe: Recipe, shape: ImageShape, *, partial: int = 1
+    ) -> MobileSupernet:
         return MobileSupernet(
             region,
             shape,
@@ -73,7 +64,6 @@ class MobileTask(ClassificationTask):
         return cost_table(self.space(recipe), shape)
 
     def latency_parts(self, recipe: Recipe, shape: ImageShape) -> NetworkParts:
-        """The parts whose latencies add up to a network's."""
         return network_parts(self.space(recipe), shape)
 
     def draw(self, space: SearchSpace, architecture: Architecture) -> str:

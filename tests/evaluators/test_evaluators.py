@@ -18,6 +18,7 @@ from fewshot_core.evaluators import (
 from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.evaluators.base import with_score
 from fewshot_core.evaluators.standalone import StandaloneEvaluator
+from fewshot_core.metrics import ACCURACY, LOSS
 from fewshot_core.spaces.region import Region, RegionTree
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.spaces.splitters import ByDecision
@@ -142,7 +143,7 @@ def test_without_regions_there_is_one_supernet() -> None:
 def test_the_score_is_the_accuracy_or_the_negative_loss() -> None:
     one = architecture(1, 2)
     assert Parts().evaluator.evaluate(one) == {"score": 3.0, "accuracy": 3.0, "loss": 0.3}
-    assert Parts(score="loss").evaluator.evaluate(one)["score"] == -0.3
+    assert Parts(score=LOSS).evaluator.evaluate(one)["score"] == -0.3
 
 
 def test_a_part_of_the_budget_is_a_score_of_its_own() -> None:
@@ -168,8 +169,8 @@ def test_processes_agree_on_parts_as_well() -> None:
 
 def test_with_score_keeps_the_metrics() -> None:
     metrics = {"accuracy": 50.0, "loss": 1.5}
-    assert with_score(metrics, "accuracy") == {"score": 50.0, **metrics}
-    assert with_score(metrics, "loss") == {"score": -1.5, **metrics}
+    assert with_score(metrics, ACCURACY) == {"score": 50.0, **metrics}
+    assert with_score(metrics, LOSS) == {"score": -1.5, **metrics}
     assert metrics == {"accuracy": 50.0, "loss": 1.5}
 
 
@@ -230,7 +231,7 @@ def test_a_network_outside_the_root_does_not_stand_for_another() -> None:
 
 
 def test_standalone_training_is_scored() -> None:
-    evaluator = StandaloneEvaluator(lambda a, share: {"accuracy": total(a), "loss": share}, "loss")
+    evaluator = StandaloneEvaluator(lambda a, share: {"accuracy": total(a), "loss": share}, LOSS)
     assert evaluator.evaluate(architecture(1, 2)) == {"score": -1.0, "accuracy": 3.0, "loss": 1.0}
     assert evaluator.evaluate(architecture(1, 2), 1 / 3)["loss"] == 1 / 3
     assert evaluator.price(1 / 3) == 1 / 3

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from fewshot_core.costs.table import CostTable, Limits
-from fewshot_core.metrics import SCORES
 from fewshot_core.pipeline import retrain as retrain_module
 from fewshot_core.pipeline.search import record
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.space import Architecture
+from fewshot_core.tasks import Description
 from tasks.cifar10.space import nasbench201
 
 from .test_audit import Session, run
@@ -49,7 +49,7 @@ def session(tmp_path: Path) -> Session:
         },
     )
     made.scored_in = lambda architecture: made.root
-    made.task.scores = SCORES
+    made.task.description = Description({})
     found: Session = made
     return found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fewshot_core.recipe.declare import setting
+from fewshot_core.task import TaskDefaults
+from fewshot_core.tasks import Description
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,10 @@ class FakeNetwork:
     stem: Stem = field(default_factory=Stem)
 
 
-class FakeTask:
-    """Supplies the settings and nothing else."""
+class FakeTask(TaskDefaults):
+    """Supplies its description and nothing else."""
 
-    settings = FakeNetwork
+    description = Description({"network": FakeNetwork})
 
 
 TASK = FakeTask()

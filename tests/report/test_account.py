@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fewshot_core.metrics import ACCURACY, LOSS
 from fewshot_core.pipeline.report import training_caption
 from fewshot_core.plugins import plugin
 from fewshot_core.recipe.schema import (
@@ -299,7 +300,7 @@ def row(label: str, name: str, values: list[float], genotype: str = "", many: in
 
 def test_what_is_given_by_hand_is_not_taken_for_what_was_found() -> None:
     rows = [row("given", "given by hand", [95.0, 96.0]), row("random", "random", [90.0, 91.0])]
-    said = " ".join(summary(Recipe(), RunFacts(retrained=rows, data=DATA, found=FOUND), "accuracy"))
+    said = " ".join(summary(Recipe(), RunFacts(retrained=rows, data=DATA, found=FOUND), ACCURACY))
     assert "the architecture given by hand reaches 95.00 % (2 seeds) accuracy on the 359" in said
     assert "the one given by hand is 5.00 points higher" in said
     assert "the found one is" not in said
@@ -309,7 +310,7 @@ def test_what_is_given_by_hand_is_not_taken_for_what_was_found() -> None:
 
 def test_the_found_one_comes_first_whatever_the_order() -> None:
     rows = [row("given", "given by hand", [95.0]), row("found", "found", [94.0])]
-    said = " ".join(summary(Recipe(), RunFacts(retrained=rows, found=FOUND), "accuracy"))
+    said = " ".join(summary(Recipe(), RunFacts(retrained=rows, found=FOUND), ACCURACY))
     assert "Retrained from scratch, it reaches 94.00 % (1 seed)" in said
     assert "The architecture given by hand reaches 95.00 % (1 seed): the found one is 1.00 " in said
     assert "has not been retrained" not in said
@@ -321,25 +322,25 @@ def test_random_architectures_are_several_and_the_same_architecture_is_not_compa
         row("random", "random", [90.0, 91.0], "2 architectures", 2),
         row("one-shot", "choice", [94.0, 95.0], "g"),
     ]
-    said = " ".join(summary(Recipe(), RunFacts(retrained=rows, found=FOUND), "accuracy"))
+    said = " ".join(summary(Recipe(), RunFacts(retrained=rows, found=FOUND), ACCURACY))
     assert "Random architectures, another for each seed, reach 90.00 % (2 seeds)" in said
     assert "The choice of the one-shot supernet is the same architecture." in said
 
 
 def test_a_lower_distance_is_called_better() -> None:
-    assert "2.00 lower, which is better, a clear" in comparison([1.0, 1.0], [3.0, 3.0], "fid")
-    assert "2.00 higher, which is worse, but one" in comparison([3.0], [1.0], "fid")
+    assert "2.00 lower, which is better, a clear" in comparison([1.0, 1.0], [3.0, 3.0], LOSS)
+    assert "2.00 higher, which is worse, but one" in comparison([3.0], [1.0], LOSS)
 
 
 def test_trials_without_a_number_are_told() -> None:
-    said = summary(Recipe(), RunFacts(found=FOUND, failed=4), "accuracy")[0]
+    said = summary(Recipe(), RunFacts(found=FOUND, failed=4), ACCURACY)[0]
     assert said.startswith("In 0 trials (0 different architectures; 4 more gave no number)")
 
 
 def test_one_supernet_names_one_architecture() -> None:
     facts = RunFacts(found=FOUND, regions=ONE, derived=[DerivedFacts("root", 1, {})])
     recipe = Recipe(strategy=plugin("strategy", "darts").default())
-    said = summary(recipe, facts, "accuracy")[0]
+    said = summary(recipe, facts, ACCURACY)[0]
     assert said.startswith("By its preferences, the supernet named 1 architecture. It is a network")
 
 

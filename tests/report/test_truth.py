@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot_core.export.card import model_card
+from fewshot_core.metrics import ACCURACY
 from fewshot_core.pipeline.report import training_caption
 from fewshot_core.plugins import plugin, plugins
 from fewshot_core.recipe.schema import DataSettings, Recipe, RetrainSettings, recipe_type
@@ -153,7 +154,7 @@ def cases() -> Iterator[Case]:
 
 def page(case: Case, known: RunFacts) -> tuple[str, int]:
     """The words of the page, captions among them and not the recipe's text; its bold rows."""
-    html = render(Page(Path("runs/r"), case.recipe(), "", "accuracy", known))
+    html = render(Page(Path("runs/r"), case.recipe(), "", ACCURACY, known))
     bold = html.count('<tr class="mark">')
     html = html.partition("<h2>Settings")[0].partition("</style>")[2]
     trained = [region for region in known.regions if region.state is not None]

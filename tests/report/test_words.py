@@ -12,6 +12,7 @@ from fewshot_core.evaluators.naswot import NaswotSettings
 from fewshot_core.evaluators.standalone import StandaloneSettings
 from fewshot_core.evaluators.synflow import SynflowSettings
 from fewshot_core.evaluators.table import TableSettings
+from fewshot_core.metrics import ACCURACY
 from fewshot_core.pipeline.report import write_report
 from fewshot_core.recipe.schema import EvaluatorSettings, Recipe
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
@@ -105,7 +106,7 @@ def test_the_summary_says_what_every_number_was_measured_on(make_run: MakeRun) -
 def test_differences_are_called_clear_only_where_they_are(
     found: list[float], other: list[float], words: str
 ) -> None:
-    assert words in comparison(found, other, "accuracy")
+    assert words in comparison(found, other, ACCURACY)
 
 
 @pytest.mark.parametrize(
@@ -125,5 +126,5 @@ def test_scores_have_a_name(evaluator: EvaluatorSettings, name: str) -> None:
 
 def test_a_hand_given_architecture_without_a_search() -> None:
     row = Retrained("given", "given by hand", [90.0], "90.00", 1, 1, "g")
-    text = " ".join(summary(Recipe(), RunFacts(retrained=[row], data={"test": 10}), "accuracy"))
+    text = " ".join(summary(Recipe(), RunFacts(retrained=[row], data={"test": 10}), ACCURACY))
     assert text.startswith("Retrained from scratch, the architecture given by hand reaches")

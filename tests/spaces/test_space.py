@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fewshot_core.errors import ArchitectureError
+from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import (
     Architecture,
     Decision,
+    PartEncoding,
     SearchSpace,
     read_architectures,
 )
@@ -181,3 +183,27 @@ def test_random_features_are_uniform_and_differ_by_seed() -> None:
     assert all(0 <= value < 1 for value in one)
     counts = [sum(k / 4 <= value < (k + 1) / 4 for value in one) for k in range(4)]
     assert all(200 < count < 300 for count in counts)
+
+
+# --- numbers
+
+
+def test_codes_are_places_of_options() -> None:
+    space = SearchSpace("s", (Decision("a", (3, 5, 7)), Decision("b", ("x", "y"))))
+    assert space.encode(Architecture("s", (7, "x"))) == (2, 0)
+    region = Region.root(space).restrict("a", (5, 7))
+    assert region.encode(Architecture("s", (7, "x"))) == (1, 0)
+
+
+def test_the_preferred_option_of_each_decision_is_derived() -> None:
+    space = SearchSpace("s", (Decision("a", (3, 5, 7)), Decision("b", ("x", "y"))))
+    preferences = {"a": {5: -1.0, 7: -0.5}, "b": {"x": -2.0, "y": -2.0}}
+    assert space.derive(preferences) == Architecture("s", (7, "x"))  # of equals the first
+
+
+def test_parts_have_places() -> None:
+    space = SearchSpace("s", (Decision("a", (3, 5, 7)), Decision("b", ("x", "y"))))
+    known = [Architecture("s", (7, "x")), Architecture("s", (3, "x"))]
+    encoding = PartEncoding(space, known)
+    assert [encoding.encode(a) for a in known] == [[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]]
+    assert encoding.encode(Architecture("s", (5, "y"))) == [0.0, 0.0, 0.0]  # never seen

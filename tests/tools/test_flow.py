@@ -256,11 +256,11 @@ def images() -> torch.Tensor:
 @torch.no_grad()
 def logits_of(run: Path, images: torch.Tensor) -> np.ndarray[Any, Any]:
     """What the run's own network says, from the weights of its retraining."""
-    from tasks.cifar10.network import CellNetwork
+    from tasks.cifar10.network import CellNetwork, parse_cell
 
     result = read(run / "retrain.json")["results"][0]
     network = CellNetwork(
-        result["genotype"], channels=4, cells_per_stage=1, num_classes=10, in_chans=1
+        parse_cell(result["genotype"]), channels=4, cells_per_stage=1, num_classes=10, in_chans=1
     )
     network.load_state_dict(
         load_file(run / "retrain" / f"{result['id']}-{result['seed']}" / "weights.safetensors")

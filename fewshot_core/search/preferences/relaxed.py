@@ -106,7 +106,7 @@ def most_likely(
     accepts: Callable[[Architecture], bool],
     rng: random.Random,
 ) -> Architecture:
-    """The architecture of the region with the largest product of probabilities.
+    """What the space derives, or the acceptable one with the largest product of probabilities.
 
     Args:
         region: Where it has to lie.
@@ -117,7 +117,9 @@ def most_likely(
     Raises:
         RegionError: Nothing acceptable was found.
     """
-    free = _architecture(region, [max(range(len(s)), key=s.__getitem__) for s in scores])
+    lookup = [dict(zip(o, s, strict=True)) for o, s in zip(region.allowed, scores, strict=True)]
+    names = [decision.name for decision in region.space.decisions]
+    free = region.space.derive(dict(zip(names, lookup, strict=True)))
     if region.contains(free) and accepts(free):
         return free
     members: list[Architecture] = []
@@ -128,7 +130,6 @@ def most_likely(
         members = members or draw(region, less, accepts, rng, TRIES)
     if not members:
         raise RegionError(f"no acceptable architecture in region {region.id!r}")
-    lookup = [dict(zip(o, s, strict=True)) for o, s in zip(region.allowed, scores, strict=True)]
     return max(members, key=lambda a: sum(t[c] for t, c in zip(lookup, a.choices, strict=True)))
 
 

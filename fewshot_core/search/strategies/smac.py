@@ -163,14 +163,11 @@ class _Tools:
             if len(options) > 1:
                 choices = list(range(len(options)))
                 self._space.add(CategoricalHyperparameter(str(place), choices))
-        self._codes = [
-            (place, {option: code for code, option in enumerate(region.allowed[place])})
-            for place in map(int, self._space)  # it has an order of its own
-        ]
+        self._region, self._places = region, list(map(int, self._space))  # in an order of its own
 
     def improvement(self, costs: dict[Architecture, float], seed: int) -> Improvement | None:
         """A function from architectures to their expected improvements; None without a choice."""
-        if not self._codes:
+        if not self._places:
             return None
         x, y = self._encoded(costs), _logarithmic(list(costs.values()))
         # Without a limit of leaves, each tree would reserve memory for a million of them.
@@ -202,10 +199,8 @@ class _Tools:
         return of
 
     def _encoded(self, architectures: Iterable[Architecture]) -> NDArray[np.float64]:
-        return np.array(
-            [[codes[a.choices[place]] for place, codes in self._codes] for a in architectures],
-            dtype=np.float64,
-        )
+        codes = np.array([self._region.encode(a) for a in architectures], dtype=np.float64)
+        return codes[:, self._places]
 
 
 def _logarithmic(costs: list[float]) -> NDArray[np.float64]:

@@ -25,6 +25,10 @@ class SandwichSettings(PathSettings):
     )
     distill: bool = setting(True, "the largest learns from labels, the others from its outputs")
 
+    @property
+    def teaches(self) -> bool:
+        return self.distill
+
 
 @register(
     "paths",

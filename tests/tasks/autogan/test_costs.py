@@ -33,7 +33,7 @@ def test_the_table_is_what_fvcore_counts(space: GeneratorSpace, table: CostTable
     rng = random.Random(0)
     texts = ["0,0,2,1,0,0,2,1,1,0,0,2,1,3", "1,2,0,0,1,1,1,1,1,0,2,2,0,2"]
     for architecture in [*map(space.parse, texts), *(space.sample(rng) for _ in range(40))]:
-        network = Generator(space.vector(architecture), **SHAPE)
+        network = Generator(space.of_cells(architecture), **SHAPE)
         expected = measure(network, (SHAPE["latent"],))
         assert table.total(architecture) == expected, space.genotype(architecture)
         costs = table.costs(architecture)

@@ -29,7 +29,7 @@ from tasks.autogan.extractors import (
     inception,
 )
 from tasks.autogan.metric import ByteImages, Judge, Reference
-from tasks.autogan.metric_text import metric_text
+from tasks.autogan.metrics import METRICS, name_metric
 from tasks.autogan.scorer import make_judge
 from tasks.autogan.settings import MetricSettings
 from tasks.autogan.task import TASK
@@ -162,8 +162,8 @@ def test_a_search_never_sees_training_or_test_images(
 def test_no_figure_without_extractor_and_number_of_images(make_recipe: MakeRecipe) -> None:
     recipe = make_recipe(metric__images=1000, metric__test_images=5000, metric__fid_weight=0.5)
     texts = {
-        (m, p): metric_text(recipe, m, p)
-        for m in ("is", "fid", "reward")
+        (metric.name, p): name_metric(metric, recipe, p)
+        for metric in METRICS
         for p in ("validation", "test")
     }
     assert texts["fid", "test"] == "FID (classifier, 5,000 images)"

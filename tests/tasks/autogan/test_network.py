@@ -25,8 +25,8 @@ E2GAN = "0 1 0 1 0 1 2 1 0 0 1 0 1 2"
 SNGAN = "1 1 1 1 1 1 1 1 0 1 1 1 1 0"
 
 
-def vector(text: str) -> list[int]:
-    return [int(word) for word in text.split()]
+def cells(text: str) -> list[tuple[int, ...]]:
+    return split_vector([int(word) for word in text.split()])
 
 
 def parameters(module: nn.Module) -> int:
@@ -44,7 +44,7 @@ def parameters(module: nn.Module) -> int:
     ],
 )
 def test_published_generators(text: str, size: int, count: int, macs: int) -> None:
-    costs = measure(Generator(vector(text), image_size=size), (128,))
+    costs = measure(Generator(cells(text), image_size=size), (128,))
     assert (costs["params"], costs["flops"]) == (count, macs)
 
 
@@ -110,14 +110,14 @@ def test_convolutions_are_initialised_by_xavier() -> None:
     bound = (6 / (2 * 64 * 9)) ** 0.5
     original = conv.parametrizations.weight.original
     assert 0.98 * bound < original.abs().max() <= bound
-    generator = Generator(vector(A), channels=64)
+    generator = Generator(cells(A), channels=64)
     assert 0.98 * bound < generator.cells[0].first["pre"].conv.weight.abs().max() <= bound
 
 
 def test_the_hand_made_baseline_is_a_point_of_the_space() -> None:
     """SN-GAN's generator, written out: residual blocks that normalise before they convolve."""
     torch.manual_seed(0)
-    generator = Generator(vector(SNGAN), channels=6, latent=5)
+    generator = Generator(cells(SNGAN), channels=6, latent=5)
     z = torch.randn(3, 5)
     relu, up = nn.functional.relu, nn.Upsample(scale_factor=2)
     x = generator.stem(z).view(3, 6, 4, 4)
@@ -133,7 +133,7 @@ def test_the_hand_made_baseline_is_a_point_of_the_space() -> None:
 def test_what_a_cell_hands_over_lacks_what_it_was_handed() -> None:
     """Cell 3 reads cell 1 alone: with or without a skip into cell 2, it gets the same of it."""
     torch.manual_seed(0)
-    body = Generator(vector("1 0 1 0 1 0 1 0 1 1 0 1 0 1"), channels=4, latent=3)
+    body = Generator(cells("1 0 1 0 1 0 1 0 1 1 0 1 0 1"), channels=4, latent=3)
     x, kept = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
     cell = body.cells[1]
     with_skip, _ = cell(x, [kept], (1, 0, 1, 0, 1))
@@ -145,8 +145,8 @@ def test_every_kind_of_generator_trains_for_a_step() -> None:
     """Post-activation with skips included, which an addition in place would break."""
     rng, space = random.Random(0), generator_space()
     texts = ["0,2,2,1,0,1,0,1,1,0,0,1,1,3"]
-    vectors = [space.vector(space.parse(text)) for text in texts]
-    vectors += [space.vector(space.sample(rng)) for _ in range(40)]
+    vectors = [space.of_cells(space.parse(text)) for text in texts]
+    vectors += [space.of_cells(space.sample(rng)) for _ in range(40)]
     shape = {"channels": 2, "latent": 4, "image_size": 16}
     for numbers in vectors:
         torch.manual_seed(0)
@@ -180,7 +180,7 @@ def test_the_average_follows_weights_and_buffers() -> None:
     torch.manual_seed(0)
     shape = {"channels": 2, "latent": 3, "image_size": 8}
     pair = AdversarialNetwork(
-        [1, 1, 1, 1],
+        [(1, 1, 1, 1)],
         generator=shape,
         discriminator={"channels": 2, "cells": 1},
         rules=GanSettings(ema=0.9),
@@ -218,14 +218,15 @@ def test_rows_of_another_length_are_refused(count: int) -> None:
 
 def test_sizes_that_do_not_halve_are_refused() -> None:
     with pytest.raises(ValueError, match="do not make images of 12"):
-        Generator(vector(A), image_size=12)
+        Generator(cells(A), image_size=12)
 
 
 def test_every_kind_of_generator_can_be_exported(tmp_path: Path) -> None:
     """For any batch size: writing compares batches of three and of one with torch."""
     for text in ("0,2,2,1,1,1,0,1,1", "1,2,1,0,0,0,2,0,1"):
         torch.manual_seed(0)
-        numbers = [int(word) for word in text.split(",")]
-        generator = Generator(numbers, channels=4, latent=5, image_size=8).eval()
+        generator = Generator(
+            cells(text.replace(",", " ")), channels=4, latent=5, image_size=8
+        ).eval()
         noise = torch.randn(3, 5)
         assert write_onnx(tmp_path / "model.onnx", generator, noise, ("noise", "images")) < 1e-4

@@ -59,7 +59,7 @@ def test_vectors_go_both_ways() -> None:
     rng = random.Random(0)
     for _ in range(100):
         architecture = SPACE.sample(rng)
-        vector = SPACE.vector(architecture)
+        vector = SPACE.encode(architecture)
         assert len(vector) == 14
         assert SPACE.parse(",".join(map(str, vector))) == architecture
         assert SPACE.parse(f"[{', '.join(map(str, vector))}]") == architecture

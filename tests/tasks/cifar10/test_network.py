@@ -34,7 +34,7 @@ def test_timm_makes_it() -> None:
     model = create(num_classes=7)
     assert isinstance(model, CellNetwork)
     assert model(images()).shape == (2, 7)
-    assert model.genotype == CELL
+    assert model.cell == tuple(parse_cell(CELL))
 
 
 def test_the_defaults_are_the_benchmarks() -> None:
@@ -150,7 +150,7 @@ def test_an_empty_cell_gives_zeros() -> None:
 
 
 def test_dead_edges_are_not_built_unless_asked_for() -> None:
-    pruned, full = (CellNetwork(DEAD, **SMALL, prune=prune) for prune in (True, False))
+    pruned, full = (CellNetwork(parse_cell(DEAD), **SMALL, prune=prune) for prune in (True, False))
     assert list(pruned.stages[0][0].edges) == []
     assert list(full.stages[0][0].edges) == ["edge_1_0", "edge_3_2"]
     full.load_state_dict({**full.state_dict(), **pruned.state_dict()})

@@ -18,7 +18,7 @@ from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.folder import RunFolder
-from tasks.cifar10.network import CellNetwork
+from tasks.cifar10.network import CellNetwork, parse_cell
 from tasks.cifar10.space import nasbench201
 
 SPACE = nasbench201()
@@ -41,7 +41,7 @@ def images() -> Tensor:
 
 def network(genotype: str) -> CellNetwork:
     torch.manual_seed(0)
-    return CellNetwork(genotype, channels=4, cells_per_stage=1)
+    return CellNetwork(parse_cell(genotype), channels=4, cells_per_stage=1)
 
 
 @pytest.mark.parametrize("name", PROXIES)

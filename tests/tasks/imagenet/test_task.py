@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from fewshot_core.data import ImageShape
-from fewshot_core.errors import FewshotError, RecipeError
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.spaces.extremes import extreme
 from fewshot_core.spaces.region import Region
+from fewshot_core.task import Task
+from fewshot_core.testing.tasks import TaskSuite
 from tasks.imagenet.draw import network_svg
 from tasks.imagenet.settings import MobileSettings, make_space
 from tasks.imagenet.space import MobileSpace
@@ -53,18 +54,18 @@ def test_the_defaults_are_the_spaces_of_the_papers() -> None:
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict, problem: str) -> None:
-    with pytest.raises(FewshotError, match=problem) as caught:
-        TASK.space(recipe(**settings))
-    assert "\n" not in str(caught.value)
+    (found,) = TASK.check_recipe(recipe(**settings))
+    assert problem in found
+    assert "\n" not in found
 
 
 def test_scores_without_recalibration_are_refused() -> None:
     without = recipe()
     without.evaluator.recalibrate = 0
-    with pytest.raises(RecipeError, match=r"evaluator\.recalibrate=0"):
-        TASK.space(without)
+    (problem,) = TASK.check_recipe(without)
+    assert "evaluator.recalibrate=0" in problem
     without.evaluator.name = "synflow"  # no supernet, no statistics
-    TASK.space(without)
+    assert not list(TASK.check_recipe(without))
 
 
 # --- recipes
@@ -89,19 +90,21 @@ def test_a_lab_space_has_networks_of_the_size_it_names(
     assert lowest < flops(least) < loaded.constraint.flops < flops(most) < highest
 
 
-@pytest.mark.parametrize("name", ["ofa", "proxyless"])
-def test_supernet_network_and_costs_are_about_the_same_space(name: str) -> None:
-    settings = recipe(space="ofa_mbv3" if name == "ofa" else "proxyless", width=0.25, head=32)
-    space = TASK.space(settings)
-    architecture = space.sample(random.Random(0))
-    network = TASK.network(architecture, settings, SHAPE)
-    supernet = TASK.supernet(Region.root(space), settings, SHAPE)
-    taken = supernet.extract(architecture)
-    assert {n: t.shape for n, t in network.state_dict().items()} == {
-        n: t.shape for n, t in taken.state_dict().items()
-    }
-    costs = TASK.costs(settings, SHAPE).costs(architecture)
-    assert costs["params"] == sum(p.numel() for p in network.parameters())
+class TestElastic(TaskSuite):
+    @pytest.fixture
+    def task(self) -> Task:
+        return TASK
+
+    @pytest.fixture
+    def recipe(self) -> Recipe:
+        return load_recipe(["recipe=mobile_digits", "network.width=0.5"]).recipe
+
+
+class TestOperations(TestElastic):
+    @pytest.fixture
+    def recipe(self) -> Recipe:
+        words = ["network.space=proxyless", "network.units=[1,2]", "network.strides=[2,1]"]
+        return load_recipe(["recipe=mobile_digits", *words], drop_unread=True).recipe
 
 
 def test_stochastic_depth_is_for_networks_and_not_for_the_supernet() -> None:
