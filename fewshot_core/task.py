@@ -47,9 +47,9 @@ class Task(Protocol):
     - ``watch(recipe, data, accelerator, folder)``: what looks at a retraining at each of its
       checkpoints, see :data:`fewshot_core.training.loop.Watch`; none where it returns None
     - ``watch_supernet(recipe, region, accelerator)``: the same for the supernet of a region
-    - ``hand_over(session, folder, network, architecture, result, results)``: writes an export of
+    - ``hand_over(context, folder, network, architecture, result, results)``: writes an export of
       its own in place of a timm folder
-    - ``pictures(session)``: name, caption and figure of pictures for the report
+    - ``pictures(context)``: name, caption and figure of pictures for the report
     - ``unread(recipe)``: settings that its trainings and scores would not read, each an
       :class:`fewshot_core.recipe.unread.Unread`; giving one is an error
     """
