@@ -52,6 +52,9 @@ from fewshot_core.spaces.space import Architecture
 CHECKPOINTS = "checkpoints"
 """The folder of the supernets' checkpoints."""
 
+LOCK = ".lock"
+"""The file that a launch at work in the folder holds locked."""
+
 PACKAGES = ("torch", "torchvision", "timm", "accelerate", "optuna", "fvcore", "numpy")
 
 
@@ -90,7 +93,7 @@ class RunFolder:
         """
         if not self.writes:
             return
-        self.lock()
+        self._lock = _take_lock(self.path)
         try:
             self.examine(recipe)
         except FewshotError:
@@ -165,12 +168,10 @@ class RunFolder:
             RunFolderError: There is no run, or it is in use.
         """
         file = require_run(path)
-        lock = cls(path, writes)
-        if writes:
-            lock.lock()
-        recipe = recipe_from_file(file)
+        lock = _take_lock(path) if writes else None
+        recipe = recipe_from_file(file)  # of a folder that nobody changes meanwhile
         folder = cls(path, writes, works_apart(recipe.processes))
-        folder._lock = lock._lock
+        folder._lock = lock
         return folder, recipe
 
     @staticmethod
@@ -187,59 +188,14 @@ class RunFolder:
         kept = found.get("precision") if isinstance(found, dict) else None
         return kept if kept in USED else None
 
-    def lock(self) -> None:
-        """Keep other launches out until :meth:`close`.
-
-        Raises:
-            RunFolderError: One is at work in the folder, or it cannot be written to.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = self._lock_file.open("a+")
-        except OSError as error:
-            raise RunFolderError(
-                f"the run folder {self.path} cannot be written to",
-                found=error.strerror,
-                fix="choose another run=DIR",
-            ) from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            with lock:
-                raise self._refused(error, lock) from None
-        self._lock = lock
-        with suppress(OSError):  # a full disk; who holds the folder only helps the message
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {platform.node()} since {_now()}")
-            lock.flush()
-
-    def _refused(self, error: OSError, lock: IO[str]) -> RunFolderError:
-        if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
-            return RunFolderError(
-                f"the run folder {self.path} cannot be locked",
-                found=error.strerror,
-                fix="put it on storage with file locks (docs/clusters.md)",
-            )
-        lock.seek(0)
-        return RunFolderError(
-            f"the run folder {self.path} is in use by another process",
-            found=lock.read(200) or None,
-            fix="wait for it, or choose another run=DIR",
-        )
-
-    @property
-    def _lock_file(self) -> Path:
-        return self.path / ".lock"
-
     def require_free(self) -> None:
         """Raise if a run is at work in the folder; nothing is made or kept.
 
         Raises:
             RunFolderError: It is in use.
         """
-        if self._lock_file.exists():
-            self.lock()
-            self.close()
+        if (self.path / LOCK).exists():
+            _take_lock(self.path).close()
 
     def close(self) -> None:
         """Let others use the folder."""
@@ -264,6 +220,48 @@ class RunFolder:
     def retraining(self, architecture: Architecture, seed: int) -> StageCheckpoint:
         """The checkpoint of a final training: one for each seed, whatever its labels."""
         return self.training("retrain", f"{architecture.id}-{seed}")
+
+
+def _take_lock(path: Path) -> IO[str]:
+    """Keep other launches out of a folder, until what is returned is closed.
+
+    Raises:
+        RunFolderError: One is at work in the folder, or it cannot be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / LOCK).open("a+")
+    except OSError as error:
+        raise RunFolderError(
+            f"the run folder {path} cannot be written to",
+            found=error.strerror,
+            fix="choose another run=DIR",
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        with lock:
+            raise _refused(path, error, lock) from None
+    with suppress(OSError):  # a full disk; who holds the folder only helps the message
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {platform.node()} since {_now()}")
+        lock.flush()
+    return lock
+
+
+def _refused(path: Path, error: OSError, lock: IO[str]) -> RunFolderError:
+    if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+        return RunFolderError(
+            f"the run folder {path} cannot be locked",
+            found=error.strerror,
+            fix="put it on storage with file locks (docs/clusters.md)",
+        )
+    lock.seek(0)
+    return RunFolderError(
+        f"the run folder {path} is in use by another process",
+        found=lock.read(200) or None,
+        fix="wait for it, or choose another run=DIR",
+    )
 
 
 def _noted(change: str) -> bool:
