@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,30 @@ def test_a_tool_imports_its_start_and_nothing_else(path: Path) -> None:
 
 def _is_import(node: ast.stmt) -> bool:
     return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """Counting imports inside functions and of type checks: a circle cannot be taken apart."""
+    modules = {
+        path.relative_to(ROOT)
+        .with_suffix("")
+        .as_posix()
+        .replace("/", ".")
+        .removesuffix(".__init__"): path
+        for path in [*CORE, *TASKS]
+    }
+    graph = {
+        module: {
+            # A name that is no module is in one.
+            found if found in modules else found.rpartition(".")[0]
+            for found in imports(tree(path))
+        }
+        - {module}
+        for module, path in modules.items()
+    }
+    # It raises a CycleError that names the circle.
+    order = list(TopologicalSorter(graph).static_order())
+    assert order.index("fewshot_core.errors") < order.index("fewshot_core.pipeline.run")
 
 
 def test_only_suites_import_pytest() -> None:

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fewshot_core.metrics import Metric
-from fewshot_core.pipeline.candidates import COST, Candidate, about_equal, scored
-from fewshot_core.pipeline.session import Session, price_in
+from fewshot_core.pipeline.candidates import COST, Candidate, about_equal, score_candidates
+from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.standalone import train_standalone
 from fewshot_core.runs.files import write_json
 from fewshot_core.search.trial import Trial, best_trial
 from fewshot_core.training.loop import DivergedError
@@ -21,7 +22,7 @@ from fewshot_core.trust.scores import write_table
 from fewshot_core.trust.verdict import BASELINES, Evidence, judge, span
 
 
-def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
+def audit(run: Run, done: list[Trial]) -> dict[str, Any] | None:
     """Train ``audit.networks`` scored architectures of about equal cost and correlate.
 
     They are spread evenly over the ranks of their scores, trained on the training part and measured
@@ -30,26 +31,26 @@ def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
     has to call it: all of them choose the same networks and train them together.
 
     Args:
-        session: The run.
+        run: The run.
         done: The trials of its search.
 
     Returns:
         What ``audit.json`` holds; None where there are fewer than three networks to train.
     """
-    settings, metric = session.recipe.audit, session.task.description.metric
-    candidates = scored(session, about_equal(session, done))
+    settings, metric = run.recipe.audit, run.task.description.metric
+    candidates = score_candidates(run, about_equal(run, done))
     chosen = [candidates[i] for i in spread([c.score for c in candidates], settings.networks)]
     if len(chosen) < 3:
-        session.console.print(f"audit: not made, networks to compare: {len(chosen)} (least: 3)")
+        run.console.print(f"audit: not made, networks to compare: {len(chosen)} (least: 3)")
         return None
-    measured = session.team.deal(chosen, lambda candidate: _trained(session, candidate))
+    measured = run.team.deal(chosen, lambda candidate: _trained(run, candidate))
     rows = []
     for candidate, metrics in zip(chosen, measured, strict=True):
         if metrics is None:
             continue
         rows.append(
             {
-                "architecture": session.root.space.genotype(candidate.architecture),
+                "architecture": run.root.space.genotype(candidate.architecture),
                 "trial": candidate.trial,
                 "score": candidate.score,
                 metric.name: metrics[metric.name],
@@ -57,11 +58,9 @@ def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
             }
         )
     if len(rows) < 3:
-        session.console.print(
-            f"audit: not made, networks trained to the end: {len(rows)} (least: 3)"
-        )
+        run.console.print(f"audit: not made, networks trained to the end: {len(rows)} (least: 3)")
         return None
-    found = session.costs.costs(best_trial(done, cost=price_in(session)).architecture)[COST]
+    found = run.costs.costs(best_trial(done, cost=run.price).architecture)[COST]
     result = {
         "epochs": settings.epochs,
         "metric": metric.name,
@@ -71,26 +70,26 @@ def audit(session: Session, done: list[Trial]) -> dict[str, Any] | None:
         "diverged": len(chosen) - len(rows),
         **figures(rows, metric, int(found), settings.networks),
     }
-    if session.folder.main:
-        write_table(session.folder.file("audit.csv"), rows, list(rows[0]))
-        write_json(session.folder.file("audit.json"), result)
+    if run.writes:
+        write_table(run.folder.file("audit.csv"), rows, list(rows[0]))
+        write_json(run.folder.file("audit.json"), result)
     low, high = result["interval"]
     costs = [f"of {BASELINES[name]} {tau:.2f}" for name, tau in result["baselines"].items()]
-    session.console.print(
+    run.console.print(
         f"audit: trained {len(rows)} networks of "
         f"{span(result['cost']['lowest'], result['cost']['highest'])} FLOPs; tau of the scores "
         f"{result['tau']:.2f} [{low:.2f}, {high:.2f}], {', '.join(costs)}"
     )
-    session.console.print(f"  {result['verdict']}")
+    run.console.print(f"  {result['verdict']}")
     return result
 
 
-def _trained(session: Session, candidate: Candidate) -> dict[str, float] | None:
+def _trained(run: Run, candidate: Candidate) -> dict[str, float] | None:
     """What a network reached; None where its training diverged."""
     try:
-        return session.train_standalone(candidate.architecture, session.recipe.audit.epochs)
+        return train_standalone(run, candidate.architecture, run.recipe.audit.epochs)
     except DivergedError as error:
-        session.console.print(f"audit: a network is left out: {error.what}")
+        run.console.print(f"audit: a network is left out: {error.what}")
         return None
 
 

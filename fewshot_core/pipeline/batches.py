@@ -2,66 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from fewshot_core.data import ImageShape
 from fewshot_core.errors import RecipeError
+from fewshot_core.pipeline.regions import learns_split
+from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.training import build
 from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import RetrainSettings, SupernetSettings, TrainingSettings
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.training.classification import ClassificationTask
 
-if TYPE_CHECKING:
-    from fewshot_core.pipeline.session import Session
-
 SECTIONS = ("supernet", "regions", "retrain")
 
 
-def check_batches(session: Session, architecture: Architecture) -> None:
+def check_batches(run: Run, architecture: Architecture) -> None:
     """Find batches that processes cannot share, or that leave batch norm a single value.
 
     Args:
-        session: Whose recipe.
-        architecture: Any; its feature maps are as large as those of all others.
+        run: The run.
+        architecture: Any one; its feature maps are as large as those of all others.
 
     Raises:
         RecipeError: There is one.
     """
-    recipe, world = session.recipe, session.worker.num_processes
-    used = _used(session)
+    recipe, world = run.recipe, run.worker.num_processes
+    used = _used(run)
     for key in used:
         _check_share(key, getattr(recipe, key), world)
-    if not isinstance(session.task, ClassificationTask):
+    if not isinstance(run.task, ClassificationTask):
         return  # generators have maps of four pixels or more
     for key in SECTIONS:
         training: TrainingSettings = getattr(recipe, key)
-        shape = (session.data if key == "retrain" else session.search_data).shape
+        shape = (run.images.data() if key == "retrain" else run.images.search_data()).shape
         if training.batch_size == 1:  # batch norm sees the images of all processes
-            _require_variance(session, architecture, shape, f"{key}.batch_size=1")
+            _require_variance(run, architecture, shape, f"{key}.batch_size=1")
         elif isinstance(training, SupernetSettings):
             together = training.paths.together
             if training.batch_size == together:
                 what = f"{key}.paths.together={together} with {key}.batch_size={together}"
-                _require_variance(session, architecture, shape, what)
+                _require_variance(run, architecture, shape, what)
     evaluator = recipe.evaluator
     if evaluator.name in INHERITING and evaluator.recalibrate:
-        count = min(evaluator.recalibrate, len(session.search_data.train))
+        count = min(evaluator.recalibrate, len(run.images.search_data().train))
         batches = -(-count // evaluator.batch_size)
         if count // batches == 1:
             what = (
                 f"evaluator.recalibrate={evaluator.recalibrate} with "
                 f"evaluator.batch_size={evaluator.batch_size}"
             )
-            _require_variance(session, architecture, session.search_data.shape, what)
+            _require_variance(run, architecture, run.images.search_data().shape, what)
 
 
-def _used(session: Session) -> list[str]:
+def _used(run: Run) -> list[str]:
     """The sections of trainings that this launch makes; retraining is a launch of its own."""
-    recipe = session.recipe
+    recipe = run.recipe
     inherits = recipe.evaluator.name in INHERITING
-    splits = bool(session.tree.children) or session.split_is_learned
+    splits = bool(run.tree.children) or learns_split(recipe)
     scratch = recipe.audit.networks > 0 or recipe.evaluator.name == "standalone"
     wanted = {"supernet": inherits, "regions": inherits and splits, "retrain": scratch}
     return [key for key in SECTIONS if wanted[key]]
@@ -98,13 +96,9 @@ def _check_share(key: str, training: TrainingSettings, world: int) -> None:
         )
 
 
-def _require_variance(
-    session: Session, architecture: Architecture, shape: ImageShape, what: str
-) -> None:
+def _require_variance(run: Run, architecture: Architecture, shape: ImageShape, what: str) -> None:
     """Run the network on one image, as in training."""
-    network = session.build(
-        lambda: session.task.network(architecture, session.recipe, shape), seed=0
-    )
+    network = build(run, lambda: run.task.network(architecture, run.recipe, shape), seed=0)
     try:
         with torch.no_grad():
             network.train()(torch.zeros(1, *shape.input_size))

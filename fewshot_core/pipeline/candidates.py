@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fewshot_core.pipeline.kept_scores import score_and_keep
-from fewshot_core.pipeline.session import FRONT_COST, Session, price_in
+from fewshot_core.pipeline.run import FRONT_COST, Run
+from fewshot_core.pipeline.scoring import make_agreed, searchable
 from fewshot_core.search.trial import Trial, best_trial, full
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture
@@ -41,26 +42,26 @@ class Candidate:
     trial: int | None = None
 
 
-def about_equal(session: Session, done: list[Trial]) -> list[Candidate]:
+def about_equal(run: Run, done: list[Trial]) -> list[Candidate]:
     """Distinct connected networks that cost about as much as the one found.
 
     Those of the search come first, the found one before all; the drawn ones have no score yet.
     """
-    space, networks = session.root.space, session.recipe.audit.networks
-    best = best_trial(done, cost=price_in(session))
-    middle = session.costs.costs(best.architecture)[COST]
+    space, networks = run.root.space, run.recipe.audit.networks
+    best = best_trial(done, cost=run.price)
+    middle = run.costs.costs(best.architecture)[COST]
     pool: dict[Architecture, Candidate] = {}
     for trial in [best, *full(done)]:
         architecture = trial.architecture
         if math.isfinite(trial.score) and space.connected(architecture) is not None:
-            costs = session.costs.costs(architecture)
+            costs = run.costs.costs(architecture)
             candidate = Candidate(architecture, costs, trial.score, trial.number)
             pool.setdefault(space.canonical(architecture), candidate)
     met = len(pool)
     # Only costs are needed to look for the nearest, and they are looked up, not measured.
-    near = sorted(_drawn(session), key=lambda candidate: abs(candidate.costs[COST] - middle))
+    near = sorted(_drawn(run), key=lambda candidate: abs(candidate.costs[COST] - middle))
     for candidate in near:
-        if len(pool) >= met + _further(session):
+        if len(pool) >= met + _further(run):
             break
         pool.setdefault(space.canonical(candidate.architecture), candidate)
     every = list(pool.values())
@@ -68,43 +69,43 @@ def about_equal(session: Session, done: list[Trial]) -> list[Candidate]:
     return [every[i] for i in near_cost(prices, middle, CHOICE * networks, networks)]
 
 
-def _further(session: Session) -> int:
+def _further(run: Run) -> int:
     """How many architectures are scored for the audit alone."""
     # Scores by standalone training cost a training each, more than the audit itself.
-    standalone = session.recipe.evaluator.name == "standalone"
-    return 0 if standalone else session.recipe.audit.candidates
+    standalone = run.recipe.evaluator.name == "standalone"
+    return 0 if standalone else run.recipe.audit.candidates
 
 
-def _drawn(session: Session) -> Iterator[Candidate]:
+def _drawn(run: Run) -> Iterator[Candidate]:
     """Random feasible connected architectures, in the same order on every process."""
-    if not _further(session):
+    if not _further(run):
         return
-    rng = random.Random(derive_seed(session.recipe.seed, "audit"))
-    region = session.root
+    rng = random.Random(derive_seed(run.recipe.seed, "audit"))
+    region = run.root
     if region.box_size() <= DRAWS:
         architectures = list(region.enumerate())
         rng.shuffle(architectures)
     else:
         architectures = [region.sample(rng) for _ in range(DRAWS)]
-    accepts = session.searchable()
+    accepts = searchable(run)
     for architecture in architectures:
         if accepts(architecture) and region.space.connected(architecture) is not None:
-            yield Candidate(architecture, session.costs.costs(architecture))
+            yield Candidate(architecture, run.costs.costs(architecture))
 
 
-def scored(session: Session, candidates: Sequence[Candidate]) -> list[Candidate]:
+def score_candidates(run: Run, candidates: Sequence[Candidate]) -> list[Candidate]:
     """The candidates with their scores, without those whose score is no number.
 
     Such a score has no rank, and no search would choose it either. Scores that a killed run has
     kept are read from ``audit-scores.csv``.
     """
     asked = [c.architecture for c in candidates if c.trial is None]
-    scores = _scores(session, asked) if asked else {}
+    scores = _scores(run, asked) if asked else {}
     both = [replace(c, score=scores.get(c.architecture, c.score)) for c in candidates]
     return [candidate for candidate in both if math.isfinite(candidate.score)]
 
 
-def _scores(session: Session, architectures: Sequence[Architecture]) -> dict[Architecture, float]:
+def _scores(run: Run, architectures: Sequence[Architecture]) -> dict[Architecture, float]:
     return score_and_keep(
-        session, session.agreed_evaluator, architectures, "audit-scores.csv", "audit, scores"
+        run, lambda: make_agreed(run), architectures, "audit-scores.csv", "audit, scores"
     )

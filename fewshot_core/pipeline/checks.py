@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import importlib.util
 import random
-from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from fewshot_core.costs.table import require_feasible
 from fewshot_core.data.images import class_balanced_split
 from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.errors import FewshotError
 from fewshot_core.evaluators import TabularEvaluator
+from fewshot_core.pipeline.asking import new_strategy
 from fewshot_core.pipeline.batches import check_batches
+from fewshot_core.pipeline.regions import learns_split
+from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.scoring import make_evaluator
+from fewshot_core.pipeline.study_name import study_name
+from fewshot_core.pipeline.supernets import new_supernet
+from fewshot_core.pipeline.training import build_network, make_stream
 from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.search.strategies import Strategy
@@ -27,11 +34,6 @@ from fewshot_core.spaces.paths import CostPaths, PathBatches, make_paths
 from fewshot_core.spaces.region import ENUMERABLE
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet.gradients import divisible
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from fewshot_core.pipeline.session import Session
 
 EXPORTING = ("onnx", "onnxruntime", "onnxscript")
 """Packages that an export needs, and nothing before it."""
@@ -44,7 +46,7 @@ class MissingPackageError(FewshotError):
     """A package that a later stage needs cannot be found."""
 
 
-def check(session: Session) -> None:
+def check(run: Run) -> None:
     """Find what is wrong with a run before anything is written or trained.
 
     Raises:
@@ -52,56 +54,61 @@ def check(session: Session) -> None:
             an optimiser, the strategy, the storage, or what a later stage needs cannot be what the
             recipe says.
     """
-    recipe = session.recipe
-    _check_packages()
-    any_architecture = session.root.sample(random.Random(0))
-    for region, parent in session.tree.walk():
+    recipe = run.recipe
+    any_architecture = run.root.sample(random.Random(0))
+    for region, parent in run.tree.walk():
         paths = (recipe.regions if parent else recipe.supernet).paths
-        policy = make_paths(paths, region, session.front_cost)
+        policy = make_paths(paths, region, run.front_cost)
         policy = policy.policy if isinstance(policy, PathBatches) else policy
         if isinstance(policy, CostPaths):
             policy.range  # noqa: B018  (it raises where no architecture is in the range)
         if paths.policy == "balanced":
-            session.root.space.feature(paths.feature, any_architecture)
-    if session.split_is_learned:
-        divisible(session.root, recipe.split.count)
-    require_feasible(session.root, session.costs, session.limits)
-    check_batches(session, any_architecture)
-    _check_evaluator(session, any_architecture)
+            run.root.space.feature(paths.feature, any_architecture)
+    if learns_split(recipe):
+        divisible(run.root, recipe.split.count)
+    require_feasible(run.root, run.costs, run.limits)
+    check_batches(run, any_architecture)
+    _check_evaluator(run, any_architecture)
     if recipe.evaluator.name in INHERITING:
-        supernet = session.new_supernet(session.root)
-        for settings in (recipe.supernet, recipe.regions)[: 1 + bool(session.tree.children)]:
-            _try(session, supernet, settings, any_architecture)
-    check_retraining(session, any_architecture)
+        supernet = new_supernet(run, run.root)
+        for settings in (recipe.supernet, recipe.regions)[: 1 + bool(run.tree.children)]:
+            _try(run, supernet, settings, any_architecture)
+    check_retraining(run, any_architecture)
     directions = Strategy.directions
     if recipe.strategy.name not in DIFFERENTIABLE:
-        directions = session.strategy(budgets=False).directions
-    if recipe.search.storage and session.accelerator.is_main_process:
-        open_study(recipe.search.storage, session.study_name, directions)
+        directions = new_strategy(run, budgets=False).directions
+    if recipe.search.storage and run.writes:
+        open_study(recipe.search.storage, study_name(run), directions)
 
 
-def check_retraining(session: Session, architecture: Architecture) -> None:
+def check_retraining(run: Run, architecture: Architecture) -> None:
     """Find what would stop the trainings from scratch, their test, or the export.
 
     Args:
-        session: The run.
+        run: The run.
         architecture: One to try it with.
 
     Raises:
         FewshotError: An optimiser, augmentation, the teacher, the metric or the test images.
     """
-    recipe, task = session.recipe, session.task
-    network = session.build(lambda: task.network(architecture, recipe, session.data.shape), 0)
+    recipe, task = run.recipe, run.task
+    network = build_network(run, architecture, 0)
     # Retraining may be started with as many processes as can share its batches.
-    if recipe.retrain.batch_size % session.worker.num_processes == 0:
-        _try(session, network, recipe.retrain, None)
-    task.export_model(architecture, recipe, session.data.shape)
-    task.check_measurable(recipe, session.data, session.worker)
-    session.data.check_test()
-    session.worker.free_memory()
+    if recipe.retrain.batch_size % run.worker.num_processes == 0:
+        _try(run, network, recipe.retrain, None)
+    data = run.images.data()
+    task.export_model(architecture, recipe, data.shape)
+    task.check_measurable(recipe, data, run.worker)
+    data.check_test()
+    run.worker.free_memory()
 
 
-def _check_packages() -> None:
+def check_packages() -> None:
+    """Find packages that a later stage needs, and nothing before it.
+
+    Raises:
+        MissingPackageError: One cannot be found.
+    """
     missing = [name for name in EXPORTING if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingPackageError(
@@ -111,38 +118,38 @@ def _check_packages() -> None:
         )
 
 
-def _check_evaluator(session: Session, architecture: Architecture) -> None:
-    name = session.recipe.evaluator.name
+def _check_evaluator(run: Run, architecture: Architecture) -> None:
+    name = run.recipe.evaluator.name
     if name in PROXIES:  # not every network can be scored by them
-        session.evaluator().evaluate(architecture)
+        make_evaluator(run).evaluate(architecture)
     if name == "table":
-        evaluator = session.evaluator()
+        evaluator = make_evaluator(run)
         assert isinstance(evaluator, TabularEvaluator)
-        if session.root.box_size() <= ENUMERABLE:
-            accepts = session.accepts()
-            evaluator.require(a for a in session.root.enumerate() if accepts(a))
-    if session.recipe.strategy.name in DIFFERENTIABLE:
-        share = session.recipe.preferences.share
-        train = session.search_data.train
+        if run.root.box_size() <= ENUMERABLE:
+            accepts = run.accepts()
+            evaluator.require(a for a in run.root.enumerate() if accepts(a))
+    if run.recipe.strategy.name in DIFFERENTIABLE:
+        share = run.recipe.preferences.share
+        train = run.images.search_data().train
         class_balanced_split(train.labels, share, 0, train.classes)
 
 
 def _try(
-    session: Session,
+    run: Run,
     model: nn.Module,
     settings: TrainingSettings,
     architecture: Architecture | None,
 ) -> None:
     """Make the stream and the objective of a training, and pass a few images through the model."""
-    data = session.data if architecture is None else session.search_data
-    stream = session.stream(data.train, settings, 0)
+    data = run.images.data() if architecture is None else run.images.search_data()
+    stream = make_stream(run, data.train, settings, 0)
     if isinstance(stream, PrefetchedStream):
         stream = stream.stream  # without starting its workers
-    session.task.objective(model, settings, 1, session.worker)
+    run.task.objective(model, settings, 1, run.worker)
     images, targets = stream.example()
-    device = session.worker.device
+    device = run.worker.device
     model.to(device).train()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         # Twice the images of a process that has a single one, for batch norm.
         few = [torch.cat([part, part])[:TRIED].to(device) for part in (images, targets)]
-        session.task.loss(model, (few[0], few[1]), architecture, session.worker)
+        run.task.loss(model, (few[0], few[1]), architecture, run.worker)

@@ -11,7 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.regions import learns_split
+from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.supernets import new_supernet, settings_of
+from fewshot_core.pipeline.training import build_network, make_stream
 from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.search.loop import sample_feasible
@@ -64,64 +67,62 @@ class Estimate:
         )
 
 
-def estimate(session: Session) -> Estimate:
+def estimate(run: Run) -> Estimate:
     """Time a few steps. Scores and audits are left out, which is what the sentence says.
 
     Nothing of the run depends on it: the models are thrown away.
     """
-    recipe, root = session.recipe, session.root
-    images = len(session.search_data.train)
-    device = session.worker.device
+    recipe, root = run.recipe, run.root
+    images = len(run.images.search_data().train)
+    device = run.worker.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     supernet_steps, supernet_seconds = 0, 0.0
     if recipe.evaluator.name in INHERITING:
-        trained = _trained(session)
+        trained = _trained(run)
         for region in trained:
-            settings = session.settings_of(region)
-            paths = make_paths(settings.paths, region, session.front_cost)
+            settings = settings_of(run, region)
+            paths = make_paths(settings.paths, region, run.front_cost)
             supernet_steps += steps_for(settings, images, paths.paths_per_step)
-        settings = session.settings_of(trained[0])
-        paths = make_paths(settings.paths, trained[0], session.front_cost)
-        supernet_seconds = _step(session, session.new_supernet(trained[0]), settings, paths)
+        settings = settings_of(run, trained[0])
+        paths = make_paths(settings.paths, trained[0], run.front_cost)
+        supernet_seconds = _step(run, new_supernet(run, trained[0]), settings, paths)
     networks = recipe.retrain.seeds * (1 + len(recipe.retrain.compare))
-    count = images + (len(session.data.validation) if recipe.retrain.use_validation else 0)
+    count = images + (len(run.images.data().validation) if recipe.retrain.use_validation else 0)
     retrain_steps = networks * steps_for(recipe.retrain, count)
     rng = random.Random(derive_seed(recipe.seed, "estimate"))
-    architecture = sample_feasible(root, session.accepts(), rng)
-    network = session.build(
-        lambda: session.task.network(architecture, recipe, session.data.shape), 0
-    )
-    retrain_seconds = _step(session, network, recipe.retrain, None)
+    architecture = sample_feasible(root, run.accepts(), rng)
+    network = build_network(run, architecture, 0)
+    retrain_seconds = _step(run, network, recipe.retrain, None)
     seconds = supernet_steps * supernet_seconds + retrain_steps * retrain_seconds
-    session.worker.free_memory()
+    run.worker.free_memory()
     return Estimate(
         supernet_steps=supernet_steps,
         supernet_seconds=supernet_seconds,
         retrain_steps=retrain_steps,
         retrain_seconds=retrain_seconds,
-        device_hours=seconds * session.worker.num_processes / 3600,
+        device_hours=seconds * run.worker.num_processes / 3600,
         memory=_peak_memory(device),
         device=device.type,
     )
 
 
-def _trained(session: Session) -> list[Region]:
+def _trained(run: Run) -> list[Region]:
     """The regions whose supernets are trained, the root first; without inheritance the leaves."""
-    leaves, inherit = session.tree.leaves(), session.recipe.regions.inherit
-    every = [region for region, _ in session.tree.walk()]
-    wanted = inherit or session.split_is_learned
+    leaves, inherit = run.tree.leaves(), run.recipe.regions.inherit
+    every = [region for region, _ in run.tree.walk()]
+    wanted = inherit or learns_split(run.recipe)
     return [region for region in every if wanted or region in leaves]
 
 
 def _step(
-    session: Session, model: nn.Module, settings: TrainingSettings, paths: PathPolicy | None
+    run: Run, model: nn.Module, settings: TrainingSettings, paths: PathPolicy | None
 ) -> float:
     """Seconds of one training step on this process's share of a batch, data included."""
-    device = session.worker.device
+    device = run.worker.device
     model.to(device).train()
-    objective = session.task.objective(model, settings, STEPS + 1, session.worker)
-    stream = session.stream(session.search_data.train, settings, 0)
+    objective = run.task.objective(model, settings, STEPS + 1, run.worker)
+    stream = make_stream(run, run.images.search_data().train, settings, 0)
     rng = random.Random(0)
     began = 0.0
     for step in range(STEPS + 1):

@@ -9,20 +9,17 @@ from typing import Any
 
 import torch
 
+from fewshot_core.contexts import ExportContext
 from fewshot_core.errors import RunFolderError
 from fewshot_core.export.card import model_card
 from fewshot_core.export.onnx import onnx_latency, write_onnx
 from fewshot_core.export.package import check_timm_folder, write_timm_folder
-from fewshot_core.pipeline.retrain import (
-    LABELS,
-    build_candidate,
-    format_spread,
-    stage_name,
-    summarise,
-)
-from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.opening import attach_to_read
+from fewshot_core.pipeline.retrain import build_candidate
+from fewshot_core.pipeline.run import KeptRun
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.report.account import read_account
+from fewshot_core.report.results import LABELS, format_spread, summarise
 from fewshot_core.runs.files import read_json, write_json, write_text
 from fewshot_core.runs.replacing import replacing
 
@@ -47,19 +44,19 @@ def export(options: Mapping[str, Any]) -> None:
             not free.
         ExportError: The export computes other logits than the network.
     """
-    session = Session.attach(options, computes=False)
-    results = _results(session)
+    run = attach_to_read(options)
+    results = _results(run)
     result = _choose(results, options["label"])
-    target = Path(options["out"] or session.folder.file("export"))
-    _require_apart(target, session.folder.path)
+    target = Path(options["out"] or run.folder.file("export"))
+    _require_apart(target, run.folder.path)
     with replacing(target) as folder:
-        architecture = session.root.space.parse(result["genotype"])
-        network = build_candidate(session, result["seed"], architecture).cpu().eval()
-        stage = session.folder.training("retrain", stage_name(result["seed"], architecture))
+        architecture = run.root.space.parse(result["genotype"])
+        network = build_candidate(run, result["seed"], architecture).cpu().eval()
+        stage = run.folder.retraining(architecture, result["seed"])
         network.load_state_dict(stage.load_finished())
-        _fill(session, folder, network, architecture, result, results)
-    session.console.print(f"exported {LABELS.get(result['label'], result['label'])}: {target}")
-    session.folder.close()
+        _fill(run, folder, network, architecture, result, results)
+    run.console.print(f"exported {LABELS.get(result['label'], result['label'])}: {target}")
+    run.folder.close()
 
 
 def _require_apart(target: Path, run: Path) -> None:
@@ -77,14 +74,14 @@ def _require_apart(target: Path, run: Path) -> None:
         )
 
 
-def _results(session: Session) -> list[dict[str, Any]]:
-    path = session.folder.file("retrain.json")
+def _results(run: KeptRun) -> list[dict[str, Any]]:
+    path = run.folder.file("retrain.json")
     if not path.exists():
         raise RunFolderError(
-            f"{session.folder.path} holds no retrained network",
-            fix=f"run tools/retrain.py run={session.folder.path} first",
+            f"{run.folder.path} holds no retrained network",
+            fix=f"run tools/retrain.py run={run.folder.path} first",
         )
-    again = f"run tools/retrain.py run={session.folder.path} again: it writes the file anew"
+    again = f"run tools/retrain.py run={run.folder.path} again: it writes the file anew"
     try:
         results: list[dict[str, Any]] = read_json(path, again)["results"]
     except (KeyError, TypeError):
@@ -101,20 +98,28 @@ def _choose(results: list[dict[str, Any]], label: str) -> dict[str, Any]:
 
 
 def _fill(
-    session: Session,
+    run: KeptRun,
     folder: Path,
     network: torch.nn.Module,
     architecture: Any,
     result: dict[str, Any],
     results: list[dict[str, Any]],
 ) -> None:
-    write_json(folder / "architecture.json", session.root.space.to_json(architecture))
-    write_text(folder / "recipe.yaml", recipe_yaml(session.recipe))
-    data = session.facts  # an export needs no image
-    described = data.described
-    model = session.task.export_model(architecture, session.recipe, data.shape)
+    write_json(folder / "architecture.json", run.root.space.to_json(architecture))
+    write_text(folder / "recipe.yaml", recipe_yaml(run.recipe))
+    data, metric = run.images.facts(), run.task.description.metric  # an export needs no image
+    described, environment = data.described, read_json(run.folder.file("environment.json"))
+    model = run.task.export_model(architecture, run.recipe, data.shape)
     if model is None:
-        session.task.hand_over(session, folder, network, architecture, result, results)
+        context = ExportContext(
+            recipe=run.recipe,
+            run=run.folder.path,
+            space=run.root.space,
+            shape=data.shape,
+            described=described,
+            environment=environment,
+        )
+        run.task.hand_over(context, folder, network, architecture, result, results)
         return
     model_name, arguments, source = model
     size = data.shape.input_size
@@ -134,7 +139,6 @@ def _fill(
         "timm": check_timm_folder(folder, network, images),
         "onnx": write_onnx(folder / "model.onnx", network, images),
     }
-    metric = session.task.description.metric.name
     rows = [
         (LABELS.get(r["label"], r["label"]), format_spread(r["values"]), f"{r['params']:,}")
         for r in summarise(results, metric)
@@ -143,14 +147,14 @@ def _fill(
         folder / "README.md",
         model_card(
             model_name=model_name,
-            account=read_account(session.folder.path, session.recipe, described),
+            account=read_account(run.folder.path, run.recipe, described),
             result=result,
             results=results,
             comparison=rows,
             metric=metric,
             data=described,
             classes=data.classes,
-            environment=read_json(session.folder.file("environment.json")),
+            environment=environment,
             differences=differences,
             latency=onnx_latency(folder / "model.onnx", images[:1]),
         ),

@@ -9,7 +9,7 @@ import torch
 
 from fewshot_core.errors import FewshotError
 from fewshot_core.pipeline.processes import of_communication
-from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.run import Run
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.preemption import Preempted
 from fewshot_core.runs.pulse import LostProcessError
@@ -25,7 +25,7 @@ class OutOfMemoryError(FewshotError):
 
 
 @contextmanager
-def at_work(session: Session) -> Iterator[None]:
+def at_work(run: Run) -> Iterator[None]:
     """Inside, a signal waits for a safe point, and a lost process or full memory is one line.
 
     Afterwards the run folder is free.
@@ -35,40 +35,37 @@ def at_work(session: Session) -> Iterator[None]:
         OutOfMemoryError: The device's memory is full.
         Preempted: The run was asked to stop.
     """
-    session.stop.decides = session.worker.is_main_process
-    session.folder.all_write = session.team.apart
     try:
         with (
-            session.stop.listening(session.recipe.grace_seconds),
-            session.team.beating(session.folder.file(ALIVE)),
+            run.stop.listening(run.recipe.grace_seconds),
+            run.team.beating(run.folder.file(ALIVE)),
         ):
             yield
     except torch.OutOfMemoryError as error:
-        raise out_of_memory(session, error) from None
+        raise out_of_memory(run, error) from None
     except RuntimeError as error:
-        if session.accelerator.num_processes == 1 or not of_communication(error):
+        if run.accelerator.num_processes == 1 or not of_communication(error):
             raise
-        if session.stop.number is not None:  # all were asked, and the main one has gone first
-            raise Preempted(session.stop.number) from None
+        if run.stop.number is not None:  # all were asked, and the main one has gone first
+            raise Preempted(run.stop.number) from None
         raise LostProcessError(
             "a process of this launch was lost",
             found=str(error).splitlines()[0][:100],
             fix="start the same command again: it goes on from the last checkpoints",
         ) from None
     finally:
-        session.folder.close()
+        run.folder.close()
 
 
-def out_of_memory(session: Session, error: torch.OutOfMemoryError) -> OutOfMemoryError:
+def out_of_memory(run: Run, error: torch.OutOfMemoryError) -> OutOfMemoryError:
     """What to tell the user whose device is full."""
-    recipe = session.recipe
-    name = session.task.memory_setting
+    recipe, name = run.recipe, run.task.memory_setting
     words = ["precision=auto"] if recipe.precision in (None, "no") else []
     for key in ("supernet", "regions", "retrain"):
         training: TrainingSettings = getattr(recipe, key)
         words.append(f"{key}.{name}={max(2, (training.micro_batch or training.batch_size) // 2)}")
     return OutOfMemoryError(
-        f"{session.accelerator.device} has too little memory for this run",
+        f"{run.accelerator.device} has too little memory for this run",
         found=str(error).splitlines()[0].removeprefix("CUDA out of memory. "),
         fix=f"{' '.join(words)} in another run=DIR, or more processes that share each batch",
     )

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import torch
-from torch import nn
 
 from fewshot_core.errors import RunFolderError
-from fewshot_core.runs.files import read_json, sha256, write_json
+from fewshot_core.pipeline.run import Run
+from fewshot_core.runs.files import digest_of_weights, read_json, sha256, write_json
 from fewshot_core.training.extras import load_teacher
-
-if TYPE_CHECKING:
-    from fewshot_core.pipeline.session import Session
 
 INPUTS = "inputs.json"
 """The file of a run folder that says what it has read."""
@@ -28,39 +21,39 @@ class Input:
     """Something that a setting names.
 
     Attributes:
-        what: The setting's value.
-        sha256: Of the file's content, or of the weights.
+        what: The value of the setting.
+        sha256: The digest of the file's content, or of the weights.
     """
 
     what: str
     sha256: str
 
 
-def inputs_of(session: Session) -> dict[str, Input]:
+def inputs_of(run: Run) -> dict[str, Input]:
     """What the recipe of a run names, by setting.
 
     Raises:
         FewshotError: Something is not there or cannot be read.
     """
-    recipe = session.recipe
+    recipe = run.recipe
     found: dict[str, Input] = {}
     if recipe.evaluator.name == "table":
         found[TABLE] = Input(str(recipe.evaluator.table), sha256(Path(str(recipe.evaluator.table))))
     if recipe.retrain.teacher:
         teacher = load_teacher(recipe.retrain.teacher)
         found[TEACHER] = Input(recipe.retrain.teacher, digest_of_weights(teacher))
-    files = session.task.find_inputs(recipe)
+    files = run.task.find_inputs(recipe)
     return found | {key: Input(str(path), sha256(path)) for key, path in files.items()}
 
 
-def check_inputs(session: Session) -> None:
+def check_inputs(run: Run) -> None:
     """Require the inputs that the run began with.
 
     Raises:
         RunFolderError: The content of one is another.
     """
-    kept = _kept(session)
-    for key, now in inputs_of(session).items():
+    kept = _kept(run)
+    for key, now in inputs_of(run).items():
         before = kept.get(key)
         if before is not None and before.sha256 != now.sha256:
             raise RunFolderError(
@@ -71,17 +64,17 @@ def check_inputs(session: Session) -> None:
             )
 
 
-def keep_inputs(session: Session) -> None:
+def keep_inputs(run: Run) -> None:
     """Note the inputs of a run, those that it has not noted before."""
-    if session.folder.main:
-        kept = _kept(session)
-        everything = inputs_of(session) | kept
+    if run.writes:
+        kept = _kept(run)
+        everything = inputs_of(run) | kept
         if everything != kept:
-            write_json(session.folder.file(INPUTS), {k: vars(v) for k, v in everything.items()})
+            write_json(run.folder.file(INPUTS), {k: vars(v) for k, v in everything.items()})
 
 
-def _kept(session: Session) -> dict[str, Input]:
-    path = session.folder.file(INPUTS)
+def _kept(run: Run) -> dict[str, Input]:
+    path = run.folder.file(INPUTS)
     if not path.exists():
         return {}
     fix = "restore it from a copy of the run, or start another run=DIR"
@@ -90,14 +83,3 @@ def _kept(session: Session) -> dict[str, Input]:
         return {key: Input(**value) for key, value in found.items()}
     except (AttributeError, TypeError) as error:
         raise RunFolderError(f"{path} is damaged", found=error, fix=fix) from None
-
-
-def digest_of_weights(network: nn.Module) -> str:
-    """SHA-256 of all tensors of a network and their names, wherever they lie."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        values = tensor.cpu().contiguous()
-        if values.dtype == torch.bfloat16:  # which numpy does not know
-            values = values.float()
-        digest.update(name.encode() + values.numpy().tobytes())
-    return digest.hexdigest()

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from accelerate.utils import broadcast_object_list
 
 from fewshot_core.evaluators.agreed import AgreedEvaluator
+from fewshot_core.pipeline.run import Run
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.trust.scores import ScoreLog
-
-if TYPE_CHECKING:
-    from fewshot_core.pipeline.session import Session
 
 COLUMNS = ("architecture", "score")
 
 
 def score_and_keep(
-    session: Session,
+    run: Run,
     make_evaluator: Callable[[], AgreedEvaluator],
     architectures: Sequence[Architecture],
     name: str,
@@ -28,16 +25,16 @@ def score_and_keep(
     """Scores of architectures, the same on every process.
 
     Args:
-        session: The run.
+        run: The run.
         make_evaluator: What scores them; those that the file has are not scored again, and where
             it has all nothing is made.
         architectures: Alike on every process.
-        name: Of the file in the run folder, a table of genotypes and scores.
+        name: The name of the file in the run folder, a table of genotypes and scores.
         title: What the progress is called.
     """
-    space, path = session.root.space, session.folder.file(name)
+    space, path = run.root.space, run.folder.file(name)
     with ExitStack() as stack:
-        log = stack.enter_context(ScoreLog(path, COLUMNS)) if session.folder.main else None
+        log = stack.enter_context(ScoreLog(path, COLUMNS)) if run.writes else None
         kept = {row["architecture"]: float(row["score"]) for row in log.rows} if log else {}
         # Only the main process reads the file, and what one skips all have to skip.
         known: dict[str, float] = broadcast_object_list([kept])[0]
@@ -46,7 +43,7 @@ def score_and_keep(
         evaluator = make_evaluator() if missing else None
         if evaluator is not None:
             evaluator.announce(missing)
-        tick = stack.enter_context(session.console.progress(title, len(genotypes)))
+        tick = stack.enter_context(run.console.progress(title, len(genotypes)))
         scores = {}
         for architecture, genotype in genotypes.items():
             if genotype not in known:
@@ -56,5 +53,5 @@ def score_and_keep(
                     log.append([{"architecture": genotype, "score": known[genotype]}])
             scores[architecture] = known[genotype]
             tick(len(scores))
-            session.stop.check()
+            run.stop.check()
     return scores

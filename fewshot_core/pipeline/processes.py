@@ -30,7 +30,7 @@ from fewshot_core.errors import FewshotError, RecipeError
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.folder import RunFolder
-from fewshot_core.runs.launch import GIVEN, MEETING, settle_launch, world_size
+from fewshot_core.runs.launch import GIVEN, MEETING, settle_launch, works_apart, world_size
 from fewshot_core.runs.memory import keep_freed_memory
 from fewshot_core.runs.precision import fp16_on_cpu, resolve_precision
 from fewshot_core.runs.preemption import StopRequest
@@ -56,37 +56,45 @@ LOOK_SECONDS = 0.2
 """How often a process looks whether another one's checkpoint is there."""
 
 
-def make_accelerator(recipe: Recipe, run: Path, computes: bool = True) -> Accelerator:
+def settle_process(recipe: Recipe) -> int:
+    """Settle what this process takes from its environment; the number of its CPU threads, now set.
+
+    Raises:
+        FewshotError: The environment describes a launch that cannot be, or asks for something that
+            cannot be had.
+    """
+    settle_launch()
+    for line in settle_variables():  # a tool has told its user already, and nothing is left
+        warnings.warn(line, stacklevel=2)
+    count = choose_threads(recipe.threads).count
+    torch.set_num_threads(count)
+    return count
+
+
+def make_accelerator(recipe: Recipe, run: Path) -> Accelerator:
     """The accelerator of this process for a run, with its CPU threads and memory set.
 
     Args:
-        recipe: Of the run.
-        run: Its folder; what it began with counts.
-        computes: Whether anything is trained or scored, so that precision matters.
+        recipe: The recipe of the run.
+        run: The folder of the run; what it began with counts.
 
     Raises:
         FewshotError: The environment describes a launch that cannot be, or asks for something that
             cannot be had; the device cannot compute in the precision; a process does not come.
     """
-    settle_launch()
-    for line in settle_variables():  # a tool has told its user already, and nothing is left
-        warnings.warn(line, stacklevel=2)
-    threads = choose_threads(recipe.threads)
+    threads = settle_process(recipe)
     # A launch of several processes on a machine without accelerators means several CPU processes;
     # left alone, Accelerate would let each of them believe that it is the only one.
     cpu = asks_for_cpu() or (world_size() > 1 and not _has_accelerator())
     precision = resolve_precision(recipe.precision, RunFolder.precision(run), told_precision())
     if precision == "fp16" and (cpu or not _has_accelerator()):
-        if computes:
-            raise fp16_on_cpu(recipe.precision, run)
-        precision = "no"
+        raise fp16_on_cpu(recipe.precision, run)
     # Without a number Accelerate would choose another one and say so.
-    with patch_environment(**{VARIABLE: threads.count}):
+    with patch_environment(**{VARIABLE: threads}):
         accelerator = _met(lambda: _accelerator(cpu, precision))
     if world_size() > 1:
-        apart = recipe.processes == "regions"
-        _set_timeout(PATIENCE if apart else STEP_TIME)
-    torch.set_num_threads(threads.count)
+        _set_timeout(PATIENCE if works_apart(recipe.processes) else STEP_TIME)
+    torch.set_num_threads(threads)  # Accelerate may have set another number
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     return accelerator
@@ -143,16 +151,20 @@ def _set_timeout(time: timedelta) -> None:
     getattr(torch.distributed, "set_timeout", earlier)(time)
 
 
-def on_main(accelerator: Accelerator, work: Callable[[], None]) -> None:
-    """Do something on the main process; where it is refused, all processes end with its line.
+def do_once(writes: bool, work: Callable[[], None]) -> None:
+    """Do something on the process that writes; where it is refused, all end with its line.
 
-    Otherwise the others would wait for the main one and end with an error of their own.
+    Otherwise the others would wait for that one and end with an error of their own.
+
+    Args:
+        writes: Whether this process does it.
+        work: What to do.
 
     Raises:
-        FewshotError: What ``work`` has raised on the main process.
+        FewshotError: What ``work`` has raised.
     """
     refused: list[FewshotError | None] = [None]
-    if accelerator.is_main_process:
+    if writes:
         try:
             work()
         except FewshotError as error:
@@ -185,9 +197,9 @@ class Alone(Accelerator):
         yield
 
 
-def worker(recipe: Recipe, accelerator: Accelerator) -> Accelerator:
+def make_worker(accelerator: Accelerator, team: Team) -> Accelerator:
     """What trainings and scores of this process run on: all processes, or this one alone."""
-    if recipe.processes == "data" or accelerator.num_processes == 1:
+    if not team.apart:
         return accelerator
     cpu = accelerator.device.type == "cpu"
     plugin = GradientAccumulationPlugin(num_steps=1)
@@ -202,7 +214,7 @@ class Team:
     """The processes of a launch where each works on its own, or the one that all are together.
 
     Args:
-        accelerator: Of the launch.
+        accelerator: The accelerator of the launch.
         apart: Whether each works on its own.
     """
 
@@ -258,7 +270,7 @@ def wait_until_ended(
     """The state of a training once it is done or given up, by whichever process.
 
     Args:
-        checkpoint: Of the training.
+        checkpoint: The checkpoint of the training.
         stop: Ends the waiting when asked to.
         alive: Raises where who trains it is lost.
 

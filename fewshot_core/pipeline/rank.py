@@ -17,7 +17,9 @@ from fewshot_core.evaluators import InheritedEvaluator
 from fewshot_core.metrics import CLASSIFICATION, HIGHER, LOWER, Metric, direction_of
 from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.inputs import check_inputs
-from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.opening import attach, keep_changes
+from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.scoring import make_evaluator
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.report.ranking_table import ranking_markdown, ranking_table
 from fewshot_core.runs.console import Console
@@ -220,54 +222,54 @@ def _rank_file(options: Mapping[str, Any]) -> None:
 
 
 def _rank_run(options: Mapping[str, Any]) -> None:
-    session = Session.attach(options)
-    with at_work(session):
-        _check(session)
-        _rank_session(session, options)
+    run = attach(options)
+    with at_work(run):
+        _check(run)
+        _rank_supernets(run, options)
 
 
-def _check(session: Session) -> None:
-    session.data  # noqa: B018  (it raises where the images are others)
-    check_inputs(session)
-    session.keep_changes()
+def _check(run: Run) -> None:
+    run.images.data()  # it raises where they are others
+    check_inputs(run)
+    keep_changes(run)
 
 
-def _rank_session(session: Session, options: Mapping[str, Any]) -> None:
+def _rank_supernets(run: Run, options: Mapping[str, Any]) -> None:
     truth = Truth.read(
         options["truth"],
         options["column"],
-        session.root.space,
-        session.costs,
-        better=_better(options, session.task.description.metrics, session.console),
+        run.root.space,
+        run.costs,
+        better=_better(options, run.task.description.metrics, run.console),
     )
     rows: dict[str, RankFigures] = {}
     ensembles: dict[str, RankFigures] = {}
-    inherits = session.recipe.regions.inherit or not session.tree.children
+    inherits = run.recipe.regions.inherit or not run.tree.children
     # Without inheritance the supernet of the whole space was not trained.
-    trees = {"one-shot": RegionTree(session.root)} if inherits else {}
-    if session.tree.children:
-        trees[f"few-shot, {len(session.tree.leaves())} regions"] = session.tree
+    trees = {"one-shot": RegionTree(run.root)} if inherits else {}
+    if run.tree.children:
+        trees[f"few-shot, {len(run.tree.leaves())} regions"] = run.tree
     for name, tree in trees.items():
-        evaluator = session.evaluator(tree)
+        evaluator = make_evaluator(run, tree)
         if not isinstance(evaluator, InheritedEvaluator):
             raise DataError(
                 "only inherited weights can be ranked",
-                found=f"evaluator={session.recipe.evaluator.name}",
+                found=f"evaluator={run.recipe.evaluator.name}",
                 allowed="a run with evaluator=inherited",
             )
-        path = session.folder.file("scores", f"{name.split(',')[0]}.csv")
-        task, title = session.task.description, f"scoring, {name}"
+        path = run.folder.file("scores", f"{name.split(',')[0]}.csv")
+        task, title = run.task.description, f"scoring, {name}"
         kinds = [task.find_metric(score) for score in task.scores]
-        table = score_all(evaluator, truth, path, session.console, title, kinds, session.stop)
+        table = score_all(evaluator, truth, path, run.console, title, kinds, run.stop)
         for kind in kinds:
             values = np.array([kind.to_score(table[a][kind.name]) for a in truth.architectures])
             rows[f"{name}, by {kind.name}"] = truth.figures(values)
             key = f"{ENSEMBLE} {name}, by {kind.name}"
             ensembles[key] = truth.figures(truth.ensemble(values))
     rows |= ensembles | truth.baselines()
-    session.console.print(ranking_table(rows))
-    if session.folder.main:
-        write_ranking(session.folder, rows, options)
+    run.console.print(ranking_table(rows))
+    if run.writes:
+        write_ranking(run.folder, rows, options)
 
 
 def score_all(

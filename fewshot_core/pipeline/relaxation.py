@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from fewshot_core.data import Batch, BatchStream
 from fewshot_core.data.images import class_balanced_split
 from fewshot_core.data.prefetch import PrefetchedStream
-from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.supernets import new_supernet, settings_of
+from fewshot_core.pipeline.training import make_stream
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.search.differentiable import StepContext, make_method
 from fewshot_core.search.preferences.relaxed import RelaxedSupernet
@@ -30,17 +32,17 @@ LARGEST_STEP = 0.1
 class Relaxation:
     """The training of one region by the recipe's differentiable strategy."""
 
-    def __init__(self, session: Session, region: Region) -> None:
-        self.session, self.region = session, region
-        self.method = make_method(session.recipe)
-        self.settings = session.recipe.preferences
-        self.seed = derive_seed(session.recipe.seed, "preferences", region.id)
-        self.training: TrainingSettings = session.settings_of(region)
+    def __init__(self, run: Run, region: Region) -> None:
+        self.run, self.region = run, region
+        self.method = make_method(run.recipe)
+        self.settings = run.recipe.preferences
+        self.seed = derive_seed(run.recipe.seed, "preferences", region.id)
+        self.training: TrainingSettings = settings_of(run, region)
 
     @cached_property
     def steps(self) -> int:
         """Steps of the training: both batches count. Until :attr:`first` there is one."""
-        images = len(self.session.search_data.train)
+        images = len(self.run.images.search_data().train)
         return steps_for(self.training, images, 2 - self.method.start)
 
     @property
@@ -57,7 +59,7 @@ class Relaxation:
 
     def new(self, parent: Supernet | None = None) -> tuple[RelaxedSupernet, dict[str, Any]]:
         """Fresh preferences, and weights that start from the parent's; notes on them."""
-        supernet = self.session.new_supernet(self.region)
+        supernet = new_supernet(self.run, self.region)
         notes: dict[str, Any] = {"region": self.region.id, "size": self.region.size()}
         if parent is not None:
             notes["inherited"] = supernet.inherit_from(parent).to_json()
@@ -68,35 +70,35 @@ class Relaxation:
 
     def trained(self, parent: Supernet | None) -> RelaxedSupernet:
         """Train, continue, or load what is trained."""
-        session = self.session
+        run = self.run
         model, notes = self.new(parent)
-        images = session.search_data.train
+        images = run.images.search_data().train
         mine, theirs = class_balanced_split(
             images.labels, self.settings.share, self.seed, images.classes
         )
         seed = derive_seed(self.seed, "others")
-        others = session.stream(images.subset(theirs), self.training, seed)
-        checkpoint = session.folder.checkpoint(self.region)
+        others = make_stream(run, images.subset(theirs), self.training, seed)
+        checkpoint = run.folder.checkpoint(self.region)
         state = train(
             Stage(
                 f"supernet {self.region.id}",
                 self.steps,
-                derive_seed(session.recipe.seed, "training", self.region.id),
-                session.recipe.checkpoint_steps,
+                derive_seed(run.recipe.seed, "training", self.region.id),
+                run.recipe.checkpoint_steps,
             ),
             model,
             lambda prepared: self._objective(model, others),
-            session.stream(images.subset(mine), self.training, self.seed),
+            make_stream(run, images.subset(mine), self.training, self.seed),
             self.method.paths(model),
             checkpoint,
-            session.worker,
-            session.console,
+            run.worker,
+            run.console,
             batches=lambda step: batches_of(step, self.first),
-            stop=session.stop,
+            stop=run.stop,
         )
         if not state.notes:
             checkpoint.annotate(notes)
-        session.console.print(
+        run.console.print(
             f"supernet {self.region.id}: {state.images:,} images seen, {state.seconds:.0f} s"
         )
         return model
@@ -104,26 +106,26 @@ class Relaxation:
     def _objective(
         self, model: RelaxedSupernet, others: BatchStream | PrefetchedStream
     ) -> Objective:
-        session = self.session
-        device = session.worker.device
+        run = self.run
+        device = run.worker.device
 
         def batch(step: int) -> Batch:
             images, targets = others.batch(step)
             return images.to(device), targets.to(device)
 
         def loss(net: nn.Module, batch: Batch, architecture: Architecture | None) -> Tensor:
-            return session.task.loss(net, batch, architecture, session.worker)
+            return run.task.loss(net, batch, architecture, run.worker)
 
         return TwoBatchObjective(
             model,
-            lambda: session.task.objective(model, self.training, self.steps, session.worker),
+            lambda: run.task.objective(model, self.training, self.steps, run.worker),
             self.method.make_step(model, self._context(loss)),
             batch,
             self.first,
         )
 
     def _context(self, loss: Loss) -> StepContext:
-        region, accepts = self.region, self.session.accepts()
+        region, accepts = self.region, self.run.accepts()
         warmup = round(self.steps * self.training.warmup_epochs / self.training.epochs)
         return StepContext(
             loss,

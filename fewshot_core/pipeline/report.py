@@ -9,10 +9,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from fewshot_core.contexts import PictureContext
 from fewshot_core.errors import RunFolderError
 from fewshot_core.metrics import Metric
-from fewshot_core.pipeline.retrain import LABELS, format_spread, results_table, summarise
-from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.opening import attach_to_read
+from fewshot_core.pipeline.regions import read_tree
+from fewshot_core.pipeline.run import KeptRun
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.report import plots
 from fewshot_core.report.account import account_of, count_of, counted, with_unit
@@ -20,7 +22,9 @@ from fewshot_core.report.canvas import save_picture, svg_text
 from fewshot_core.report.facts import RegionFacts, Retrained, RunFacts, read_facts
 from fewshot_core.report.html import render
 from fewshot_core.report.page import Page, Picture
+from fewshot_core.report.results import LABELS, format_spread, results_table, summarise
 from fewshot_core.report.words import described, score_name
+from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_text
 
 
@@ -30,19 +34,18 @@ def report(options: Mapping[str, Any]) -> None:
     Raises:
         RunFolderError: There is no run, nothing in it to report on, or a file is damaged.
     """
-    session = Session.attach(options, computes=False)
-    if session.folder.main:
-        path = write_report(session)
-        results = _results(session)
-        if results is not None:
-            metric = session.task.description.find_metric(results["metric"])
-            named = session.task.name_metric(metric, session.recipe, "test")
-            session.console.print(results_table(results["results"], metric.name, named))
-        session.console.print(f"report: {path}")
-    session.folder.close()
+    run = attach_to_read(options)
+    path = write_report(run)
+    results = _results(run)
+    if results is not None:
+        metric = run.task.description.find_metric(results["metric"])
+        named = run.task.name_metric(metric, run.recipe, "test")
+        run.console.print(results_table(results["results"], metric.name, named))
+    run.console.print(f"report: {path}")
+    run.folder.close()
 
 
-def write_report(session: Session) -> Path:
+def write_report(run: KeptRun) -> Path:
     """Write ``pictures/`` and ``report.html``; neither images nor weights are read.
 
     Returns:
@@ -51,42 +54,42 @@ def write_report(session: Session) -> Path:
     Raises:
         RunFolderError: There is nothing to report on yet, or a file is damaged.
     """
-    run = session.folder.path
-    results = _results(session)
-    task = session.task.description
+    path = run.folder.path
+    results = _results(run)
+    task = run.task.description
     metric = task.metric if results is None else task.find_metric(results["metric"])
-    facts = read_facts(run, _retrained(session, results, metric))
+    facts = read_facts(path, _retrained(run, results, metric))
     if facts.found is None and not facts.trials and not facts.retrained:
         raise RunFolderError(
-            f"{run} holds nothing to report on: no finished search and no retrained network",
-            fix=f"run tools/search.py recipe={session.recipe.recipe} run={run} to its end",
+            f"{path} holds nothing to report on: no finished search and no retrained network",
+            fix=f"run tools/search.py recipe={run.recipe.recipe} run={path} to its end",
         )
     pictures = []
-    for name, caption, figure in draw(session, facts, metric):
-        save_picture(figure, session.folder.file("pictures"), name)
+    for name, caption, figure in draw(run, facts, metric):
+        save_picture(figure, run.folder.file("pictures"), name)
         pictures.append(Picture(name, svg_text(figure, transparent=True), caption))
-    space, recipe = session.root.space, session.recipe
+    space, recipe = run.root.space, run.recipe
     # What a recipe says of its own images is nothing to print over others.
     shown = recipe if described(recipe, facts) else replace(recipe, description="")
     page = Page(
-        run=run,
+        run=path,
         recipe=recipe,
         recipe_text=recipe_yaml(shown),
         metric=metric,
         facts=facts,
-        drawing=_drawing(session, facts),
+        drawing=_drawing(run, facts),
         pictures=pictures,
-        metric_text=session.task.name_metric(metric, recipe, "test"),
+        metric_text=run.task.name_metric(metric, run.recipe, "test"),
         canonical=lambda genotype: space.canonical(space.parse(genotype)).id,
     )
-    path = session.folder.file("report.html")
-    write_text(path, render(page))
-    return path
+    written = run.folder.file("report.html")
+    write_text(written, render(page))
+    return written
 
 
-def draw(session: Session, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, str, Figure]]:
+def draw(run: KeptRun, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, str, Figure]]:
     """Name, caption and figure of every picture that the facts allow."""
-    recipe, account = session.recipe, account_of(session.recipe, facts)
+    recipe, account = run.recipe, account_of(run.recipe, facts)
     scores = score_name(recipe)
     test, audited = account.named(metric, "test"), account.named(metric, "validation")
     if facts.retrained:
@@ -136,7 +139,22 @@ def draw(session: Session, facts: RunFacts, metric: Metric) -> Iterator[tuple[st
             + (", each distinct network once." if shared else "."),
             plots.rank_clouds(facts.ranking.clouds, f"true value ({facts.ranking.column})"),
         )
-    yield from session.task.pictures(session)
+    yield from run.task.pictures(_picture_context(run))
+
+
+def _picture_context(run: KeptRun) -> PictureContext:
+    regions = dict.fromkeys([run.root, *read_tree(run.folder, run.root).leaves()])
+    results = _results(run)
+    trainings: dict[str, StageCheckpoint] = {}
+    for result in results["results"] if results is not None else ():
+        architecture = run.root.space.parse(result["genotype"])
+        training = run.folder.retraining(architecture, result["seed"])
+        trainings.setdefault(result["label"], training)
+    return PictureContext(
+        recipe=run.recipe,
+        supernets={region.id: run.folder.checkpoint(region) for region in regions},
+        trainings=trainings,
+    )
 
 
 def training_caption(trained: Sequence[RegionFacts]) -> str:
@@ -156,8 +174,8 @@ def training_caption(trained: Sequence[RegionFacts]) -> str:
     return f"Loss of {whose} on training images; {start}."
 
 
-def _results(session: Session) -> dict[str, Any] | None:
-    path = session.folder.file("retrain.json")
+def _results(run: KeptRun) -> dict[str, Any] | None:
+    path = run.folder.file("retrain.json")
     if not path.exists():
         return None
     results: dict[str, Any] = read_json(path)
@@ -166,12 +184,10 @@ def _results(session: Session) -> dict[str, Any] | None:
     return results
 
 
-def _retrained(
-    session: Session, results: Mapping[str, Any] | None, metric: Metric
-) -> list[Retrained]:
+def _retrained(run: KeptRun, results: Mapping[str, Any] | None, metric: Metric) -> list[Retrained]:
     if results is None:
         return []
-    others = _others(session, results["results"], metric)
+    others = _others(run, results["results"], metric)
     return [
         Retrained(
             row["label"],
@@ -189,12 +205,12 @@ def _retrained(
 
 
 def _others(
-    session: Session, results: list[dict[str, Any]], metric: Metric
+    run: KeptRun, results: list[dict[str, Any]], metric: Metric
 ) -> dict[str, dict[str, str]]:
     """The metrics that stand beside the one compared by: by their text, then spreads by label."""
-    task = session.task
+    task = run.task
     return {
-        task.name_metric(other, session.recipe, "test"): {
+        task.name_metric(other, run.recipe, "test"): {
             row["label"]: format_spread(row["values"]) for row in summarise(results, other.name)
         }
         for other in task.description.metrics
@@ -202,7 +218,7 @@ def _others(
     }
 
 
-def _drawing(session: Session, facts: RunFacts) -> Picture | None:
+def _drawing(run: KeptRun, facts: RunFacts) -> Picture | None:
     """What was found, or else what was retrained by hand."""
     if facts.found is not None:
         what, genotype = "found", str(facts.found["genotype"])
@@ -210,6 +226,6 @@ def _drawing(session: Session, facts: RunFacts) -> Picture | None:
         what, genotype = "given by hand", facts.retrained[0].genotype
     else:
         return None
-    space = session.root.space
-    svg = session.task.draw(space, space.parse(genotype))
+    space = run.root.space
+    svg = run.task.draw(space, space.parse(genotype))
     return Picture("architecture", svg, f"The architecture {what}: {genotype}")

@@ -63,10 +63,14 @@ class DamagedError(RunFolderError):
 
 
 class StageCheckpoint:
-    """The checkpoint of one training, in a folder of its own."""
+    """The checkpoint of one training, in a folder of its own.
+
+    Args:
+        folder: The folder.
+        writes: Whether this process writes; of those that train together one does.
+    """
 
     def __init__(self, folder: Path, writes: bool = True) -> None:
-        """``writes`` is true on the main process alone."""
         self.folder = folder
         self.writes = writes
 

@@ -33,17 +33,22 @@ class Ticker(Protocol):
 
 
 class Console:
-    """Speaks on the main process and is silent on the others."""
+    """The lines and progress bars of a run.
 
-    def __init__(self, main: bool = True, rich: RichConsole | None = None) -> None:
-        self.main = main
+    Args:
+        writes: Whether this process writes; on the others of a launch nothing is shown.
+        rich: Where to write; by default the standard output.
+    """
+
+    def __init__(self, writes: bool = True, rich: RichConsole | None = None) -> None:
+        self._writes = writes
         # Where nobody sets a width (a pipe, a log file), tables must not be cut to 80 columns.
         width = None if sys.stdout.isatty() else PLAIN_WIDTH
-        self.rich = rich or RichConsole(quiet=not main, highlight=False, width=width)
+        self.rich = rich or RichConsole(quiet=not writes, highlight=False, width=width)
 
     def print(self, *parts: Any) -> None:
         """A line, in which nothing is markup (names may look like it), or what rich can draw."""
-        if not self.main:
+        if not self._writes:
             return
         text = all(isinstance(part, str) for part in parts)
         # A line stays one, however long the path in it.
@@ -52,7 +57,7 @@ class Console:
     @contextmanager
     def progress(self, title: str, total: int, done: int = 0) -> Iterator[Ticker]:
         """Show the progress of ``total`` units."""
-        if not self.main:
+        if not self._writes:
             yield lambda done, note="": None
         elif self.rich.is_terminal:
             with self._bar() as bar:

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from fewshot_core.errors import RunFolderError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 FULL = 1 << 20
 """Bytes that are left on a disk which counts as full."""
@@ -160,4 +160,17 @@ def sha256(path: Path) -> str:
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
+    return digest.hexdigest()
+
+
+def digest_of_weights(network: nn.Module) -> str:
+    """SHA-256 of all tensors of a network and their names, wherever they lie."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        values = tensor.cpu().contiguous()
+        if values.dtype == torch.bfloat16:  # which numpy does not know
+            values = values.float()
+        digest.update(name.encode() + values.numpy().tobytes())
     return digest.hexdigest()

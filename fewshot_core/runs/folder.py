@@ -41,71 +41,71 @@ from fewshot_core.recipe.load import differences, recipe_from_file, recipe_yaml
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_json, write_text
-from fewshot_core.runs.launch import world_size
+from fewshot_core.runs.launch import works_apart, world_size
 from fewshot_core.runs.places import require_run
 from fewshot_core.runs.precision import USED
 from fewshot_core.runs.threads import available_cores
 from fewshot_core.runs.variables import recorded_variables
 from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
 
 CHECKPOINTS = "checkpoints"
 """The folder of the supernets' checkpoints."""
+
+LOCK = ".lock"
+"""The file that a launch at work in the folder holds locked."""
 
 PACKAGES = ("torch", "torchvision", "timm", "accelerate", "optuna", "fvcore", "numpy")
 
 
 class RunFolder:
-    """A run folder that this process may use."""
+    """A run folder.
 
-    def __init__(self, path: Path, main: bool = True) -> None:
+    Args:
+        path: The folder.
+        writes: Whether this process writes the files of the run. Of a launch one process does.
+        apart: Whether every process writes the checkpoints of its own trainings.
+    """
+
+    def __init__(self, path: Path, writes: bool = True, apart: bool = False) -> None:
         self.path = path
-        self.main = main
-        self.all_write = False  # whether every process writes the checkpoints of its own trainings
+        self.writes = writes
+        self.saves = writes or apart
+        """Whether this process writes the checkpoints of trainings that it takes part in."""
         self._lock: IO[str] | None = None
 
     # -- opening -----------------------------------------------------------------------------
 
-    @classmethod
-    def start(
-        cls,
-        path: Path,
-        recipe: Recipe,
-        overrides: Sequence[str],
-        precision: str,
-        main: bool = True,
-        device: str = "cpu",
-    ) -> RunFolder:
-        """Open the folder of a new run, or of the same run to continue it.
+    def begin(
+        self, recipe: Recipe, overrides: Sequence[str], precision: str, device: str = "cpu"
+    ) -> None:
+        """Lock the folder for a new run, or for the same run to continue it.
 
         Args:
-            path: The folder.
-            recipe: Of the run.
+            recipe: The recipe of the run.
             overrides: The words that it was started with.
-            precision: What a new run is computed in.
-            main: Whether this process writes.
-            device: What a new run is computed on, as torch names it.
+            precision: The precision that a new run is computed in.
+            device: The device that a new run is computed on, as torch names it.
 
         Raises:
             RunFolderError: It cannot be written to, belongs to another recipe or to something
                 else, or is in use.
         """
-        folder = cls(path, main)
-        if not main:
-            return folder
-        folder._lock_or_fail()
+        if not self.writes:
+            return
+        self._lock = _take_lock(self.path)
         try:
-            cls.examine(path, recipe)
+            self.examine(recipe)
         except FewshotError:
-            folder.close()
+            self.close()
             raise
-        if not folder.file("recipe.yaml").exists():
-            write_text(folder.file("overrides.txt"), "\n".join(overrides) + "\n")
+        if not self.file("recipe.yaml").exists():
+            write_text(self.file("overrides.txt"), "\n".join(overrides) + "\n")
             machine = environment(device) | {"precision": precision}
-            write_json(folder.file("environment.json"), machine)
-            write_text(folder.file("recipe.yaml"), recipe_yaml(recipe))
+            write_json(self.file("environment.json"), machine)
+            write_text(self.file("recipe.yaml"), recipe_yaml(recipe))
         else:
-            folder.apply(recipe, overrides)
-        return folder
+            self.apply(recipe, overrides)
 
     def apply(self, recipe: Recipe, words: Sequence[str]) -> None:
         """Take over settings of ``recipe`` that differ from the run's, and note who changed them.
@@ -116,7 +116,7 @@ class RunFolder:
         """
         before = recipe_from_file(self.file("recipe.yaml"))
         changes = [one for one in differences(before, recipe, every=True) if _noted(one)]
-        if not changes or not self.main:
+        if not changes or not self.writes:
             return
         path = self.file("overrides.txt")
         earlier = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -124,15 +124,15 @@ class RunFolder:
         write_text(path, "\n".join([*earlier.splitlines(), note, *words]) + "\n")
         write_text(self.file("recipe.yaml"), recipe_yaml(recipe))
 
-    @staticmethod
-    def examine(path: Path, recipe: Recipe) -> None:
-        """Raise unless ``path`` is free for a new run, or holds a run of this recipe.
+    def examine(self, recipe: Recipe) -> None:
+        """Raise unless the folder is free for a new run, or holds a run of this recipe.
 
         Nothing is written, so that this can be known before a run is worth a folder.
 
         Raises:
             RunFolderError: It is no folder, or belongs to another recipe or to something else.
         """
+        path = self.path
         if not path.is_dir():
             above = next(p for p in (path, *path.absolute().parents) if p.exists())
             if not above.is_dir():
@@ -161,17 +161,18 @@ class RunFolder:
                 )
 
     @classmethod
-    def attach(cls, path: Path, main: bool = True) -> tuple[RunFolder, Recipe]:
-        """Open the folder of a run that exists, with its recipe.
+    def attach(cls, path: Path, writes: bool = True) -> tuple[RunFolder, Recipe]:
+        """Lock the folder of a run that exists; the folder, and the recipe of the run.
 
         Raises:
             RunFolderError: There is no run, or it is in use.
         """
-        recipe = require_run(path)
-        folder = cls(path, main)
-        if main:
-            folder._lock_or_fail()
-        return folder, recipe_from_file(recipe)
+        file = require_run(path)
+        lock = _take_lock(path) if writes else None
+        recipe = recipe_from_file(file)  # of a folder that nobody changes meanwhile
+        folder = cls(path, writes, works_apart(recipe.processes))
+        folder._lock = lock
+        return folder, recipe
 
     @staticmethod
     def precision(path: Path) -> str | None:
@@ -187,56 +188,14 @@ class RunFolder:
         kept = found.get("precision") if isinstance(found, dict) else None
         return kept if kept in USED else None
 
-    def _lock_or_fail(self) -> None:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = self._lock_file.open("a+")
-        except OSError as error:
-            raise RunFolderError(
-                f"the run folder {self.path} cannot be written to",
-                found=error.strerror,
-                fix="choose another run=DIR",
-            ) from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            with lock:
-                raise self._refused(error, lock) from None
-        self._lock = lock
-        with suppress(OSError):  # a full disk; who holds the folder only helps the message
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {platform.node()} since {_now()}")
-            lock.flush()
-
-    def _refused(self, error: OSError, lock: IO[str]) -> RunFolderError:
-        if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
-            return RunFolderError(
-                f"the run folder {self.path} cannot be locked",
-                found=error.strerror,
-                fix="put it on storage with file locks (docs/clusters.md)",
-            )
-        lock.seek(0)
-        return RunFolderError(
-            f"the run folder {self.path} is in use by another process",
-            found=lock.read(200) or None,
-            fix="wait for it, or choose another run=DIR",
-        )
-
-    @property
-    def _lock_file(self) -> Path:
-        return self.path / ".lock"
-
-    @classmethod
-    def require_free(cls, path: Path) -> None:
-        """Raise if a run is at work in ``path``; nothing is made or kept.
+    def require_free(self) -> None:
+        """Raise if a run is at work in the folder; nothing is made or kept.
 
         Raises:
             RunFolderError: It is in use.
         """
-        folder = cls(path)
-        if folder._lock_file.exists():
-            folder._lock_or_fail()
-            folder.close()
+        if (self.path / LOCK).exists():
+            _take_lock(self.path).close()
 
     def close(self) -> None:
         """Let others use the folder."""
@@ -252,15 +211,57 @@ class RunFolder:
 
     def checkpoint(self, region: Region) -> StageCheckpoint:
         """The checkpoint of a region's supernet."""
-        return StageCheckpoint(self.file(CHECKPOINTS, file_name(region.id)), self._writes)
+        return StageCheckpoint(self.file(CHECKPOINTS, file_name(region.id)), self.saves)
 
     def training(self, *name: str) -> StageCheckpoint:
         """The checkpoint of a standalone training."""
-        return StageCheckpoint(self.file(*name), self._writes)
+        return StageCheckpoint(self.file(*name), self.saves)
 
-    @property
-    def _writes(self) -> bool:
-        return self.main or self.all_write
+    def retraining(self, architecture: Architecture, seed: int) -> StageCheckpoint:
+        """The checkpoint of a final training: one for each seed, whatever its labels."""
+        return self.training("retrain", f"{architecture.id}-{seed}")
+
+
+def _take_lock(path: Path) -> IO[str]:
+    """Keep other launches out of a folder, until what is returned is closed.
+
+    Raises:
+        RunFolderError: One is at work in the folder, or it cannot be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / LOCK).open("a+")
+    except OSError as error:
+        raise RunFolderError(
+            f"the run folder {path} cannot be written to",
+            found=error.strerror,
+            fix="choose another run=DIR",
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        with lock:
+            raise _refused(path, error, lock) from None
+    with suppress(OSError):  # a full disk; who holds the folder only helps the message
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {platform.node()} since {_now()}")
+        lock.flush()
+    return lock
+
+
+def _refused(path: Path, error: OSError, lock: IO[str]) -> RunFolderError:
+    if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+        return RunFolderError(
+            f"the run folder {path} cannot be locked",
+            found=error.strerror,
+            fix="put it on storage with file locks (docs/clusters.md)",
+        )
+    lock.seek(0)
+    return RunFolderError(
+        f"the run folder {path} is in use by another process",
+        found=lock.read(200) or None,
+        fix="wait for it, or choose another run=DIR",
+    )
 
 
 def _noted(change: str) -> bool:

@@ -43,6 +43,15 @@ def local_world_size(environ: Mapping[str, str] | None = None) -> int:
     return int((os.environ if environ is None else environ).get("LOCAL_WORLD_SIZE") or 1)
 
 
+def works_apart(processes: str) -> bool:
+    """Whether each process of this launch trains supernets of its own.
+
+    Args:
+        processes: The setting of the recipe: ``data`` or ``regions``.
+    """
+    return processes == "regions" and world_size() > 1
+
+
 def settle_launch(environ: MutableMapping[str, str] | None = None) -> None:
     """Find out whether a launcher has started this process, and leave no doubt about it.
 

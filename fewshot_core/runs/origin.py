@@ -28,9 +28,9 @@ def origin(recipe: Recipe, precision: str, images: str) -> dict[str, Any]:
     """Everything that the weights of a run's supernets depend on, as flat JSON.
 
     Args:
-        recipe: Of the run.
-        precision: What it is computed in.
-        images: Digest of its inventory.
+        recipe: The recipe of the run.
+        precision: The precision that it is computed in.
+        images: The digest of its inventory.
     """
     settings = dataclasses.asdict(recipe)
     task = load_description(recipe.task)
@@ -76,5 +76,5 @@ def check_origin(folder: RunFolder, mine: dict[str, Any]) -> None:
 def write_origin(folder: RunFolder, mine: dict[str, Any]) -> None:
     """Say what the supernets of a new run are trained with."""
     path = folder.file(CHECKPOINTS, ORIGIN)
-    if folder.main and not path.exists():
+    if folder.writes and not path.exists():
         write_json(path, mine)

@@ -67,7 +67,7 @@ class StopRequest:
     """Whether this process was asked to stop.
 
     Args:
-        decides: Whether this process stops of itself. In a training of several processes only the
+        decides: Whether this process stops of itself. Of processes that train together only the
             one that writes checkpoints does: if another left first, that one could not complete
             its step, and the others end when it has gone.
     """

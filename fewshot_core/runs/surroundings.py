@@ -19,7 +19,10 @@ ADVICE = "delete it: the run goes on, and what it began with is no longer known"
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What is different and can change the last bits of a result: its name, before and now."""
+    """What is different and can change the last bits of a result: its name, before and now.
+
+    What is not recorded is not compared: the file may have been deleted.
+    """
     pairs = {name: (before[name], now.get(name)) for name in COMPARED if name in before}
     packages = before.get("packages")
     if isinstance(packages, dict) and "torch" in packages:

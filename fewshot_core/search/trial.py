@@ -57,7 +57,7 @@ def best_trial(trials: Iterable[Trial], *, cost: Price | None = None) -> Trial:
 
     Args:
         trials: One or more with the whole budget.
-        cost: Decides among equal scores, as :func:`fewshot_core.pipeline.session.price_in`; None:
+        cost: Decides among equal scores, as :meth:`fewshot_core.pipeline.run.Run.price`; None:
             the first of them is taken.
     """
 

@@ -13,9 +13,11 @@ import torch
 
 from fewshot_core.data import Batch, BatchStream
 from fewshot_core.pipeline.derive import derive
+from fewshot_core.pipeline.opening import start
 from fewshot_core.pipeline.relaxation import Relaxation
-from fewshot_core.pipeline.search import start
-from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.scoring import make_evaluator
+from fewshot_core.pipeline.supernets import settings_of
 from fewshot_core.plugins import names_with
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import TrainingSettings
@@ -60,8 +62,8 @@ class DerivationSuite:
         base = tmp_path_factory.mktemp(method)
 
         def run(name: str, *more: str) -> Outcome:
-            with opened([*words, f"strategy={method}", *SAMPLES, *more], base / name) as session:
-                return Outcome(session, derive(session))
+            with opened([*words, f"strategy={method}", *SAMPLES, *more], base / name) as one:
+                return Outcome(*derive(one))
 
         return run
 
@@ -133,39 +135,39 @@ class DerivationSuite:
     def test_a_region_of_one_architecture_and_scores(
         self, words: list[str], method: str, tmp_path: Path
     ) -> None:
-        with opened([*words, f"strategy={method}", "split.when=never"], tmp_path) as session:
-            one = session.root
+        with opened([*words, f"strategy={method}", "split.when=never"], tmp_path) as run:
+            one = run.root
             for decision in one.space.decisions:
                 one = one.restrict(decision.name, (one.options(decision.name)[-1],))
-            model = Relaxation(session, one).trained(None)
+            model = Relaxation(run, one).trained(None)
             assert name_architectures(model, lambda architecture: True, 5, seed=0) == list(
                 one.enumerate()
             )
-            named_by_all = derive(session)[session.root]
-            assert "score" in session.evaluator().evaluate(named_by_all[0])
+            run, named_by_all = derive(run)
+            assert "score" in make_evaluator(run).evaluate(named_by_all[run.root][0])
 
 
 class Outcome:
     """What a run ended with, for comparisons."""
 
-    def __init__(self, session: Session, named: Named) -> None:
+    def __init__(self, run: Run, named: Named) -> None:
         self.named = named
-        self.rows: list[dict[str, Any]] = read_json(session.folder.file("derived.json"))
-        self._table = session.costs
+        self.rows: list[dict[str, Any]] = read_json(run.folder.file("derived.json"))
+        self._table = run.costs
         self.batches = sum(
             -(-state.images // settings.batch_size)
-            for state, settings in zip(_states(session), _settings(session), strict=True)
+            for state, settings in zip(_states(run), _settings(run), strict=True)
         )
         self.images = [
             (
                 state.images,
-                settings.epochs * len(session.search_data.train),
+                settings.epochs * len(run.images.search_data().train),
                 2 * settings.batch_size,
             )
-            for state, settings in zip(_states(session), _settings(session), strict=True)
+            for state, settings in zip(_states(run), _settings(run), strict=True)
         ]
         self._weights = [
-            session.folder.checkpoint(region).load_finished() for region, _ in session.tree.walk()
+            run.folder.checkpoint(region).load_finished() for region, _ in run.tree.walk()
         ]
 
     def costs(self) -> list[float]:
@@ -186,14 +188,14 @@ class Outcome:
 
 
 @contextmanager
-def opened(words: Sequence[str], folder: Path) -> Iterator[Session]:
-    """The session of a run, as the command line would open it."""
-    session = start(load_recipe([*words, f"run={folder}"], drop_unread=True))
+def opened(words: Sequence[str], folder: Path) -> Iterator[Run]:
+    """A run, as the command line would open it."""
+    run = start(load_recipe([*words, f"run={folder}"], drop_unread=True))
     try:
-        yield session
+        yield run
     finally:
-        session.accelerator.end_training()
-        session.folder.close()
+        run.accelerator.end_training()
+        run.folder.close()
 
 
 def limit_batches(patch: pytest.MonkeyPatch, most: float = float("inf")) -> list[int]:
@@ -211,9 +213,9 @@ def limit_batches(patch: pytest.MonkeyPatch, most: float = float("inf")) -> list
     return asked
 
 
-def _states(session: Session) -> list[StageState]:
-    return [session.folder.checkpoint(region).state() for region, _ in session.tree.walk()]
+def _states(run: Run) -> list[StageState]:
+    return [run.folder.checkpoint(region).state() for region, _ in run.tree.walk()]
 
 
-def _settings(session: Session) -> list[TrainingSettings]:
-    return [session.settings_of(region) for region, _ in session.tree.walk()]
+def _settings(run: Run) -> list[TrainingSettings]:
+    return [settings_of(run, region) for region, _ in run.tree.walk()]

@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fewshot_core.contexts import ExportContext
 from fewshot_core.export.card import images_text, labels_of, training_text
 from fewshot_core.export.onnx import write_onnx
 from fewshot_core.export.package import ExportError
-from fewshot_core.pipeline.retrain import LABELS, format_spread, summarise
-from fewshot_core.pipeline.session import Session
 from fewshot_core.report.account import channels_text, read_account
-from fewshot_core.runs.files import read_json, write_copy, write_json, write_tensors, write_text
+from fewshot_core.report.results import LABELS, format_spread, summarise
+from fewshot_core.runs.files import write_copy, write_json, write_tensors, write_text
 from fewshot_core.spaces.space import Architecture
 from tasks.autogan import network as source
 from tasks.autogan.adversaries import AdversarialNetwork
@@ -32,7 +32,7 @@ SAMPLES = 64
 
 
 def hand_over(
-    session: Session,
+    context: ExportContext,
     folder: Path,
     network: AdversarialNetwork,
     architecture: Architecture,
@@ -44,10 +44,10 @@ def hand_over(
     Raises:
         ExportError: What was written computes other images.
     """
-    recipe, generator = session.recipe, network.result.cpu().eval()
-    space = session.root.space
+    recipe, generator = context.recipe, network.result.cpu().eval()
+    space = context.space
     assert isinstance(space, GeneratorSpace)
-    shape = generator_shape(recipe.network, session.shape)
+    shape = generator_shape(recipe.network, context.shape)
     write_tensors(folder / "generator.safetensors", generator.state_dict(), format="pt")
     write_copy(folder / CODE, Path(source.__file__))
     write_json(
@@ -67,7 +67,7 @@ def hand_over(
     images = generate(generator, noise, SAMPLES, torch.device("cpu"))
     assert images is not None, "a generator that was scored has numbers"
     write_grid(folder / "samples.png", images)
-    write_text(folder / "README.md", card(session, result, results, differences))
+    write_text(folder / "README.md", card(context, result, results, differences))
 
 
 def write_images(folder: Path, images: Tensor) -> None:
@@ -93,15 +93,14 @@ def _check_folder(folder: Path, generator: source.Generator, noise: Tensor) -> f
 
 
 def card(
-    session: Session,
+    context: ExportContext,
     result: Mapping[str, Any],
     results: Sequence[Mapping[str, Any]],
     differences: Mapping[str, float],
 ) -> str:
     """The card, as Markdown."""
-    recipe, data = session.recipe, session.facts.described
-    account = read_account(session.folder.path, recipe, data)
-    environment = read_json(session.folder.file("environment.json"))
+    recipe, data = context.recipe, context.described
+    account, environment = read_account(context.run, recipe, data), context.environment
     metric = DESCRIPTION.metric
     measured = "\n".join(
         f"| {name_metric(shown, recipe, 'test')} | {value:.4g} |"
@@ -111,7 +110,7 @@ def card(
     rows = "\n".join(
         f"| {LABELS.get(row['label'], row['label'])} | {format_spread(row['values'])} | "
         f"{row['params']:,} |"
-        for row in summarise([dict(r) for r in results], metric.name)
+        for row in summarise(results, metric.name)
     )
     named = name_metric(metric, recipe, "test")
     comparable = (

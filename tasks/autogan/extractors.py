@@ -17,11 +17,10 @@ from torch_fidelity.utils import create_feature_extractor
 from fewshot_core.data import BatchStream, ImageData
 from fewshot_core.data.stream import EvalBatches
 from fewshot_core.errors import RecipeError
-from fewshot_core.pipeline.inputs import digest_of_weights
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.console import Console
-from fewshot_core.runs.files import sha256
+from fewshot_core.runs.files import digest_of_weights, sha256
 from fewshot_core.seeds import derive_seed
 from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
 from fewshot_core.training.loop import Stage, train

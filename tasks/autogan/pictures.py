@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.utils import make_grid
 
-from fewshot_core.pipeline.retrain import LABELS, stage_name
-from fewshot_core.pipeline.session import Session
+from fewshot_core.contexts import PictureContext
 from fewshot_core.report.canvas import LINES, new_figure, styled, with_legend
-from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
-from fewshot_core.runs.files import read_json, write_atomic
+from fewshot_core.report.results import LABELS
+from fewshot_core.runs.checkpoint import StageState
+from fewshot_core.runs.files import write_atomic
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import recalibrated
 from tasks.autogan.metric import Judge
@@ -109,16 +109,15 @@ def write_grid(path: Path, images: Tensor, columns: int = ROWS, least: int = 512
     write_atomic(path, lambda beside: Image.fromarray(pixels).save(beside, format="png"))
 
 
-def pictures(session: Session) -> Iterator[tuple[str, str, Figure]]:
+def pictures(context: PictureContext) -> Iterator[tuple[str, str, Figure]]:
     """Name, caption and figure of what was trained, from what the run folder holds."""
-    yield from _of_supernets(session)
-    yield from _of_retrained(session)
+    yield from _of_supernets(context)
+    yield from _of_retrained(context)
 
 
-def _of_supernets(session: Session) -> Iterator[tuple[str, str, Figure]]:
-    regions = dict.fromkeys([session.root, *session.tree.leaves()])
-    grids = {region: _grids(session.folder.checkpoint(region).folder) for region in regions}
-    last = {region.id: found[-1][1] for region, found in grids.items() if found}
+def _of_supernets(context: PictureContext) -> Iterator[tuple[str, str, Figure]]:
+    grids = {region: _grids(stage.folder) for region, stage in context.supernets.items()}
+    last = {region: found[-1][1] for region, found in grids.items() if found}
     if last:
         yield (
             "supernets",
@@ -128,15 +127,8 @@ def _of_supernets(session: Session) -> Iterator[tuple[str, str, Figure]]:
         )
 
 
-def _of_retrained(session: Session) -> Iterator[tuple[str, str, Figure]]:
-    path = session.folder.file("retrain.json")
-    if not path.exists():
-        return
-    trainings: dict[str, StageCheckpoint] = {}
-    for result in read_json(path)["results"]:
-        architecture = session.root.space.parse(result["genotype"])
-        stage = session.folder.training("retrain", stage_name(result["seed"], architecture))
-        trainings.setdefault(result["label"], stage)
+def _of_retrained(context: PictureContext) -> Iterator[tuple[str, str, Figure]]:
+    trainings = context.trainings
     grids = {label: _grids(stage.folder) for label, stage in trainings.items()}
     last = {label: grids[label][-1][1] for label in SHOWN if grids.get(label)}
     if last:
@@ -159,8 +151,8 @@ def _of_retrained(session: Session) -> Iterator[tuple[str, str, Figure]]:
         LABELS.get(k, k): stage.state().notes.get(CURVE, []) for k, stage in trainings.items()
     }
     if any(curves.values()):
-        metric: Any = session.recipe.metric
-        seen = ", which are trained on as well" if session.recipe.retrain.use_validation else ""
+        metric: Any = context.recipe.metric
+        seen = ", which are trained on as well" if context.recipe.retrain.use_validation else ""
         yield (
             "distance",
             f"FID ({metric.extractor}, {metric.watch_images:,} images against the validation "

@@ -12,10 +12,10 @@ from accelerate import Accelerator
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from fewshot_core.contexts import PictureContext
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import Batch, ImageData, ImageShape
 from fewshot_core.metrics import Metric
-from fewshot_core.pipeline.session import Session
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.seeds import derive_seed
@@ -167,8 +167,8 @@ class GanTask(Task):
         assert isinstance(space, GeneratorSpace)
         return generator_svg(space, architecture)
 
-    def pictures(self, session: Session) -> Iterable[tuple[str, str, Figure]]:
-        return pictures(session)
+    def pictures(self, context: PictureContext) -> Iterable[tuple[str, str, Figure]]:
+        return pictures(context)
 
     def hand_over(self, *arguments: Any) -> None:
         export.hand_over(*arguments)

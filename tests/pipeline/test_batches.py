@@ -9,7 +9,7 @@ from accelerate.state import AcceleratorState
 
 from fewshot_core.errors import RecipeError
 from fewshot_core.pipeline.batches import SECTIONS, _check_share
-from fewshot_core.pipeline.search import start
+from fewshot_core.pipeline.opening import start
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import RetrainSettings, TrainingSettings
 from tests.tools.process import words_of

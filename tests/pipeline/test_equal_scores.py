@@ -12,13 +12,14 @@ import pytest
 
 from fewshot_core.costs.table import CostTable, Limits
 from fewshot_core.pipeline import retrain as retrain_module
+from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.search import record
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.tasks import Description
 from tasks.cifar10.space import nasbench201
 
-from .test_audit import Session, run
+from .paper import Paper, on_paper  # noqa: F401
 
 # What has the fewest FLOPs has the most parameters, and the other way round.
 FLOPS = {"nor_conv_1x1": 100.0, "nor_conv_3x3": 900.0}
@@ -30,8 +31,8 @@ def flat(architecture: Architecture) -> float:
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Session:
-    made: Any = Session(tmp_path, flat, flat)
+def run(tmp_path: Path) -> Paper:
+    made: Any = Paper(tmp_path, flat, flat)
     space = made.root.space
     made.costs = CostTable(
         space,
@@ -48,9 +49,8 @@ def session(tmp_path: Path) -> Session:
             for decision in space.decisions
         },
     )
-    made.scored_in = lambda architecture: made.root
     made.task.description = Description({})
-    found: Session = made
+    found: Paper = made
     return found
 
 
@@ -83,19 +83,19 @@ def trials() -> list[Trial]:
     ],
 )
 def test_a_search_hands_over_the_cheapest_of_the_best(
-    limits: Limits, expected: Architecture, session: Session
+    limits: Limits, expected: Architecture, run: Paper
 ) -> None:
-    session.limits = limits
-    record(session, trials())  # type: ignore[arg-type]
-    found = json.loads(session.folder.file("found.json").read_text())
+    run.limits = limits
+    record(run, trials())  # type: ignore[arg-type]
+    found = json.loads(run.folder.file("found.json").read_text())
     assert found["trial"] == ORDER.index(expected)
-    assert found["genotype"] == session.root.space.genotype(expected)
+    assert found["genotype"] == run.root.space.genotype(expected)
 
 
-def test_the_front_has_the_fewest_parameters_of_equals(session: Session) -> None:
+def test_the_front_has_the_fewest_parameters_of_equals(run: Paper) -> None:
     few = cell(*[THREE] * 1, *[SKIP] * 5)  # 900 FLOPs, 300 parameters
     many = cell(*[ONE] * 6)  # 600 FLOPs
-    more = session.costs
+    more = run.costs
     equal = CostTable(
         more.space,
         more.base,
@@ -104,31 +104,29 @@ def test_the_front_has_the_fewest_parameters_of_equals(session: Session) -> None
             for place, parts in more.options.items()
         },
     )
-    session.costs = equal
-    record(session, [Trial(0, many, 5.0, {}), Trial(1, few, 5.0, {})])  # type: ignore[arg-type]
-    front = json.loads(session.folder.file("pareto.json").read_text())["front"]
+    run.costs = equal
+    record(run, [Trial(0, many, 5.0, {}), Trial(1, few, 5.0, {})])  # type: ignore[arg-type]
+    front = json.loads(run.folder.file("pareto.json").read_text())["front"]
     assert [point["trial"] for point in front] == [1]
 
 
-def test_an_audit_is_about_the_cost_of_what_was_found(session: Session) -> None:
-    session.limits = Limits(params=1e9)
-    session.recipe.audit.networks = 3
-    result = run(session, trials())
+def test_an_audit_is_about_the_cost_of_what_was_found(run: Paper) -> None:
+    run.limits = Limits(params=1e9)
+    run.recipe.audit.networks = 3
+    result = audit(run, trials())  # type: ignore[arg-type]
     assert result is not None
     assert result["cost"]["found"] == 1900  # FLOPs of the one with the fewest parameters
 
 
-def test_one_shot_chooses_as_a_search_does(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record(session, trials())  # type: ignore[arg-type]
-    with session.folder.file("trials.csv").open(newline="") as file:
+def test_one_shot_chooses_as_a_search_does(run: Paper, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(run, trials())  # type: ignore[arg-type]
+    with run.folder.file("trials.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == len(ORDER)
-    made: Any = session
+    made: Any = run
     made.tree = SimpleNamespace(children=["regions"])
     scores = {trial.architecture: trial.score for trial in trials()}
     scores[LARGE] = float("nan")  # of a supernet that has collapsed
     monkeypatch.setattr(retrain_module, "score_and_keep", lambda *args: scores)
     assert retrain_module._one_shot(made) == AGAIN
-    session.limits = Limits(params=1e9)
+    run.limits = Limits(params=1e9)
     assert retrain_module._one_shot(made) == FEW_PARAMS

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,22 +15,28 @@ import torch
 from fewshot_core.costs.table import CostTable
 from fewshot_core.pipeline import images as images_module
 from fewshot_core.pipeline.audit import figures
+from fewshot_core.pipeline.images import RunImages
+from fewshot_core.pipeline.processes import Team
 from fewshot_core.pipeline.rank import write_ranking
+from fewshot_core.pipeline.regions import plant_tree
+from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.search import record
-from fewshot_core.pipeline.session import Session, price_in
 from fewshot_core.plugins import plugin, plugin_of
 from fewshot_core.recipe.schema import default_split, recipe_type
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
+from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.search.trial import Trial, best_trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import SearchSpace
+from fewshot_core.spaces.split_rule import SplitDecision
 from fewshot_core.trust.ranking import rank_figures
 from fewshot_core.trust.scores import ScoreLog, write_table
 from tasks.cifar10.settings import CellSettings
 from tasks.cifar10.space import nasbench201
+from tasks.cifar10.task import TASK
 
 TRIALS = 24
 DATA = {
@@ -38,19 +45,19 @@ DATA = {
 }  # fmt: skip
 STAGES = ("supernets", "search", "audit", "retrain", "ranking")
 
-MakeRun = Callable[..., Session]
+MakeRun = Callable[..., Run]
 
 
 @pytest.fixture
 def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
-    """Write a run with the given stages and return its session."""
+    """Write a run with the given stages and open it."""
 
     def no_images(*args: object) -> None:
         raise AssertionError("a report reads no images")
 
     monkeypatch.setattr(images_module, "load_images", no_images)
 
-    def make(stages: Collection[str] = STAGES, name: str = "run", **settings: Any) -> Session:
+    def make(stages: Collection[str] = STAGES, name: str = "run", **settings: Any) -> Run:
         strategy = settings.get("strategy") or plugin("strategy", "rea").default()
         sections = {"network": CellSettings, **plugin_of("strategy", strategy).sections}
         recipe = recipe_type(sections)(
@@ -60,15 +67,32 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
             split=replace(default_split("decision"), decision="edge_1_0", when="always"),
             **settings,
         )
-        folder = RunFolder.start(tmp_path / name, recipe, ["seed=0"], "no")
-        session = Session(recipe, folder, None, Console(main=False))  # type: ignore[arg-type]
-        session.__dict__["costs"] = _costs(session.root.space)
-        write_json(folder.file("regions.json"), session.tree.to_json())
+        folder, console = RunFolder(tmp_path / name), Console(writes=False)
+        folder.begin(recipe, ["seed=0"], "no")
+        root = Region.root(TASK.space(recipe))
+        splitting = SplitDecision(True, recipe.supernet.epochs)
+        one: Any = SimpleNamespace(num_processes=1)
+        run = Run(
+            recipe=recipe,
+            folder=folder,
+            console=console,
+            task=TASK,
+            root=root,
+            images=RunImages(recipe, folder, console),
+            accelerator=one,
+            worker=one,
+            team=Team(one, apart=False),
+            stop=StopRequest(),
+            splitting=splitting,
+            tree=plant_tree(recipe, folder, root, splitting),
+            costs=_costs(root.space),
+        )
+        write_json(folder.file("regions.json"), run.tree.to_json())
         write_json(folder.file("data.json"), DATA)
         for stage in stages:
-            _WRITERS[stage](session)
+            _WRITERS[stage](run)
         folder.close()
-        return session
+        return run
 
     return make
 
@@ -86,55 +110,55 @@ def _costs(space: SearchSpace) -> CostTable:
     )
 
 
-def _supernets(session: Session) -> None:
+def _supernets(run: Run) -> None:
     def train(region: Region, parent: Region | None) -> None:
         history = [[float(step), 2.0 / (1 + step)] for step in range(40)]
         notes: dict[str, Any] = {"region": region.id}
         if parent is not None:
             notes["inherited"] = {"copied": 7, "sliced": [], "fresh": ["head"]}
         state = StageState(40, 40, images=640, seconds=1.5, history=history, notes=notes)
-        session.folder.checkpoint(region).finish(state, {"weight": torch.zeros(1)})
+        run.folder.checkpoint(region).finish(state, {"weight": torch.zeros(1)})
 
-    for region, parent in session.tree.walk():
+    for region, parent in run.tree.walk():
         train(region, parent)
 
 
-def _trials(session: Session) -> list[Trial]:
+def _trials(run: Run) -> list[Trial]:
     rng = random.Random(0)
-    chosen = [session.root.sample(rng) for _ in range(TRIALS)]
+    chosen = [run.root.sample(rng) for _ in range(TRIALS)]
     return [
         Trial(i, a, 80.0 + i % 7, {"accuracy": 80.0 + i % 7, "loss": 0.5})
         for i, a in enumerate(chosen)
     ]
 
 
-def _search(session: Session) -> None:
-    record(session, _trials(session))
+def _search(run: Run) -> None:
+    record(run, _trials(run))
 
 
-def _audit(session: Session) -> None:
-    best = best_trial(_trials(session), cost=price_in(session))
-    flops = int(session.costs.costs(best.architecture)["connected_flops"])
+def _audit(run: Run) -> None:
+    best = best_trial(_trials(run), cost=run.price)
+    flops = int(run.costs.costs(best.architecture)["connected_flops"])
     rows = [
         {
-            "architecture": session.root.space.genotype(trial.architecture),
+            "architecture": run.root.space.genotype(trial.architecture),
             "trial": trial.number,
             "score": trial.score,
             "accuracy": 90.0 + i,
             "connected_params": 1000 + 7 * (i % 3),
             "connected_flops": flops,
         }
-        for i, trial in enumerate(_trials(session)[:9])
+        for i, trial in enumerate(_trials(run)[:9])
     ]
     shown = figures(rows, "accuracy", flops)
-    write_table(session.folder.file("audit.csv"), rows, list(rows[0]))
+    write_table(run.folder.file("audit.csv"), rows, list(rows[0]))
     write_json(
-        session.folder.file("audit.json"),
+        run.folder.file("audit.json"),
         {"epochs": 5.0, "metric": "accuracy", "better": "higher", "candidates": 30, **shown},
     )
 
 
-def _retrain(session: Session) -> None:
+def _retrain(run: Run) -> None:
     space = nasbench201()
     rng = random.Random(1)
     results = []
@@ -151,29 +175,29 @@ def _retrain(session: Session) -> None:
                 }
             )  # fmt: skip
     write_json(
-        session.folder.file("retrain.json"),
+        run.folder.file("retrain.json"),
         {"data": DATA, "metric": "accuracy", "results": results},
     )
 
 
-def _ranking(session: Session) -> None:
-    space = session.root.space
-    genotypes = list({space.genotype(trial.architecture) for trial in _trials(session)})
+def _ranking(run: Run) -> None:
+    space = run.root.space
+    genotypes = list({space.genotype(trial.architecture) for trial in _trials(run)})
     truth = [float(i) for i in range(len(genotypes))]
-    table = session.folder.path.parent / "truth.csv"
+    table = run.folder.path.parent / "truth.csv"
     rows = [{"architecture": g, "cifar10": t} for g, t in zip(genotypes, truth, strict=True)]
     write_table(table, rows, ["architecture", "cifar10"])
-    path = session.folder.file("scores", "one-shot.csv")
+    path = run.folder.file("scores", "one-shot.csv")
     path.parent.mkdir()
     with ScoreLog(path, ("architecture", "accuracy", "loss")) as log:
         log.append({"architecture": g, "accuracy": 1.0, "loss": 1.0} for g in genotypes)
     figures = rank_figures(
         truth, truth, costs=[1.0] * len(truth), connected=[True] * len(truth), canonical=genotypes
     )
-    write_ranking(session.folder, {"one-shot": figures}, {"truth": table, "column": "cifar10"})
+    write_ranking(run.folder, {"one-shot": figures}, {"truth": table, "column": "cifar10"})
 
 
-_WRITERS: dict[str, Callable[[Session], None]] = {
+_WRITERS: dict[str, Callable[[Run], None]] = {
     "supernets": _supernets,
     "search": _search,
     "audit": _audit,

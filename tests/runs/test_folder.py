@@ -36,8 +36,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def start(path: Path, recipe: Recipe, *overrides: str, main: bool = True) -> RunFolder:
-    return RunFolder.start(path, recipe, overrides, "no", main)
+def start(path: Path, recipe: Recipe, *overrides: str, writes: bool = True) -> RunFolder:
+    folder = RunFolder(path, writes)
+    folder.begin(recipe, overrides, "no")
+    return folder
 
 
 def refusal(path: Path, recipe: Recipe) -> str:
@@ -150,11 +152,11 @@ def test_a_second_opener_is_refused(path: Path, recipe: Make) -> None:
     assert "in use by another process" in line
     assert f"found: process {os.getpid()} on " in line
     with pytest.raises(RunFolderError, match="in use"):
-        RunFolder.require_free(path)
+        RunFolder(path).require_free()
     with pytest.raises(RunFolderError, match="in use"):
         RunFolder.attach(path)
     first.close()
-    RunFolder.require_free(path)
+    RunFolder(path).require_free()
     start(path, recipe()).close()
 
 
@@ -189,7 +191,7 @@ def test_the_lock_ends_with_its_process(path: Path, recipe: Make) -> None:
 
 
 def test_looking_whether_a_folder_is_free_makes_nothing(path: Path) -> None:
-    RunFolder.require_free(path)
+    RunFolder(path).require_free()
     assert not path.exists()
 
 
@@ -200,10 +202,16 @@ def test_closing_twice_is_harmless(path: Path, recipe: Make) -> None:
 
 
 def test_other_processes_of_a_run_write_and_lock_nothing(path: Path, recipe: Make) -> None:
-    folder = start(path, recipe(), main=False)
+    folder = start(path, recipe(), writes=False)
     assert not path.exists()
     folder.checkpoint(Region.root(toy_space())).finish(StageState(), {})
     assert not path.exists()
+
+
+def test_processes_that_work_apart_write_their_checkpoints(path: Path) -> None:
+    folder = RunFolder(path, writes=False, apart=True)
+    folder.checkpoint(Region.root(toy_space())).finish(StageState(), {})
+    assert [p.name for p in path.iterdir()] == ["checkpoints"]
 
 
 # --- attaching
@@ -214,6 +222,23 @@ def test_attaching_gives_the_recipe(path: Path, recipe: Make) -> None:
     folder, found = RunFolder.attach(path)
     assert found == recipe("seed=4")
     folder.close()
+
+
+@pytest.mark.parametrize(
+    ("processes", "world", "saves"),
+    [("regions", 2, True), ("regions", 1, False), ("data", 2, False)],
+)
+def test_who_saves_depends_on_the_recipe(
+    processes: str,
+    world: int,
+    saves: bool,
+    path: Path,
+    recipe: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start(path, recipe(f"processes={processes}")).close()
+    monkeypatch.setenv("WORLD_SIZE", str(world))
+    assert RunFolder.attach(path, writes=False)[0].saves == saves
 
 
 def test_attaching_to_nothing_names_what_there_is(path: Path, recipe: Make) -> None:

@@ -97,7 +97,9 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(
 ) -> None:
     run, recipe = tmp_path / "run", Recipe(precision="auto")
     native(kept == "bf16")
-    RunFolder.start(run, recipe, [], used(recipe, run)).close()
+    folder = RunFolder(run)
+    folder.begin(recipe, [], used(recipe, run))
+    folder.close()
     native(kept != "bf16")
     assert used(recipe, run) == kept
     assert used(recipe, tmp_path / "another") != kept

@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState, GradientState
 from torch import nn
 
 from fewshot_core.errors import FewshotError, RecipeError
-from fewshot_core.pipeline.processes import make_accelerator
+from fewshot_core.pipeline.processes import make_accelerator, settle_process
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
 from fewshot_core.runs.folder import RunFolder, computing
 from fewshot_core.runs.surroundings import CONTINUED, note_changes, surroundings_lines
@@ -202,6 +202,12 @@ def test_what_is_usual_changes_nothing(
     assert surroundings_lines(tmp_path, computing()) == []
 
 
+def begin(path: Path, recipe: Recipe, precision: str) -> None:
+    folder = RunFolder(path)
+    folder.begin(recipe, [], precision)
+    folder.close()
+
+
 @pytest.mark.parametrize(("name", "value"), TOLD.items(), ids=TOLD)
 def test_what_can_change_bits_is_told_and_kept(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -209,14 +215,14 @@ def test_what_can_change_bits_is_told_and_kept(
     monkeypatch.setenv(name, value)
     [line] = surroundings_lines(tmp_path, computing())
     assert line == f"variables that can change the last bits of results: {name}={value}"
-    RunFolder.start(tmp_path, Recipe(), [], "no").close()
+    begin(tmp_path, Recipe(), "no")
     assert json.loads((tmp_path / "environment.json").read_text())["variables"][name] == value
 
 
 def test_a_run_that_goes_on_in_another_way_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    RunFolder.start(tmp_path, Recipe(), [], "no").close()
+    begin(tmp_path, Recipe(), "no")
     note_changes(tmp_path, computing() | {"precision": "no"})
     assert surroundings_lines(tmp_path, computing() | {"precision": "no"}) == []
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
@@ -246,7 +252,7 @@ def test_float16_needs_a_gpu(
         monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", told)
     with pytest.raises(RecipeError, match=r"fp16 needs a GPU.*allowed: no, bf16, auto"):
         make_accelerator(Recipe(precision=precision), tmp_path)
-    make_accelerator(Recipe(precision=precision), tmp_path, computes=False)  # a report
+    settle_process(Recipe(precision=precision))  # a report
 
 
 @pytest.mark.parametrize(
@@ -270,7 +276,7 @@ def test_a_run_is_computed_in_one_precision(
 ) -> None:
     _begin_anew()
     if kept:
-        RunFolder.start(tmp_path, Recipe(precision=wanted), [], kept).close()
+        begin(tmp_path, Recipe(precision=wanted), kept)
     if told:
         monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", told)
     assert make_accelerator(Recipe(precision=wanted), tmp_path).mixed_precision == used

@@ -100,7 +100,7 @@ class Run:
             self.paths,
             self.checkpoint,
             self.accelerator,
-            Console(main=False),
+            Console(writes=False),
             watch=self.watch,
             stop=self.stop,
         )

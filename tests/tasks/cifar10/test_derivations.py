@@ -9,13 +9,13 @@ import pytest
 
 from fewshot_core.errors import ConstraintError, RecipeError
 from fewshot_core.pipeline.derive import derive
+from fewshot_core.pipeline.opening import start
 from fewshot_core.pipeline.relaxation import (
     CONTROLLER_REACH,
     REACH,
     ControllerPaths,
     Relaxation,
 )
-from fewshot_core.pipeline.search import start
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.search.differentiable import RelaxedSupernet
 from fewshot_core.spaces.paths import UniformPaths
@@ -52,8 +52,8 @@ class TestTheSuite:
     """It has to fail for what is broken."""
 
     def outcome(self, words: list[str], folder: Path) -> Outcome:
-        with opened([*WORDS, "strategy=darts", *words], folder) as session:
-            return Outcome(session, derive(session))
+        with opened([*WORDS, "strategy=darts", *words], folder) as run:
+            return Outcome(*derive(run))
 
     def test_naming_outside_the_region(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -93,14 +93,14 @@ def test_a_region_beyond_the_constraint_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [*BASE, "supernet.epochs=1", "split=bands", "split.feature=nonlinear", "split.cuts=[5]"]
-    with opened([*words, "strategy=random"], tmp_path / "costs") as session:
-        many = session.tree.leaves()[1]
-        least = min(session.costs.costs(a)["connected_params"] for a in many.enumerate())
+    with opened([*words, "strategy=random"], tmp_path / "costs") as run:
+        many = run.tree.leaves()[1]
+        least = min(run.costs.costs(a)["connected_params"] for a in many.enumerate())
     # What leads nowhere is free, so that cells of many convolutions may be cheap.
     cheap = [f"constraint.params={least - 1:.0f}"]
     for method in ("darts", "enas"):
-        with opened([*words, *cheap, f"strategy={method}"], tmp_path / method) as session:
-            named = derive(session)
+        with opened([*words, *cheap, f"strategy={method}"], tmp_path / method) as run:
+            _, named = derive(run)
         few, many = named
         assert named[few]
         assert named[many] == []
@@ -108,12 +108,12 @@ def test_a_region_beyond_the_constraint_is_left_out(
 
 
 def test_no_region_has_anything_acceptable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with opened([*WORDS, "strategy=darts"], tmp_path / "run") as session:
+    with opened([*WORDS, "strategy=darts"], tmp_path / "run") as run:
         # A recipe like this is refused before; only a region that is searched in vain gets here.
-        monkeypatch.setattr(type(session), "accepts", lambda self: lambda architecture: False)
+        monkeypatch.setattr(type(run), "accepts", lambda self: lambda architecture: False)
         with pytest.raises(ConstraintError, match="no region has anything acceptable"):
-            derive(session)
-        assert not session.folder.file("derived.json").exists()
+            derive(run)
+        assert not run.folder.file("derived.json").exists()
 
 
 def test_more_processes_than_one_are_refused(
@@ -130,8 +130,8 @@ def test_what_trains_the_weights(tmp_path: Path) -> None:
     """Mixtures, the controller's draws, or paths that do not look at preferences."""
     kinds = {"darts": type(None), "pcdarts": type(None), "setn": UniformPaths}
     for method, kind in (kinds | {"enas": ControllerPaths}).items():
-        with opened([*WORDS, f"strategy={method}"], tmp_path / method) as session:
-            relaxation = Relaxation(session, session.root)
+        with opened([*WORDS, f"strategy={method}"], tmp_path / method) as run:
+            relaxation = Relaxation(run, run.root)
             model, _ = relaxation.new()
             assert type(relaxation.paths(model)) is kind
             assert bool(model.places) == (method == "pcdarts")
@@ -149,6 +149,6 @@ def test_what_trains_the_weights(tmp_path: Path) -> None:
     ],
 )
 def test_a_short_training_takes_longer_steps(words: list[str], lr: float, tmp_path: Path) -> None:
-    with opened([*BASE, "split=none", *words], tmp_path / "run") as session:
-        relaxation = Relaxation(session, session.root)
+    with opened([*BASE, "split=none", *words], tmp_path / "run") as run:
+        relaxation = Relaxation(run, run.root)
         assert relaxation.step_size == pytest.approx(lr)

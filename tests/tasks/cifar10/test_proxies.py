@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from fewshot_core.evaluators._proxies import NASWOT_FLOOR, SYNFLOW_FLOOR, naswot, synflow
 from fewshot_core.pipeline import standalone
 from fewshot_core.pipeline.checks import check
-from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.opening import open_run
+from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.scoring import make_evaluator
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.runs.console import Console
 from fewshot_core.runs.folder import RunFolder
 from tasks.cifar10.network import CellNetwork, parse_cell
 from tasks.cifar10.space import nasbench201
@@ -61,26 +62,25 @@ def test_convolutions_are_worth_more_than_a_skip(name: str) -> None:
 
 # --- as the recipe asks for them
 
-Open = Callable[..., Session]
+Open = Callable[..., Run]
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Open:
-    def make(*words: str) -> Session:
+def open_words(tmp_path: Path) -> Open:
+    def make(*words: str) -> Run:
         small = ["recipe=digits", "network.channels=4", "data.limit=200", *words]
         recipe = load_recipe(small).recipe
-        folder = RunFolder(tmp_path / "run", True)
-        return Session(recipe, folder, Accelerator(cpu=True), Console(main=False))
+        return open_run(recipe, RunFolder(tmp_path / "run"), Accelerator(cpu=True))
 
     return make
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_the_seed_decides(name: str, session: Open) -> None:
+def test_the_seed_decides(name: str, open_words: Open) -> None:
     def score(*words: str) -> float:
         torch.rand(3)  # what was drawn before must not matter
         cell = SPACE.parse(RICH)
-        metrics = session(f"evaluator={name}", *words).evaluator().evaluate(cell)
+        metrics = make_evaluator(open_words(f"evaluator={name}", *words)).evaluate(cell)
         assert list(metrics) == ["score"]
         return metrics["score"]
 
@@ -88,18 +88,18 @@ def test_the_seed_decides(name: str, session: Open) -> None:
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_equal_networks_have_one_score(name: str, session: Open) -> None:
+def test_equal_networks_have_one_score(name: str, open_words: Open) -> None:
     one, other = SPACE.parse(ONE), SPACE.parse(OTHER)
     assert SPACE.canonical(one) == SPACE.canonical(other)
-    shared = session(f"evaluator={name}").evaluator()
+    shared = make_evaluator(open_words(f"evaluator={name}"))
     assert shared.evaluate(one) == shared.evaluate(other)
-    apart = session(f"evaluator={name}", "evaluator.share_equal=false").evaluator()
+    apart = make_evaluator(open_words(f"evaluator={name}", "evaluator.share_equal=false"))
     assert apart.evaluate(one) != apart.evaluate(other)  # other initial weights
 
 
 @pytest.mark.parametrize(("batch_size", "count"), [(256, 64), (20, 20)])
 def test_naswot_sees_unaugmented_training_images(
-    batch_size: int, count: int, session: Open, monkeypatch: pytest.MonkeyPatch
+    batch_size: int, count: int, open_words: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Tensor] = []
 
@@ -108,13 +108,13 @@ def test_naswot_sees_unaugmented_training_images(
         return 0.0
 
     monkeypatch.setattr(standalone, "naswot", proxy)
-    opened = session("evaluator=naswot", f"evaluator.batch_size={batch_size}")
-    evaluator = opened.evaluator()
+    run = open_words("evaluator=naswot", f"evaluator.batch_size={batch_size}")
+    evaluator = make_evaluator(run)
     for cell in (RICH, SKIP):
         evaluator.evaluate(SPACE.parse(cell))
     assert [len(batch) for batch in seen] == [count, count]
     assert torch.equal(seen[0], seen[1])
-    data = opened.data
+    data = run.images.data()
     mean, std = data.mean[0], data.std[0]
     pixels = ((seen[0] * std + mean) * 255).round().to(torch.uint8)
     known = {image.numpy().tobytes(): int(y) for image, y in zip(
@@ -126,20 +126,20 @@ def test_naswot_sees_unaugmented_training_images(
 
 
 def test_synflow_reads_the_shape_of_the_images(
-    session: Open, monkeypatch: pytest.MonkeyPatch
+    open_words: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[tuple[int, ...]] = []
     monkeypatch.setattr(standalone, "synflow", lambda m, size: sizes.append(size) or 0.0)
-    session("evaluator=synflow").evaluator().evaluate(SPACE.parse(RICH))
+    make_evaluator(open_words("evaluator=synflow")).evaluate(SPACE.parse(RICH))
     assert sizes == [(1, 8, 8)]
 
 
 def test_a_network_that_the_proxy_cannot_score_is_found_before_the_search(
-    session: Open, monkeypatch: pytest.MonkeyPatch
+    open_words: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def proxy(*arguments: object) -> float:
         raise ZeroDivisionError
 
     monkeypatch.setattr(standalone, "naswot", proxy)
     with pytest.raises(ZeroDivisionError):
-        check(session("evaluator=naswot"))
+        check(open_words("evaluator=naswot"))

@@ -1,0 +1,121 @@
+"""The regions of a run: whether its supernet is split, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from accelerate.utils import broadcast_object_list
+from torch import Tensor
+
+from fewshot_core.pipeline.images import RunImages
+from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.training import make_stream
+from fewshot_core.recipe.schema import Recipe, SplitLevel
+from fewshot_core.runs.files import read_json, write_json
+from fewshot_core.runs.folder import RunFolder
+from fewshot_core.seeds import derive_seed
+from fewshot_core.spaces.region import Region, RegionTree
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.spaces.split_rule import SPLITTING, SplitDecision, decide_split, read_splitting
+from fewshot_core.spaces.splitters import LEARNED, Splitter, grow_tree
+from fewshot_core.supernet import Supernet
+from fewshot_core.supernet.gradients import ByGradients
+
+REGIONS = "regions.json"
+"""The file of a run folder that keeps the regions."""
+
+
+def learns_split(recipe: Recipe) -> bool:
+    """Whether the regions depend on the trained parent supernet."""
+    return recipe.split.by in LEARNED
+
+
+def choose_splitting(
+    recipe: Recipe, folder: RunFolder, root: Region, images: RunImages
+) -> SplitDecision:
+    """Whether the supernet is split: as the run has decided, or else by the rule.
+
+    The images are read for the rule that looks at them, and for no other.
+
+    Raises:
+        RegionError: The split cannot be what the recipe says.
+        RunFolderError: What the run has decided cannot be read.
+    """
+    if folder.file(SPLITTING).exists():
+        return read_splitting(folder.path)
+    regions = recipe.split.count if learns_split(recipe) else len(_grow(recipe, root).leaves())
+    counted = regions > 1 and recipe.split.when == "auto"
+    return decide_split(recipe, regions, root, len(images.data().train) if counted else 0)
+
+
+def plant_tree(
+    recipe: Recipe, folder: RunFolder, root: Region, splitting: SplitDecision
+) -> RegionTree:
+    """The regions as far as they are known: of a learned split the root alone until it is cut.
+
+    Raises:
+        RunFolderError: The file that keeps them is damaged.
+    """
+    if not splitting.split:
+        return RegionTree(root)
+    if not learns_split(recipe):
+        return _grow(recipe, root)
+    return read_tree(folder, root)
+
+
+def read_tree(folder: RunFolder, root: Region) -> RegionTree:
+    """The regions that the run folder holds; the root alone where it holds none.
+
+    Raises:
+        RunFolderError: The file is damaged.
+    """
+    path = folder.file(REGIONS)
+    if not path.exists():
+        return RegionTree(root)
+    found = read_json(path, "delete it, and run the same tools/search.py again")
+    return RegionTree.from_json(root.space, found)
+
+
+def cut(run: Run, load_parent: Callable[[], Supernet]) -> Run:
+    """Decide the regions of a learned split, once; all processes have to call it.
+
+    Args:
+        run: The run.
+        load_parent: Loads the trained supernet of the root; only the process that writes asks.
+
+    Returns:
+        The run with its regions.
+    """
+    if not (run.splitting.split and learns_split(run.recipe)) or run.tree.children:
+        return run
+    found: list[Any] = [None]
+    if run.writes:
+        parent = load_parent()
+        tree = _grow(run.recipe, run.root, lambda *level: _by_gradients(run, parent, *level))
+        found = [tree.to_json()]
+    # Rounding may differ between processes; one decides.
+    tree = RegionTree.from_json(run.root.space, broadcast_object_list(found)[0])
+    if run.writes:
+        write_json(run.folder.file(REGIONS), tree.to_json())
+    return replace(run, tree=tree)
+
+
+def _grow(
+    recipe: Recipe, root: Region, learned: Callable[[SplitLevel, int], Splitter] | None = None
+) -> RegionTree:
+    """The regions of a split; ``learned`` makes the splitter that looks at weights."""
+    return grow_tree(root, recipe.split, derive_seed(recipe.seed, "split"), learned)
+
+
+def _by_gradients(run: Run, parent: Supernet, level: SplitLevel, seed: int) -> Splitter:
+    stream = make_stream(run, run.images.search_data().train, run.recipe.supernet, seed)
+    device = run.worker.device
+
+    def loss(model: Supernet, architecture: Architecture, sample: int) -> Tensor:
+        images, targets = stream.batch(sample)
+        batch = (images.to(device), targets.to(device))
+        return run.task.loss(model, batch, architecture, run.worker)
+
+    return ByGradients(parent, loss, level.count, level.samples, seed)

@@ -1,0 +1,69 @@
+"""Results of trainings from scratch, as a table: a row for each label, with the spread of seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+LABELS = {
+    "found": "found by the search",
+    "random": "random architecture",
+    "largest": "most parameters",
+    "one-shot": "choice of the one-shot supernet",
+    "given": "given by hand",
+}
+"""How the labels of retrained architectures read."""
+
+
+def results_table(
+    results: Sequence[Mapping[str, Any]], metric: str, metric_text: str = ""
+) -> Table:
+    """Mean and spread over the seeds, a row per label; ``metric_text`` is the metric in words."""
+    table = Table(title="Retrained from scratch, then measured on the test images")
+    for column in (
+        "architecture",
+        f"test {metric_text or metric}",
+        "seeds",
+        "parameters",
+        "FLOPs",
+        "genotype",
+    ):
+        table.add_column(column, overflow="fold")
+    for row in summarise(results, metric):
+        table.add_row(
+            LABELS.get(row["label"], row["label"]),
+            format_spread(row["values"]),
+            str(len(row["values"])),
+            f"{row['params']:,}",
+            f"{row['flops']:,}",
+            row["genotype"],
+        )
+    return table
+
+
+def summarise(results: Sequence[Mapping[str, Any]], metric: str) -> list[dict[str, Any]]:
+    """One row per label: test values of all seeds; costs and genotype where they agree."""
+    rows: dict[str, dict[str, Any]] = {}
+    for result in results:
+        row = rows.setdefault(
+            result["label"], {"label": result["label"], "values": [], "ids": set(), **result}
+        )
+        row["values"].append(result["test"][metric])
+        row["ids"].add(result["id"])
+    for row in rows.values():
+        if len(row["ids"]) > 1:
+            row["genotype"] = f"{len(row['ids'])} architectures"
+            same = [r for r in results if r["label"] == row["label"]]
+            row["params"] = round(statistics.mean(r["params"] for r in same))
+            row["flops"] = round(statistics.mean(r["flops"] for r in same))
+    return list(rows.values())
+
+
+def format_spread(values: list[float]) -> str:
+    """``97.50 ± 0.31``, or the value alone."""
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"

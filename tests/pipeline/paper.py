@@ -1,0 +1,102 @@
+"""A run on paper: what is known of it is there, and nothing is trained."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fewshot_core.costs.table import Constraint, CostTable, Limits
+from fewshot_core.evaluators import agreed
+from fewshot_core.pipeline import audit, candidates
+from fewshot_core.pipeline.candidates import COST
+from fewshot_core.pipeline.processes import Team
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.runs.console import Console
+from fewshot_core.runs.folder import RunFolder
+from fewshot_core.runs.preemption import StopRequest
+from fewshot_core.search.trial import Trial
+from fewshot_core.spaces.region import Region, RegionTree
+from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.testing.strategies import Killed
+from tasks.cifar10.space import nasbench201
+
+SIZES = {"nor_conv_1x1": 100.0, "nor_conv_3x3": 900.0}
+Score = Callable[[Architecture], float]
+
+
+class Paper:
+    """What an audit uses of a run; trainings and scores are functions of the architecture."""
+
+    def __init__(self, path: Path, score: Score, truth: Score, *, writes: bool = True) -> None:
+        self.recipe = Recipe(seed=3)
+        self.recipe.audit.networks = 12
+        self.recipe.audit.epochs = 2.0
+        self.root = Region.root(nasbench201())
+        self.costs = _costs(self.root.space)
+        self.limits = Limits()
+        self.folder = RunFolder(path, writes)
+        self.console = Console(writes=False)
+        self.task = SimpleNamespace(metric="accuracy")
+        self.asked: list[Architecture] = []
+        self.trained: list[tuple[Architecture, float]] = []
+        self.dies_at: int | None = None
+        self._score, self._truth = score, truth
+
+        self.team = Team(SimpleNamespace(num_processes=1), apart=False)  # type: ignore[arg-type]
+        self.stop = StopRequest()
+        self.tree = RegionTree(self.root)
+        self.diverged: dict[Region, str] = {}
+        self.writes = writes
+
+    def accepts(self) -> Constraint:
+        return Constraint(self.costs, self.limits)
+
+    def price(self, architecture: Architecture) -> tuple[float, ...]:
+        return self.limits.price(self.costs.costs(architecture))
+
+    def evaluate(self, architecture: Architecture) -> dict[str, float]:
+        if len(self.asked) == self.dies_at:
+            raise Killed
+        self.asked.append(architecture)
+        return {"score": self._score(architecture)}
+
+    def train(self, architecture: Architecture, epochs: float) -> dict[str, float]:
+        self.trained.append((architecture, epochs))
+        return {"accuracy": self._truth(architecture), "loss": 1.0}
+
+    def search(self, count: int = 20) -> list[Trial]:
+        rng = random.Random(0)
+        found = [self.root.sample(rng) for _ in range(count)]
+        return [Trial(i, a, self._score(a), {}) for i, a in enumerate(found)]
+
+    def cost(self, architecture: Architecture) -> float:
+        return self.costs.costs(architecture)[COST]
+
+
+def _costs(space: SearchSpace) -> CostTable:
+    names = ("params", "flops", "fvcore_flops")
+    return CostTable(
+        space,
+        dict.fromkeys(names, 1000.0),
+        {
+            d.name: {o: dict.fromkeys(names, SIZES.get(str(o), 0.0)) for o in d.options}
+            for d in space.decisions
+        },
+    )
+
+
+@pytest.fixture(autouse=True)
+def on_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let audits ask the run itself for scores and trainings."""
+    monkeypatch.setattr(
+        candidates,
+        "make_agreed",
+        lambda run: agreed.agreed(SimpleNamespace(evaluate=run.evaluate)),  # type: ignore[arg-type]
+    )
+    monkeypatch.setattr(
+        audit, "train_standalone", lambda run, architecture, epochs: run.train(architecture, epochs)
+    )
