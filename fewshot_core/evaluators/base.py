@@ -86,7 +86,8 @@ class EvaluatorContext(Protocol):
     def input_size(self) -> tuple[int, int, int]:
         """Channels, height and width of the images that networks are trained on."""
 
-    def accepts(self, architecture: Architecture) -> bool:
+    @property
+    def accepts(self) -> Callable[[Architecture], bool]:
         """Whether a search may ask for an architecture: constraint and region allow it."""
 
     def load_supernet(self, region: Region) -> Supernet:
