@@ -207,7 +207,10 @@ SOURCES = [
     path for folder in ("fewshot_core", "tasks", "tools") for path in (ROOT / folder).rglob("*.py")
 ]
 
-COMMON = {"none", "random", "cost", "table", "decision", "groups", "uniform", "inherited", "bands"}
+COMMON = {
+    *("none", "random", "cost", "table", "decision", "groups", "uniform", "bands"),
+    *("inherited", "predictor", "standalone"),
+}
 """Names that are also words of other vocabularies: options, rivals, keys of JSON, columns. They are
 looked for only where they are compared with a choice of a recipe."""
 

@@ -89,7 +89,8 @@ class EvaluatorContext(Protocol):
     def metric(self, name: str) -> Metric:
         """What the task measures under this name."""
 
-    def accepts(self, architecture: Architecture) -> bool:
+    @property
+    def accepts(self) -> Callable[[Architecture], bool]:
         """Whether a search may ask for an architecture: constraint and region allow it."""
 
     def load_supernet(self, region: Region) -> Supernet:
