@@ -39,7 +39,6 @@ class ExportContext:
         space: The search space.
         shape: Channels, side and classes of the images.
         described: What the run has kept of its images, as ``data.json`` has it.
-        metric: The key of what retrained networks are compared by.
         environment: The machine and the versions that the run began with.
     """
 
@@ -48,5 +47,4 @@ class ExportContext:
     space: SearchSpace
     shape: ImageShape
     described: Mapping[str, Any]
-    metric: str
     environment: Mapping[str, Any]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fewshot_core.costs.latency import NetworkParts
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import Batch, ImageData, ImageShape
+from fewshot_core.description import Description
 from fewshot_core.errors import RecipeError
 from fewshot_core.metrics import Metric
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
@@ -21,7 +22,6 @@ from fewshot_core.recipe.unread import Unread
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet
-from fewshot_core.tasks import Description
 from fewshot_core.training.loop import Watch
 from fewshot_core.training.objective import Objective, Scorer
 
@@ -178,7 +178,7 @@ class Task(TaskDefaults, ABC):
         """A supernet over a region, freshly initialised from torch's generator.
 
         Sizes in which it may differ from :meth:`network` are read from
-        :func:`fewshot_core.tasks.as_supernet` of the task's section.
+        :func:`fewshot_core.description.as_supernet` of the task's section.
 
         Args:
             region: The region.

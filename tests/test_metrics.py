@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from fewshot_core.description import Description, as_supernet, supernet_sizes
 from fewshot_core.errors import RecipeError
 from fewshot_core.metrics import ACCURACY, CLASSIFICATION, LOSS, LOWER, Metric, direction_of
-from fewshot_core.tasks import Description, as_supernet, supernet_sizes
 
 
 def test_scores_are_to_be_maximised() -> None:

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import ImageShape
+from fewshot_core.description import Description
 from fewshot_core.metrics import ACCURACY, Metric
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, Option, SearchSpace
-from fewshot_core.tasks import Description
 from fewshot_core.testing.tasks import TaskSuite
 from fewshot_core.training.classification import ClassificationObjective
 from fewshot_core.training.objective import Objective

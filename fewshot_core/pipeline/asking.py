@@ -14,7 +14,7 @@ from fewshot_core.pipeline.scoring import make_agreed, searchable
 from fewshot_core.pipeline.study_name import study_name
 from fewshot_core.search.loop import AnyLedger, foreseen, run_search
 from fewshot_core.search.shared_study import FollowingLedger, SharedLedger, shared_storage
-from fewshot_core.search.strategies import PROMOTING, Strategy, make_strategy
+from fewshot_core.search.strategies import Strategy, StrategyContext, make_strategy
 from fewshot_core.search.strategies.named import NamedStrategy
 from fewshot_core.search.study import open_study, opening, patiently
 from fewshot_core.search.trial import Trial
@@ -29,9 +29,8 @@ def new_strategy(run: Run, budgets: bool) -> Strategy:
         run: The run.
         budgets: Whether it may ask for scores with a part of the budget.
     """
-    return make_strategy(
-        run.recipe.strategy, run.root, searchable(run), budgets=budgets, cost=run.front_cost
-    )
+    context = StrategyContext(run.root, searchable(run), run.front_cost, budgets)
+    return make_strategy(run.recipe.strategy, context)
 
 
 def ask_and_tell(run: Run, named: Sequence[Architecture] = ()) -> list[Trial]:
@@ -48,7 +47,7 @@ def ask_and_tell(run: Run, named: Sequence[Architecture] = ()) -> list[Trial]:
     evaluator = make_agreed(run)
     budgets = isinstance(evaluator, BudgetedEvaluator) and not named
     strategy: Strategy = NamedStrategy(named) if named else new_strategy(run, budgets)
-    if recipe.strategy.name in PROMOTING and not budgets:
+    if run.strategy.budgets and not budgets:
         run.console.print(
             f"strategy={recipe.strategy.name}: evaluator={recipe.evaluator.name} knows one budget, "
             "so that nothing is promoted"
@@ -63,7 +62,7 @@ def ask_and_tell(run: Run, named: Sequence[Architecture] = ()) -> list[Trial]:
             study.add_trials(earlier)
     count = len(set(named)) or recipe.search.trials
     seed, accepts = derive_seed(recipe.seed, "search"), searchable(run)
-    if run.team.apart and not named and recipe.strategy.name == "random":
+    if run.team.apart and not named and run.strategy.foresees:
         upcoming = foreseen(study, run.root, strategy, accepts, count=count, seed=seed)
         evaluator.announce(upcoming)
     else:

@@ -87,7 +87,9 @@ def audit(run: Run, done: list[Trial]) -> dict[str, Any] | None:
 def _trained(run: Run, candidate: Candidate) -> dict[str, float] | None:
     """What a network reached; None where its training diverged."""
     try:
-        return train_standalone(run, candidate.architecture, run.recipe.audit.epochs)
+        return train_standalone(
+            run, candidate.architecture, run.recipe.audit.epochs, every_image=True
+        )
     except DivergedError as error:
         run.console.print(f"audit: a network is left out: {error.what}")
         return None

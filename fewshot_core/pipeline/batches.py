@@ -9,8 +9,12 @@ from fewshot_core.errors import RecipeError
 from fewshot_core.pipeline.regions import learns_split
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.training import build
-from fewshot_core.recipe.check import INHERITING
-from fewshot_core.recipe.schema import RetrainSettings, SupernetSettings, TrainingSettings
+from fewshot_core.recipe.schema import (
+    RetrainSettings,
+    SupernetSettings,
+    TrainingSettings,
+    recalibration_images,
+)
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.training.classification import ClassificationTask
 
@@ -43,13 +47,13 @@ def check_batches(run: Run, architecture: Architecture) -> None:
             if training.batch_size == together:
                 what = f"{key}.paths.together={together} with {key}.batch_size={together}"
                 _require_variance(run, architecture, shape, what)
-    evaluator = recipe.evaluator
-    if evaluator.name in INHERITING and evaluator.recalibrate:
-        count = min(evaluator.recalibrate, len(run.images.search_data().train))
+    evaluator, recalibrate = recipe.evaluator, recalibration_images(recipe.evaluator)
+    if recalibrate:
+        count = min(recalibrate, len(run.images.search_data().train))
         batches = -(-count // evaluator.batch_size)
         if count // batches == 1:
             what = (
-                f"evaluator.recalibrate={evaluator.recalibrate} with "
+                f"evaluator.recalibrate={recalibrate} with "
                 f"evaluator.batch_size={evaluator.batch_size}"
             )
             _require_variance(run, architecture, run.images.search_data().shape, what)
@@ -58,9 +62,9 @@ def check_batches(run: Run, architecture: Architecture) -> None:
 def _used(run: Run) -> list[str]:
     """The sections of trainings that this launch makes; retraining is a launch of its own."""
     recipe = run.recipe
-    inherits = recipe.evaluator.name in INHERITING
+    inherits = run.evaluator.inherits
     splits = bool(run.tree.children) or learns_split(recipe)
-    scratch = recipe.audit.networks > 0 or recipe.evaluator.name == "standalone"
+    scratch = recipe.audit.networks > 0 or run.evaluator.trains
     wanted = {"supernet": inherits, "regions": inherits and splits, "retrain": scratch}
     return [key for key in SECTIONS if wanted[key]]
 

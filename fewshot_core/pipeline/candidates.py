@@ -72,8 +72,7 @@ def about_equal(run: Run, done: list[Trial]) -> list[Candidate]:
 def _further(run: Run) -> int:
     """How many architectures are scored for the audit alone."""
     # Scores by standalone training cost a training each, more than the audit itself.
-    standalone = run.recipe.evaluator.name == "standalone"
-    return 0 if standalone else run.recipe.audit.candidates
+    return 0 if run.evaluator.trains else run.recipe.audit.candidates
 
 
 def _drawn(run: Run) -> Iterator[Candidate]:

@@ -17,23 +17,20 @@ from fewshot_core.costs.table import require_feasible
 from fewshot_core.data.images import class_balanced_split
 from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.errors import FewshotError
-from fewshot_core.evaluators import TabularEvaluator
+from fewshot_core.evaluators.base import RequiringEvaluator
 from fewshot_core.pipeline.asking import new_strategy
 from fewshot_core.pipeline.batches import check_batches
-from fewshot_core.pipeline.regions import learns_split
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import make_evaluator
 from fewshot_core.pipeline.study_name import study_name
 from fewshot_core.pipeline.supernets import new_supernet
 from fewshot_core.pipeline.training import build_network, make_stream
-from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING, PROXIES
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.search.strategies import Strategy
 from fewshot_core.search.study import open_study
-from fewshot_core.spaces.paths import CostPaths, PathBatches, make_paths
-from fewshot_core.spaces.region import ENUMERABLE
+from fewshot_core.spaces.paths import make_paths
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.supernet.gradients import divisible
+from fewshot_core.spaces.splitters import LearnedLevel
 
 EXPORTING = ("onnx", "onnxruntime", "onnxscript")
 """Packages that an export needs, and nothing before it."""
@@ -58,24 +55,19 @@ def check(run: Run) -> None:
     any_architecture = run.root.sample(random.Random(0))
     for region, parent in run.tree.walk():
         paths = (recipe.regions if parent else recipe.supernet).paths
-        policy = make_paths(paths, region, run.front_cost)
-        policy = policy.policy if isinstance(policy, PathBatches) else policy
-        if isinstance(policy, CostPaths):
-            policy.range  # noqa: B018  (it raises where no architecture is in the range)
-        if paths.policy == "balanced":
-            run.root.space.feature(paths.feature, any_architecture)
-    if learns_split(recipe):
-        divisible(run.root, recipe.split.count)
+        make_paths(paths, region, run.front_cost).check()
+    if isinstance(recipe.split, LearnedLevel):
+        recipe.split.require(run.root)
     require_feasible(run.root, run.costs, run.limits)
     check_batches(run, any_architecture)
     _check_evaluator(run, any_architecture)
-    if recipe.evaluator.name in INHERITING:
+    if run.evaluator.inherits:
         supernet = new_supernet(run, run.root)
         for settings in (recipe.supernet, recipe.regions)[: 1 + bool(run.tree.children)]:
             _try(run, supernet, settings, any_architecture)
     check_retraining(run, any_architecture)
     directions = Strategy.directions
-    if recipe.strategy.name not in DIFFERENTIABLE:
+    if not run.strategy.differentiable:
         directions = new_strategy(run, budgets=False).directions
     if recipe.search.storage and run.writes:
         open_study(recipe.search.storage, study_name(run), directions)
@@ -119,16 +111,13 @@ def check_packages() -> None:
 
 
 def _check_evaluator(run: Run, architecture: Architecture) -> None:
-    name = run.recipe.evaluator.name
-    if name in PROXIES:  # not every network can be scored by them
-        make_evaluator(run).evaluate(architecture)
-    if name == "table":
+    if not (run.evaluator.inherits or run.evaluator.trains):  # else there is nothing to ask yet
         evaluator = make_evaluator(run)
-        assert isinstance(evaluator, TabularEvaluator)
-        if run.root.box_size() <= ENUMERABLE:
-            accepts = run.accepts()
-            evaluator.require(a for a in run.root.enumerate() if accepts(a))
-    if run.recipe.strategy.name in DIFFERENTIABLE:
+        if run.evaluator.untrained:  # not every network can be scored so
+            evaluator.evaluate(architecture)
+        if isinstance(evaluator, RequiringEvaluator):
+            evaluator.require(run.root, run.accepts())
+    if run.strategy.differentiable:
         share = run.recipe.preferences.share
         train = run.images.search_data().train
         class_balanced_split(train.labels, share, 0, train.classes)

@@ -15,7 +15,6 @@ from fewshot_core.pipeline.regions import learns_split
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.supernets import new_supernet, settings_of
 from fewshot_core.pipeline.training import build_network, make_stream
-from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.search.loop import sample_feasible
 from fewshot_core.seeds import derive_seed
@@ -78,7 +77,7 @@ def estimate(run: Run) -> Estimate:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     supernet_steps, supernet_seconds = 0, 0.0
-    if recipe.evaluator.name in INHERITING:
+    if run.evaluator.inherits:
         trained = _trained(run)
         for region in trained:
             settings = settings_of(run, region)

@@ -141,7 +141,7 @@ def _fill(
     }
     rows = [
         (LABELS.get(r["label"], r["label"]), format_spread(r["values"]), f"{r['params']:,}")
-        for r in summarise(results, metric)
+        for r in summarise(results, metric.name)
     ]
     write_text(
         folder / "README.md",
@@ -151,7 +151,7 @@ def _fill(
             result=result,
             results=results,
             comparison=rows,
-            metric=metric,
+            metric=metric.name,
             data=described,
             classes=data.classes,
             environment=environment,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fewshot_core.errors import RunFolderError
 from fewshot_core.pipeline.run import Run
+from fewshot_core.recipe.declare import fields_below, place_of
 from fewshot_core.runs.files import digest_of_weights, read_json, sha256, write_json
 from fewshot_core.training.extras import load_teacher
 
@@ -37,8 +38,10 @@ def inputs_of(run: Run) -> dict[str, Input]:
     """
     recipe = run.recipe
     found: dict[str, Input] = {}
-    if recipe.evaluator.name == "table":
-        found[TABLE] = Input(str(recipe.evaluator.table), sha256(Path(str(recipe.evaluator.table))))
+    for key, field, section in fields_below(recipe.evaluator, "evaluator."):
+        value = getattr(section, field.name)
+        if place_of(field) is not None and value:
+            found[key] = Input(str(value), sha256(Path(str(value))))
     if recipe.retrain.teacher:
         teacher = load_teacher(recipe.retrain.teacher)
         found[TEACHER] = Input(recipe.retrain.teacher, digest_of_weights(teacher))

@@ -28,7 +28,6 @@ from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.study_name import keep_study_name
 from fewshot_core.pipeline.supernets import origin_of
 from fewshot_core.pipeline.telling import tell_surroundings
-from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING
 from fewshot_core.recipe.load import LoadedRecipe, with_changes
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.console import Console
@@ -64,7 +63,7 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
     check_packages()
     run = open_run(recipe, folder, accelerator, data)
     check(run)
-    if recipe.strategy.name in DIFFERENTIABLE:
+    if run.strategy.differentiable:
         require_relaxable(run)
     agree_on_images(run.images, accelerator, recipe.data.root)
     do_once(run.writes, lambda: _check_contents(run))
@@ -106,7 +105,7 @@ def _tell(run: Run) -> None:
     run.console.print(", ".join(f"{key} {value}" for key, value in known.items()))
     for line in warnings_of(data):
         run.console.print(line)
-    if run.splitting.sentence and run.recipe.evaluator.name in INHERITING:
+    if run.splitting.sentence and run.evaluator.inherits:
         run.console.print(run.splitting.sentence)
 
 
@@ -147,7 +146,7 @@ def attach_to_read(options: Mapping[str, Any]) -> KeptRun:
         settle_process(recipe)
         task = load_task(recipe.task)
         console = Console(folder.writes)
-        images = RunImages(recipe, folder, console, getattr(task, "normalisation", None))
+        images = RunImages(recipe, folder, console, task.normalisation)
         return KeptRun(recipe, folder, console, task, Region.root(task.space(recipe)), images)
 
 
@@ -197,7 +196,7 @@ def open_run(
     team = Team(accelerator, works_apart(recipe.processes))
     task = load_task(recipe.task)
     root = Region.root(task.space(recipe))
-    normalisation = getattr(task, "normalisation", None)
+    normalisation = task.normalisation
     first = accelerator.main_process_first
     images = RunImages(recipe, folder, console, normalisation, first, data)
     splitting = choose_splitting(recipe, folder, root, images)

@@ -12,16 +12,16 @@ from torch import Tensor
 from fewshot_core.pipeline.images import RunImages
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.training import make_stream
-from fewshot_core.recipe.schema import Recipe, SplitLevel
+from fewshot_core.plugins import plugin_of
+from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region, RegionTree
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.spaces.split_rule import SPLITTING, SplitDecision, decide_split, read_splitting
-from fewshot_core.spaces.splitters import LEARNED, Splitter, grow_tree
+from fewshot_core.spaces.splitters import LearnedLevel, SplitterContext, grow_tree
 from fewshot_core.supernet import Supernet
-from fewshot_core.supernet.gradients import ByGradients
 
 REGIONS = "regions.json"
 """The file of a run folder that keeps the regions."""
@@ -29,7 +29,7 @@ REGIONS = "regions.json"
 
 def learns_split(recipe: Recipe) -> bool:
     """Whether the regions depend on the trained parent supernet."""
-    return recipe.split.by in LEARNED
+    return plugin_of("splitter", recipe.split).learned
 
 
 def choose_splitting(
@@ -45,7 +45,8 @@ def choose_splitting(
     """
     if folder.file(SPLITTING).exists():
         return read_splitting(folder.path)
-    regions = recipe.split.count if learns_split(recipe) else len(_grow(recipe, root).leaves())
+    learned = recipe.split if isinstance(recipe.split, LearnedLevel) else None
+    regions = learned.count if learned else len(_grow(recipe, root).leaves())
     counted = regions > 1 and recipe.split.when == "auto"
     return decide_split(recipe, regions, root, len(images.data().train) if counted else 0)
 
@@ -92,9 +93,7 @@ def cut(run: Run, load_parent: Callable[[], Supernet]) -> Run:
         return run
     found: list[Any] = [None]
     if run.writes:
-        parent = load_parent()
-        tree = _grow(run.recipe, run.root, lambda *level: _by_gradients(run, parent, *level))
-        found = [tree.to_json()]
+        found = [_grow_learned(run, load_parent()).to_json()]
     # Rounding may differ between processes; one decides.
     tree = RegionTree.from_json(run.root.space, broadcast_object_list(found)[0])
     if run.writes:
@@ -102,20 +101,23 @@ def cut(run: Run, load_parent: Callable[[], Supernet]) -> Run:
     return replace(run, tree=tree)
 
 
-def _grow(
-    recipe: Recipe, root: Region, learned: Callable[[SplitLevel, int], Splitter] | None = None
-) -> RegionTree:
-    """The regions of a split; ``learned`` makes the splitter that looks at weights."""
-    return grow_tree(root, recipe.split, derive_seed(recipe.seed, "split"), learned)
+def _grow(recipe: Recipe, root: Region) -> RegionTree:
+    """The regions of a split that is known without weights."""
+    return grow_tree(root, recipe.split, SplitterContext(_seed(recipe)))
 
 
-def _by_gradients(run: Run, parent: Supernet, level: SplitLevel, seed: int) -> Splitter:
+def _grow_learned(run: Run, parent: Supernet) -> RegionTree:
+    """The regions of a split that looks at the trained supernet of the root."""
+    seed, device = _seed(run.recipe), run.worker.device
     stream = make_stream(run, run.images.search_data().train, run.recipe.supernet, seed)
-    device = run.worker.device
 
     def loss(model: Supernet, architecture: Architecture, sample: int) -> Tensor:
         images, targets = stream.batch(sample)
         batch = (images.to(device), targets.to(device))
         return run.task.loss(model, batch, architecture, run.worker)
 
-    return ByGradients(parent, loss, level.count, level.samples, seed)
+    return grow_tree(run.root, run.recipe.split, SplitterContext(seed, parent, loss))
+
+
+def _seed(recipe: Recipe) -> int:
+    return derive_seed(recipe.seed, "split")

@@ -131,7 +131,7 @@ def draw(run: KeptRun, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, s
     if trained:
         yield "training", training_caption(trained), plots.loss_curves(facts.regions)
     if facts.ranking is not None and facts.ranking.clouds:
-        shared = recipe.evaluator.share_equal
+        shared = run.shares_equal
         yield (
             "ranking",
             f"True values (column {facts.ranking.column} of the truth table) by the rank that the "

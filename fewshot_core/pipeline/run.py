@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from fewshot_core.costs.table import Constraint, CostTable, Limits, feasible
 from fewshot_core.pipeline.images import RunImages
 from fewshot_core.pipeline.processes import Team
+from fewshot_core.plugins import Plugin, plugin_of
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.folder import RunFolder
@@ -47,6 +48,21 @@ class KeptRun:
     task: Task
     root: Region
     images: RunImages
+
+    @property
+    def evaluator(self) -> Plugin:
+        """What scores architectures, and what it can do."""
+        return plugin_of("evaluator", self.recipe.evaluator)
+
+    @property
+    def strategy(self) -> Plugin:
+        """Who asks for scores, and what it can do."""
+        return plugin_of("strategy", self.recipe.strategy)
+
+    @property
+    def shares_equal(self) -> bool:
+        """Whether architectures that are equal networks share one score."""
+        return bool(vars(self.recipe.evaluator).get("share_equal", False))
 
     @property
     def writes(self) -> bool:

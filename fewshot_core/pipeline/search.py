@@ -17,7 +17,6 @@ from fewshot_core.pipeline.run import FRONT_COST, Run
 from fewshot_core.pipeline.scorers import prepare_scorers
 from fewshot_core.pipeline.scoring import scoring_region
 from fewshot_core.pipeline.supernets import losses_of, train_supernets
-from fewshot_core.recipe.check import DIFFERENTIABLE, INHERITING
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.runs.files import write_json
 from fewshot_core.search.trial import Trial, best_trial, full
@@ -42,11 +41,11 @@ def _search(run: Run) -> None:
     if run.recipe.estimate:
         _estimate(run)
     prepare_scorers(run)
-    if run.recipe.strategy.name in DIFFERENTIABLE:
+    if run.strategy.differentiable:
         run, named = derive(run)
         done = ask_and_tell(run, [a for some in named.values() for a in some])
     else:
-        if run.recipe.evaluator.name in INHERITING:
+        if run.evaluator.inherits:
             run = train_supernets(run)
         done = ask_and_tell(run)
     record(run, done)

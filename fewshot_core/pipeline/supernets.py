@@ -13,15 +13,15 @@ from fewshot_core.pipeline.processes import wait_until_ended
 from fewshot_core.pipeline.regions import cut, learns_split
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.training import build, fit
-from fewshot_core.recipe.check import DIFFERENTIABLE
 from fewshot_core.recipe.schema import SupernetSettings
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.origin import origin, write_origin
+from fewshot_core.search.differentiable import find_method
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.paths import make_paths
 from fewshot_core.spaces.region import Region
 from fewshot_core.supernet import Supernet
-from fewshot_core.training.loop import DivergedError, Watch
+from fewshot_core.training.loop import DivergedError
 
 Kept = TypeVar("Kept")
 
@@ -37,7 +37,9 @@ def new_supernet(run: Run, region: Region) -> Supernet:
     """A supernet of a region with fresh weights."""
     shape = run.images.search_data().shape
     seed = derive_seed(run.recipe.seed, "supernet", region.id)
-    model = build(run, lambda: run.task.supernet(region, run.recipe, shape), seed)
+    method = find_method(run.recipe)
+    partial = 1 if method is None else method.partial
+    model = build(run, lambda: run.task.supernet(region, run.recipe, shape, partial=partial), seed)
     assert isinstance(model, Supernet)
     return model
 
@@ -61,18 +63,12 @@ def train_supernet(
         checkpoint,
         derive_seed(run.recipe.seed, "training", region.id),
         make_paths(settings.paths, region, run.front_cost),
-        _watch(run, region),
+        run.task.watch_supernet(run.recipe, region, run.worker),
     )
     if "region" not in state.notes:
         state.notes |= notes
         checkpoint.annotate(state.notes)
     return supernet, state
-
-
-def _watch(run: Run, region: Region) -> Watch | None:
-    make = getattr(run.task, "watch_supernet", None)
-    watch: Watch | None = make and make(run.recipe, region, run.worker)
-    return watch
 
 
 def load_supernet(run: Run, region: Region, device: torch.device | None = None) -> Supernet:
@@ -88,7 +84,7 @@ def load_supernet(run: Run, region: Region, device: torch.device | None = None) 
     """
     supernet = new_supernet(run, region)
     weights = run.folder.checkpoint(region).load_finished()
-    if run.recipe.strategy.name in DIFFERENTIABLE:  # the preferences are of no use here
+    if run.strategy.differentiable:  # the preferences are of no use here
         mine = {k: v for k, v in weights.items() if k.startswith("supernet.")}
         weights = {name.removeprefix("supernet."): value for name, value in mine.items()}
     supernet.load_state_dict(weights)

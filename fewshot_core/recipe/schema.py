@@ -7,7 +7,7 @@ rest of the program sees nothing but these objects, which cannot be changed:
 Some sections depend on a choice in them: which fields ``strategy`` has depends on
 ``strategy.name``. The classes here hold what all choices have; each plug-in adds its own fields in
 its own file (:mod:`fewshot_core.plugins`). Further sections are the task's own dataclasses
-(:class:`fewshot_core.tasks.Description`), or those of a strategy: :func:`recipe_type`.
+(:class:`fewshot_core.description.Description`), or those of a strategy: :func:`recipe_type`.
 
 A class attribute ``shorthand`` names the field that a bare value means: ``strategy=tpe`` is
 ``strategy.name=tpe`` and ``split=none`` is ``split.by=none``.

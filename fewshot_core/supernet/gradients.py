@@ -21,7 +21,7 @@ from torch import Tensor
 
 from fewshot_core.spaces.region import Partition, Region
 from fewshot_core.spaces.space import Architecture, Option
-from fewshot_core.spaces.splitters.gradients import find_divisible
+from fewshot_core.spaces.splitters.base import find_divisible
 from fewshot_core.spaces.splitters.groups import ByGroups
 from fewshot_core.supernet import Supernet
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from fewshot_core.description import SUPERNET, Description, supernet_sizes
 from fewshot_core.errors import RecipeError
 from fewshot_core.plugins import find_plugin
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.places import absolute
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
-from fewshot_core.tasks import SUPERNET, Description, supernet_sizes
 from tasks.autogan.metrics import METRICS
 from tasks.autogan.space import MOST_CELLS
 

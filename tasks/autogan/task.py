@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from fewshot_core.contexts import PictureContext
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import Batch, ImageData, ImageShape
+from fewshot_core.description import as_supernet
 from fewshot_core.metrics import Metric
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
 from fewshot_core.recipe.unread import Unread
@@ -22,7 +23,6 @@ from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.task import Task
-from fewshot_core.tasks import as_supernet
 from fewshot_core.training.loop import Watch
 from fewshot_core.training.objective import Objective, Scorer
 from tasks.autogan import export

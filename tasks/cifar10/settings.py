@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
+from fewshot_core.description import SUPERNET, Description
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, of_supernets
-from fewshot_core.tasks import SUPERNET, Description
 from tasks.cifar10.space import CellSpace, nasbench201
 
 SPACES = {"nasbench201": nasbench201}

@@ -10,11 +10,11 @@ from torch import nn
 
 from fewshot_core.costs.table import CostTable, measure
 from fewshot_core.data import ImageShape
+from fewshot_core.description import as_supernet
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
-from fewshot_core.tasks import as_supernet
 from fewshot_core.training.classification import ClassificationTask
 from tasks.cifar10 import network
 from tasks.cifar10.draw import cell_svg

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from fewshot_core.description import Description
 from fewshot_core.errors import FewshotError, RecipeError
 from fewshot_core.recipe.declare import check_values, setting
 from fewshot_core.recipe.schema import InheritingSettings, Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
-from fewshot_core.tasks import Description
 from tasks.imagenet.skeleton import lab_variant, ofa_skeleton, proxyless_skeleton
 from tasks.imagenet.space import EXPANSIONS, KERNELS, MobileSpace, ofa_mbv3, proxyless
 

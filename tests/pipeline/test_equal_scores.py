@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from fewshot_core.costs.table import CostTable, Limits
+from fewshot_core.description import Description
 from fewshot_core.pipeline import retrain as retrain_module
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.search import record
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.tasks import Description
 from tasks.cifar10.space import nasbench201
 
 from .paper import Paper, on_paper  # noqa: F401

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fewshot_core.description import Description
 from fewshot_core.recipe.declare import setting
 from fewshot_core.task import TaskDefaults
-from fewshot_core.tasks import Description
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from fewshot_core.plugins import KINDS, plugins
 from fewshot_core.recipe.declare import check_values, help_of, setting, with_values
 from fewshot_core.recipe.loose import loose_type
-from fewshot_core.tasks import load_description, sections_of, task_names
+from fewshot_core.tasks import load_description, task_names
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def undescribed(section: type) -> list[str]:
 
 @pytest.mark.parametrize("task", task_names())
 def test_every_setting_of_a_recipe_says_what_it_is(task: str) -> None:
-    assert undescribed(loose_type(sections_of(load_description(task)))) == []
+    assert undescribed(loose_type(load_description(task).sections)) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -18,7 +18,7 @@ from fewshot_core.recipe.load import load_recipe, recipe_from_file, recipe_yaml
 from fewshot_core.recipe.loose import loose_type, settle, unread_of_others
 from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import ROOTED, Recipe
-from fewshot_core.tasks import load_description, load_task, sections_of
+from fewshot_core.tasks import load_description, load_task
 
 from .conftest import Load, Refusal, Write
 
@@ -216,7 +216,7 @@ ALWAYS = {
 
 def everything(recipe: Recipe) -> Any:
     """The recipe with the settings of every plug-in, as words are merged into it."""
-    sections = sections_of(load_description(recipe.task))
+    sections = load_description(recipe.task).sections
     return loose_type(sections)()
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fewshot_core.errors import RegionError
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.spaces.splitters.gradients import find_divisible
+from fewshot_core.spaces.splitters.base import find_divisible
 from fewshot_core.supernet import Supernet
 from fewshot_core.supernet.gradients import ByGradients, cosine, least_cut
 from fewshot_core.testing.toys import toy_space

@@ -24,7 +24,6 @@ import torch
 
 from fewshot_core.search.preferences.controller import LstmState, RecurrentPolicy, drawing
 from fewshot_core.search.strategies.base import Accepts, Strategy
-from fewshot_core.search.strategies.multilevel import MultilevelSettings
 from fewshot_core.search.trial import Proposal, Trial
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region
@@ -71,12 +70,30 @@ class MultilevelStrategy(Strategy):
 
     Args:
         region: Where to search; its space says which decisions form a level.
-        settings: See :class:`MultilevelSettings`.
         accepts: The constraint.
+        lr: Step size of Adam.
+        hidden: Size of the controllers.
+        entropy: Weight of the entropy of their choices.
+        level_trials: Trials that a controller learns from; the last one learns to the end.
+        candidates: Architectures that a controller draws when it has learnt.
+        beam: How many of the best of them the next level starts from.
     """
 
-    def __init__(self, region: Region, settings: MultilevelSettings, accepts: Accepts) -> None:
-        self.region, self.settings, self.accepts = region, settings, accepts
+    def __init__(
+        self,
+        region: Region,
+        accepts: Accepts,
+        *,
+        lr: float,
+        hidden: int,
+        entropy: float,
+        level_trials: int,
+        candidates: int,
+        beam: int,
+    ) -> None:
+        self.region, self.accepts = region, accepts
+        self.lr, self.hidden, self.entropy = lr, hidden, entropy
+        self.level_trials, self.candidates, self.beam = level_trials, candidates, beam
         space = region.space
         self._levels = [tuple(map(space.position, names)) for names in space.levels()]
         flat = [place for places in self._levels for place in places]
@@ -107,7 +124,7 @@ class MultilevelStrategy(Strategy):
             else:
                 level.candidates.append((reward, self._walked(parent, trial.architecture)))
         last = self.number == len(self._levels) - 1
-        if not last and level.told >= self.settings.level_trials + self.settings.candidates:
+        if not last and level.told >= self.level_trials + self.candidates:
             self._grow()
 
     # -- the level at work -------------------------------------------------------------------
@@ -116,15 +133,15 @@ class MultilevelStrategy(Strategy):
     def _learning(self) -> bool:
         """The controller of the last level learns to the end."""
         last = self.number == len(self._levels) - 1
-        return last or self.level.told <= self.settings.level_trials
+        return last or self.level.told <= self.level_trials
 
     def _begin(self, parents: list[Parent]) -> Level:
         places = self._levels[self.number]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed("multilevel", self.number))
             sizes = [len(self.region.allowed[place]) for place in places]
-            policy = RecurrentPolicy(sizes, self.settings.hidden, squash=None)
-        optimizer = torch.optim.Adam(policy.parameters(), lr=self.settings.lr, betas=(0.0, 0.9))
+            policy = RecurrentPolicy(sizes, self.hidden, squash=None)
+        optimizer = torch.optim.Adam(policy.parameters(), lr=self.lr, betas=(0.0, 0.9))
         return Level(places, policy, optimizer, parents)
 
     def _grow(self) -> None:
@@ -134,7 +151,7 @@ class MultilevelStrategy(Strategy):
             best.setdefault(candidate.choices, candidate)
         self.number += 1
         # Where nothing had a score, the level before stays undecided, one of it drawn at random.
-        self.level = self._begin(list(best.values())[: self.settings.beam] or [self._any()])
+        self.level = self._begin(list(best.values())[: self.beam] or [self._any()])
 
     def _any(self) -> Parent:
         rng = random.Random(derive_seed("multilevel, any", self.number))
@@ -156,7 +173,7 @@ class MultilevelStrategy(Strategy):
     @property
     def _learning_next(self) -> bool:
         last = self.number == len(self._levels) - 1
-        return last or self.level.told < self.settings.level_trials
+        return last or self.level.told < self.level_trials
 
     # -- learning ----------------------------------------------------------------------------
 
@@ -174,7 +191,7 @@ class MultilevelStrategy(Strategy):
         advantage = reward - level.baseline
         level.baseline += (1 - DECAY) * advantage
         walk = level.policy.walk(self._known(architecture), parent.state)
-        loss = -advantage * walk.likelihood - self.settings.entropy * walk.entropy
+        loss = -advantage * walk.likelihood - self.entropy * walk.entropy
         level.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         level.optimizer.step()

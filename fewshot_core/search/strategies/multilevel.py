@@ -35,4 +35,13 @@ def make_multilevel(settings: MultilevelSettings, context: StrategyContext) -> S
     """Controllers for the levels of a region's space."""
     from fewshot_core.search.strategies._multilevel import MultilevelStrategy
 
-    return MultilevelStrategy(context.region, settings, context.accepts)
+    return MultilevelStrategy(
+        context.region,
+        context.accepts,
+        lr=settings.lr,
+        hidden=settings.hidden,
+        entropy=settings.entropy,
+        level_trials=settings.level_trials,
+        candidates=settings.candidates,
+        beam=settings.beam,
+    )

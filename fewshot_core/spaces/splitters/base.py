@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fewshot_core.errors import RegionError
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.schema import SplitLevel
 from fewshot_core.spaces.region import Partition, Region
@@ -55,3 +56,23 @@ class LearnedLevel(SplitLevel):
             FewshotError: It cannot; a splitter that can tell says why.
         """
         return
+
+
+def find_divisible(region: Region, count: int) -> list[str]:
+    """Names of the decisions with ``count`` options or more.
+
+    Raises:
+        RegionError: There is none.
+    """
+    names = [
+        decision.name
+        for decision, allowed in zip(region.space.decisions, region.allowed, strict=True)
+        if len(allowed) >= count
+    ]
+    if not names:
+        most = max(len(options) for options in region.allowed)
+        raise RegionError(
+            f"no decision of region {region.id!r} can be cut into {count} groups",
+            allowed=f"split.count of at most {most}",
+        )
+    return names

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 import torch
 
+from fewshot_core.search.strategies import StrategyContext, make_strategy
 from fewshot_core.search.strategies._multilevel import MultilevelStrategy
 from fewshot_core.search.strategies.multilevel import MultilevelSettings
 from fewshot_core.search.trial import Trial
@@ -23,7 +24,10 @@ def deconvs(architecture: Architecture) -> float:
 
 
 def strategy(settings: MultilevelSettings = SETTINGS) -> MultilevelStrategy:
-    return MultilevelStrategy(Region.root(SPACE), settings, lambda a: True)
+    root = Region.root(SPACE)
+    made = make_strategy(settings, StrategyContext(root, lambda a: True, lambda a: 0.0))
+    assert isinstance(made, MultilevelStrategy)
+    return made
 
 
 def run(made: MultilevelStrategy, count: int, start: int = 0) -> list[Architecture]:
