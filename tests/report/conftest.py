@@ -130,7 +130,7 @@ def _audit(session: Session) -> None:
     write_table(session.folder.file("audit.csv"), rows, list(rows[0]))
     write_json(
         session.folder.file("audit.json"),
-        {"epochs": 5.0, "metric": "accuracy", "candidates": 30, **shown},
+        {"epochs": 5.0, "metric": "accuracy", "candidates": 30, "asked": 9, "diverged": 0, **shown},
     )
 
 
