@@ -69,7 +69,7 @@ def load_task(name: str) -> Task:
     if not isinstance(getattr(task, "description", None), Description):
         raise RecipeError(
             f"task={name} is not a task",
-            allowed="an object whose attribute `description` is a fewshot_core.description.Description",
+            allowed="an object whose attribute `description` is a `Description`",
         )
     return task
 

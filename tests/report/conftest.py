@@ -154,7 +154,15 @@ def _audit(run: Run) -> None:
     write_table(run.folder.file("audit.csv"), rows, list(rows[0]))
     write_json(
         run.folder.file("audit.json"),
-        {"epochs": 5.0, "metric": "accuracy", "better": "higher", "candidates": 30, **shown},
+        {
+            "epochs": 5.0,
+            "metric": "accuracy",
+            "better": "higher",
+            "candidates": 30,
+            "asked": 9,
+            "diverged": 0,
+            **shown,
+        },
     )
 
 
