@@ -11,7 +11,6 @@ from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.check import INHERITING
 from fewshot_core.recipe.schema import RetrainSettings, SupernetSettings, TrainingSettings
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.training.classification import ClassificationTask
 
 if TYPE_CHECKING:
     from fewshot_core.pipeline.session import Session
@@ -33,7 +32,7 @@ def check_batches(session: Session, architecture: Architecture) -> None:
     used = _used(session)
     for key in used:
         _check_share(key, getattr(recipe, key), world)
-    if not isinstance(session.task, ClassificationTask):
+    if session.task.generates:
         return  # generators have maps of four pixels or more
     for key in SECTIONS:
         training: TrainingSettings = getattr(recipe, key)
