@@ -16,7 +16,6 @@ from fewshot_core.recipe.schema import (
     recalibration_images,
 )
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.training.classification import ClassificationTask
 
 SECTIONS = ("supernet", "regions", "retrain")
 
@@ -35,7 +34,7 @@ def check_batches(run: Run, architecture: Architecture) -> None:
     used = _used(run)
     for key in used:
         _check_share(key, getattr(recipe, key), world)
-    if not isinstance(run.task, ClassificationTask):
+    if run.task.generates:
         return  # generators have maps of four pixels or more
     for key in SECTIONS:
         training: TrainingSettings = getattr(recipe, key)

@@ -23,9 +23,9 @@ from fewshot_core.spaces.paths import FairPaths, PathBatches, PathPolicy, Unifor
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.toys import toy_space
+from fewshot_core.training import loop as training
 from fewshot_core.training.classification import ClassificationObjective
 from fewshot_core.training.loop import HISTORY_POINTS, DivergedError, Stage, Watch, steps_for, train
-from fewshot_core.training.loop import loop as training
 from fewshot_core.training.objective import Objective, learning_rate
 
 STEPS, EVERY = 12, 4
