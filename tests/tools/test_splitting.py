@@ -97,6 +97,12 @@ def test_without_inheritance_no_parent_is_trained(truth: Path, tmp_path: Path) -
     assert names == ["few-shot, 2 regions, by accuracy", "few-shot, 2 regions, by loss"]
 
 
+def test_a_run_of_before_the_decision_goes_on(finished: Path, copy: Path) -> None:
+    (copy / "splitting.json").unlink()
+    succeed("report", ["run=run"], copy.parent)
+    assert len(leaves(copy)) == 2
+
+
 def test_supernets_may_see_smaller_images(truth: Path, tmp_path: Path) -> None:
     """The search runs on 4 pixels; what is trained from scratch has all 8."""
     words = words_of(TINY | {"search.trials": 3, "strategy.population": 2}, run="run")
