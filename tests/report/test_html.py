@@ -172,16 +172,6 @@ def test_scores_with_a_part_of_the_budget_stand_apart(make_run: MakeRun) -> None
     assert "99.99" not in text
 
 
-def test_a_table_of_trials_without_budgets_is_read(make_run: MakeRun) -> None:
-    session = make_run(["search"])
-    path = session.folder.file("trials.csv")
-    rows = [line.split(",") for line in path.read_text().splitlines()]
-    place = rows[0].index("budget")
-    path.write_text("".join(",".join(r[:place] + r[place + 1 :]) + "\n" for r in rows))
-    facts = read_facts(session.folder.path)
-    assert (len(facts.trials), facts.partial) == (len(rows) - 1, 0)
-
-
 @pytest.mark.parametrize("missing", STAGES)
 def test_a_stage_may_be_missing(make_run: MakeRun, missing: str) -> None:
     session = make_run([stage for stage in STAGES if stage != missing])
