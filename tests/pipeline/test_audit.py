@@ -28,6 +28,7 @@ from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.tasks import Description
 from fewshot_core.testing.strategies import Killed
 from fewshot_core.testing.toys import toy_space
 from tasks.cifar10.space import nasbench201
@@ -48,7 +49,7 @@ class Session:
         self.limits = Limits()
         self.folder = RunFolder(path, main)
         self.console = Console(main=False)
-        self.task = SimpleNamespace(metric="accuracy")
+        self.task = SimpleNamespace(description=Description({}))
         self.asked: list[Architecture] = []
         self.trained: list[tuple[Architecture, float]] = []
         self.dies_at: int | None = None
