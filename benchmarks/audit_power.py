@@ -1,6 +1,6 @@
 """How often an audit trusts scores, by the number of networks that it trains.
 
-    python benchmarks/audit_power.py      about half an hour; writes results/audit_power.json
+    python -m benchmarks.audit_power      about half an hour; writes results/audit_power.json
 
 Scores and results of training are drawn from a bivariate normal distribution whose Kendall's tau
 is known (tau = 2/pi arcsin r; W. H. Greiner, Zeitschrift für Mathematik und Physik 57, 1909), and
@@ -14,10 +14,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from record import write_results
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.studies.record import write_results
 from fewshot_core.trust.ranking import bootstrap_tau, kendall
 
 NETWORKS = (4, 6, 8, 12, 16, 24, 32)

@@ -3,8 +3,8 @@
 The speed-up is a ratio of times on one machine: from the end of the parent's training to that of
 the last region's, with one thread per process. Leave the machine alone meanwhile.
 
-    python benchmarks/scaling.py            writes benchmarks/results/scaling.json
-    python benchmarks/scaling.py --quick    a few steps; writes nothing
+    python -m benchmarks.scaling            writes benchmarks/results/scaling.json
+    python -m benchmarks.scaling --quick    a few steps; writes nothing
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from record import write_results
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.studies.record import write_results
 
 TOOL = Path(__file__).resolve().parents[1] / "tools" / "search.py"
 LAUNCH = (

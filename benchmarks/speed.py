@@ -1,8 +1,8 @@
 """Speed, as ratios measured in one run on one machine.
 
-    python benchmarks/speed.py            a few minutes; writes benchmarks/results/speed.json
-    python benchmarks/speed.py --quick    under two minutes; writes nothing
-    python benchmarks/speed.py --cells 5 --batch 48 --threads 1
+    python -m benchmarks.speed            a few minutes; writes benchmarks/results/speed.json
+    python -m benchmarks.speed --quick    under two minutes; writes nothing
+    python -m benchmarks.speed --cells 5 --batch 48 --threads 1
                                           training alone, with these; writes nothing
 
 Three questions, on the supernet of recipe nasbench201 with one cell per stage:
@@ -31,12 +31,12 @@ from functools import partial
 
 import torch
 from accelerate import Accelerator
-from plain_loop import MEAN, STD, loaded_batches, plain_loop, ready_batches
-from record import write_results
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from benchmarks.plain_loop import MEAN, STD, loaded_batches, plain_loop, ready_batches
+from benchmarks.studies.record import write_results
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import BatchStream, ImageArray, ImageShape
 from fewshot_core.data.stream import EvalBatches, calibration_batches
