@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.studies.record import write_results
+from benchmarks.studies.record import ROOT, write_results
 
-TOOL = Path(__file__).resolve().parents[1] / "tools" / "search.py"
+TOOL = ROOT / "tools" / "search.py"
 WORDS = [
     "recipe=digits",
     "threads=1",

@@ -22,21 +22,20 @@ they take.
 from __future__ import annotations
 
 import argparse
-import copy
 import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
 from accelerate import Accelerator
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from benchmarks.plain_loop import MEAN, STD, loaded_batches, plain_loop, ready_batches
 from benchmarks.studies.record import write_results
+from benchmarks.studies.tables import Table
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import BatchStream, ImageArray, ImageShape
 from fewshot_core.data.stream import EvalBatches, calibration_batches
@@ -58,7 +57,9 @@ PAPER = 5, 48
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, nothing written")
     parser.add_argument("--cells", type=int, help="cells per stage; training alone is measured")
     parser.add_argument("--batch", type=int, help="images per batch; training alone is measured")
@@ -70,7 +71,7 @@ def main() -> None:
     if given.threads:
         torch.set_num_threads(given.threads)
     recipe = load_recipe(["recipe=nasbench201"]).recipe
-    recipe.precision = resolve_precision(recipe.precision, None)
+    recipe = replace(recipe, precision=resolve_precision(recipe.precision, None))
     images = _random_images(1_000 if quick else 10_000)
     if given.cells or given.batch:
         setting = _with(recipe, given.cells, given.batch)
@@ -94,10 +95,6 @@ def main() -> None:
     _show(figures)
     if not quick:
         print(write_results("speed", figures, [0]))
-
-
-class _Raw(argparse.RawDescriptionHelpFormatter):
-    pass
 
 
 # -- 1. training ---------------------------------------------------------------------------------
@@ -248,10 +245,11 @@ def _supernet(recipe: Recipe, channels_last: bool) -> CellSupernet:
 
 
 def _with(recipe: Recipe, cells: int | None, batch: int | None) -> Recipe:
-    recipe = copy.deepcopy(recipe)
-    recipe.network.cells_per_stage = cells or recipe.network.cells_per_stage
-    recipe.supernet.batch_size = batch or recipe.supernet.batch_size
-    return recipe
+    """The recipe with other numbers of cells and images, where there are any."""
+    network, supernet = recipe.network, recipe.supernet
+    network = replace(network, cells_per_stage=cells or network.cells_per_stage)
+    supernet = replace(supernet, batch_size=batch or supernet.batch_size)
+    return replace(recipe, network=network, supernet=supernet)
 
 
 def _flops_per_image(recipe: Recipe) -> float:
@@ -277,12 +275,8 @@ def _timed(call: Callable[[], object]) -> float:
 
 
 def _show(figures: dict[str, float]) -> None:
-    table = Table(title=f"Speed on {torch.get_num_threads()} threads")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    for name, value in figures.items():
-        table.add_row(name.replace("_", " "), f"{value:,.4g}")
-    Console().print(table)
+    lines = [(name.replace("_", " "), f"{value:,.4g}") for name, value in figures.items()]
+    Table(f"Speed on {torch.get_num_threads()} threads", ("figure", "value"), lines).show()
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def main(study: type[Study], doc: str | None, words: Sequence[str] | None = None
         The exit code. Without the data it is 2, or 0 for ``--quick``, which is skipped.
     """
     words = sys.argv[1:] if words is None else words
-    options = _parser(study, doc).parse_args(words)
+    options = make_parser(study, doc).parse_args(words)
     with _work_folder(options) as work:
         made = study(options, work)
         only_figures = options.show and not study.keeps_rows
@@ -148,7 +148,8 @@ def _run(study: Study, options: argparse.Namespace, work: Path, words: Sequence[
     return int(problem is not None)
 
 
-def _parser(study: type[Study], doc: str | None) -> argparse.ArgumentParser:
+def make_parser(study: type[Study], doc: str | None) -> argparse.ArgumentParser:
+    """The options of a study's command; ``doc`` is the text of ``--help``."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {study.module}",
         description=doc,

@@ -22,7 +22,6 @@ from benchmarks.studies.differentiable.show import draw_methods, make_tables, su
 from benchmarks.studies.jobs import Job, Rows, make_slug
 from benchmarks.studies.runs import Bench, StudyRun
 from benchmarks.studies.study import Figures, Study
-from benchmarks.studies.tables import Table
 from fewshot_core.search.trial import Trial, best_trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
@@ -38,6 +37,7 @@ class Differentiable(Study):
     stages = STAGES
     first_stages = STAGES[:1]
     name = "differentiable"
+    tables = staticmethod(make_tables)
 
     def __init__(self, options: argparse.Namespace, work: Path) -> None:
         self.size = QUICK if options.quick else FULL
@@ -59,9 +59,6 @@ class Differentiable(Study):
         settings = {"recipe": words, "epochs": size.epochs, "scored": size.scored}
         baselines = measure_baselines(self.bench, read_truth(self.table))
         return summarise(rows, settings, baselines)
-
-    def tables(self, figures: Figures) -> list[Table]:
-        return make_tables(figures)
 
     def pictures(self, figures: Figures, rows: Rows) -> Iterator[tuple[str, Figure]]:
         yield self.name, draw_methods(figures)

@@ -15,11 +15,10 @@ from matplotlib.figure import Figure
 
 from benchmarks.studies.cifar10 import places_of
 from benchmarks.studies.generators.arms import ARMS, COMMON, FULL, QUICK, Size, arm_words
-from benchmarks.studies.generators.show import draw_arms, make_table, summarise
+from benchmarks.studies.generators.show import draw_arms, make_tables, summarise
 from benchmarks.studies.jobs import Job, Rows, make_slug
 from benchmarks.studies.runs import Bench, StudyRun, copy_folder
 from benchmarks.studies.study import Figures, Study
-from benchmarks.studies.tables import Table
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from tasks.autogan.space import generator_space
 
@@ -32,6 +31,7 @@ class Generators(Study):
     folder = "runs/autogan-study"
     stages = ("truth", "arms", "choices")
     name = "autogan"
+    tables = staticmethod(make_tables)
 
     def __init__(self, options: argparse.Namespace, work: Path) -> None:
         self.size = QUICK if options.quick else FULL
@@ -55,9 +55,6 @@ class Generators(Study):
 
     def summarise(self, rows: Rows) -> dict[str, Any]:
         return summarise(rows, list(ARMS))
-
-    def tables(self, figures: Figures) -> list[Table]:
-        return [make_table(figures)]
 
     def pictures(self, figures: Figures, rows: Rows) -> Iterator[tuple[str, Figure]]:
         yield self.name, draw_arms(figures)

@@ -87,10 +87,10 @@ def _group_by_genotype(rows: Rows, stage: str) -> dict[str, list[float]]:
     return found
 
 
-def make_table(figures: Mapping[str, Any]) -> Table:
+def make_tables(figures: Mapping[str, Any]) -> list[Table]:
     """A line for each arm, for each cost, and for what is known without either."""
     title = f"{len(figures['truth'])} generators trained from scratch; {figures['metric']}"
-    return Table(title, HEADER, list(_lines(figures)))
+    return [Table(title, HEADER, list(_lines(figures)))]
 
 
 def _lines(figures: Mapping[str, Any]) -> Iterator[list[str]]:

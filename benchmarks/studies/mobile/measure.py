@@ -16,10 +16,9 @@ from torch import nn
 from benchmarks.studies.cifar10 import places_of
 from benchmarks.studies.jobs import Job, Rows, make_slug
 from benchmarks.studies.mobile.arms import FULL, QUICK, Size
-from benchmarks.studies.mobile.show import make_table, summarise
+from benchmarks.studies.mobile.show import make_tables, summarise
 from benchmarks.studies.runs import Bench
-from benchmarks.studies.study import Figures, Study
-from benchmarks.studies.tables import Table
+from benchmarks.studies.study import Study
 from fewshot_core.costs.table import measure
 from fewshot_core.data import ImageShape
 from fewshot_core.recipe.schema import Recipe
@@ -35,6 +34,7 @@ class Mobile(Study):
     module = "benchmarks.studies.mobile"
     folder = "runs/mobile"
     name = "mobile"
+    tables = staticmethod(make_tables)
 
     def __init__(self, options: argparse.Namespace, work: Path) -> None:
         self.size = QUICK if options.quick else FULL
@@ -49,9 +49,6 @@ class Mobile(Study):
 
     def summarise(self, rows: Rows) -> dict[str, Any]:
         return summarise(rows, self.size)
-
-    def tables(self, figures: Figures) -> list[Table]:
-        return [make_table(figures)]
 
 
 def make_jobs(bench: Bench, size: Size) -> list[Job]:

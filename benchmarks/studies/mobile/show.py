@@ -57,7 +57,7 @@ def _figures(scores: Sequence[float], truth: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def make_table(figures: Mapping[str, Any]) -> Table:
+def make_tables(figures: Mapping[str, Any]) -> list[Table]:
     """A line for each predictor in each band."""
     lines: list[tuple[str, ...]] = []
     for band, found in figures.items():
@@ -75,4 +75,4 @@ def make_table(figures: Mapping[str, Any]) -> Table:
             lines.append(
                 (band, "MobileNetV3-small, scaled", "", "", f"{reference['accuracy']:.2f}")
             )
-    return Table("networks of equal FLOPs", HEADER, lines)
+    return [Table("networks of equal FLOPs", HEADER, lines)]

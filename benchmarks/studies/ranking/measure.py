@@ -25,7 +25,6 @@ from benchmarks.studies.ranking.plots import draw_budgets, draw_one_cost, larges
 from benchmarks.studies.ranking.show import best_arm, make_tables, summarise
 from benchmarks.studies.runs import Bench, StudyRun, train_shared_parent
 from benchmarks.studies.study import Figures, Study
-from benchmarks.studies.tables import Table
 from fewshot_core.costs.table import CostTable
 from fewshot_core.pipeline.rank import Truth
 from fewshot_core.trust.scores import ScoreLog, read_table
@@ -39,6 +38,7 @@ class Ranking(Study):
     folder = "runs/ranking"
     stages = ("proxies", "arms", "long")
     name = "ranking"
+    tables = staticmethod(make_tables)
 
     def __init__(self, options: argparse.Namespace, work: Path) -> None:
         self.size = QUICK if options.quick else FULL
@@ -81,9 +81,6 @@ class Ranking(Study):
         }
         settings = {"recipe": list(self.bench.words), "cells": self.size.cells}
         return summarise(rows, settings, baselines)
-
-    def tables(self, figures: Figures) -> list[Table]:
-        return make_tables(figures)
 
     def pictures(self, figures: Figures, rows: Rows) -> Iterator[tuple[str, Figure]]:
         sizes = [

@@ -14,6 +14,8 @@ from benchmarks.studies.tables import Table, spread, spread_text
 SCORE = "recalibrated, loss"
 """The score that arms are compared by; the others stand beside it."""
 
+ENSEMBLE = "ensemble, loss"
+
 CHOSEN_BY = "iso_cost_tau"
 
 
@@ -61,18 +63,18 @@ def make_tables(figures: Mapping[str, Any]) -> list[Table]:
     return tables
 
 
-HEADER = (
-    "predictor",
-    "images, M",
-    "seeds",
-    "iso-cost tau",
-    "tau",
-    "true accuracy of best",
-    "ensemble tau",
-    "ensemble best",
-    "cifar100: iso-cost",
-    "ensemble tau",
+SHOWN = (
+    ("iso-cost tau", COLUMNS[0], SCORE, "iso_cost_tau", 3),
+    ("tau", COLUMNS[0], SCORE, "tau", 3),
+    ("true accuracy of best", COLUMNS[0], SCORE, "best_true", 2),
+    ("ensemble tau", COLUMNS[0], ENSEMBLE, "tau", 3),
+    ("ensemble best", COLUMNS[0], ENSEMBLE, "best_true", 2),
+    ("cifar100: iso-cost", COLUMNS[1], SCORE, "iso_cost_tau", 3),
+    ("ensemble tau", COLUMNS[1], ENSEMBLE, "tau", 3),
 )
+"""Title, column, kind of score, figure and digits."""
+
+HEADER = ("predictor", "images, M", "seeds", *(title for title, *_ in SHOWN))
 
 
 KINDS = ("recalibrated, loss", "recalibrated, accuracy", "running, loss", "running, accuracy")
@@ -92,35 +94,25 @@ def _kind_lines(arms: list[dict[str, Any]]) -> Iterator[list[str]]:
 
 def _lines(arms: list[dict[str, Any]], baseline: Mapping[str, Any]) -> Iterator[list[str]]:
     for arm in arms:
-        proxy = arm["arm"] in PROXIES
-        score, ensemble = ("score", None) if proxy else (SCORE, "ensemble, loss")
-        ten, hundred = (arm["figures"][column] for column in COLUMNS)
+        # Proxies have one score, and no ensemble.
+        kinds = {SCORE: "score", ENSEMBLE: ""} if arm["arm"] in PROXIES else {}
         yield [
             arm["arm"],
             f"{arm['images'] / 1e6:.2f}" if arm["images"] else "",
             str(arm["seeds"]),
-            spread_text(ten[score]["iso_cost_tau"], 3),
-            spread_text(ten[score]["tau"], 3),
-            spread_text(ten[score]["best_true"], 2),
-            spread_text(ten[ensemble]["tau"], 3) if ensemble else "",
-            spread_text(ten[ensemble]["best_true"], 2) if ensemble else "",
-            spread_text(hundred[score]["iso_cost_tau"], 3),
-            spread_text(hundred[ensemble]["tau"], 3) if ensemble else "",
+            *(
+                spread_text(arm["figures"][column][which][name], digits) if which else ""
+                for _, column, kind, name, digits in SHOWN
+                for which in [kinds.get(kind, kind)]
+            ),
         ]
-    for name, figures in baseline[COLUMNS[0]].items():
-        other = baseline[COLUMNS[1]][name]
-        yield [
-            name,
-            "",
-            "",
-            f"{figures['iso_cost_tau']:.3f}",
-            f"{figures['tau']:.3f}",
-            f"{figures['best_true']:.2f}",
-            "",
-            "",
-            f"{other['iso_cost_tau']:.3f}",
-            "",
-        ]
+    for predictor in baseline[COLUMNS[0]]:
+        figures = {column: baseline[column][predictor] for column in COLUMNS}
+        texts = (
+            f"{figures[column][name]:.{digits}f}" if kind == SCORE else ""
+            for _, column, kind, name, digits in SHOWN
+        )
+        yield [predictor, "", "", *texts]
 
 
 def _groups(rows: Rows) -> list[tuple[Any, list[Mapping[str, Any]]]]:

@@ -34,7 +34,6 @@ from benchmarks.studies.strategies.table import (
     read_once,
 )
 from benchmarks.studies.study import Figures, Study
-from benchmarks.studies.tables import Table
 from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.search.loop import run_search
 from fewshot_core.search.strategies import Strategy, make_strategy
@@ -56,6 +55,8 @@ class Strategies(Study):
     module = "benchmarks.studies.strategies"
     folder = "runs/strategies"
     keeps_rows = False
+    tables = staticmethod(make_tables)
+    docs_tables = staticmethod(make_docs_tables)
 
     def __init__(self, options: argparse.Namespace, work: Path) -> None:
         column, self.evaluations = options.column, options.evaluations
@@ -84,12 +85,6 @@ class Strategies(Study):
     def summarise(self, rows: Rows) -> dict[str, Any]:
         ordered = {job.key: rows[job.key] for job in self.jobs("all", rows)}
         return summarise(ordered, read_once(self.files), self.evaluations)
-
-    def tables(self, figures: Figures) -> list[Table]:
-        return make_tables(figures)
-
-    def docs_tables(self, figures: Figures) -> list[Table]:
-        return make_docs_tables(figures)
 
     def pictures(self, figures: Figures, rows: Rows) -> Iterator[tuple[str, Figure]]:
         yield self.name, draw_curves(figures)
