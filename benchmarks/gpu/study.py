@@ -12,21 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.gpu.figures import rank_cells
-from benchmarks.gpu.pace import LAST_SECONDS, Pace, setup_seconds
+from benchmarks.gpu.budget import LAST_SECONDS, Pace, setup_seconds
 from benchmarks.gpu.rows import Rows
 from benchmarks.gpu.scoring import KEY as SCORING
 from benchmarks.gpu.scoring import list_distinct, run_scoring, words_of
 from benchmarks.gpu.session import open_run, score_truth, stop_after
 from benchmarks.gpu.speed import TOGETHER, Case, measure_speed, speed_row, together, toy_together
 from benchmarks.studies.cifar10 import COLUMNS, Cells, costs_of
-from benchmarks.studies.ranking.arms import EDGE, Arm
+from benchmarks.studies.ranking.arms import EDGE, FIGURES, Arm
 from benchmarks.studies.runs import StudyRun, load_words
 from fewshot_core.data import ImageData
 from fewshot_core.pipeline.rank import Truth
 from fewshot_core.runs.preemption import Preempted
 from fewshot_core.spaces.space import Architecture
+from fewshot_core.trust.correlation import iso_cost_tau
 
 ONE_SHOT = Arm("one-shot", "uniform")
 FEW_SHOT = Arm("few-shot, 5 by one edge", "uniform", 5, EDGE)
@@ -42,6 +43,9 @@ FIXED_SECONDS = 10.0
 """Seconds of an arm beside training and scoring."""
 
 TOY_CELLS = 40
+
+CONVOLUTION, UPPER = "nor_conv_3x3", 2
+"""The upper half: cells with so many of these, or more, between input and output."""
 
 
 @dataclass(frozen=True)
@@ -234,3 +238,25 @@ def _rank_scores(
 
 def _rank_parameters(truth: Truth) -> dict[str, Any]:
     return {"figures": {"connected_params": rank_cells(truth, truth.costs["connected_params"])}}
+
+
+def rank_cells(truth: Truth, values: NDArray[np.float64]) -> dict[str, float | int | None]:
+    """How well values rank the cells: over all, within equal cost, and of its upper half."""
+    found = truth.figures(values).to_json()
+    upper = np.array([_is_upper(truth, a) for a in truth.architectures])
+    costs = truth.costs["connected_params"]
+    within = iso_cost_tau(
+        values[upper],
+        truth.values[upper],
+        costs[upper],
+        truth.connected[upper],
+        truth.iso_minimum,
+    )
+    row = {name: found[name] for name in (*FIGURES, "best_possible")}
+    tau = round(within.tau, 5) if within.groups else None
+    return row | {"upper_tau": tau, "upper_count": within.architectures}
+
+
+def _is_upper(truth: Truth, cell: Architecture) -> bool:
+    connected = truth.space.connected(cell)
+    return connected is not None and connected.choices.count(CONVOLUTION) >= UPPER

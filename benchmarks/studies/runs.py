@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.studies.jobs import lock_file
+from benchmarks.studies.jobs import Job, lock_file
 from fewshot_core.data import ImageData, load_images
 from fewshot_core.evaluators import Evaluator, InheritedEvaluator
 from fewshot_core.metrics import metric_text
@@ -73,15 +74,37 @@ class Bench:
         """The recipe of every run, with further settings."""
         return load_words([*self.words, *self.places, *words]).recipe
 
-    @contextmanager
-    def open(self, slug: str, words: Sequence[str], *more: str) -> Iterator[StudyRun]:
-        """Open the run of a job, or continue it.
+    def job(
+        self,
+        key: str,
+        slug: str,
+        words: Sequence[str],
+        measure: Callable[[StudyRun], dict[str, Any]],
+        *more: str,
+        recipe: list[str] | None = None,
+    ) -> Job:
+        """A job that opens a run and measures it.
 
         Args:
+            key: Name of its row.
             slug: Name of its folder.
-            words: All settings of its recipe.
-            more: Settings that are no part of what the job's row is checked by.
+            words: All settings of the run.
+            measure: Makes the row of the opened run; ``seconds`` are added.
+            more: Settings that the row is not checked by.
+            recipe: What the row is checked by, if that is not the settings.
         """
+
+        def run() -> dict[str, Any]:
+            began = time.monotonic()
+            with self.open(slug, words, *more) as opened:
+                row = measure(opened)
+            return {**row, "seconds": round(time.monotonic() - began)}
+
+        return Job(key, slug, list(words) if recipe is None else recipe, run)
+
+    @contextmanager
+    def open(self, slug: str, words: Sequence[str], *more: str) -> Iterator[StudyRun]:
+        """Open the run of a job, or continue it; the arguments are those of :meth:`job`."""
         loaded = load_words([*words, *self.places, *more, f"run={self.work / slug}"])
         run = StudyRun(start(loaded, self.images.load(loaded.recipe)))
         try:
@@ -97,6 +120,7 @@ class StudyRun:
         session: The run itself.
         recipe: Its settings.
         data: Its images.
+        precision: Precision of its trainings, as Accelerate names it.
         space: Its search space.
         costs: Its cost table.
         console: Where it says what it does.
@@ -106,21 +130,14 @@ class StudyRun:
     def __init__(self, session: Session) -> None:
         self.session, self.recipe, self.data = session, session.recipe, session.data
         self.space, self.costs, self.console = session.root.space, session.costs, session.console
+        self.precision = session.accelerator.mixed_precision
         self.file = session.folder.file
 
-    @property
     def leaves(self) -> list[str]:
         """Ids of the regions that the space is divided into; of the whole space if it is not."""
         return [region.id for region in self.session.tree.leaves()]
 
-    @property
-    def precision(self) -> str:
-        """Precision of the trainings, as Accelerate names it."""
-        return str(self.session.accelerator.mixed_precision)
-
-    @property
-    def differentiable(self) -> bool:
-        """Whether its strategy trains preferences together with the weights."""
+    def _is_differentiable(self) -> bool:
         return self.recipe.strategy.name in DIFFERENTIABLE
 
     def close(self) -> None:
@@ -185,7 +202,7 @@ class StudyRun:
         """
         session = self.session
         named: dict[Region, list[Architecture]] = {}
-        if self.differentiable:
+        if self._is_differentiable():
             named = derive(session)
             done = ask_and_tell(session, [a for some in named.values() for a in some])
         else:
@@ -199,6 +216,8 @@ class StudyRun:
 
     def preferences(self) -> list[dict[str, dict[str, float]]]:
         """Probabilities of the options of each decision, for each region with preferences."""
+        if not self._is_differentiable():
+            return []
         return [row["preferences"] for row in read_json(self.file(DERIVED))]
 
     # -- networks trained from scratch ---------------------------------------------------------

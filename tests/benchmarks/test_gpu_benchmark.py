@@ -16,10 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.gpu.budget import Budget
+from benchmarks.gpu.budget import Budget, Pace
 from benchmarks.gpu.data import hold_images, pack, random_images, unpack
 from benchmarks.gpu.meter import Marks
-from benchmarks.gpu.pace import Pace
 from benchmarks.gpu.probe import _covered
 from benchmarks.gpu.rows import Rows, read_earlier
 from benchmarks.gpu.speed import cases

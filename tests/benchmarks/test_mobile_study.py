@@ -9,9 +9,9 @@ import pytest
 from benchmarks.studies.mobile.arms import Size
 from benchmarks.studies.mobile.measure import (
     BAND,
+    Mobile,
     draw_networks,
     find_multiplier,
-    make_jobs,
     scale_mobilenet,
     shape_of,
 )
@@ -21,6 +21,7 @@ from fewshot_core.costs.table import measure
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.splitters import grow_tree
 from tasks.imagenet.task import TASK
+from tests.benchmarks.shared import options
 
 WORDS = ("recipe=mobile_cifar", "data.source=images", "data.root=x")
 SIZE = Size(WORDS, (2e6, 4e6), 6, 3, 12, "[[3, 5], [7]]", seeds=2)
@@ -57,7 +58,9 @@ def test_the_reference_is_scaled_to_the_band() -> None:
 
 
 def test_a_summary_waits_for_the_truth() -> None:
-    names = [job.key for job in make_jobs(BENCH, SIZE)]
+    study = Mobile(options(Mobile), Path("work"))
+    study.size, study.bench, study.seeds = SIZE, BENCH, SIZE.seeds
+    names = [job.key for job in study.jobs("all", {})]
     assert len(set(names)) == len(names) == 12 + 2 + 6
     rows = {
         f"truth | 0 | {i}": {"accuracy": float(i), "params": 10.0 - i, "flops": 2e6}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,11 @@ from fewshot_core.search.trial import Trial, best_trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.trust.scores import read_table
+
+SKIP, NONE = "skip_connect", "none"
+
+Truth = Mapping[str, Mapping[str, float]]
+"""True accuracies by column and cell, in percent."""
 
 
 class Differentiable(Study):
@@ -70,22 +74,16 @@ def make_job(arm: Arm, seed: int, bench: Bench, table: Path, size: Size) -> Job:
     Args:
         arm: The arm.
         seed: Seed of the recipe: of held-out images, weights, paths and batches.
-        bench: The study's.
+        bench: What the runs have in common.
         table: The table of true accuracies.
         size: Gives the budget.
     """
     name, shots = arm.method.name, arm.shots
-    slug = make_slug(name, shots, seed)
     words = [*bench.words, f"seed={seed}", *arm.words(size.epochs, size.scored)]
     about = {"method": name, "shots": shots, "seed": seed, "epochs": size.epochs}
-    measure = partial(measure_search, about, bench, slug, words, table)
-    return Job(f"{name} | {shots} | seed {seed}", slug, words, measure)
-
-
-SKIP, NONE = "skip_connect", "none"
-
-Truth = Mapping[str, Mapping[str, float]]
-"""True accuracies by column and cell, in percent."""
+    measure = partial(measure_search, about, table)
+    key, slug = f"{name} | {shots} | seed {seed}", make_slug(name, shots, seed)
+    return bench.job(key, slug, words, measure, "split.when=always")
 
 
 def read_truth(table: Path) -> Truth:
@@ -93,32 +91,19 @@ def read_truth(table: Path) -> Truth:
     return {column: read_table(table, column) for column in COLUMNS}
 
 
-def measure_search(
-    about: Mapping[str, Any], bench: Bench, slug: str, words: Sequence[str], table: Path
-) -> dict[str, Any]:
-    """Search with one arm; returns the row.
-
-    Args:
-        about: Its first fields, which name the arm.
-        bench: The study's.
-        slug: Name of the run's folder.
-        words: All settings.
-        table: The table of true accuracies.
-    """
-    began = time.monotonic()
-    with bench.open(slug, words, "split.when=always") as run:
-        named, done = run.search()
-        seconds, truth = round(time.monotonic() - began), read_truth(table)
-        return {
-            **about,
-            "images": run.images_seen(),
-            "seconds": seconds,
-            "training_seconds": round(sum(state.seconds for state in run.states().values())),
-            # The first of equal scores, as its table did when it was published.
-            "found": _look_up(best_trial(done, cost=None), run, truth),
-            "regions": [_look_at(leaf, cells, done, run, truth) for leaf, cells in named.items()],
-            "peak": _mean_peak(run),
-        }
+def measure_search(about: Mapping[str, Any], table: Path, run: StudyRun) -> dict[str, Any]:
+    """Search with one arm; returns the row, which begins with what names the arm."""
+    named, done = run.search()
+    truth = read_truth(table)
+    return {
+        **about,
+        "images": run.images_seen(),
+        "training_seconds": round(sum(state.seconds for state in run.states().values())),
+        # The first of equal scores, as its table did when it was published.
+        "found": _look_up(best_trial(done, cost=None), run, truth),
+        "regions": [_look_at(leaf, cells, done, run, truth) for leaf, cells in named.items()],
+        "peak": _mean_peak(run),
+    }
 
 
 def _look_up(trial: Trial, run: StudyRun, truth: Truth) -> dict[str, Any]:
@@ -164,15 +149,13 @@ def _look_at(
 
 def _mean_peak(run: StudyRun) -> float | None:
     """Mean probability of the likeliest option, over decisions with a choice and regions."""
-    if not run.differentiable:
-        return None
     peaks = [
         max(options.values())
         for preferences in run.preferences()
         for options in preferences.values()
         if len(options) > 1
     ]
-    return round(statistics.fmean(peaks), 3)
+    return round(statistics.fmean(peaks), 3) if peaks else None
 
 
 def measure_baselines(bench: Bench, truth: Truth) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import argparse
 import random
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,29 +61,26 @@ class Generators(Study):
 
 def training_job(bench: Bench, size: Size, stage: str, genotype: str, seed: int) -> Job:
     """Train a generator from scratch."""
-    slug = make_slug(stage, genotype.replace(",", ""), seed)
-    recipe = [*bench.words, f"{size.retrain_epochs:g} epochs"]
-    measure = partial(measure_generator, bench, size, stage, slug, genotype, seed)
-    return Job(f"{stage} | {genotype} | seed {seed}", slug, recipe, measure)
+    words = [*bench.words, f"retrain.epochs={size.retrain_epochs:g}", "retrain.compare=[random]"]
+    return bench.job(
+        f"{stage} | {genotype} | seed {seed}",
+        make_slug(stage, genotype.replace(",", ""), seed),
+        words,
+        partial(measure_generator, bench.work, stage, genotype, seed),
+        recipe=[*bench.words, f"{size.retrain_epochs:g} epochs"],
+    )
 
 
 def arm_job(bench: Bench, size: Size, arm: str, seed: int) -> Job:
     """Train the supernets of an arm, and score generators with them."""
-    slug = make_slug("arm", arm, seed)
-    recipe = [*bench.words, *arm_words(size, arm, seed)]
-    recipe.append(f"{size.generators} + {size.pool} generators")
-    measure = partial(measure_arm, bench, size, slug, arm, seed)
-    return Job(f"arm | {arm} | seed {seed}", slug, recipe, measure)
-
-
-@contextmanager
-def open_with_classifier(bench: Bench, slug: str, words: Sequence[str]) -> Iterator[StudyRun]:
-    """Open a run whose metric has its classifier, if one of the same seed was trained before."""
-    with bench.open(slug, [*bench.words, *words]) as run:
-        kept = bench.work / f"classifier-{run.recipe.seed}"
-        if kept.exists() and not run.file("metric").exists():
-            shutil.copytree(kept, run.file("metric"))
-        yield run
+    words = [*bench.words, *arm_words(size, arm, seed)]
+    return bench.job(
+        f"arm | {arm} | seed {seed}",
+        make_slug("arm", arm, seed),
+        words,
+        partial(measure_arm, bench.work, size, arm, seed),
+        recipe=[*words, f"{size.generators} + {size.pool} generators"],
+    )
 
 
 def draw_generators(
@@ -99,33 +95,43 @@ def draw_generators(
     return every[: size.generators], every[size.generators :]
 
 
+def borrow_classifier(run: StudyRun, work: Path) -> Path:
+    """Give a run the classifier of its metric, if one of the same seed was trained before.
+
+    Returns:
+        Where the classifier is kept for later runs.
+    """
+    kept = work / f"classifier-{run.recipe.seed}"
+    if kept.exists() and not run.file("metric").exists():
+        shutil.copytree(kept, run.file("metric"))
+    return kept
+
+
 def measure_generator(
-    bench: Bench, size: Size, stage: str, slug: str, genotype: str, seed: int
+    work: Path, stage: str, genotype: str, seed: int, run: StudyRun
 ) -> dict[str, Any]:
     """Train a generator from scratch; its figures on test images."""
-    words = [f"retrain.epochs={size.retrain_epochs:g}", "retrain.compare=[random]"]
-    with open_with_classifier(bench, slug, words) as run:
-        row = run.test_from_scratch(run.space.parse(genotype), seed)
-        kept = bench.work / f"classifier-{run.recipe.seed}"
-        if not kept.exists():
-            copy_folder(run.file("metric"), kept)
-        about = {"stage": stage, "genotype": genotype, "seed": seed}
-        costs = {k: row[k] for k in ("params", "flops", "images_seen", "training_seconds")}
-        return {**about, "metric": run.metric_text("fid"), **row["test"], **costs}
+    kept = borrow_classifier(run, work)
+    row = run.test_from_scratch(run.space.parse(genotype), seed)
+    if not kept.exists():
+        copy_folder(run.file("metric"), kept)
+    about = {"stage": stage, "genotype": genotype, "seed": seed}
+    costs = {k: row[k] for k in ("params", "flops", "images_seen", "training_seconds")}
+    return {**about, "metric": run.metric_text("fid"), **row["test"], **costs}
 
 
-def measure_arm(bench: Bench, size: Size, slug: str, arm: str, seed: int) -> dict[str, Any]:
+def measure_arm(work: Path, size: Size, arm: str, seed: int, run: StudyRun) -> dict[str, Any]:
     """Scores of all drawn generators by the supernets of an arm, and the one it would choose."""
-    with open_with_classifier(bench, slug, arm_words(size, arm, seed)) as run:
-        run.train_supernets()
-        evaluator = run.evaluator()
-        trained, pool = draw_generators(run.space, size)
-        scores = {run.space.genotype(a): evaluator.evaluate(a)["score"] for a in [*trained, *pool]}
-        return {
-            "stage": "arm",
-            "arm": arm,
-            "seed": seed,
-            "scores": scores,
-            "choice": max(scores, key=lambda genotype: scores[genotype]),
-            "images_seen": run.images_seen(),
-        }
+    borrow_classifier(run, work)
+    run.train_supernets()
+    evaluator = run.evaluator()
+    trained, pool = draw_generators(run.space, size)
+    scores = {run.space.genotype(a): evaluator.evaluate(a)["score"] for a in [*trained, *pool]}
+    return {
+        "stage": "arm",
+        "arm": arm,
+        "seed": seed,
+        "scores": scores,
+        "choice": max(scores, key=lambda genotype: scores[genotype]),
+        "images_seen": run.images_seen(),
+    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from benchmarks.studies.cifar10 import places_of
 from benchmarks.studies.jobs import Job, Rows, make_slug
 from benchmarks.studies.mobile.arms import FULL, QUICK, Size
 from benchmarks.studies.mobile.show import make_tables, summarise
-from benchmarks.studies.runs import Bench
+from benchmarks.studies.runs import Bench, StudyRun
 from benchmarks.studies.study import Study
 from fewshot_core.costs.table import measure
 from fewshot_core.data import ImageShape
@@ -26,6 +25,12 @@ from fewshot_core.spaces.paths import CostPaths
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from tasks.imagenet.task import TASK
+
+BAND = 0.02
+"""How far the FLOPs of a band's networks are from its middle, as a share."""
+
+SMALLEST, LARGEST = 0.1, 2.0
+"""Multipliers of MobileNetV3-small's widths that are looked at."""
 
 
 class Mobile(Study):
@@ -45,43 +50,25 @@ class Mobile(Study):
         self.bench = Bench(self.size.words, places, work)
 
     def jobs(self, stage: str, rows: Rows) -> Sequence[Job]:
-        return make_jobs(self.bench, self.size)
+        bench, epochs, bands = self.bench, self.size.epochs, draw_networks(self.bench, self.size)
+        words = [*bench.words, "seed=0", f"retrain.epochs={epochs}"]
+        jobs = []
+        for band, networks in enumerate(bands):
+            for number, network in enumerate(networks):
+                key, slug = f"truth | {band} | {number}", make_slug("truth", band, number)
+                jobs.append(bench.job(key, slug, words, partial(measure_truth, network, epochs)))
+        for band, flops in enumerate(self.size.bands):
+            key, slug = f"reference | {band}", make_slug("reference", band)
+            jobs.append(bench.job(key, slug, words, partial(measure_reference, flops, epochs)))
+        for seed in range(self.seeds):
+            for arm, settings in self.size.arms().items():
+                key, slug = f"{arm} | seed {seed}", make_slug("arm", arm, seed)
+                own = [*bench.words, f"seed={seed}", *settings]
+                jobs.append(bench.job(key, slug, own, partial(measure_arm, bands)))
+        return jobs
 
     def summarise(self, rows: Rows) -> dict[str, Any]:
         return summarise(rows, self.size)
-
-
-def make_jobs(bench: Bench, size: Size) -> list[Job]:
-    """All jobs, the truth first."""
-    bands = draw_networks(bench, size)
-    words = [*bench.words, "seed=0", f"retrain.epochs={size.epochs}"]
-    jobs = []
-    for band, networks in enumerate(bands):
-        for number, network in enumerate(networks):
-            slug = make_slug("truth", band, number)
-            measure = partial(measure_truth, bench, slug, words, network, size.epochs)
-            jobs.append(Job(f"truth | {band} | {number}", slug, words, measure))
-    for band, flops in enumerate(size.bands):
-        slug = make_slug("reference", band)
-        measure = partial(measure_reference, bench, slug, words, flops, size.epochs)
-        jobs.append(Job(f"reference | {band}", slug, words, measure))
-    for seed in range(size.seeds):
-        for arm, settings in size.arms().items():
-            slug = make_slug("arm", arm, seed)
-            own = [*bench.words, f"seed={seed}", *settings]
-            jobs.append(
-                Job(
-                    f"{arm} | seed {seed}", slug, own, partial(measure_arm, bench, slug, own, bands)
-                )
-            )
-    return jobs
-
-
-BAND = 0.02
-"""How far the FLOPs of a band's networks are from its middle, as a share."""
-
-SMALLEST, LARGEST = 0.1, 2.0
-"""Multipliers of MobileNetV3-small's widths that are looked at."""
 
 
 def draw_networks(bench: Bench, size: Size) -> list[list[Architecture]]:
@@ -109,46 +96,32 @@ def shape_of(recipe: Recipe) -> ImageShape:
     return ImageShape(1, 8, 10) if recipe.data.source == "digits" else ImageShape(3, 32, 10)
 
 
-def measure_truth(
-    bench: Bench, slug: str, words: list[str], network: Architecture, epochs: float
-) -> dict[str, Any]:
+def measure_truth(network: Architecture, epochs: float, run: StudyRun) -> dict[str, Any]:
     """Train a network from scratch, measure it on all validation images."""
-    with bench.open(slug, words) as run:
-        metrics, costs = run.train_standalone(network, epochs), run.costs.costs(network)
-        figures = {name: costs[f"connected_{name}"] for name in ("flops", "params")}
-        return {"genotype": run.space.genotype(network), **metrics, **figures}
+    metrics, costs = run.train_standalone(network, epochs), run.costs.costs(network)
+    figures = {name: costs[f"connected_{name}"] for name in ("flops", "params")}
+    return {"genotype": run.space.genotype(network), **metrics, **figures}
 
 
-def measure_reference(
-    bench: Bench, slug: str, words: list[str], flops: float, epochs: float
-) -> dict[str, Any]:
+def measure_reference(flops: float, epochs: float, run: StudyRun) -> dict[str, Any]:
     """The same for MobileNetV3-small, its widths scaled to these FLOPs."""
-    with bench.open(slug, words) as run:
-        shape = run.data.shape
-        multiplier = find_multiplier(flops, shape)
-        make = partial(scale_mobilenet, multiplier, shape)
-        metrics, network = run.train_foreign("MobileNetV3-small", make, epochs)
-        return {"multiplier": multiplier, **metrics, **measure(network.cpu(), shape.input_size)}
+    shape = run.data.shape
+    multiplier = find_multiplier(flops, shape)
+    make = partial(scale_mobilenet, multiplier, shape)
+    metrics, network = run.train_foreign("MobileNetV3-small", make, epochs)
+    return {"multiplier": multiplier, **metrics, **measure(network.cpu(), shape.input_size)}
 
 
-def measure_arm(
-    bench: Bench, slug: str, words: list[str], bands: Sequence[Sequence[Architecture]]
-) -> dict[str, Any]:
+def measure_arm(bands: Sequence[Sequence[Architecture]], run: StudyRun) -> dict[str, Any]:
     """Train the supernets of an arm and score the networks of all bands."""
-    began = time.monotonic()
-    with bench.open(slug, words) as run:
-        run.train_supernets()
-        evaluator = run.inherited()
-        scores: dict[str, list[list[float]]] = {"accuracy": [], "loss": []}
-        for networks in bands:
-            metrics = [evaluator.evaluate(network) for network in networks]
-            scores["accuracy"].append([m["accuracy"] for m in metrics])
-            scores["loss"].append([-m["loss"] for m in metrics])
-        return {
-            "scores": scores,
-            "images_seen": run.images_seen(),
-            "seconds": round(time.monotonic() - began),
-        }
+    run.train_supernets()
+    evaluator = run.inherited()
+    scores: dict[str, list[list[float]]] = {"accuracy": [], "loss": []}
+    for networks in bands:
+        metrics = [evaluator.evaluate(network) for network in networks]
+        scores["accuracy"].append([m["accuracy"] for m in metrics])
+        scores["loss"].append([-m["loss"] for m in metrics])
+    return {"scores": scores, "images_seen": run.images_seen()}
 
 
 def scale_mobilenet(multiplier: float, shape: ImageShape) -> nn.Module:

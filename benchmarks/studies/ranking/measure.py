@@ -6,7 +6,6 @@ All of it is resumed.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,9 +24,11 @@ from benchmarks.studies.ranking.plots import draw_budgets, draw_one_cost, larges
 from benchmarks.studies.ranking.show import best_arm, make_tables, summarise
 from benchmarks.studies.runs import Bench, StudyRun, train_shared_parent
 from benchmarks.studies.study import Figures, Study
-from fewshot_core.costs.table import CostTable
 from fewshot_core.pipeline.rank import Truth
 from fewshot_core.trust.scores import ScoreLog, read_table
+
+STATISTICS = ("recalibrated", "running")
+"""Batch-norm statistics that cells are scored with."""
 
 
 class Ranking(Study):
@@ -113,10 +114,6 @@ class Ranking(Study):
         return []
 
 
-STATISTICS = ("recalibrated", "running")
-"""Batch-norm statistics that cells are scored with."""
-
-
 @dataclass(frozen=True)
 class ArmRun:
     """A cell of the study: an arm at a budget with a seed.
@@ -148,44 +145,41 @@ class ArmRun:
     def job(self, bench: Bench, cells: Cells, statistics: tuple[str, ...] = STATISTICS) -> Job:
         """Train, score and rank."""
         measure = partial(measure_arm, self, bench, cells, statistics)
-        return Job(self.key, self.slug, self.words(bench), measure)
+        return bench.job(self.key, self.slug, self.words(bench), measure, "split.when=always")
 
 
 def measure_arm(
-    arm_run: ArmRun, bench: Bench, cells: Cells, statistics: tuple[str, ...]
+    arm_run: ArmRun, bench: Bench, cells: Cells, statistics: tuple[str, ...], run: StudyRun
 ) -> dict[str, Any]:
     """Train an arm, score the cells and rank them; returns the row."""
-    began, words = time.monotonic(), arm_run.words(bench)
+    arm, epochs, seed = arm_run.arm, arm_run.epochs, arm_run.seed
+    if arm.has_parent:
+        shared = make_slug("parent", arm.paths, f"{epochs:g}", seed)
+        run.adopt_parent(train_shared_parent(bench, shared, arm_run.words(bench)))
+    run.train_supernets()
+    truths = _read_truths(run, cells)
     figures: dict[str, Any] = {column: {} for column in COLUMNS}
     losses: dict[str, float] = {}
-    with bench.open(arm_run.slug, words, "split.when=always") as run:
-        if arm_run.arm.has_parent:
-            shared = make_slug("parent", arm_run.arm.paths, f"{arm_run.epochs:g}", arm_run.seed)
-            run.adopt_parent(train_shared_parent(bench, shared, words))
-        run.train_supernets()
-        truths = _truths(run, cells)
-        for which in statistics:
-            metrics = run.score_table(truths[COLUMNS[0]], which)
-            losses[which] = fmean(of["loss"] for of in metrics.values())
-            for kind, sign in (("accuracy", 1.0), ("loss", -1.0)):
-                for column, truth in truths.items():
-                    values = np.array([sign * metrics[a][kind] for a in truth.architectures])
-                    figures[column][f"{which}, {kind}"] = _figures(truth, values)
-                    if which == "recalibrated":
-                        both = truth.ensemble(values)
-                        figures[column][f"ensemble, {kind}"] = _figures(truth, both)
-        return {
-            "arm": arm_run.arm.name,
-            "seed": arm_run.seed,
-            "epochs": arm_run.epochs,
-            "precision": run.precision,
-            "images": run.images_seen(),
-            "cells": len(truths[COLUMNS[0]].architectures),
-            "seconds": round(time.monotonic() - began),
-            "regions": run.leaves,
-            "mean_loss": losses["recalibrated"],
-            "figures": figures,
-        }
+    for which in statistics:
+        metrics = run.score_table(truths[COLUMNS[0]], which)
+        losses[which] = fmean(of["loss"] for of in metrics.values())
+        for kind, sign in (("accuracy", 1.0), ("loss", -1.0)):
+            for column, truth in truths.items():
+                values = np.array([sign * metrics[a][kind] for a in truth.architectures])
+                figures[column][f"{which}, {kind}"] = _rank(truth, values)
+                if which == "recalibrated":
+                    figures[column][f"ensemble, {kind}"] = _rank(truth, truth.ensemble(values))
+    return {
+        "arm": arm.name,
+        "seed": seed,
+        "epochs": epochs,
+        "precision": run.precision,
+        "images": run.images_seen(),
+        "cells": len(truths[COLUMNS[0]].architectures),
+        "regions": run.leaves(),
+        "mean_loss": losses["recalibrated"],
+        "figures": figures,
+    }
 
 
 def proxy_job(name: str, seed: int, some: str, bench: Bench, cells: Cells) -> Job:
@@ -195,34 +189,30 @@ def proxy_job(name: str, seed: int, some: str, bench: Bench, cells: Cells) -> Jo
         name: The proxy.
         seed: Seed of the recipe.
         some: What the cells are called: ``all`` or ``some``.
-        bench: The study's.
+        bench: What the runs have in common.
         cells: What is ranked.
     """
-    slug = make_slug(name, some, seed)
     words = [*bench.words, f"seed={seed}", f"evaluator={name}", "split=none"]
-    measure = partial(measure_proxy, name, seed, slug, words, bench, cells)
-    return Job(f"{name} | {some} cells | seed {seed}", slug, words, measure)
+    measure = partial(measure_proxy, name, seed, cells)
+    slug = make_slug(name, some, seed)
+    return bench.job(f"{name} | {some} cells | seed {seed}", slug, words, measure)
 
 
-def measure_proxy(
-    name: str, seed: int, slug: str, words: list[str], bench: Bench, cells: Cells
-) -> dict[str, Any]:
+def measure_proxy(name: str, seed: int, cells: Cells, run: StudyRun) -> dict[str, Any]:
     """Score untrained networks; the row of :func:`measure_arm` without a budget."""
-    began = time.monotonic()
-    with bench.open(slug, words) as run:
-        truths = _truths(run, cells)
-        architectures = truths[COLUMNS[0]].architectures
-        # Equal networks have one score, so it is kept under the text of their representative.
-        space, evaluator = run.space, run.evaluator()
-        names = {a: space.genotype(space.canonical(a)) for a in architectures}
-        distinct = {text: a for a, text in names.items()}
-        with ScoreLog(run.file("scores.csv"), ("architecture", "score")) as log:
-            scores = {row["architecture"]: float(row["score"]) for row in log.rows}
-            with run.console.progress(f"scoring, {name}", len(distinct), len(scores)) as tick:
-                for text in [text for text in distinct if text not in scores]:
-                    scores[text] = evaluator.evaluate(distinct[text])["score"]
-                    log.append([{"architecture": text, "score": scores[text]}])
-                    tick(len(scores))
+    truths = _read_truths(run, cells)
+    architectures = truths[COLUMNS[0]].architectures
+    # Equal networks have one score, so it is kept under the text of their representative.
+    space, evaluator = run.space, run.evaluator()
+    names = {a: space.genotype(space.canonical(a)) for a in architectures}
+    distinct = {text: a for a, text in names.items()}
+    with ScoreLog(run.file("scores.csv"), ("architecture", "score")) as log:
+        scores = {row["architecture"]: float(row["score"]) for row in log.rows}
+        with run.console.progress(f"scoring, {name}", len(distinct), len(scores)) as tick:
+            for text in [text for text in distinct if text not in scores]:
+                scores[text] = evaluator.evaluate(distinct[text])["score"]
+                log.append([{"architecture": text, "score": scores[text]}])
+                tick(len(scores))
     values = np.array([scores[names[a]] for a in architectures])
     return {
         "arm": name,
@@ -230,14 +220,13 @@ def measure_proxy(
         "epochs": 0,
         "images": 0,
         "cells": len(architectures),
-        "seconds": round(time.monotonic() - began),
-        "figures": {column: {"score": _figures(t, values)} for column, t in truths.items()},
+        "figures": {column: {"score": _rank(t, values)} for column, t in truths.items()},
     }
 
 
 def measure_baselines(bench: Bench, cells: Cells) -> dict[str, Any]:
     """What costs and random scores reach, per column."""
-    costs: CostTable = costs_of(bench.recipe())
+    costs = costs_of(bench.recipe())
     found: dict[str, Any] = {}
     for column in COLUMNS:
         rows = cells.truth(column, costs).baselines()
@@ -253,10 +242,10 @@ def scores_file(arm_run: ArmRun, bench: Bench, count: int) -> Path:
     return bench.work / arm_run.slug / "scores" / f"recalibrated-{count}.csv"
 
 
-def _truths(run: StudyRun, cells: Cells) -> Mapping[str, Truth]:
+def _read_truths(run: StudyRun, cells: Cells) -> Mapping[str, Truth]:
     return {column: cells.truth(column, run.costs) for column in COLUMNS}
 
 
-def _figures(truth: Truth, values: NDArray[np.float64]) -> dict[str, float | int | None]:
+def _rank(truth: Truth, values: NDArray[np.float64]) -> dict[str, float | int | None]:
     figures = truth.figures(values).to_json()
     return {name: figures[name] for name in FIGURES}

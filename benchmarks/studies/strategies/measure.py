@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -119,25 +118,26 @@ class Lookup:
         return {"score": self.values[architecture]}
 
 
-@dataclass(frozen=True)
-class Curves:
-    """One search, after each of its trials.
+def measure_method(
+    files: Files, guide: str, method: str, seeds: int, evaluations: int
+) -> dict[str, Any]:
+    """Search with a method and a guide, once for each seed; returns the row."""
+    table = read_once(files)
+    runs = [search_once(table, guide, method, seed, evaluations) for seed in range(seeds)]
+    return {"guide": guide, "method": method, "runs": runs}
 
-    Attributes:
-        oracle: The best truth among the cells seen. Nobody without the truth could pick it.
-        deployed: The truth of the cell with the best score so far: what the search hands over.
-        distinct: How many different cells were asked for in all.
-        seconds: Processor time of the search.
+
+def search_once(
+    table: GuidedTable, guide: str, method: str, seed: int, evaluations: int
+) -> dict[str, Any]:
+    """Search, guided by a score and judged by the truth.
+
+    Returns:
+        After the trials of :func:`points_of`: ``oracle``, the best truth among the cells seen,
+        which nobody without the truth could pick, and ``deployed``, the truth of the cell with the
+        best score so far, which the search hands over. ``distinct`` is the number of different
+        cells that were asked for, ``seconds`` the processor time of the search.
     """
-
-    oracle: NDArray[np.float64]
-    deployed: NDArray[np.float64]
-    distinct: int
-    seconds: float
-
-
-def run_one(table: GuidedTable, guide: str, method: str, seed: int, evaluations: int) -> Curves:
-    """Search once, guided by a score and judged by the truth."""
     region = Region.root(table.space)
     began = time.process_time()
     study, strategy = prepare_search(method, region)
@@ -153,15 +153,16 @@ def run_one(table: GuidedTable, guide: str, method: str, seed: int, evaluations:
     seconds = time.process_time() - began
     scores = np.array([trial.score for trial in done])
     truth = np.array([table.truth[trial.architecture] for trial in done])
-    return Curves(
-        np.maximum.accumulate(truth),
-        truth[_first_best(scores)],
-        len({trial.architecture for trial in done}),
-        seconds,
-    )
+    places = [point - 1 for point in points_of(evaluations)]
+    return {
+        "oracle": np.maximum.accumulate(truth)[places].tolist(),
+        "deployed": truth[_find_best(scores)][places].tolist(),
+        "distinct": len({trial.architecture for trial in done}),
+        "seconds": seconds,
+    }
 
 
-def _first_best(scores: NDArray[np.float64]) -> list[int]:
+def _find_best(scores: NDArray[np.float64]) -> list[int]:
     """After each trial, the place of the best so far, the earliest of equals."""
     best, places = 0, []
     for place, score in enumerate(scores):
@@ -182,26 +183,3 @@ def prepare_search(
 def accept(architecture: Architecture) -> bool:
     """Accept any architecture: searches in a table have no constraint."""
     return True
-
-
-def measure_method(
-    files: Files, guide: str, method: str, seeds: int, evaluations: int
-) -> dict[str, Any]:
-    """Search with a method and a guide, once for each seed; returns the row."""
-    table = read_once(files)
-    return {
-        "guide": guide,
-        "method": method,
-        "runs": [to_row(run_one(table, guide, method, s, evaluations)) for s in range(seeds)],
-    }
-
-
-def to_row(curves: Curves) -> dict[str, Any]:
-    """What is kept of a search."""
-    places = [point - 1 for point in points_of(len(curves.oracle))]
-    return {
-        "oracle": [float(value) for value in curves.oracle[places]],
-        "deployed": [float(value) for value in curves.deployed[places]],
-        "distinct": curves.distinct,
-        "seconds": curves.seconds,
-    }
