@@ -14,14 +14,14 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
 
-from benchmarks.studies.record import write_results
+from benchmarks.studies.record import time_call, write_results
 from benchmarks.studies.strategies.measure import accept, prepare_search
 from benchmarks.studies.tables import Table
 from fewshot_core.recipe.load import load_recipe
@@ -130,15 +130,15 @@ def _time_round(root: Region, done: Sequence[Trial]) -> dict[str, dict[str, floa
     def read(place: Path) -> None:
         trials(open_study(place, "search"), root)
 
-    found = {"memory": {"ms": 1000 * _clock(lambda: write(new_study())) / len(done)}}
+    found = {"memory": {"ms": 1000 * time_call(lambda: write(new_study())) / len(done)}}
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         for kind, file in (("journal", "study.log"), ("sqlite", "study.db")):
             place = Path(folder) / file
             study, other = open_study(place, "search"), open_study(place.with_stem("other"), "s")
             found[kind] = {
-                "ms": 1000 * _clock(partial(write, study)) / len(done),
-                "ms_to_open": 1000 * _clock(partial(read, place)),
-                "ms_by_ask_and_tell": 1000 * _clock(partial(ask_and_tell, other)) / len(asked),
+                "ms": 1000 * time_call(partial(write, study)) / len(done),
+                "ms_to_open": 1000 * time_call(partial(read, place)),
+                "ms_by_ask_and_tell": 1000 * time_call(partial(ask_and_tell, other)) / len(asked),
                 "bytes": place.stat().st_size / len(done),
             }
     return found
@@ -160,12 +160,6 @@ def make_tables(figures: Mapping[str, Any]) -> list[Table]:
         stored.append([name, f"{row['ms']:.2f}", tell, reopen])
     where = ("storage", "ms a trial", "by ask and tell", f"ms to open {kept['trials']:,}")
     return [Table("strategies", header, lines), Table("storage", where, stored)]
-
-
-def _clock(action: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
 
 
 def _cost(architecture: Architecture) -> float:

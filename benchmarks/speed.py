@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -33,8 +32,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from benchmarks.gpu.data import random_array
 from benchmarks.plain_loop import MEAN, STD, loaded_batches, plain_loop, ready_batches
-from benchmarks.studies.record import write_results
+from benchmarks.studies.record import time_call, write_results
 from benchmarks.studies.tables import Table
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import BatchStream, ImageArray, ImageShape
@@ -72,7 +72,7 @@ def main() -> None:
         torch.set_num_threads(given.threads)
     recipe = load_recipe(["recipe=nasbench201"]).recipe
     recipe = replace(recipe, precision=resolve_precision(recipe.precision, None))
-    images = _random_images(1_000 if quick else 10_000)
+    images = random_array(1_000 if quick else 10_000, 32, 10)
     if given.cells or given.batch:
         setting = _with(recipe, given.cells, given.batch)
         _show(measure_training(setting, images, rounds or 40, steps or 2))
@@ -123,7 +123,7 @@ def measure_training(
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     for round_ in range(rounds + 1):
         for name, loop in random.Random(round_).sample(list(loops.items()), len(loops)):
-            took = _timed(partial(loop, round_ * steps))
+            took = time_call(partial(loop, round_ * steps))
             if round_:  # the first warms caches and kernels up
                 seconds[name].append(took)
     ours = seconds.pop("ours")
@@ -145,13 +145,7 @@ def _our_loop(recipe: Recipe, images: ImageArray, steps: int) -> Callable[[int],
     net = _supernet(recipe, recipe.channels_last)
     paths = UniformPaths(net.region)
     stream = BatchStream(
-        images,
-        batch_size=recipe.supernet.batch_size,
-        seed=0,
-        mean=MEAN,
-        std=STD,
-        flip=True,
-        pad=4,
+        images, batch_size=recipe.supernet.batch_size, seed=0, mean=MEAN, std=STD, flip=True, pad=4
     )
     objective = ClassificationObjective(net, recipe.supernet, 10_000, accelerator)
 
@@ -188,7 +182,7 @@ def measure_scoring(recipe: Recipe, images: ImageArray, sample: int) -> dict[str
     distinct = net.sharing_order(list({space.canonical(a) for a in strings}))
     rng = random.Random(0)
     string, one = (
-        statistics.mean(_timed(partial(scorer.score, net, a)) for a in rng.sample(pool, sample))
+        statistics.mean(time_call(partial(scorer.score, net, a)) for a in rng.sample(pool, sample))
         for pool in (strings, distinct)
     )
     together, apart = 0.0, 0.0
@@ -199,8 +193,8 @@ def measure_scoring(recipe: Recipe, images: ImageArray, sample: int) -> dict[str
 
     for start in (len(distinct) // 5, len(distinct) // 2, 4 * len(distinct) // 5):
         stretch = distinct[start : start + sample]
-        apart += sum(_timed(partial(scorer.score, net, a)) for a in stretch)
-        together += _timed(partial(all_scores, stretch))
+        apart += sum(time_call(partial(scorer.score, net, a)) for a in stretch)
+        together += time_call(partial(all_scores, stretch))
     return {
         "strings": len(strings),
         "distinct": len(distinct),
@@ -230,7 +224,7 @@ def convolution_peak(rounds: int) -> dict[str, float]:
             x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
             work = 3 * 32 * size * size * channels * channels * 9
             for _ in range(rounds + 1):
-                took = _timed(partial(forward_backward, conv, x))
+                took = time_call(partial(forward_backward, conv, x))
                 best = max(best, work / took / 1e9)
     return {"convolution_peak_gflops_per_second": best}
 
@@ -259,19 +253,6 @@ def _flops_per_image(recipe: Recipe) -> float:
     rng = random.Random(0)
     sample = [table.costs(space.sample(rng))["connected_flops"] for _ in range(2000)]
     return 3 * statistics.mean(sample)
-
-
-def _random_images(count: int) -> ImageArray:
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    labels = torch.arange(count) % 10
-    return ImageArray(pixels, labels, tuple("0123456789"))
-
-
-def _timed(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def _show(figures: dict[str, float]) -> None:

@@ -93,12 +93,18 @@ def unpack(path: Path) -> ImageData:
 
 
 def random_images(count: int, size: int, classes: int) -> ImageData:
+    """Images of noise, with a tenth of them held out."""
+    images = random_array(count, size, classes)
+    return hold_images(images.images, images.labels, images.classes)
+
+
+def random_array(count: int, size: int, classes: int) -> ImageArray:
     """Images of noise; the labels go round."""
     generator = torch.Generator().manual_seed(0)
     shape = (count, 3, size, size)
     pixels = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
-    labels = torch.arange(count) % classes
-    return hold_images(pixels, labels, tuple(f"{label:04d}" for label in range(classes)))
+    names = tuple(f"{label:04d}" for label in range(classes))
+    return ImageArray(pixels, torch.arange(count) % classes, names)
 
 
 def hold_images(pixels: Tensor, labels: Tensor, classes: tuple[str, ...]) -> ImageData:

@@ -82,12 +82,7 @@ class Rows:
     def write(self) -> None:
         """Replace the file."""
         here = dict(self._machine)
-        value = {
-            "command": command(),
-            "date": here.pop("date"),
-            "machine": here,
-            "rows": self.rows,
-        }
+        value = {"command": command(), "date": here.pop("date"), "machine": here, "rows": self.rows}
         write_text(self.path, json.dumps(value, indent=2) + "\n")
 
 

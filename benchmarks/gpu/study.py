@@ -246,11 +246,7 @@ def rank_cells(truth: Truth, values: NDArray[np.float64]) -> dict[str, float | i
     upper = np.array([_is_upper(truth, a) for a in truth.architectures])
     costs = truth.costs["connected_params"]
     within = iso_cost_tau(
-        values[upper],
-        truth.values[upper],
-        costs[upper],
-        truth.connected[upper],
-        truth.iso_minimum,
+        values[upper], truth.values[upper], costs[upper], truth.connected[upper], truth.iso_minimum
     )
     row = {name: found[name] for name in (*FIGURES, "best_possible")}
     tau = round(within.tau, 5) if within.groups else None

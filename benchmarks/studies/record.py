@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,10 @@ def read_figures(name: str) -> dict[str, Any]:
     """The figures that ``benchmarks/results/NAME.json`` holds."""
     found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())["figures"]
     return found
+
+
+def time_call(call: Callable[[], object]) -> float:
+    """Call, and return the seconds that it took."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began

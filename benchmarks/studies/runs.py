@@ -231,13 +231,8 @@ class StudyRun:
     ) -> tuple[dict[str, float], nn.Module]:
         """Train a network that is not of the space in the same way.
 
-        Args:
-            name: What the training is called.
-            make: Builds the network.
-            epochs: Passes over the training images.
-
         Returns:
-            Its metrics on all validation images, and the trained network.
+            Its metrics on all validation images, and the trained network that ``make`` built.
         """
         session, seed = self.session, derive_seed(self.recipe.seed, "reference")
         network = session.build(make, seed)

@@ -55,12 +55,7 @@ class Study(ABC):
 
     @abstractmethod
     def __init__(self, options: argparse.Namespace, work: Path) -> None:
-        """Prepare, without reading anything.
-
-        Args:
-            options: Options of the command line.
-            work: Folder in which jobs keep their runs.
-        """
+        """Prepare, without reading anything; jobs keep their runs in the folder ``work``."""
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:

@@ -123,11 +123,7 @@ def _look_up(trial: Trial, run: StudyRun, truth: Truth) -> dict[str, Any]:
 
 
 def _look_at(
-    leaf: Region,
-    cells: Sequence[Architecture],
-    done: Sequence[Trial],
-    run: StudyRun,
-    truth: Truth,
+    leaf: Region, cells: Sequence[Architecture], done: Sequence[Trial], run: StudyRun, truth: Truth
 ) -> dict[str, Any]:
     """What a region named: its best by score, and the mean truth of all, a blind choice's."""
     mine = set(cells)

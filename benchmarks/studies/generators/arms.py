@@ -64,23 +64,11 @@ class Size:
 
 FULL = Size(20, 2, 100, 6, 2, 3, 3, ("metric.test_images=5000",))
 QUICK = Size(
-    4,
-    1,
-    4,
-    0.2,
-    0.1,
-    1,
-    1,
-    (
-        "data.limit=1000",
-        "metric.images=40",
-        "metric.test_images=60",
-        "metric.steps=20",
-        "evaluator.recalibrate=32",
-        "network.channels=4",
-        "network.supernet_channels=4",
-        "network.discriminator=4",
-        "network.supernet_discriminator=4",
+    *(4, 1, 4, 0.2, 0.1, 1, 1),
+    words=(
+        *("data.limit=1000", "metric.images=40", "metric.test_images=60", "metric.steps=20"),
+        *("evaluator.recalibrate=32", "network.channels=4", "network.supernet_channels=4"),
+        *("network.discriminator=4", "network.supernet_discriminator=4"),
     ),
 )
 

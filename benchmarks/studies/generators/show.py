@@ -29,13 +29,12 @@ def summarise(rows: Rows, arms: Sequence[str]) -> dict[str, Any]:
     trained = _group_by_genotype(rows, "truth")
     chosen = _group_by_genotype(rows, "choice")
     truth = {genotype: statistics.mean(values) for genotype, values in trained.items()}
+    goods = [-value for value in truth.values()]  # lower distances are better, and higher scores
     found: dict[str, Any] = {}
     for arm in arms:
         mine = [row for row in rows.values() if row.get("arm") == arm]
         if not mine or not truth:
             continue
-        # Lower distances are better, and higher scores are.
-        goods = [-value for value in truth.values()]
         taus, intervals = [], []
         for row in mine:
             scores = [row["scores"][genotype] for genotype in truth]
@@ -57,7 +56,6 @@ def summarise(rows: Rows, arms: Sequence[str]) -> dict[str, Any]:
             gap = bootstrap_tau_difference(mean, found[PLAIN]["mean_scores"], goods)
             found[arm]["interval_of_gain_over_one_shot"] = gap
     costs = {row["genotype"]: row for row in rows.values() if row.get("stage") == "truth"}
-    goods = [-value for value in truth.values()]
     baselines = {
         name: kendall([costs[genotype][name] for genotype in truth], goods)
         for name in ("params", "flops")

@@ -49,10 +49,8 @@ class Size:
 
 FULL = Size(
     words=(
-        "recipe=mobile_cifar",
-        "data.source=images",
-        "evaluator.images=2000",
-        "constraint.flops=null",
+        *("recipe=mobile_cifar", "data.source=images"),
+        *("evaluator.images=2000", "constraint.flops=null"),
     ),
     bands=(2e6, 4e6),
     networks=12,

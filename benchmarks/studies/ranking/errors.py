@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from benchmarks.studies.cifar10 import COLUMNS, TABLE, costs_of
+from benchmarks.studies.cifar10 import COLUMNS, TABLE, Cells, costs_of
 from benchmarks.studies.record import write_results
 from benchmarks.studies.tables import Table
 from fewshot_core.pipeline.rank import Truth
@@ -31,7 +31,6 @@ from fewshot_core.recipe.load import load_recipe
 from fewshot_core.trust.ranking import ISO_MINIMUM
 from fewshot_core.trust.scores import read_table
 from tasks.cifar10.space import OPERATIONS
-from tasks.cifar10.task import TASK
 
 Values = NDArray[np.float64]
 
@@ -43,10 +42,8 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("files", nargs="+", metavar="NAME=CSV")
     options = parser.parse_args()
-    recipe = load_recipe(["recipe=nasbench201"]).recipe
-    space = TASK.space(recipe)
-    costs = costs_of(recipe)
-    truth = Truth.read(options.data / TABLE, COLUMNS[0], space, costs)
+    costs = costs_of(load_recipe(["recipe=nasbench201"]).recipe)
+    truth = Cells(options.data / TABLE, None).truth(COLUMNS[0], costs)
     scores = {}
     for word in options.files:
         name, _, path = word.partition("=")

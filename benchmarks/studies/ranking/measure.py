@@ -183,15 +183,7 @@ def measure_arm(
 
 
 def proxy_job(name: str, seed: int, some: str, bench: Bench, cells: Cells) -> Job:
-    """Rank a training-free score.
-
-    Args:
-        name: The proxy.
-        seed: Seed of the recipe.
-        some: What the cells are called: ``all`` or ``some``.
-        bench: What the runs have in common.
-        cells: What is ranked.
-    """
+    """Rank a training-free score, by its name, on the cells that are called ``some`` or ``all``."""
     words = [*bench.words, f"seed={seed}", f"evaluator={name}", "split=none"]
     measure = partial(measure_proxy, name, seed, cells)
     slug = make_slug(name, some, seed)

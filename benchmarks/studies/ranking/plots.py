@@ -78,13 +78,9 @@ def _draw_curves(panel: Axes, arms: list[Mapping[str, Any]], name: str) -> list[
 def draw_one_cost(
     losses: Mapping[str, Mapping[str, float]], truth: Truth, cost: float, where: str
 ) -> Figure:
-    """Draw true accuracy against the predicted rank among the networks of one cost.
+    """Draw true accuracy against predicted rank among the networks of one cost, in parameters.
 
-    Args:
-        losses: Loss by genotype, for each of up to two predictors.
-        truth: The table.
-        cost: The cost, in connected parameters.
-        where: What else the networks have in common, for the title.
+    ``losses`` holds losses by genotype for up to two predictors; ``where`` ends the title.
     """
     clouds = {name: find_cloud(values, truth) for name, values in losses.items()}
     figure = Figure((9.0, 3.8), layout="constrained", facecolor="white")

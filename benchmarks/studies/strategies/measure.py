@@ -17,12 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.studies.cifar10 import TABLE
 from benchmarks.studies.jobs import Job, Rows, make_slug
-from benchmarks.studies.strategies.show import (
-    draw_curves,
-    make_docs_tables,
-    make_tables,
-    summarise,
-)
+from benchmarks.studies.strategies.show import draw_curves, make_docs_tables, make_tables, summarise
 from benchmarks.studies.strategies.table import (
     METHODS,
     SCORES,
