@@ -118,7 +118,7 @@ def _run(study: Study, options: argparse.Namespace, work: Path, words: Sequence[
     kept = study.keeps_rows and not options.quick
     path = (RESULTS if kept else work) / f"{study.name}_rows.json"
     if options.worker:
-        for stage in options.stages or _default_stages(study, options):
+        for stage in _choose_stages(study, options):
             run_jobs(study.jobs(stage, read_rows(path)), work, path)
         return 0
     if not options.show and not _share_out(study, options, work, words):
@@ -164,8 +164,9 @@ def make_parser(study: type[Study], doc: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def _default_stages(study: Study, options: argparse.Namespace) -> tuple[str, ...]:
-    return study.stages if options.quick else study.first_stages or study.stages
+def _choose_stages(study: Study, options: argparse.Namespace) -> list[str]:
+    usual = study.stages if options.quick else study.first_stages or study.stages
+    return [stage for stage in study.stages if stage in (options.stages or usual)]
 
 
 @contextmanager
