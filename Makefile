@@ -43,12 +43,13 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-BENCHMARKS := speed ranking strategies autogan differentiable mobile scaling
+STUDIES := ranking strategies generators differentiable mobile
+BENCHMARKS := speed scaling $(STUDIES:%=studies.%)
 
-bench-quick: $(BENCHMARKS:%=bench-%)  # with -j2 two at a time; gpu.py --toy is among the tests
+bench-quick: $(BENCHMARKS:%=bench-%)  # with -j2 two at a time; gpu --toy is among the tests
 
 bench-%: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$*.py --quick
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$* --quick
 
 define require_python
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,6 +1,6 @@
 """How often an audit trusts scores, by the number of networks that it trains.
 
-    python benchmarks/audit_power.py      about half an hour; writes results/audit_power.json
+    python -m benchmarks.audit_power      about half an hour; writes results/audit_power.json
 
 Scores and results of training are drawn from a bivariate normal distribution whose Kendall's tau
 is known (tau = 2/pi arcsin r; W. H. Greiner, Zeitschrift für Mathematik und Physik 57, 1909), and
@@ -14,10 +14,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from record import write_results
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.studies.record import write_results
+from benchmarks.studies.tables import Table
 from fewshot_core.trust.ranking import bootstrap_tau, kendall
 
 NETWORKS = (4, 6, 8, 12, 16, 24, 32)
@@ -34,13 +33,13 @@ def main() -> None:
             generator = np.random.default_rng([SEED, networks, round(100 * tau)])
             trusted = [_trusted(networks, tau, generator) for _ in range(AUDITS)]
             shares[f"{networks} networks, tau {tau:g}"] = sum(trusted) / AUDITS
-    table = Table("networks", *(f"tau {tau:g}" for tau in TAUS))
-    for networks in NETWORKS:
-        row = [f"{100 * shares[f'{networks} networks, tau {tau:g}']:.0f} %" for tau in TAUS]
-        table.add_row(str(networks), *row)
-    Console().print(table)
+    lines = [
+        [str(n), *(f"{100 * shares[f'{n} networks, tau {tau:g}']:.0f} %" for tau in TAUS)]
+        for n in NETWORKS
+    ]
+    Table("trusted audits", ("networks", *(f"tau {tau:g}" for tau in TAUS)), lines).show()
     figures = {"audits": AUDITS, "resamples": RESAMPLES, "share_trusted": shares}
-    Console().print(f"wrote {write_results('audit_power', figures, [SEED])}")
+    print(f"wrote {write_results('audit_power', figures, [SEED])}")
 
 
 def _trusted(networks: int, tau: float, generator: np.random.Generator) -> bool:

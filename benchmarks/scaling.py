@@ -3,8 +3,8 @@
 The speed-up is a ratio of times on one machine: from the end of the parent's training to that of
 the last region's, with one thread per process. Leave the machine alone meanwhile.
 
-    python benchmarks/scaling.py            writes benchmarks/results/scaling.json
-    python benchmarks/scaling.py --quick    a few steps; writes nothing
+    python -m benchmarks.scaling            writes benchmarks/results/scaling.json
+    python -m benchmarks.scaling --quick    a few steps; writes nothing
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from record import write_results
-from rich.console import Console
-from rich.table import Table
+from benchmarks.studies.record import ROOT, write_results
+from benchmarks.studies.tables import Table
 
-TOOL = Path(__file__).resolve().parents[1] / "tools" / "search.py"
+TOOL = ROOT / "tools" / "search.py"
 LAUNCH = (
     *("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
     *("--num_machines", "1", "--main_process_port", "0"),
@@ -114,11 +113,9 @@ def main() -> None:
     peak = memory(
         MEMORY | ({"network.channels": 8} if quick else {}), (1, 4) if quick else (1, 4, 16)
     )
-    table = Table("what", "value", title="processes=regions, one thread per process")
-    table.add_row("speed-up of 4 regions on 2 processes", f"{speed['speed_up']:.2f}")
-    for count, kilobytes in peak.items():
-        table.add_row(f"peak memory with {count} regions", f"{kilobytes / 1024:.0f} MB")
-    Console().print(table)
+    lines = [("speed-up of 4 regions on 2 processes", f"{speed['speed_up']:.2f}")]
+    lines += [(f"peak memory with {n} regions", f"{kB / 1024:.0f} MB") for n, kB in peak.items()]
+    Table("processes=regions, one thread per process", ("what", "value"), lines).show()
     if not quick:
         path = write_results("scaling", {"regions": speed, "peak_kB_by_regions": peak}, [0])
         print(f"written: {path}")

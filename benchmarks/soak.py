@@ -4,8 +4,8 @@ In turn, a search in a process of its own is killed at a random moment again and
 ends, and one runs to its end in this process, which must need no more memory and no more open files
 each time.
 
-    python benchmarks/soak.py --minutes 60    writes benchmarks/results/soak.json
-    python benchmarks/soak.py --minutes 1     less than 30 minutes are a trial and are not written
+    python -m benchmarks.soak --minutes 60    writes benchmarks/results/soak.json
+    python -m benchmarks.soak --minutes 1     less than 30 minutes are a trial and are not written
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from record import write_results
+from benchmarks.studies.record import ROOT, write_results
 
-TOOL = Path(__file__).resolve().parents[1] / "tools" / "search.py"
+TOOL = ROOT / "tools" / "search.py"
 WORDS = [
     "recipe=digits",
     "threads=1",

@@ -1,8 +1,8 @@
 """Speed, as ratios measured in one run on one machine.
 
-    python benchmarks/speed.py            a few minutes; writes benchmarks/results/speed.json
-    python benchmarks/speed.py --quick    under two minutes; writes nothing
-    python benchmarks/speed.py --cells 5 --batch 48 --threads 1
+    python -m benchmarks.speed            a few minutes; writes benchmarks/results/speed.json
+    python -m benchmarks.speed --quick    under two minutes; writes nothing
+    python -m benchmarks.speed --cells 5 --batch 48 --threads 1
                                           training alone, with these; writes nothing
 
 Three questions, on the supernet of recipe nasbench201 with one cell per stage:
@@ -22,21 +22,20 @@ they take.
 from __future__ import annotations
 
 import argparse
-import copy
 import random
 import statistics
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
 from accelerate import Accelerator
-from plain_loop import MEAN, STD, loaded_batches, plain_loop, ready_batches
-from record import write_results
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
+from benchmarks.gpu.data import random_array
+from benchmarks.plain_loop import MEAN, STD, loaded_batches, plain_loop, ready_batches
+from benchmarks.studies.record import time_call, write_results
+from benchmarks.studies.tables import Table
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import BatchStream, ImageArray, ImageShape
 from fewshot_core.data.stream import EvalBatches, calibration_batches
@@ -57,7 +56,9 @@ PAPER = 5, 48
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, nothing written")
     parser.add_argument("--cells", type=int, help="cells per stage; training alone is measured")
     parser.add_argument("--batch", type=int, help="images per batch; training alone is measured")
@@ -69,8 +70,8 @@ def main() -> None:
     if given.threads:
         torch.set_num_threads(given.threads)
     recipe = load_recipe(["recipe=nasbench201"]).recipe
-    recipe.precision = resolve_precision(recipe.precision, None)
-    images = _random_images(1_000 if quick else 10_000)
+    recipe = replace(recipe, precision=resolve_precision(recipe.precision, None))
+    images = random_array(1_000 if quick else 10_000, 32, 10)
     if given.cells or given.batch:
         setting = _with(recipe, given.cells, given.batch)
         _show(measure_training(setting, images, rounds or 40, steps or 2))
@@ -93,10 +94,6 @@ def main() -> None:
     _show(figures)
     if not quick:
         print(write_results("speed", figures, [0]))
-
-
-class _Raw(argparse.RawDescriptionHelpFormatter):
-    pass
 
 
 # -- 1. training ---------------------------------------------------------------------------------
@@ -125,7 +122,7 @@ def measure_training(
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     for round_ in range(rounds + 1):
         for name, loop in random.Random(round_).sample(list(loops.items()), len(loops)):
-            took = _timed(partial(loop, round_ * steps))
+            took = time_call(partial(loop, round_ * steps))
             if round_:  # the first warms caches and kernels up
                 seconds[name].append(took)
     ours = seconds.pop("ours")
@@ -147,13 +144,7 @@ def _our_loop(recipe: Recipe, images: ImageArray, steps: int) -> Callable[[int],
     net = _supernet(recipe, recipe.channels_last)
     paths = UniformPaths(net.region)
     stream = BatchStream(
-        images,
-        batch_size=recipe.supernet.batch_size,
-        seed=0,
-        mean=MEAN,
-        std=STD,
-        flip=True,
-        pad=4,
+        images, batch_size=recipe.supernet.batch_size, seed=0, mean=MEAN, std=STD, flip=True, pad=4
     )
     objective = ClassificationObjective(net, recipe.supernet, 10_000, accelerator)
 
@@ -189,7 +180,7 @@ def measure_scoring(recipe: Recipe, images: ImageArray, sample: int) -> dict[str
     distinct = list(dict.fromkeys(space.canonical(a) for a in strings))
     rng = random.Random(0)
     string, one = (
-        statistics.mean(_timed(partial(scorer.score, net, a)) for a in rng.sample(pool, sample))
+        statistics.mean(time_call(partial(scorer.score, net, a)) for a in rng.sample(pool, sample))
         for pool in (strings, distinct)
     )
     return {
@@ -219,7 +210,7 @@ def convolution_peak(rounds: int) -> dict[str, float]:
             x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
             work = 3 * 32 * size * size * channels * channels * 9
             for _ in range(rounds + 1):
-                took = _timed(partial(forward_backward, conv, x))
+                took = time_call(partial(forward_backward, conv, x))
                 best = max(best, work / took / 1e9)
     return {"convolution_peak_gflops_per_second": best}
 
@@ -234,10 +225,11 @@ def _supernet(recipe: Recipe, channels_last: bool) -> CellSupernet:
 
 
 def _with(recipe: Recipe, cells: int | None, batch: int | None) -> Recipe:
-    recipe = copy.deepcopy(recipe)
-    recipe.network.cells_per_stage = cells or recipe.network.cells_per_stage
-    recipe.supernet.batch_size = batch or recipe.supernet.batch_size
-    return recipe
+    """The recipe with other numbers of cells and images, where there are any."""
+    network, supernet = recipe.network, recipe.supernet
+    network = replace(network, cells_per_stage=cells or network.cells_per_stage)
+    supernet = replace(supernet, batch_size=batch or supernet.batch_size)
+    return replace(recipe, network=network, supernet=supernet)
 
 
 def _flops_per_image(recipe: Recipe) -> float:
@@ -249,26 +241,9 @@ def _flops_per_image(recipe: Recipe) -> float:
     return 3 * statistics.mean(sample)
 
 
-def _random_images(count: int) -> ImageArray:
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    labels = torch.arange(count) % 10
-    return ImageArray(pixels, labels, tuple("0123456789"))
-
-
-def _timed(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
 def _show(figures: dict[str, float]) -> None:
-    table = Table(title=f"Speed on {torch.get_num_threads()} threads")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    for name, value in figures.items():
-        table.add_row(name.replace("_", " "), f"{value:,.4g}")
-    Console().print(table)
+    lines = [(name.replace("_", " "), f"{value:,.4g}") for name, value in figures.items()]
+    Table(f"Speed on {torch.get_num_threads()} threads", ("figure", "value"), lines).show()
 
 
 if __name__ == "__main__":

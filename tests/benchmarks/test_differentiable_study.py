@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import differentiable
 import pytest
-from differentiable import FULL, NETWORK, QUICK, STAGES, Study
-from differentiable_arms import ARMS, SHOTS, Arm
-from differentiable_jobs import DerivingPlan, Job, baselines, run_job
-from differentiable_show import LOOKS, markdown, plot, summary
-from jobs import COLUMNS, SMALL_IMAGES, Images, is_done, load_words, merge_row
 
+from benchmarks.studies.cifar10 import COLUMNS
+from benchmarks.studies.differentiable.arms import (
+    ARMS,
+    FULL,
+    NETWORK,
+    SHOTS,
+    STAGES,
+    Arm,
+    Size,
+)
+from benchmarks.studies.differentiable.measure import (
+    Differentiable,
+    make_job,
+    measure_baselines,
+    read_truth,
+)
+from benchmarks.studies.differentiable.show import LOOKS, draw_methods, make_tables, summarise
+from benchmarks.studies.jobs import Job, read_rows
+from benchmarks.studies.runs import Bench, load_words
+from benchmarks.studies.study import main
 from fewshot_core.pipeline.relaxation import Relaxation
 from fewshot_core.recipe.check import DIFFERENTIABLE
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
 from tasks.cifar10.task import TASK
+from tests.benchmarks.shared import options
 
 IMAGES = 45_000
 SPACE = TASK.space(load_recipe(["recipe=nasbench201"]).recipe)
-
-
-def plan(study: Study, folder: Path) -> DerivingPlan:
-    return DerivingPlan(
-        folder / "table.csv",
-        (*SMALL_IMAGES, *study.words),
-        ("data.root=train.tar",),
-        folder,
-        study.epochs,
-        study.scored,
-    )
 
 
 class Paper:
@@ -62,8 +67,9 @@ def images_of(recipe: Recipe, region: str) -> int:
 
 @pytest.mark.parametrize("arm", ARMS, ids=lambda arm: f"{arm.method.name}, {arm.shots}")
 def test_every_arm_sees_the_same_images_and_scores_as_many_cells(arm: Arm, tmp_path: Path) -> None:
-    made = plan(FULL, tmp_path)
-    recipe = load_words([*Job(arm, 0).words(made), *made.places]).recipe
+    study = Differentiable(options(Differentiable), tmp_path)
+    job = make_job(arm, 0, study.bench, study.table, FULL)
+    recipe = load_words([*job.recipe, *study.bench.places]).recipe
     regions = SHOTS[arm.shots].regions
     total = regions * images_of(recipe, "region") if regions else 0
     if not regions or recipe.regions.inherit:
@@ -76,19 +82,21 @@ def test_every_arm_sees_the_same_images_and_scores_as_many_cells(arm: Arm, tmp_p
 
 
 def test_jobs_have_names_of_their_own() -> None:
-    jobs = [Job(arm, seed) for arm in ARMS for seed in (0, 1)]
+    bench = Bench((), (), Path())
+    jobs = [make_job(arm, seed, bench, Path(), FULL) for arm in ARMS for seed in (0, 1)]
     assert len({job.key for job in jobs}) == len({job.slug for job in jobs}) == len(jobs)
     assert set(LOOKS) == set(SHOTS)
     assert {arm.method.stage for arm in ARMS} == set(STAGES)
 
 
 def test_all_four_are_there_in_the_first_stage(tmp_path: Path) -> None:
-    for study in (FULL, QUICK):
-        made = plan(study, tmp_path)
-        tasks = differentiable._tasks(STAGES[:1], study, made)
-        found = {load_words([*t.recipe, *made.places]).recipe.strategy.name for t in tasks}
+    for words in ([], ["--quick"]):
+        study = Differentiable(options(Differentiable, *words), tmp_path)
+        jobs = study.jobs(STAGES[0], {})
+        places = study.bench.places
+        found = {load_words([*job.recipe, *places]).recipe.strategy.name for job in jobs}
         assert found == {*DIFFERENTIABLE, "random"}
-        assert len(tasks) == 5 * len(SHOTS) * study.seeds
+        assert len(jobs) == 5 * len(SHOTS) * study.seeds
 
 
 # -- a job -----------------------------------------------------------------------------------------
@@ -102,20 +110,20 @@ def table(path: Path, sign: int) -> Path:
     return path
 
 
-def digits(folder: Path, sign: int = 1) -> DerivingPlan:
-    words = ("recipe=digits", *NETWORK, "data.limit=120", "evaluator.recalibrate=32")
+SIZE = Size(1, 1, 10, ("recipe=digits", *NETWORK, "data.limit=120", "evaluator.recalibrate=32"))
+
+
+def digits(method: str, shots: str, seed: int, folder: Path, sign: int = 1) -> Job:
+    """A job of a tiny study on digits, with a made-up truth."""
     folder.mkdir()
-    return DerivingPlan(table(folder / "table.csv", sign), words, (), folder / "work", 1, 10)
-
-
-def arm(method: str, shots: str) -> Arm:
-    return next(a for a in ARMS if (a.method.name, a.shots) == (method, shots))
+    arm = next(a for a in ARMS if (a.method.name, a.shots) == (method, shots))
+    bench = Bench(SIZE.words, (), folder / "work")
+    return make_job(arm, seed, bench, table(folder / "table.csv", sign), SIZE)
 
 
 def test_the_truth_is_looked_up_and_chooses_nothing(tmp_path: Path) -> None:
-    job = Job(arm("SETN", "few-shot"), 3)
     one, other = (
-        run_job(job, digits(tmp_path / name, sign), Images())
+        digits("SETN", "few-shot", 3, tmp_path / name, sign).measure()
         for name, sign in (("one", 1), ("other", -1))
     )
     for row in (one, other):
@@ -134,15 +142,17 @@ def test_the_truth_is_looked_up_and_chooses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_row_is_made_once_for_its_settings(tmp_path: Path) -> None:
-    made, rows = digits(tmp_path / "one"), tmp_path / "rows.json"
-    job = Job(arm("random search", "one-shot"), 0)
-    row = run_job(job, made, Images())
+    rows = tmp_path / "rows.json"
+    job = digits("random search", "one-shot", 0, tmp_path / "one")
+    assert not job.is_done(rows)
+    job.run(rows)
+    row = read_rows(rows)[job.key]
     assert row["peak"] is None
     assert [r["cells"] for r in row["regions"]] == [10]
-    merge_row(rows, job.key, row)
-    assert is_done(differentiable.Task(job.key, job.slug, job.words(made), dict), rows)
-    longer = DerivingPlan(made.table, made.words, (), made.work, 2, 10)
-    assert not is_done(differentiable.Task(job.key, job.slug, job.words(longer), dict), rows)
+    assert job.is_done(rows)
+    longer = [word.replace("epochs=1", "epochs=2") for word in job.recipe]
+    assert longer != job.recipe
+    assert not replace(job, recipe=longer).is_done(rows)
 
 
 # -- tables ----------------------------------------------------------------------------------------
@@ -174,14 +184,14 @@ def row(shots: str, seed: int, truths: list[float], method: str = "DARTS") -> di
 
 
 def test_tables_and_plot(tmp_path: Path) -> None:
-    made = digits(tmp_path / "one")
+    bench, truth = Bench(SIZE.words, (), tmp_path), read_truth(table(tmp_path / "table.csv", 1))
     rows = {
         "b": row("few-shot", 1, [70.0, 90.0]),
         "a": row("few-shot", 0, [80.0, 60.0]),
         "c": row("one-shot", 0, [50.0]),
         "d": row("one-shot", 0, [40.0], "random search"),
     }
-    figures = summary(rows, baselines(made), made)
+    figures = summarise(rows, {}, measure_baselines(bench, truth))
     assert [(arm["method"], arm["shots"]) for arm in figures["arms"]] == [
         ("DARTS", "one-shot"),
         ("DARTS", "few-shot"),
@@ -192,17 +202,17 @@ def test_tables_and_plot(tmp_path: Path) -> None:
     assert few["truth"]["cifar10"] == [80.0, 70.0]
     assert few["regions_mean"]["cifar10"] == [70.0, 80.0]
     assert few["regions_best"]["cifar10"] == [80.0, 90.0]
-    text = markdown(figures)
+    text = "\n\n".join(table.markdown() for table in make_tables(figures))
     assert "| DARTS, few-shot | 270,000 | 2 | 75.00 ± 7.07 | 75.00 ± 7.07 | 1.0 ± 0.0 |" in text
     assert "| DARTS, few-shot | 2 | 75.00 ± 7.07 | 75.00 ± 7.07 | 85.00 ± 7.07 |" in text
     assert "| DARTS, one-shot | 1 |" not in text  # one region: nothing was chosen
-    assert len(plot(figures).axes[0].collections) == 3
+    assert len(draw_methods(figures).axes[0].collections) == 3
 
 
 def test_baselines_are_those_of_the_table(tmp_path: Path) -> None:
-    made = digits(tmp_path / "one")
-    found = baselines(made)
-    values = made.truth["cifar10"]
+    truth = read_truth(table(tmp_path / "table.csv", 1))
+    found = measure_baselines(Bench(SIZE.words, (), tmp_path), truth)
+    values = truth["cifar10"]
     largest = found["cells"]["largest cell"]
     assert set(SPACE.parse(largest).choices) == {"nor_conv_3x3"}
     assert found["cifar10"]["largest cell"] == values[largest]
@@ -211,11 +221,9 @@ def test_baselines_are_those_of_the_table(tmp_path: Path) -> None:
 
 
 def test_the_quick_run_skips_without_a_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["differentiable.py", "--data", str(tmp_path)]
-    monkeypatch.setattr("sys.argv", [*words, "--quick"])
-    assert differentiable.main() == 0
+    words = ["--data", str(tmp_path)]
+    assert main(Differentiable, None, [*words, "--quick"]) == 0
     assert "skipped: " in capsys.readouterr().out
-    monkeypatch.setattr("sys.argv", words)
-    assert differentiable.main() == 2
+    assert main(Differentiable, None, words) == 2

@@ -11,28 +11,28 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-import gpu_budget
 import numpy as np
 import pytest
 import torch
-from gpu_budget import Budget
-from gpu_data import in_memory, pack, random_images, unpack
-from gpu_meter import Marks
-from gpu_pace import Pace
-from gpu_probe import _covered
-from gpu_rows import Rows, read_earlier
-from gpu_speed import cases
-from gpu_study import ARMS, Study
-from jobs import load_words
 from PIL import Image
 
-SCRIPT = Path(gpu_budget.__file__).with_name("gpu.py")
+from benchmarks.gpu.budget import Budget, Pace
+from benchmarks.gpu.data import hold_images, pack, random_images, unpack
+from benchmarks.gpu.meter import Marks
+from benchmarks.gpu.probe import _covered
+from benchmarks.gpu.rows import Rows, read_earlier
+from benchmarks.gpu.speed import cases
+from benchmarks.gpu.study import ARMS, GpuStudy
+from benchmarks.studies.record import ROOT
+from benchmarks.studies.runs import load_words
 
 
 def toy(*words: str) -> str:
-    command = [sys.executable, str(SCRIPT), "--toy", *words]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[1])}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    command = [sys.executable, "-m", "benchmarks.gpu", "--toy", *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -51,6 +51,7 @@ def test_the_toy_measures_every_part_and_goes_on_where_it_ended(tmp_path: Path) 
         assert {"data", "forward", "backward", "optimiser"} <= set(row["ms_by_part"]["host"])
     seen = [rows[f"study | {arm.name} | seed 0"]["images"] for arm in ARMS]
     assert seen == [1000, 1000]
+    assert json.loads(path.read_text())["command"].startswith("python -m benchmarks.gpu --toy")
     toy("--out", str(tmp_path), "--continue-from", str(path))
     assert json.loads(path.read_text())["rows"] == rows
 
@@ -82,7 +83,7 @@ def test_images_are_packed_as_they_are(tmp_path: Path) -> None:
 
 def test_at_most_five_thousand_images_are_held_out() -> None:
     labels = torch.arange(60_000) % 10
-    data = in_memory(torch.zeros(60_000, 3, 1, 1, dtype=torch.uint8), labels, tuple("0123456789"))
+    data = hold_images(torch.zeros(60_000, 3, 1, 1, dtype=torch.uint8), labels, tuple("0123456789"))
     assert len(data.validation) == 5_000
 
 
@@ -115,7 +116,7 @@ def test_both_arms_fit_in_the_time_that_is_left(left: float) -> None:
 
 @pytest.mark.parametrize("toy", [False, True])
 def test_the_arms_see_equally_many_images(toy: bool) -> None:
-    study = Study(random_images(600, 4, 10), None, 0.1, 1000, toy)
+    study = GpuStudy(random_images(600, 4, 10), None, 0.1, 1000, toy)
     for arm in ARMS:
         recipe = load_words(study.words_of(arm, 1, 960_000)).recipe
         passes = recipe.supernet.epochs + arm.regions * recipe.regions.epochs * bool(arm.regions)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import ranking_errors
 
+from benchmarks.studies.ranking import errors
 from fewshot_core.data import ImageShape
 from fewshot_core.pipeline.rank import Truth
 from fewshot_core.recipe.load import load_recipe
@@ -31,7 +31,7 @@ def truth() -> Truth:
 def test_the_fit_finds_what_is_misjudged(truth: Truth) -> None:
     place = [d.name for d in truth.space.decisions].index("edge_1_0")
     skips = np.array([float(a.choices[place] == "skip_connect") for a in truth.architectures])
-    found = ranking_errors.misjudged(truth, {"right": truth.values, "fond of skips": skips})
+    found = errors.fit_errors(truth, {"right": truth.values, "fond of skips": skips})
     liked = {key: row["fond of skips"] - row["truth"] for key, row in found.items()}
     assert max(liked, key=liked.__getitem__) == "edge_1_0 skip_connect"
     assert all(row["right"] == row["truth"] for row in found.values())
@@ -40,6 +40,6 @@ def test_the_fit_finds_what_is_misjudged(truth: Truth) -> None:
 def test_the_mean_rank_of_independent_errors_is_better(truth: Truth) -> None:
     rng = np.random.default_rng(0)
     noisy = {name: truth.values + rng.normal(size=len(truth.values)) for name in ("a", "b")}
-    found = ranking_errors.ranked(truth, noisy)
+    found = errors.rank_each(truth, noisy)
     alone = max(found[name]["iso_cost_tau"] for name in noisy)
     assert found["mean rank"]["iso_cost_tau"] > alone + 0.05

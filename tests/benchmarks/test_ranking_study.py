@@ -7,31 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ranking
-from jobs import SMALL_IMAGES, Images, is_done, load_words, merge_row, read_rows
-from ranking import FULL, QUICK, Study
-from ranking_arms import ARMS, Arm
-from ranking_jobs import FIGURES, Job, RankingPlan
-from ranking_show import SCORE, best_arm, markdown, summary
-from record import RESULTS
 
+from benchmarks.studies.cifar10 import SMALL_IMAGES, Cells
+from benchmarks.studies.jobs import merge_row, read_rows
+from benchmarks.studies.ranking.arms import ARMS, FIGURES, FULL, QUICK, Arm
+from benchmarks.studies.ranking.measure import ArmRun, Ranking, measure_baselines
+from benchmarks.studies.ranking.show import SCORE, best_arm, make_tables, summarise
+from benchmarks.studies.runs import Bench, load_words
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.spaces.paths import make_paths
 from fewshot_core.spaces.region import Region
 from fewshot_core.training.loop import steps_for
 from tasks.cifar10.task import TASK
+from tests.benchmarks.shared import options
 
 IMAGES = 45_000
 ROOT = Region.root(TASK.space(load_recipe(["recipe=nasbench201"]).recipe))
-
-
-def plan(study: Study, folder: Path) -> RankingPlan:
-    words = (*SMALL_IMAGES, *study.words)
-    places = ("data.root=train.tar",)
-    return RankingPlan(
-        folder / "table.csv", words, places, folder, study.cells, study.long_cells, 10
-    )
 
 
 def images_of(arm: Arm, recipe: Recipe) -> int:
@@ -53,24 +45,20 @@ def images_of(arm: Arm, recipe: Recipe) -> int:
 def test_every_arm_of_a_budget_sees_the_same_images(
     arm: Arm, epochs: float, tmp_path: Path
 ) -> None:
-    made = plan(FULL, tmp_path)
-    recipe = load_words([*Job(arm, 0, epochs).words(made), *made.places]).recipe
+    bench = Ranking(options(Ranking), tmp_path).bench
+    recipe = load_words([*ArmRun(arm, 0, epochs).words(bench), *bench.places]).recipe
     assert images_of(arm, recipe) == pytest.approx(epochs * IMAGES, rel=0.005)
 
 
 def test_arms_and_jobs_have_names_of_their_own() -> None:
     assert len({arm.name for arm in ARMS}) == len(ARMS)
-    jobs = [Job(arm, s, e) for arm in ARMS for s in (0, 1) for e in (*FULL.epochs, *QUICK.epochs)]
+    jobs = [
+        ArmRun(arm, seed, epochs)
+        for arm in ARMS
+        for seed in (0, 1)
+        for epochs in (*FULL.epochs, *QUICK.epochs)
+    ]
     assert len({job.key for job in jobs}) == len({job.slug for job in jobs}) == len(jobs)
-
-
-def test_what_was_measured_counts_as_done(tmp_path: Path) -> None:
-    """A change that makes rows out of date throws away hours of work: it had better be meant."""
-    rows = RESULTS / "ranking_rows.json"
-    tasks = {task.key: task for task in ranking._arm_tasks(FULL, plan(FULL, tmp_path), Images())}
-    found = [key for key in read_rows(rows) if key in tasks]
-    assert len(found) >= 18
-    assert all(is_done(tasks[key], rows) for key in found)
 
 
 def row(
@@ -132,14 +120,14 @@ def test_the_table_shows_means_and_spread(tmp_path: Path) -> None:
     names = [space.genotype(a) for a in list(ROOT.enumerate())[:60]]
     lines = [f"{name},{i},{i % 7}" for i, name in enumerate(names)]
     table.write_text("arch,cifar10,cifar100\n" + "\n".join(lines) + "\n")
-    made = RankingPlan(table, SMALL_IMAGES, ("data.root=train.tar",), tmp_path, 30, None, 10)
+    bench = Bench(SMALL_IMAGES, ("data.root=train.tar",), tmp_path)
     rows = {
         "a": row(ARMS[0].name, 4, 0, 0.4, 30),
         "b": row(ARMS[0].name, 4, 1, 0.6, 30),
         "c": row(ARMS[1].name, 4, 0, None, 30),
     }
-    found = summary(rows, made)
-    text = markdown(found, "30")
+    found = summarise(rows, {}, {"30": measure_baselines(bench, Cells(table, 30))})
+    text = "\n\n".join(table.markdown() for table in make_tables(found))
     assert f"| {ARMS[0].name} | 0.18 | 2 | 0.500 ± {math.sqrt(0.02):.3f} |" in text
     assert f"| {ARMS[1].name} | 0.18 | 1 |  |" in text
     assert "| parameters, connected part |" in text

@@ -1,0 +1,1 @@
+"""What a GPU does: see ``python -m benchmarks.gpu --help``."""

@@ -1,0 +1,59 @@
+"""CIFAR-10, and the cells of NAS-Bench-201 with their true accuracies on it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from fewshot_core.costs.table import CostTable
+from fewshot_core.data import ImageShape
+from fewshot_core.pipeline.rank import Truth
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.trust.scores import read_table
+from tasks.cifar10.task import TASK
+
+COLUMNS = ("cifar10", "cifar100")
+"""Columns of the table of true accuracies."""
+
+TABLE = "nasbench201/accuracies.csv"
+"""The table of true accuracies in a folder of data sets."""
+
+SMALL_IMAGES = ("recipe=nasbench201", "data.image_size=16", "data.pad=2", "data.source=images")
+"""CIFAR-10 in 16 pixels, of which a thread sees more in a second."""
+
+
+def places_of(data: Path) -> tuple[str, ...]:
+    """Settings that name the CIFAR-10 images in a folder of data sets."""
+    parts = (("root", "train.tar"), ("test_root", "test.tar"))
+    return tuple(f"data.{key}={data / 'cifar10' / name}" for key, name in parts)
+
+
+def costs_of(recipe: Recipe) -> CostTable:
+    """The cost table of the recipe's cell networks."""
+    return TASK.costs(recipe, ImageShape(3, recipe.data.image_size or 32, 10))
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Rows of the table that predictors are ranked on.
+
+    Attributes:
+        table: The table, a CSV file with the columns ``arch`` and :data:`COLUMNS`.
+        count: Number of rows, drawn once; None: all.
+        iso_minimum: Smallest group of equal cost among drawn ones.
+    """
+
+    table: Path
+    count: int | None
+    iso_minimum: int = 10
+
+    def truth(self, column: str, costs: CostTable) -> Truth:
+        """The rows with their true values and costs."""
+        if self.count is None:
+            return Truth.read(self.table, column, costs.space, costs)
+        rows = sorted(read_table(self.table, column))
+        only = set(random.Random(0).sample(rows, self.count))
+        return Truth.read(
+            self.table, column, costs.space, costs, only=only, iso_minimum=self.iso_minimum
+        )

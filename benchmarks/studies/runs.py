@@ -1,0 +1,298 @@
+"""Runs that studies open, train and score with: the only module of theirs that knows the pipeline.
+
+A study names settings and asks for figures. How a run is opened, where it keeps its weights and
+what it is called there stays in here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from benchmarks.studies.jobs import Job, lock_file
+from fewshot_core.data import ImageData, load_images
+from fewshot_core.evaluators import Evaluator, InheritedEvaluator
+from fewshot_core.metrics import metric_text
+from fewshot_core.pipeline.derive import derive
+from fewshot_core.pipeline.rank import Truth, score_all
+from fewshot_core.pipeline.retrain import test_candidate
+from fewshot_core.pipeline.search import ask_and_tell, record, start
+from fewshot_core.pipeline.session import Session
+from fewshot_core.pipeline.supernets import train_supernets
+from fewshot_core.recipe.check import DIFFERENTIABLE
+from fewshot_core.recipe.load import LoadedRecipe, load_recipe
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.runs.checkpoint import StageState
+from fewshot_core.runs.files import read_json
+from fewshot_core.search.differentiable.named import DERIVED
+from fewshot_core.search.trial import Trial
+from fewshot_core.seeds import derive_seed
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
+
+
+class Images:
+    """The images of a seed, decoded once in a worker."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] | None = None
+        self._data: ImageData | None = None
+
+    def load(self, recipe: Recipe) -> ImageData:
+        """The images that the recipe trains on."""
+        key = (dataclasses.astuple(recipe.data), recipe.seed)
+        if self._data is None or key != self._key:
+            self._key, self._data = key, load_images(recipe.data, recipe.seed)
+        return self._data
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the runs of a study have in common.
+
+    Attributes:
+        words: Settings of every recipe, ``key=value``.
+        places: Settings that say where the images are; of no account for the results.
+        work: Folder in which the runs lie.
+        images: The images that were decoded last.
+    """
+
+    words: tuple[str, ...]
+    places: tuple[str, ...]
+    work: Path
+    images: Images = field(default_factory=Images, compare=False)
+
+    def recipe(self, *words: str) -> Recipe:
+        """The recipe of every run, with further settings."""
+        return load_words([*self.words, *self.places, *words]).recipe
+
+    def job(
+        self,
+        key: str,
+        slug: str,
+        words: Sequence[str],
+        measure: Callable[[StudyRun], dict[str, Any]],
+        *more: str,
+        recipe: list[str] | None = None,
+    ) -> Job:
+        """A job that opens a run and measures it.
+
+        Args:
+            key: Name of its row.
+            slug: Name of its folder.
+            words: All settings of the run.
+            measure: Makes the row of the opened run; ``seconds`` are added.
+            more: Settings that the row is not checked by.
+            recipe: What the row is checked by, if that is not the settings.
+        """
+
+        def run() -> dict[str, Any]:
+            began = time.monotonic()
+            with self.open(slug, words, *more) as opened:
+                row = measure(opened)
+            return {**row, "seconds": round(time.monotonic() - began)}
+
+        return Job(key, slug, list(words) if recipe is None else recipe, run)
+
+    @contextmanager
+    def open(self, slug: str, words: Sequence[str], *more: str) -> Iterator[StudyRun]:
+        """Open the run of a job, or continue it; the arguments are those of :meth:`job`."""
+        loaded = load_words([*words, *self.places, *more, f"run={self.work / slug}"])
+        run = StudyRun(start(loaded, self.images.load(loaded.recipe)))
+        try:
+            yield run
+        finally:
+            run.close()
+
+
+class StudyRun:
+    """An opened run as a study uses it.
+
+    Attributes:
+        session: The run itself.
+        recipe: Its settings.
+        data: Its images.
+        precision: Precision of its trainings, as Accelerate names it.
+        space: Its search space.
+        costs: Its cost table.
+        console: Where it says what it does.
+        file: Makes a path in its folder out of names.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session, self.recipe, self.data = session, session.recipe, session.data
+        self.space, self.costs, self.console = session.root.space, session.costs, session.console
+        self.precision = session.accelerator.mixed_precision
+        self.file = session.folder.file
+
+    def leaves(self) -> list[str]:
+        """Ids of the regions that the space is divided into; of the whole space if it is not."""
+        return [region.id for region in self.session.tree.leaves()]
+
+    def _is_differentiable(self) -> bool:
+        return self.recipe.strategy.name in DIFFERENTIABLE
+
+    def close(self) -> None:
+        """Leave it, so that another can be opened."""
+        self.session.accelerator.end_training()
+        self.session.folder.close()
+
+    # -- supernets -----------------------------------------------------------------------------
+
+    def train_supernets(self) -> None:
+        """Train the supernets of all regions, or continue."""
+        train_supernets(self.session)
+
+    def states(self) -> dict[str, StageState]:
+        """What is known of each training, by the ids of the regions, the whole space first."""
+        regions = [region for region, _ in self.session.tree.walk()]
+        return {region.id: self.session.folder.checkpoint(region).state() for region in regions}
+
+    def images_seen(self) -> int:
+        """Images that all trainings have shown."""
+        return sum(state.images for state in self.states().values())
+
+    def adopt_parent(self, folder: Path) -> None:
+        """Take the supernet of the whole space from another run of the same parent settings."""
+        target = self.session.folder.checkpoint(self.session.root).folder
+        if not target.exists():
+            copy_folder(folder / "checkpoints" / target.name, target)
+
+    # -- scores --------------------------------------------------------------------------------
+
+    def evaluator(self) -> Evaluator:
+        """The evaluator of the recipe."""
+        return self.session.evaluator()
+
+    def inherited(self) -> InheritedEvaluator:
+        """The evaluator of inherited weights, with the scorer of a search."""
+        return self.session.inherited()
+
+    def score_table(
+        self, truth: Truth, statistics: str
+    ) -> Mapping[Architecture, Mapping[str, float]]:
+        """Loss and accuracy of every architecture of a table, on validation images.
+
+        Args:
+            truth: The table.
+            statistics: Of batch norm: ``recalibrated``, or ``running`` as training left them.
+        """
+        settings = self.recipe.evaluator
+        images = settings.recalibrate if statistics == "recalibrated" else 0
+        evaluation = dataclasses.replace(settings, recalibrate=images)
+        recipe = dataclasses.replace(self.recipe, evaluator=evaluation)
+        scorer = self.session.scorer(recipe, self.data, "validation")
+        evaluator = InheritedEvaluator(self.session.tree, self.session.load_supernet, scorer)
+        path = self.file("scores", f"{statistics}-{len(truth.architectures)}.csv")
+        return score_all(evaluator, truth, path, self.console, f"scoring, {statistics}")
+
+    def search(self) -> tuple[dict[Region, list[Architecture]], list[Trial]]:
+        """Search as the command line does.
+
+        Returns:
+            What was scored in each region, and the trials.
+        """
+        session = self.session
+        named: dict[Region, list[Architecture]] = {}
+        if self._is_differentiable():
+            named = derive(session)
+            done = ask_and_tell(session, [a for some in named.values() for a in some])
+        else:
+            train_supernets(session)
+            done = ask_and_tell(session)
+            for trial in done:
+                region = session.tree.locate(trial.architecture)
+                named.setdefault(region, []).append(trial.architecture)
+        record(session, done)
+        return named, done
+
+    def preferences(self) -> list[dict[str, dict[str, float]]]:
+        """Probabilities of the options of each decision, for each region with preferences."""
+        if not self._is_differentiable():
+            return []
+        return [row["preferences"] for row in read_json(self.file(DERIVED))]
+
+    # -- networks trained from scratch ---------------------------------------------------------
+
+    def train_standalone(self, architecture: Architecture, epochs: float) -> dict[str, float]:
+        """Train an architecture from scratch; its metrics on all validation images."""
+        return self.session.train_standalone(architecture, epochs)
+
+    def train_foreign(
+        self, name: str, make: Callable[[], nn.Module], epochs: float
+    ) -> tuple[dict[str, float], nn.Module]:
+        """Train a network that is not of the space in the same way.
+
+        Returns:
+            Its metrics on all validation images, and the trained network that ``make`` built.
+        """
+        session, seed = self.session, derive_seed(self.recipe.seed, "reference")
+        network = session.build(make, seed)
+        settings = dataclasses.replace(self.recipe.retrain, epochs=epochs)
+        folder = session.folder.training("standalone", "reference")
+        session.fit(name, network, settings, self.data.train, folder, seed)
+        evaluation = dataclasses.replace(self.recipe.evaluator, images=None)
+        recipe = dataclasses.replace(self.recipe, evaluator=evaluation)
+        metrics = session.scorer(recipe, self.data, "validation").score(network, None)
+        return dict(metrics), network
+
+    def test_from_scratch(self, architecture: Architecture, seed: int) -> dict[str, Any]:
+        """Train an architecture as ``tools/retrain.py`` does, and measure it on test images.
+
+        Returns:
+            Metrics under ``test`` beside costs, images and seconds.
+        """
+        scorer = self.session.scorer(self.recipe, self.data, "test")
+        return test_candidate(self.session, scorer, "given", seed, architecture)
+
+    def metric_text(self, metric: str) -> str:
+        """What a metric on test images is, in words."""
+        return metric_text(self.session.task, self.recipe, metric, "test")
+
+
+def load_words(words: Sequence[str]) -> LoadedRecipe:
+    """The recipe of a job, whose words are put together from parts: not every arm reads all."""
+    return load_recipe(words, drop_unread=True)
+
+
+def train_shared_parent(bench: Bench, slug: str, words: Sequence[str]) -> Path:
+    """Train the supernet of the whole space once for all arms that begin with it.
+
+    Args:
+        bench: The study's.
+        slug: Name of the folder, which says what the arms share.
+        words: Settings of an arm; those of its regions are left out.
+
+    Returns:
+        The folder of the run.
+    """
+    folder = bench.work / slug
+    shared = [word for word in words if not word.startswith(("split", "regions."))]
+    with (
+        lock_file(folder.with_name(f"{folder.name}.lock"), wait=True),
+        bench.open(slug, shared, "split=none") as run,
+    ):
+        run.train_supernets()
+    return folder
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder so that the target is whole or not there; another process may be first."""
+    beside = target.with_name(f".adopted-{target.name}-{source.parent.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(source, beside)
+    try:
+        beside.rename(target)
+    except OSError:
+        shutil.rmtree(beside)
+        if not target.exists():
+            raise

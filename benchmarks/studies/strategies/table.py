@@ -1,0 +1,106 @@
+"""The table that strategies search in: what guides them, and what is true.
+
+A guide is a number for every cell: the score that a strategy sees. The truth is another number,
+which no strategy sees unless it is the guide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.studies.cifar10 import costs_of
+from fewshot_core.recipe.load import load_recipe
+from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.trust.scores import read_table
+from tasks.cifar10.task import TASK
+
+METHODS = ("random", "hyperband", "rea", "reinforce", "tpe", "bohb", "smac")
+"""Hyperband stands beside random search: a table has one budget, and nothing can be promoted."""
+
+COUNTING = "connected parameters"
+
+SCORES = ("one-shot", "few-shot")
+"""Score files of a run."""
+
+POINTS = 24
+"""Points that are kept of a curve, at equal distances on a logarithmic axis."""
+
+Values = Mapping[Architecture, float]
+
+
+@dataclass(frozen=True)
+class GuidedTable:
+    """What every cell is worth.
+
+    Attributes:
+        truth: The true values.
+        guides: The scores, by the name of the guide; one of them is the truth itself.
+    """
+
+    space: SearchSpace
+    truth: Values
+    guides: Mapping[str, Values]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where a table comes from.
+
+    Attributes:
+        truth: A CSV file of true values.
+        column: Its column.
+        scores: Score files of a run by the name of the guide.
+    """
+
+    truth: Path
+    column: str
+    scores: tuple[tuple[str, Path], ...] = ()
+
+    @property
+    def guides(self) -> list[str]:
+        """Names of the guides, which are those of the table."""
+        return [*(name for name, _ in self.scores), self.truth_guide, COUNTING]
+
+    @property
+    def truth_guide(self) -> str:
+        """Name of the guide that is the truth."""
+        return f"the truth ({self.column})"
+
+    def read(self) -> GuidedTable:
+        """The table.
+
+        Raises:
+            DataError: A file is missing or damaged, or lacks a cell.
+        """
+        recipe = load_recipe(["recipe=nasbench201"]).recipe
+        space = TASK.space(recipe)
+        truth = {space.parse(cell): v for cell, v in read_table(self.truth, self.column).items()}
+        costs = costs_of(recipe)
+        guides = {
+            **{name: _read_guide(space, path, truth) for name, path in self.scores},
+            self.truth_guide: truth,
+            COUNTING: {a: costs.costs(a)["connected_params"] for a in truth},
+        }
+        return GuidedTable(space, truth, guides)
+
+
+def _read_guide(space: SearchSpace, path: Path, truth: Values) -> Values:
+    """Read negative losses, of which a file has one for all cells that are the same network."""
+    losses = {space.parse(cell): loss for cell, loss in read_table(path, "loss").items()}
+    return {a: -losses[space.canonical(a)] for a in truth}
+
+
+@lru_cache(maxsize=1)
+def read_once(files: Files) -> GuidedTable:
+    """The table, which a worker reads once for all of its jobs."""
+    return files.read()
+
+
+def points_of(trials: int) -> list[int]:
+    """After how many trials a curve is looked at; the first and the last are among them."""
+    return [int(point) for point in np.unique(np.geomspace(1, trials, POINTS).round())]
