@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import os
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.processes import PROCESS, no_process, starts_process
 
 # Results of a CPU are equal bit by bit, and the tests ask for that; those in tests/gpu start
 # processes which see what this one does not. Processes of pytest-xdist inherit both variables.
@@ -33,19 +36,22 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"fuzzed inputs: {sum(inputs):,}")
 
 
-LONG = ("tools", "faults", "pipeline", "tasks", "export", "benchmarks")
-"""Folders whose files take minutes each."""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first: a process that gets one last would work on while the others have ended."""
-    tests = Path(__file__).parent
+    """Mark what starts a process, and put it first: short tests fill the gaps at the end."""
+    seen: dict[Any, bool] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and starts_process(item, seen):
+            item.add_marker(PROCESS)
+    items.sort(key=lambda item: item.get_closest_marker(PROCESS) is None)
 
-    def place(item: pytest.Item) -> int:
-        folder = item.path.relative_to(tests).parts[0]
-        return LONG.index(folder) if folder in LONG else len(LONG)
 
-    items.sort(key=place)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A test that is not marked starts no process: `make check` rests on it."""
+    if item.get_closest_marker(PROCESS) is not None:
+        return (yield)
+    with no_process():
+        return (yield)
 
 
 def pytest_collection_finish() -> None:

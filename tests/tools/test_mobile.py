@@ -21,19 +21,23 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import tasks.imagenet.network  # noqa: F401  registers the models
+from tests.shared import once
 
-from .process import TIMEOUT, run_tool, succeed, words_of
+from .process import TIMEOUT, run_here, run_tool, succeed, words_of
 from .tiny import MOBILE
 
 
-@pytest.fixture(scope="module")
+def finished_run(folder: Path) -> None:
+    """``run`` in the folder: a run after search, retrain and export."""
+    succeed("search", words_of(MOBILE, run="run"), folder)
+    for tool in ("retrain", "export"):
+        succeed(tool, ["run=run"], folder, pictures=True)
+
+
+@pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run after search, retrain and export."""
-    folder = tmp_path_factory.mktemp("mobile")
-    succeed("search", words_of(MOBILE, run="run"), folder)
-    succeed("retrain", ["run=run"], folder)
-    succeed("export", ["run=run"], folder)
-    return folder / "run"
+    return once(tmp_path_factory, "finished-mobile", finished_run) / "run"
 
 
 def test_every_trial_respects_the_limit(run: Path) -> None:
@@ -246,7 +250,7 @@ def test_a_genotype_can_be_trained_by_hand(run: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line(words: dict, problem: str, tmp_path: Path) -> None:
-    done = run_tool("search", words_of(MOBILE | words, run="run"), tmp_path)
+    done = run_here("search", words_of(MOBILE | words, run="run"), tmp_path)
     assert done.code == 2
     assert problem in done.err
     assert len(done.err.strip().splitlines()) == 1
