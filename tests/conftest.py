@@ -37,12 +37,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts a process, and put it first: short tests fill the gaps at the end."""
+    """Mark what starts a process, and put files with such tests first: the rest fills the gaps."""
     seen: dict[Any, bool] = {}
     for item in items:
         if isinstance(item, pytest.Function) and starts_process(item, seen):
             item.add_marker(PROCESS)
-    items.sort(key=lambda item: item.get_closest_marker(PROCESS) is None)
+    long = {item.path for item in items if item.get_closest_marker(PROCESS) is not None}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.hookimpl(wrapper=True)
