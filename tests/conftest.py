@@ -6,6 +6,7 @@ import gc
 import os
 from collections import Counter
 from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """A test that is not marked starts no process: `make check` rests on it."""
-    if item.get_closest_marker(PROCESS) is not None:
+    with guard(item):
         return (yield)
-    with no_process():
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    with guard(item):
         return (yield)
+
+
+def guard(item: pytest.Item) -> AbstractContextManager[None]:
+    """What a test runs in."""
+    return nullcontext() if item.get_closest_marker(PROCESS) is not None else no_process()
 
 
 def pytest_collection_finish() -> None:
