@@ -23,9 +23,12 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 FAULT, FUZZED = "fault survived", "fuzzed inputs"
 """What tests note with their reports, which reach the process that sums up."""
 
+SECONDS = 5
+"""What is not marked ``slow`` takes less on an idle core."""
+
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print how many faults runs have survived, and how many inputs were fuzzed."""
+    """Print how many faults runs have survived, how many inputs were fuzzed, and what to mark."""
     passed = terminalreporter.stats.get("passed", [])
     noted = [(name, value) for report in passed for name, value in report.user_properties]
     faults = [value for name, value in noted if name == FAULT]
@@ -35,8 +38,14 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     inputs = [value for name, value in noted if name == FUZZED]
     if inputs:
         terminalreporter.write_line(f"fuzzed inputs: {sum(inputs):,}")
+    marked = {PROCESS, "slow"}
+    for report in passed:
+        if report.when == "call" and report.duration > SECONDS and not marked & {*report.keywords}:
+            text = f"{report.duration:.0f} s, and not marked slow: {report.nodeid}"
+            terminalreporter.write_line(text)
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what starts a process, and put files with such tests first: the rest fills the gaps."""
     seen: dict[Any, bool] = {}

@@ -62,7 +62,7 @@ def _names(code: CodeType) -> set[str]:
 
 @contextmanager
 def no_process() -> Iterator[None]:
-    """Inside, a process that is started is a failure, unless it ends at once and computes nothing."""
+    """Inside, a process that is started is a failure, but for those of ``BRIEF``."""
     plain = subprocess.Popen.__init__
 
     def start(process: Any, command: Any, *arguments: Any, **more: Any) -> None:
