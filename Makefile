@@ -1,5 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Each builds .venv itself.
 #
+#   make check                      lint, types and the tests that start no process and train nothing long
 #   make PYTHON=python3.12 demo     another interpreter (3.11 or newer)
 #   make test-lowest                the tests of every dependency, each at its lower bound
 #   make CONSTRAINTS= demo          without the tested torch pair of constraints.txt
@@ -8,11 +9,14 @@ PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 RUN ?= runs/digits
+WORKERS ?= logical
 
 BIN := $(VENV)/bin
+# Idle processes take over tests of the others; what several need is made once (tests/shared.py).
+PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 LAUNCH := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no
 
-.PHONY: demo test test-lowest lint bench-quick clean
+.PHONY: demo check test test-lowest lint bench-quick clean
 
 demo: $(VENV)/.installed
 	$(LAUNCH) tools/search.py recipe=digits run=$(RUN)
@@ -20,8 +24,11 @@ demo: $(VENV)/.installed
 	$(BIN)/python tools/export.py run=$(RUN)
 	$(BIN)/python tools/report.py run=$(RUN)
 
+check: lint
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m 'not process and not slow'
+
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
 
 # What touches every dependency: recipes (omegaconf, pyyaml), images (pillow, scikit-learn, datasets),
 # costs (fvcore), training, search and export of each task (torch, torchvision, accelerate,
@@ -31,12 +38,14 @@ LOWEST_TESTS := tests/recipe/test_load.py tests/data/test_images.py tests/data/t
   tests/costs/test_table.py tests/runs/test_files.py tests/trust/test_verdict.py tests/search/test_study.py \
   tests/search/strategies/test_smac.py tests/search/strategies/test_samplers.py tests/report/test_plots.py \
   tests/tasks/autogan/test_metric.py tests/export \
-  tests/tools/test_mobile.py tests/tools/test_autogan.py
+  tests/tools/test_mobile.py::test_every_trial_respects_the_limit \
+  tests/tools/test_mobile.py::test_timm_alone_loads_the_export \
+  tests/tools/test_autogan.py::test_report \
+  tests/tools/test_autogan.py::test_export_is_used_without_this_project
 
 test-lowest: $(VENV)-lowest/.installed
 	$(VENV)-lowest/bin/python -c 'import datasets, psycopg, smac'  # their tests are skipped without
-	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
-	  $(LOWEST_TESTS)
+	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python $(PYTEST) $(LOWEST_TESTS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

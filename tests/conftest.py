@@ -5,10 +5,14 @@ from __future__ import annotations
 import gc
 import os
 from collections import Counter
+from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.processes import PROCESS, no_process, starts_process
 
 # Results of a CPU are equal bit by bit, and the tests ask for that; those in tests/gpu start
 # processes which see what this one does not. Processes of pytest-xdist inherit both variables.
@@ -19,9 +23,12 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 FAULT, FUZZED = "fault survived", "fuzzed inputs"
 """What tests note with their reports, which reach the process that sums up."""
 
+SECONDS = 5
+"""What is not marked ``slow`` takes less on an idle core."""
+
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print how many faults runs have survived, and how many inputs were fuzzed."""
+    """Print how many faults runs have survived, how many inputs were fuzzed, and what to mark."""
     passed = terminalreporter.stats.get("passed", [])
     noted = [(name, value) for report in passed for name, value in report.user_properties]
     faults = [value for name, value in noted if name == FAULT]
@@ -31,21 +38,40 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     inputs = [value for name, value in noted if name == FUZZED]
     if inputs:
         terminalreporter.write_line(f"fuzzed inputs: {sum(inputs):,}")
+    marked = {PROCESS, "slow"}
+    for report in passed:
+        if report.when == "call" and report.duration > SECONDS and not marked & {*report.keywords}:
+            text = f"{report.duration:.0f} s, and not marked slow: {report.nodeid}"
+            terminalreporter.write_line(text)
 
 
-LONG = ("tools", "faults", "pipeline", "tasks", "export", "benchmarks")
-"""Folders whose files take minutes each."""
-
-
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first: a process that gets one last would work on while the others have ended."""
-    tests = Path(__file__).parent
+    """Mark what starts a process, and put files with such tests first: the rest fills the gaps."""
+    seen: dict[Any, bool] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and starts_process(item, seen):
+            item.add_marker(PROCESS)
+    long = {item.path for item in items if item.get_closest_marker(PROCESS) is not None}
+    items.sort(key=lambda item: item.path not in long)
 
-    def place(item: pytest.Item) -> int:
-        folder = item.path.relative_to(tests).parts[0]
-        return LONG.index(folder) if folder in LONG else len(LONG)
 
-    items.sort(key=place)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A test that is not marked starts no process: `make check` rests on it."""
+    with guard(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    with guard(item):
+        return (yield)
+
+
+def guard(item: pytest.Item) -> AbstractContextManager[None]:
+    """What a test runs in."""
+    return nullcontext() if item.get_closest_marker(PROCESS) is not None else no_process()
 
 
 def pytest_collection_finish() -> None:

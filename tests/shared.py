@@ -1,17 +1,44 @@
-"""Databases for studies that several launches work on."""
+"""What tests share: folders that are made once, and a database server."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that is made once, whichever process of pytest-xdist needs it first.
+
+    Args:
+        factory: pytest's folders.
+        name: Name of the folder, the same in every process.
+        make: Fills the folder, which gets its name afterwards: what is in it must not know its
+            own path.
+
+    Returns:
+        The folder. Nobody may change it.
+    """
+    base = factory.getbasetemp()
+    base = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "once"
+    base.mkdir(exist_ok=True)
+    folder, begun = base / name, base / f".{name}"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            shutil.rmtree(begun, ignore_errors=True)  # of a process that has failed
+            begun.mkdir()
+            make(begun)
+            begun.rename(folder)
+    return folder
 
 
 def _programs() -> Path:

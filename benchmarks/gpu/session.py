@@ -21,12 +21,17 @@ from torch import nn
 
 from benchmarks.studies.runs import StudyRun, load_words
 from fewshot_core.data import ImageData
+from fewshot_core.pipeline.opening import start
 from fewshot_core.pipeline.rank import Truth, score_all
-from fewshot_core.pipeline.search import start
+from fewshot_core.pipeline.scorers import make_scorer
+from fewshot_core.pipeline.supernets import new_supernet, settings_of
+from fewshot_core.pipeline.training import make_stream
 from fewshot_core.runs.preemption import StopRequest
+from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.paths import make_paths
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet
+from fewshot_core.training.loop import Stage, steps_for, train
 from fewshot_core.training.objective import Scorer
 
 Wrap = Callable[[Any, nn.Module, Accelerator, StopRequest], Any]
@@ -42,7 +47,7 @@ def open_run(words: Sequence[str], data: ImageData) -> Iterator[StudyRun]:
         try:
             yield run
         finally:
-            run.session.accelerator.free_memory()
+            run.run.accelerator.free_memory()
             run.close()
             gc.collect()
 
@@ -52,7 +57,7 @@ def stop_after(run: StudyRun, seconds: float) -> Iterator[None]:
     """Inside, the run is asked to stop when the time is over."""
 
     def stop() -> None:
-        run.session.stop.number = signal.SIGTERM
+        run.run.stop.number = signal.SIGTERM
 
     timer = threading.Timer(max(seconds, 0), stop)
     timer.daemon = True
@@ -65,7 +70,7 @@ def stop_after(run: StudyRun, seconds: float) -> Iterator[None]:
 
 def device_of(run: StudyRun) -> torch.device:
     """Where the run trains and scores."""
-    return run.session.worker.device
+    return run.run.worker.device
 
 
 def train_root(run: StudyRun, wrap: Wrap) -> None:
@@ -78,42 +83,47 @@ def train_root(run: StudyRun, wrap: Wrap) -> None:
     Raises:
         Preempted: The run was asked to stop.
     """
-    session: Any = run.session
-    models: list[nn.Module] = []
-    make_supernet, make_stream = session.new_supernet, session.stream
-
-    def new_supernet(*args: Any) -> Any:
-        models.append(make_supernet(*args))
-        return models[-1]
-
-    def stream(*args: Any) -> Any:
-        return wrap(make_stream(*args), models[-1], session.worker, session.stop)
-
-    session.new_supernet, session.stream = new_supernet, stream
-    session.train_supernet(session.root, None)
+    root, opened = run.run.root, run.run
+    settings = settings_of(opened, root)
+    images = run.data.train
+    supernet = new_supernet(opened, root)
+    paths = make_paths(settings.paths, root, opened.front_cost)
+    steps = steps_for(settings, len(images), paths.paths_per_step)
+    seed = derive_seed(run.recipe.seed, "training", root.id)
+    stream = make_stream(opened, images, settings, seed)
+    train(
+        Stage(f"supernet {root.id}", steps, seed, run.recipe.checkpoint_steps),
+        supernet,
+        lambda model: opened.task.objective(model, settings, steps, opened.worker),
+        wrap(stream, supernet, opened.worker, opened.stop),
+        paths,
+        opened.folder.checkpoint(root),
+        opened.worker,
+        run.console,
+        stop=opened.stop,
+    )
 
 
 def images_per_step(run: StudyRun) -> float:
     """As the training of the whole space counts them, or would have if it had not failed."""
-    session = run.session
-    state = run.states()[session.root.id]
+    opened = run.run
+    state = run.states()[opened.root.id]
     if state.step:
         return state.images / state.step
     settings = run.recipe.supernet
-    paths = make_paths(settings.paths, session.root, session.front_cost)
+    paths = make_paths(settings.paths, opened.root, opened.front_cost)
     return float(settings.batch_size * paths.paths_per_step)
 
 
 def make_untrained(run: StudyRun) -> tuple[Supernet, Scorer]:
     """The supernet of the whole space with fresh weights, and what scores its cells."""
-    session = run.session
-    model = session.new_supernet(session.root).to(device_of(run)).eval()
-    return model, session.scorer(run.recipe, run.data, "validation")
+    model = new_supernet(run.run, run.run.root).to(device_of(run)).eval()
+    return model, make_scorer(run.run, run.recipe, run.data, "validation")
 
 
 def score_truth(
     run: StudyRun, truth: Truth, path: Path
 ) -> Mapping[Architecture, Mapping[str, float]]:
     """Score all cells of a table with the trained supernets, and write the scores to a file."""
-    stop = run.session.stop
+    stop = run.run.stop
     return score_all(run.inherited(), truth, path, run.console, "scoring", stop=stop)

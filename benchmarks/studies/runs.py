@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,24 @@ from torch import nn
 from benchmarks.studies.jobs import Job, lock_file
 from fewshot_core.data import ImageData, load_images
 from fewshot_core.evaluators import Evaluator, InheritedEvaluator
-from fewshot_core.metrics import metric_text
+from fewshot_core.pipeline.asking import ask_and_tell
 from fewshot_core.pipeline.derive import derive
+from fewshot_core.pipeline.opening import start
 from fewshot_core.pipeline.rank import Truth, score_all
 from fewshot_core.pipeline.retrain import test_candidate
-from fewshot_core.pipeline.search import ask_and_tell, record, start
-from fewshot_core.pipeline.session import Session
-from fewshot_core.pipeline.supernets import train_supernets
-from fewshot_core.recipe.check import DIFFERENTIABLE
+from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.scorers import make_scorer
+from fewshot_core.pipeline.scoring import make_evaluator, make_inherited
+from fewshot_core.pipeline.search import record
+from fewshot_core.pipeline.standalone import train_standalone
+from fewshot_core.pipeline.supernets import load_supernet, train_supernets
+from fewshot_core.pipeline.training import build, fit
+from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.files import read_json
-from fewshot_core.search.differentiable.named import DERIVED
+from fewshot_core.search.preferences.naming import DERIVED
 from fewshot_core.search.trial import Trial
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region
@@ -117,7 +123,7 @@ class StudyRun:
     """An opened run as a study uses it.
 
     Attributes:
-        session: The run itself.
+        run: The run itself; it is another when supernets were trained.
         recipe: Its settings.
         data: Its images.
         precision: Precision of its trainings, as Accelerate names it.
@@ -127,34 +133,31 @@ class StudyRun:
         file: Makes a path in its folder out of names.
     """
 
-    def __init__(self, session: Session) -> None:
-        self.session, self.recipe, self.data = session, session.recipe, session.data
-        self.space, self.costs, self.console = session.root.space, session.costs, session.console
-        self.precision = session.accelerator.mixed_precision
-        self.file = session.folder.file
+    def __init__(self, run: Run) -> None:
+        self.run, self.recipe, self.data = run, run.recipe, run.images.data()
+        self.space, self.costs, self.console = run.root.space, run.costs, run.console
+        self.precision = run.accelerator.mixed_precision
+        self.file = run.folder.file
 
     def leaves(self) -> list[str]:
         """Ids of the regions that the space is divided into; of the whole space if it is not."""
-        return [region.id for region in self.session.tree.leaves()]
-
-    def _is_differentiable(self) -> bool:
-        return self.recipe.strategy.name in DIFFERENTIABLE
+        return [region.id for region in self.run.tree.leaves()]
 
     def close(self) -> None:
         """Leave it, so that another can be opened."""
-        self.session.accelerator.end_training()
-        self.session.folder.close()
+        self.run.accelerator.end_training()
+        self.run.folder.close()
 
     # -- supernets -----------------------------------------------------------------------------
 
     def train_supernets(self) -> None:
         """Train the supernets of all regions, or continue."""
-        train_supernets(self.session)
+        self.run = train_supernets(self.run)
 
     def states(self) -> dict[str, StageState]:
         """What is known of each training, by the ids of the regions, the whole space first."""
-        regions = [region for region, _ in self.session.tree.walk()]
-        return {region.id: self.session.folder.checkpoint(region).state() for region in regions}
+        regions = [region for region, _ in self.run.tree.walk()]
+        return {region.id: self.run.folder.checkpoint(region).state() for region in regions}
 
     def images_seen(self) -> int:
         """Images that all trainings have shown."""
@@ -162,7 +165,7 @@ class StudyRun:
 
     def adopt_parent(self, folder: Path) -> None:
         """Take the supernet of the whole space from another run of the same parent settings."""
-        target = self.session.folder.checkpoint(self.session.root).folder
+        target = self.run.folder.checkpoint(self.run.root).folder
         if not target.exists():
             copy_folder(folder / "checkpoints" / target.name, target)
 
@@ -170,11 +173,11 @@ class StudyRun:
 
     def evaluator(self) -> Evaluator:
         """The evaluator of the recipe."""
-        return self.session.evaluator()
+        return make_evaluator(self.run)
 
     def inherited(self) -> InheritedEvaluator:
         """The evaluator of inherited weights, with the scorer of a search."""
-        return self.session.inherited()
+        return make_inherited(self.run)
 
     def score_table(
         self, truth: Truth, statistics: str
@@ -185,12 +188,12 @@ class StudyRun:
             truth: The table.
             statistics: Of batch norm: ``recalibrated``, or ``running`` as training left them.
         """
-        settings = self.recipe.evaluator
-        images = settings.recalibrate if statistics == "recalibrated" else 0
-        evaluation = dataclasses.replace(settings, recalibrate=images)
-        recipe = dataclasses.replace(self.recipe, evaluator=evaluation)
-        scorer = self.session.scorer(recipe, self.data, "validation")
-        evaluator = InheritedEvaluator(self.session.tree, self.session.load_supernet, scorer)
+        recipe = self.recipe
+        if statistics != "recalibrated":
+            recipe = with_values(recipe, {"evaluator.recalibrate": 0})
+        scorer = make_scorer(self.run, recipe, self.data, "validation")
+        load = partial(load_supernet, self.run)
+        evaluator = InheritedEvaluator(self.run.tree, load, scorer)
         path = self.file("scores", f"{statistics}-{len(truth.architectures)}.csv")
         return score_all(evaluator, truth, path, self.console, f"scoring, {statistics}")
 
@@ -200,23 +203,22 @@ class StudyRun:
         Returns:
             What was scored in each region, and the trials.
         """
-        session = self.session
         named: dict[Region, list[Architecture]] = {}
-        if self._is_differentiable():
-            named = derive(session)
-            done = ask_and_tell(session, [a for some in named.values() for a in some])
+        if self.run.strategy.differentiable:
+            self.run, named = derive(self.run)
+            done = ask_and_tell(self.run, [a for some in named.values() for a in some])
         else:
-            train_supernets(session)
-            done = ask_and_tell(session)
+            self.train_supernets()
+            done = ask_and_tell(self.run)
             for trial in done:
-                region = session.tree.locate(trial.architecture)
+                region = self.run.tree.locate(trial.architecture)
                 named.setdefault(region, []).append(trial.architecture)
-        record(session, done)
+        record(self.run, done)
         return named, done
 
     def preferences(self) -> list[dict[str, dict[str, float]]]:
         """Probabilities of the options of each decision, for each region with preferences."""
-        if not self._is_differentiable():
+        if not self.run.strategy.differentiable:
             return []
         return [row["preferences"] for row in read_json(self.file(DERIVED))]
 
@@ -224,7 +226,7 @@ class StudyRun:
 
     def train_standalone(self, architecture: Architecture, epochs: float) -> dict[str, float]:
         """Train an architecture from scratch; its metrics on all validation images."""
-        return self.session.train_standalone(architecture, epochs)
+        return train_standalone(self.run, architecture, epochs, every_image=True)
 
     def train_foreign(
         self, name: str, make: Callable[[], nn.Module], epochs: float
@@ -234,14 +236,13 @@ class StudyRun:
         Returns:
             Its metrics on all validation images, and the trained network that ``make`` built.
         """
-        session, seed = self.session, derive_seed(self.recipe.seed, "reference")
-        network = session.build(make, seed)
+        run, seed = self.run, derive_seed(self.recipe.seed, "reference")
+        network = build(run, make, seed)
         settings = dataclasses.replace(self.recipe.retrain, epochs=epochs)
-        folder = session.folder.training("standalone", "reference")
-        session.fit(name, network, settings, self.data.train, folder, seed)
-        evaluation = dataclasses.replace(self.recipe.evaluator, images=None)
-        recipe = dataclasses.replace(self.recipe, evaluator=evaluation)
-        metrics = session.scorer(recipe, self.data, "validation").score(network, None)
+        folder = run.folder.training("standalone", "reference")
+        fit(run, name, network, settings, self.data.train, folder, seed)
+        recipe = with_values(self.recipe, {"evaluator.images": None})
+        metrics = make_scorer(run, recipe, self.data, "validation").score(network, None)
         return dict(metrics), network
 
     def test_from_scratch(self, architecture: Architecture, seed: int) -> dict[str, Any]:
@@ -250,12 +251,13 @@ class StudyRun:
         Returns:
             Metrics under ``test`` beside costs, images and seconds.
         """
-        scorer = self.session.scorer(self.recipe, self.data, "test")
-        return test_candidate(self.session, scorer, "given", seed, architecture)
+        scorer = make_scorer(self.run, self.recipe, self.data, "test")
+        return test_candidate(self.run, scorer, "given", seed, architecture)
 
     def metric_text(self, metric: str) -> str:
         """What a metric on test images is, in words."""
-        return metric_text(self.session.task, self.recipe, metric, "test")
+        task = self.run.task
+        return task.name_metric(task.description.find_metric(metric), self.recipe, "test")
 
 
 def load_words(words: Sequence[str]) -> LoadedRecipe:

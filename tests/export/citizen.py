@@ -18,7 +18,8 @@ import pickle
 import runpy
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,14 @@ import torch
 from timm.models import group_parameters
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 KNOWS_GRAY = tuple(map(int, timm.__version__.split(".")[:3])) >= (1, 0, 31)
 """Whether timm turns weights for gray images into such for others."""
+
+
+EXPORTS: list[Export] = []
+"""All of the folder, once they are registered."""
 
 
 class Export:
@@ -138,18 +143,25 @@ class Outputs(Dataset[Tensor]):
             return output
 
 
-def workers(export: Export, context: str) -> None:
-    data = Outputs(export.load(), export.images)
-    loader = DataLoader(data, 4, num_workers=1, multiprocessing_context=context)
-    same(torch.cat(list(loader)), export.expected["logits"])
+def by_worker(exports: Sequence[Export], context: str) -> list[Tensor]:
+    """The logits of each of them, from one worker that has got all the models."""
+    models: ConcatDataset[Tensor] = ConcatDataset([Outputs(e.load(), e.images) for e in exports])
+    loader = DataLoader(models, 1, num_workers=1, multiprocessing_context=context)
+    return list(torch.cat(list(loader)).split([len(export.images) for export in exports]))
 
 
 def check_workers_by_fork(export: Export) -> None:
-    workers(export, "fork")
+    same(by_worker([export], "fork")[0], export.expected["logits"])
+
+
+@cache
+def spawned() -> list[Tensor]:
+    """A worker of its own start imports torch and timm, so that one does for all exports."""
+    return by_worker(EXPORTS, "spawn")
 
 
 def check_workers_by_spawn(export: Export) -> None:
-    workers(export, "spawn")
+    same(spawned()[EXPORTS.index(export)], export.expected["logits"])
 
 
 # --- graphs
@@ -370,11 +382,11 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in ("fewshot_core", "tasks"):
         sys.modules[name] = None  # type: ignore[assignment]  # as if they were not installed
-    exports = [Export(path) for path in sorted(Path(where).iterdir()) if path.is_dir()]
-    for export in exports:
+    EXPORTS.extend(Export(path) for path in sorted(Path(where).iterdir()) if path.is_dir())
+    for export in EXPORTS:
         export.register(how)
     found: dict[str, dict[str, str | None]] = {}
-    for export in exports:
+    for export in EXPORTS:
         for check in CHECKS:
             name = name_of(check)
             if name not in only:

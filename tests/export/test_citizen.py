@@ -6,27 +6,26 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.export import citizen
 from tests.export.folders import KINDS, write, write_expected
+from tests.shared import once
 
 NAMES = [citizen.name_of(check) for check in citizen.CHECKS]
 CASES = [("import", name) for name in NAMES] + [("runpy", name) for name in citizen.BY_PATH]
 TIMEOUT = 1000
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What each check of each kind says; all kinds are loaded in one process."""
-    root = tmp_path_factory.mktemp("100% of #1 [größe]?")
+def try_everything(root: Path) -> None:
+    """``import.json`` and ``runpy.json``: what each check says of each kind, all in one process."""
     for seed, (name, kind) in enumerate(KINDS.items()):
         folder = root / "exports" / name
         write_expected(kind, folder, write(kind, folder, seed))
     (root / "elsewhere").mkdir()
-    found = {}
     for how in ("import", "runpy"):
         done = subprocess.run(
             [sys.executable, "-I", citizen.__file__, how, str(root / "exports")],
@@ -38,8 +37,15 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        found[how] = json.loads(done.stdout.splitlines()[-1])
-        assert set(found[how]) == set(KINDS)
+        (root / f"{how}.json").write_text(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What each check of each kind says."""
+    root = once(tmp_path_factory, "100% of #1 [größe]?", try_everything)
+    found = {how: json.loads((root / f"{how}.json").read_text()) for how in ("import", "runpy")}
+    assert all(set(kinds) == set(KINDS) for kinds in found.values())
     return found
 
 

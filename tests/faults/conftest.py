@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import FAULT
+from tests.shared import once
 from tests.tools.outcome import outcome, retrained
 from tests.tools.process import Done, Running, succeed
 
@@ -56,11 +56,15 @@ class Reference:
     def end(self, tool: str, folder: Path) -> Done:
         """The same command again has to finish, and with the same result."""
         done = succeed(tool, self.words(tool), folder)
+        self.require_same(tool, folder)
+        return done
+
+    def require_same(self, tool: str, folder: Path) -> None:
+        """The run in the folder has ended with the result of this one, and left nothing over."""
         result: Callable[[Path], dict[str, Any]] = outcome if tool == "search" else retrained
         assert result(folder / "run") == result(self.run)
         assert not list((folder / "run").rglob(".*.part"))
         assert not list((folder / "run").rglob("step-*.pt"))
-        return done
 
 
 def disturbed(
@@ -74,16 +78,17 @@ def disturbed(
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Tiny], Reference]:
     """The undisturbed run of a task; made once."""
 
-    @cache
     def made(task: Tiny) -> Reference:
-        reference = Reference(task, tmp_path_factory.mktemp(f"undisturbed-{task.name}"))
-        for tool in ("search", "retrain"):
-            words, log = reference.words(tool), reference.moments(tool)
-            done = disturbed(tool, words, reference.folder, 0, "", log)
-            assert done.code == 0, done.err
-            if tool == "search":
-                shutil.copytree(reference.run, reference.folder / SEARCHED)
-        return reference
+        def make(folder: Path) -> None:
+            reference = Reference(task, folder)
+            for tool in ("search", "retrain"):
+                words, log = reference.words(tool), reference.moments(tool)
+                done = disturbed(tool, words, folder, 0, "", log)
+                assert done.code == 0, done.err
+                if tool == "search":
+                    shutil.copytree(reference.run, folder / SEARCHED)
+
+        return Reference(task, once(tmp_path_factory, f"undisturbed-{task.name}", make))
 
     return made
 
@@ -96,7 +101,7 @@ def reference(undisturbed: Callable[[Tiny], Reference]) -> Reference:
 
 @pytest.fixture(params=TASKS, ids=lambda task: task.name)
 def each(request: pytest.FixtureRequest, undisturbed: Callable[[Tiny], Reference]) -> Reference:
-    """The undisturbed run of every task."""
+    """The undisturbed run of every task, or of the tasks that a test asks for."""
     return undisturbed(request.param)
 
 

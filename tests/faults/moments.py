@@ -16,6 +16,9 @@ from typing import Any
 
 import torch
 
+SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}
+"""Faults that are signals."""
+
 
 def watch(log: Path | None, at: int = 0, fault: str = "") -> None:
     """Run in a process before its tool: count moments, and let the fault happen at one.
@@ -23,7 +26,7 @@ def watch(log: Path | None, at: int = 0, fault: str = "") -> None:
     Args:
         log: Where every moment leaves a line.
         at: Number of the moment, from 1.
-        fault: ``kill``, ``term``, ``full`` or ``nan``.
+        fault: ``kill``, ``term``, ``stop``, ``full`` or ``nan``.
     """
     import fewshot_core.evaluators.agreed as agreed
     import fewshot_core.training.loop as training
@@ -38,10 +41,8 @@ def watch(log: Path | None, at: int = 0, fault: str = "") -> None:
                 file.write(f"{name}\n")
         if count != at:
             return False
-        if fault == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif fault == "term":
-            os.kill(os.getpid(), signal.SIGTERM)
+        if fault in SIGNALS:
+            os.kill(os.getpid(), SIGNALS[fault])
         elif fault == "full":  # every write beyond 512 bytes of a file fails from now on
             resource.setrlimit(resource.RLIMIT_FSIZE, (512, resource.RLIM_INFINITY))
         return True

@@ -23,7 +23,10 @@ class Tiny:
 
 
 TASKS = (
-    Tiny("cifar10", TINY | {"audit.networks": 3, "retrain.compare": "[random]"}),
+    Tiny(
+        "cifar10",
+        TINY | {"checkpoint_steps": 1, "audit.networks": 3, "retrain.compare": "[random]"},
+    ),
     Tiny("imagenet", MOBILE | {"checkpoint_steps": 2, "retrain.compare": "[random]"}),
     Tiny("autogan", GAN | {"retrain.compare": "[one-shot]"}),
 )

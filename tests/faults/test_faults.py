@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.shared import once
 from tests.tools.damage import flip_a_bit, truncate
 from tests.tools.outcome import outcome
 from tests.tools.process import Done, Running, launch, run_tool
@@ -22,9 +23,14 @@ from .conftest import Reference, disturbed
 from .moments import named, watch
 from .tasks import TASKS, Tiny
 
-KILLS = 10
-LONGER = {"supernet.epochs": 3}
+KILLS = (10, 3, 3)
+"""Of each task: what follows a kill is the same code for all."""
+
+LONGER = {"supernet.epochs": 3, "audit.networks": 0}
 """Long enough for two checkpoints."""
+
+PLACES = [(TASKS[0], "step of supernet root"), *((task, "step of a region") for task in TASKS)]
+"""Where a training of the search is hit: in both kinds of supernets, and in each task."""
 
 Survived = Callable[[str], None]
 
@@ -38,14 +44,29 @@ def one_line(done: Done, *parts: str) -> None:
         assert part in done.err, done.err
 
 
+def name_of(value: object) -> str:
+    """How a parameter of a test is called."""
+    return value.name if isinstance(value, Tiny) else str(value)
+
+
 # -- ended from outside ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("index", range(KILLS))
-def test_killed(index: int, each: Reference, tmp_path: Path, survived: Survived) -> None:
-    """At a random moment of each tenth of a search and the retraining behind it."""
+@pytest.mark.parametrize(
+    ("each", "index", "kills"),
+    [
+        pytest.param(task, index, kills, id=f"{task.name}-{index}")
+        for task, kills in zip(TASKS, KILLS, strict=True)
+        for index in range(kills)
+    ],
+    indirect=["each"],
+)
+def test_killed(
+    index: int, kills: int, each: Reference, tmp_path: Path, survived: Survived
+) -> None:
+    """At a random moment of each tenth, or third, of a search and the retraining behind it."""
     search, retrain = each.count("search"), each.count("retrain")
-    low, high = (i * (search + retrain) // KILLS for i in (index, index + 1))
+    low, high = (i * (search + retrain) // kills for i in (index, index + 1))
     moment = random.Random(f"{each.task.name} {index}").randint(low + 1, high)
     tool = "search" if moment <= search else "retrain"
     if tool == "retrain":
@@ -57,7 +78,9 @@ def test_killed(index: int, each: Reference, tmp_path: Path, survived: Survived)
     survived("kill")
 
 
-@pytest.mark.parametrize("part", ["step of supernet root", "step of a region", "score"])
+@pytest.mark.parametrize(
+    ("each", "part"), [*PLACES, (TASKS[0], "score")], indirect=["each"], ids=name_of
+)
 def test_terminated(part: str, each: Reference, tmp_path: Path, survived: Survived) -> None:
     moment = named(each.moments("search"), each.part(part))
     log = tmp_path / "first"
@@ -70,7 +93,7 @@ def test_terminated(part: str, each: Reference, tmp_path: Path, survived: Surviv
     both = [line for line in log.read_text().splitlines() if line.startswith("step")]
     whole = each.moments("search").read_text().splitlines()
     assert both == [line for line in whole if line.startswith("step")]
-    each.end("search", tmp_path)
+    each.require_same("search", tmp_path)
     survived("SIGTERM")
 
 
@@ -83,13 +106,19 @@ def test_terminated_in_retraining(each: Reference, tmp_path: Path, survived: Sur
     survived("SIGTERM")
 
 
+def stopped(tool: str, words: list[str], folder: Path, at: int) -> Running:
+    """A tool that has reached a moment and stays there: it holds its run as long as others try."""
+    log = folder / "first"
+    running = Running(tool, words, folder, prepare=watch, arguments=(log, at, "stop"))
+    while running.alive() and not (log.exists() and log.read_text().count("\n") == at):
+        time.sleep(0.01)
+    return running
+
+
 def test_a_second_launch(reference: Reference, tmp_path: Path, survived: Survived) -> None:
     """It is refused, and the first does not notice."""
     words = reference.words("search")
-    first = Running("search", words, tmp_path)
-    while first.alive() and not (tmp_path / "run" / "checkpoints").exists():
-        time.sleep(0.01)
-    os.kill(first.pid, signal.SIGSTOP)  # it holds the folder as long as the others try
+    first = stopped("search", words, tmp_path, named(reference.moments("search"), "step"))
     for tool in ("search", "retrain"):
         second = run_tool(tool, reference.words(tool), tmp_path)
         one_line(second, "run is in use by another process", f"process {first.pid} on ")
@@ -99,7 +128,18 @@ def test_a_second_launch(reference: Reference, tmp_path: Path, survived: Survive
     assert first.alive()
     os.kill(first.pid, signal.SIGCONT)
     assert first.wait().code == 0
-    reference.end("search", tmp_path)
+    reference.require_same("search", tmp_path)
+    survived("second launch")
+
+
+def test_a_second_retraining(reference: Reference, tmp_path: Path, survived: Survived) -> None:
+    reference.searched(tmp_path)
+    first = stopped("retrain", ["run=run"], tmp_path, named(reference.moments("retrain"), "step"))
+    second = run_tool("retrain", ["run=run"], tmp_path)
+    one_line(second, "run is in use by another process", f"process {first.pid} on ")
+    os.kill(first.pid, signal.SIGCONT)
+    assert first.wait().code == 0
+    reference.require_same("retrain", tmp_path)
     survived("second launch")
 
 
@@ -233,20 +273,19 @@ def test_a_read_only_disk(
 # -- damage --------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def two_checkpoints(
-    undisturbed: Callable[[Tiny], Reference], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+@pytest.fixture(scope="session")
+def two_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``run``, killed after its first training had saved twice, and the whole run in ``whole``."""
-    reference = undisturbed(TASKS[0])
-    folder = tmp_path_factory.mktemp("two")
-    words, log = reference.task.words(**LONGER), folder / "moments"
-    done = disturbed("search", words, folder, 0, "", log)
-    assert done.code == 0, done.err
-    (folder / "run").rename(folder / "whole")
-    moment = named(log, "step of supernet root", 0.99)
-    assert disturbed("search", words, folder, moment, "kill").code == -9
-    return folder
+
+    def make(folder: Path) -> None:
+        words, log = TASKS[0].words(**LONGER), folder / "moments"
+        done = disturbed("search", words, folder, 0, "", log)
+        assert done.code == 0, done.err
+        (folder / "run").rename(folder / "whole")
+        moment = named(log, "step of supernet root", 0.99)
+        assert disturbed("search", words, folder, moment, "kill").code == -9
+
+    return once(tmp_path_factory, "two-checkpoints", make)
 
 
 @pytest.mark.parametrize("target", ["step-*.pt", "state.json"])
@@ -254,7 +293,6 @@ def two_checkpoints(
 def test_a_damaged_checkpoint(
     damage: Callable[[Path], None],
     target: str,
-    reference: Reference,
     two_checkpoints: Path,
     tmp_path: Path,
     survived: Survived,
@@ -263,7 +301,7 @@ def test_a_damaged_checkpoint(
     stage = tmp_path / "run" / "checkpoints" / "root"
     assert len(list(stage.glob("step-*.pt"))) == 2
     damage(sorted(stage.glob(target))[-1])
-    done = run_tool("search", reference.task.words(**LONGER), tmp_path)
+    done = run_tool("search", TASKS[0].words(**LONGER), tmp_path)
     assert done.code == 0, done.err
     assert "continuing from step" in done.out
     assert outcome(tmp_path / "run") == outcome(two_checkpoints / "whole")
@@ -282,7 +320,7 @@ def test_damaged_weights(reference: Reference, tmp_path: Path, survived: Survive
     survived("damaged weights")
 
 
-@pytest.mark.parametrize("part", ["step of supernet root", "step of a region"])
+@pytest.mark.parametrize(("each", "part"), PLACES, indirect=["each"], ids=name_of)
 def test_a_fault_of_the_machine(
     part: str, each: Reference, tmp_path: Path, survived: Survived
 ) -> None:
@@ -292,7 +330,7 @@ def test_a_fault_of_the_machine(
     assert done.code == 0, done.err
     assert "is nan at step" in done.out
     assert "once more from step" in done.out
-    each.end("search", tmp_path)
+    each.require_same("search", tmp_path)
     survived("NaN")
 
 

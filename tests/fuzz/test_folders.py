@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,16 @@ from fewshot_core.data.shard_files import find_parts
 from fewshot_core.data.shards import ShardKeys, list_shards
 from fewshot_core.errors import DataError
 
+from .conftest import TIMES, Inputs
 from .trees import Picture, Tree, make_tree, pictures
 
-TREES = 2_000 * int(os.environ.get("FEWSHOT_FUZZ", "1"))
+TREES = 2_000 * TIMES
 SEEDS = 10
 READERS = 2  # processes that read each tree, beside this one
 DECODED = 5  # one tree in so many; of the others the bytes are compared
 
-Count = Callable[[], None]
+pytestmark = pytest.mark.slow
+
 Expected = dict[str, tuple[str, Picture]]
 
 
@@ -98,7 +100,7 @@ def check(tree: Tree, listing: Listing, images: Expected) -> None:
         assert image.numpy().tobytes() == images[key][1].pixels, (tree.number, key)
 
 
-def test_every_form_gives_the_same(trees: Sequence[Tree], fuzzed: Count) -> None:
+def test_every_form_gives_the_same(trees: Sequence[Tree], fuzzed: Inputs) -> None:
     read = 0
     for tree in trees:
         fuzzed()

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fewshot_core.errors import FewshotError
@@ -32,24 +31,15 @@ from tasks.cifar10.space import nasbench201
 from tasks.imagenet.space import proxyless
 from tasks.imagenet.task import TASK as IMAGENET
 
-TIMES = int(os.environ.get("FEWSHOT_FUZZ", "1"))
+from .conftest import Inputs
+
 CELLS, TOY = nasbench201(), toy_space(3, 4)
 MOBILE = IMAGENET.space(load_recipe(["recipe=mobile_digits"]).recipe)
 SPACES = [CELLS, TOY, MOBILE, proxyless(), generator_space()]
 DEEP = "[" * 100_000
 LONG = "9" * 5_000
 
-Count = Callable[[], None]
-
-
-def fuzz(inputs: int) -> Any:
-    return settings(
-        max_examples=inputs * TIMES,
-        deadline=None,
-        database=None,
-        derandomize=TIMES == 1,  # the same inputs on every machine, unless more are asked for
-        suppress_health_check=list(HealthCheck),
-    )
+pytestmark = pytest.mark.slow
 
 
 def mutated(texts: list[str]) -> st.SearchStrategy[str]:
@@ -133,8 +123,8 @@ def genotypes(space: SearchSpace) -> list[str]:
 
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
-def test_genotypes(space: SearchSpace, fuzzed: Count) -> None:
-    @fuzz(1000)
+def test_genotypes(space: SearchSpace, fuzzed: Inputs) -> None:
+    @fuzzed.of(1000)
     @example(DEEP)
     @example(LONG)
     @example(f"[{LONG}]")
@@ -147,8 +137,8 @@ def test_genotypes(space: SearchSpace, fuzzed: Count) -> None:
 
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
-def test_architectures_in_json(space: SearchSpace, fuzzed: Count) -> None:
-    @fuzz(500)
+def test_architectures_in_json(space: SearchSpace, fuzzed: Inputs) -> None:
+    @fuzzed.of(500)
     @given(nearly(space.to_json(space.sample(random.Random(0)))) | values())
     def check(value: Any) -> None:
         fuzzed()
@@ -157,11 +147,11 @@ def test_architectures_in_json(space: SearchSpace, fuzzed: Count) -> None:
     check()
 
 
-def test_trees_of_regions(fuzzed: Count) -> None:
+def test_trees_of_regions(fuzzed: Inputs) -> None:
     root = Region.root(TOY)
     tree = RegionTree(root).grow(ByDecision(TOY.decisions[0].name))
 
-    @fuzz(700)
+    @fuzzed.of(700)
     @given(nearly(tree.to_json()) | values())
     def check(value: Any) -> None:
         fuzzed()
@@ -175,10 +165,10 @@ def test_trees_of_regions(fuzzed: Count) -> None:
 TABLE = "architecture,accuracy\n" + "".join(f'"{g}",{i}.5\n' for i, g in enumerate(genotypes(TOY)))
 
 
-def test_score_tables(tmp_path: Path, fuzzed: Count) -> None:
+def test_score_tables(tmp_path: Path, fuzzed: Inputs) -> None:
     path = tmp_path / "table.csv"
 
-    @fuzz(1000)
+    @fuzzed.of(1000)
     @given(mutated([TABLE]).map(lambda text: text.encode("utf-8", "replace")) | st.binary())
     def check(content: bytes) -> None:
         fuzzed()
@@ -188,10 +178,10 @@ def test_score_tables(tmp_path: Path, fuzzed: Count) -> None:
     check()
 
 
-def test_score_logs(tmp_path: Path, fuzzed: Count) -> None:
+def test_score_logs(tmp_path: Path, fuzzed: Inputs) -> None:
     path = tmp_path / "log.csv"
 
-    @fuzz(500)
+    @fuzzed.of(500)
     @given(mutated([TABLE]).map(lambda text: text.encode("utf-8", "replace")) | st.binary())
     def check(content: bytes) -> None:
         fuzzed()
@@ -204,10 +194,10 @@ def test_score_logs(tmp_path: Path, fuzzed: Count) -> None:
 # -- files of a run ------------------------------------------------------------------------
 
 
-def test_states_of_trainings(tmp_path: Path, fuzzed: Count) -> None:
+def test_states_of_trainings(tmp_path: Path, fuzzed: Inputs) -> None:
     whole = {"step": 4, "steps": 9, "file": "step-4.pt", "sha256": "0", "history": [[0, 1.5]]}
 
-    @fuzz(900)
+    @fuzzed.of(900)
     @example(DEEP)
     @example(LONG)
     @given(nearly(whole).map(json.dumps) | values().map(json.dumps) | mutated([json.dumps(whole)]))
@@ -222,13 +212,13 @@ def test_states_of_trainings(tmp_path: Path, fuzzed: Count) -> None:
     check()
 
 
-def test_studies(tmp_path: Path, fuzzed: Count) -> None:
+def test_studies(tmp_path: Path, fuzzed: Inputs) -> None:
     path = tmp_path / "study.log"
     study = open_study(path, "search")
     study.set_user_attr("a", 1)
     lines = path.read_text()
 
-    @fuzz(300)
+    @fuzzed.of(300)
     @example("[" * 5_000)
     @given(mutated([lines]))
     def check(text: str) -> None:
@@ -244,10 +234,10 @@ def test_studies(tmp_path: Path, fuzzed: Count) -> None:
 RECIPE = (Path(__file__).parents[2] / "recipes" / "digits.yaml").read_text()
 
 
-def test_yaml(tmp_path: Path, fuzzed: Count) -> None:
+def test_yaml(tmp_path: Path, fuzzed: Inputs) -> None:
     path = tmp_path / "recipe.yaml"
 
-    @fuzz(1000)
+    @fuzzed.of(1000)
     @example("a: " + "[" * 5_000)
     @example("a: &a [*a]")
     @example(f"seed: {LONG}")
@@ -262,10 +252,10 @@ def test_yaml(tmp_path: Path, fuzzed: Count) -> None:
     check()
 
 
-def test_recipe_files(tmp_path: Path, fuzzed: Count) -> None:
+def test_recipe_files(tmp_path: Path, fuzzed: Inputs) -> None:
     path = tmp_path / "recipe.yaml"
 
-    @fuzz(250)
+    @fuzzed.of(250)
     @example("data: &a {source: *a}")
     @example(f"seed: {LONG}")
     @example("seed: " + "[" * 500 + "]" * 500)
@@ -278,26 +268,16 @@ def test_recipe_files(tmp_path: Path, fuzzed: Count) -> None:
     check()
 
 
-def test_words(fuzzed: Count) -> None:
+def test_words(fuzzed: Inputs) -> None:
     words = [
         "seed=3", "supernet.epochs=2.5", "split=groups", "split.groups=[[a,b],[c]]",
         "constraint.flops=300M", "data.root=/x", "strategy=tpe", "network.channels=4",
     ]  # fmt: skip
 
-    @fuzz(250)
+    @fuzzed.of(250)
     @given(st.lists(mutated(words), min_size=1, max_size=3))
     def check(given_words: list[str]) -> None:
         fuzzed()
         says_no_or_yes(lambda: load_recipe(["recipe=digits", *given_words]))
 
     check()
-
-
-def test_enough_was_tried(request: pytest.FixtureRequest) -> None:
-    """Last in this file: the whole file fuzzes ten thousand inputs."""
-    from .conftest import INPUTS
-
-    count = request.config.stash.get(INPUTS, {}).get(request.path, 0)
-    if count < 5_000:
-        pytest.skip("only a part of the file was run")
-    assert count >= 10_000

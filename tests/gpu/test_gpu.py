@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from ..conftest import GPUS
-from ..tools.killing import in_parent, states
 from ..tools.process import Running, words_of
 from ..tools.tiny import GAN, MOBILE, TINY
+from .stages import in_parent, states
 
 TASKS = {"cells": TINY, "mobile": MOBILE, "generators": GAN}
 

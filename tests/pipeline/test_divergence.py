@@ -69,12 +69,13 @@ def test_without_any_region_there_is_nothing_to_search(tmp_path: Path) -> None:
         assert not (tmp_path / name / "trials.csv").exists()
 
 
-def test_a_network_that_diverges_is_left_out_of_the_audit(tmp_path: Path) -> None:
-    words = words_of(TINY, run="whole")
-    succeed("search", words, tmp_path)
-    with (tmp_path / "whole" / "audit.csv").open(newline="") as file:
+def test_a_network_that_diverges_is_left_out_of_the_audit(
+    finished: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    with (finished / "audit.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    trained = sorted(p.name for p in (tmp_path / "whole" / "standalone").iterdir())
+    trained = sorted(p.name for p in (finished / "standalone").iterdir())
     one = trained[0].split("-")[0]
     code, out, _ = poisoned(one, words_of(TINY, run="run"), tmp_path)
     assert code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from fewshot_core.pipeline.processes import Team
 from fewshot_core.spaces.region import Region, RegionTree
 from fewshot_core.spaces.splitters import ByDecision
 from fewshot_core.testing.toys import toy_space
+from tests.faults.conftest import Reference, undisturbed  # noqa: F401
+from tests.faults.tasks import TASKS, Tiny
 from tests.tools.outcome import weights
 from tests.tools.process import Done, launch, succeed, words_of
 from tests.tools.tiny import GAN, MOBILE, TINY
@@ -39,11 +42,19 @@ def processes_of(run: Path) -> int:
     ("processes", "changes"),
     [
         (2, {"split": "decision", "split.groups": "[]"}),  # five regions on two
-        (3, {}),  # two regions on three
-        (2, {"split": "gradients", "split.samples": 2, "split.groups": "[]"}),
+        (3, {"audit.networks": 0}),  # two regions on three
+        (2, {"split": "gradients", "split.samples": 2, "split.groups": "[]", "audit.networks": 0}),
         (2, {"strategy": "enas", "preferences.samples": 2, "audit.networks": 0}),
         (2, {"strategy": "random", "audit.networks": 0, "regions.inherit": "false"}),
-        (2, {"evaluator": "standalone", "evaluator.epochs": 0.2, "search.trials": 3}),
+        (
+            2,
+            {
+                "evaluator": "standalone",
+                "evaluator.epochs": 0.2,
+                "search.trials": 3,
+                "audit.networks": 0,
+            },
+        ),
     ],
     ids=["more-regions", "fewer-regions", "learned", "enas", "random", "standalone"],
 )
@@ -62,14 +73,16 @@ def test_regions_are_those_of_one_process(
             assert (one / name).read_text() == (many / name).read_text()
 
 
-@pytest.mark.parametrize("tiny", [MOBILE, GAN], ids=["imagenet", "autogan"])
-def test_regions_of_the_other_tasks(tiny: dict[str, object], tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", TASKS[1:], ids=lambda task: task.name)
+def test_regions_of_the_other_tasks(
+    task: Tiny,
+    undisturbed: Callable[[Tiny], Reference],  # noqa: F811
+    tmp_path: Path,
+) -> None:
     """Retraining too, and what is measured at the end."""
-    settings = tiny | {"processes": "regions", "retrain.compare": "[random]"}
-    for name, processes in (("one", 1), ("many", 2)):
-        together(processes, "search", words_of(settings, run=name), tmp_path)
-        together(processes, "retrain", [f"run={name}"], tmp_path)
-    one, many = tmp_path / "one", tmp_path / "many"
+    together(2, "search", task.words(processes="regions"), tmp_path)
+    together(2, "retrain", ["run=run"], tmp_path)
+    one, many = undisturbed(task).run, tmp_path / "run"
     assert (processes_of(one), processes_of(many)) == (1, 2)
     assert weights(one) == weights(many)
     assert (one / "trials.csv").read_text() == (many / "trials.csv").read_text()
@@ -80,8 +93,9 @@ def test_regions_of_the_other_tasks(tiny: dict[str, object], tmp_path: Path) -> 
     assert tests[0] == tests[1]
 
 
-@pytest.mark.parametrize("tiny", [MOBILE, GAN], ids=["imagenet", "autogan"])
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize(
+    ("processes", "tiny"), [(2, GAN), (3, MOBILE)], ids=["2-autogan", "3-imagenet"]
+)
 def test_data_of_the_other_tasks(processes: int, tiny: dict[str, object], tmp_path: Path) -> None:
     """All processes train every supernet, and agree on what it says."""
     settings = tiny | {"supernet.batch_size": 48, "regions.batch_size": 48, "search.trials": 4}
@@ -195,13 +209,6 @@ def test_data_has_the_loss_curve_of_one_process(
 def scores_of(path: Path) -> list[float]:
     with path.open(newline="") as file:
         return [float(row["loss"]) for row in csv.DictReader(file)]
-
-
-def test_a_differentiable_strategy_says_how_to_use_many(tmp_path: Path) -> None:
-    words = words_of(SMALL | {"strategy": "enas"}, run="run")
-    done = [one.wait() for one in launch(2, "search", words, tmp_path)]
-    assert [one.code for one in done] == [2, 2]
-    assert "processes=regions" in done[0].err
 
 
 def test_processes_take_whole_parts(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 Importing torch takes seconds, so most processes are forked from one that has done it already: they
 run the tool's file with the words as ``sys.argv``, have their own standard output and exit code,
-and can be killed. What depends on a start from nothing runs the real command line.
+and can be killed. What depends on a start from nothing runs the real command line; what ends at
+once, as bad input does, runs in this process.
 """
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import re
@@ -16,10 +18,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from accelerate.state import AcceleratorState
+from matplotlib.figure import Figure
 
 from fewshot_core.errors import FewshotError
+from fewshot_core.recipe.cli import main
 from fewshot_core.recipe.load import load_recipe
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -37,7 +46,11 @@ _FORKS.set_forkserver_preload(
         "optuna.storages",
     ]
     + ["matplotlib.backends.backend_svg", "matplotlib.backends.backend_agg"]
+    + ["onnxruntime", "onnxscript", "onnx.reference", "networkx"]  # of an export to ONNX
 )
+
+BLANK = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"></svg>'
+"""What a picture is that nobody looks at."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +76,20 @@ class Running:
         variables: Mapping[str, str] | None = None,
         prepare: Callable[..., None] | None = None,
         arguments: Sequence[object] = (),
+        pictures: bool = False,
     ) -> None:
         """Start it.
 
-        A real process has the environment ``variables``, or this one's; in a fork,
-        ``prepare(*arguments)`` is called before the tool.
+        Args:
+            tool: Name of the tool's file, without ``.py``.
+            words: Its words.
+            cwd: The folder that it runs in.
+            real: Whether to run the command line of a user instead of a fork.
+            variables: Environment of a real process; by default that of this one.
+            prepare: What a fork calls before the tool, with ``arguments``.
+            arguments: Arguments of ``prepare``.
+            pictures: Whether a fork renders its pictures. They are three quarters of the time of a
+                report; without, every figure is drawn, and written as an empty image.
         """
         self._began = time.monotonic()
         self._logs = [cwd / f".{tool}-{time.monotonic_ns()}.{name}" for name in ("out", "err")]
@@ -83,7 +105,7 @@ class Running:
                 )
         else:
             self._process = _FORKS.Process(
-                target=_run, args=(tool, words, cwd, self._logs, prepare, arguments)
+                target=_run, args=(tool, words, cwd, self._logs, prepare, arguments, pictures)
             )
             self._process.start()
 
@@ -122,14 +144,25 @@ class Running:
         return Done(code, out, err, seconds)
 
 
-def run_tool(tool: str, words: Sequence[str], cwd: Path, *, real: bool = False) -> Done:
-    """Run a tool to its end."""
-    return Running(tool, words, cwd, real=real).wait()
+def run_here(tool: str, words: Sequence[str], cwd: Path) -> Done:
+    """Run a tool in this process: where little is computed, and nothing depends on the process."""
+    file: dict[str, Any] = runpy.run_path(str(TOOLS / f"{tool}.py"))
+    out, err, began = io.StringIO(), io.StringIO(), time.monotonic()
+    AcceleratorState._reset_state()  # of a run that this process has opened before
+    blank = patch.object(Figure, "savefig", _leave_blank)
+    with chdir(cwd), redirect_stdout(out), redirect_stderr(err), blank:
+        code = main(tool, file["__doc__"], file["action"], keys=file.get("KEYS"), argv=words)
+    return Done(code, out.getvalue(), err.getvalue(), time.monotonic() - began)
 
 
-def succeed(tool: str, words: Sequence[str], cwd: Path, *, real: bool = False) -> Done:
+def run_tool(tool: str, words: Sequence[str], cwd: Path, **more: Any) -> Done:
+    """Run a tool to its end; ``more`` is what :class:`Running` takes."""
+    return Running(tool, words, cwd, **more).wait()
+
+
+def succeed(tool: str, words: Sequence[str], cwd: Path, **more: Any) -> Done:
     """Run a tool that has to end well."""
-    done = run_tool(tool, words, cwd, real=real)
+    done = run_tool(tool, words, cwd, **more)
     assert done.code == 0, f"{tool} {' '.join(words)}\n{done.out}\n{done.err}"
     return done
 
@@ -193,13 +226,24 @@ def _run(
     words: Sequence[str],
     cwd: Path,
     logs: Sequence[Path],
-    prepare: Callable[..., None] | None = None,
-    arguments: Sequence[object] = (),
+    prepare: Callable[..., None] | None,
+    arguments: Sequence[object],
+    pictures: bool,
 ) -> None:
     os.chdir(cwd)
     for number, log in enumerate(logs, start=1):
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    if not pictures:
+        Figure.savefig = _leave_blank  # type: ignore[assignment]
     if prepare is not None:
         prepare(*arguments)
     sys.argv = [str(TOOLS / f"{tool}.py"), *words]
     runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def _leave_blank(figure: Figure, file: io.StringIO | Path, **more: Any) -> None:
+    """Stands for ``Figure.savefig``."""
+    if isinstance(file, io.StringIO):
+        file.write(BLANK)
+    else:
+        Path(file).write_bytes(b"")

@@ -1,4 +1,4 @@
-"""A search of generators from nothing to an export, and what becomes of it when it is killed."""
+"""A search of generators from nothing to an export."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,26 @@ import pytest
 import torch
 from PIL import Image
 
-from .outcome import weights
-from .process import TIMEOUT, TOOLS, Running, run_tool, succeed, words_of
+from tests.shared import once
+
+from .process import launch, run_here, succeed, words_of
 from .tiny import GAN
 
 CHECKPOINT = 4  # steps, of the tiny recipe
 LEAVES = ["cell2_upsample=bilinear", "cell2_upsample=deconv", "cell2_upsample=nearest"]
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("autogan")
+def finished_run(folder: Path) -> None:
+    """``run`` in the folder: a run after all tools but rank."""
     succeed("search", words_of(GAN, run="run"), folder)
-    succeed("retrain", ["run=run"], folder)
-    succeed("export", ["run=run"], folder)
-    succeed("report", ["run=run"], folder)
-    return folder / "run"
+    for tool in ("retrain", "export"):
+        succeed(tool, ["run=run"], folder)
+    succeed("report", ["run=run"], folder, pictures=True)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return once(tmp_path_factory, "finished-autogan", finished_run) / "run"
 
 
 def read(path: Path) -> Any:
@@ -144,33 +147,6 @@ def test_rank(finished: Path, tmp_path: Path) -> None:
             for kind in ("is", "fid", "reward")} <= set(predictors)  # fmt: skip
 
 
-def kill_when(tool: str, words: list[str], folder: Path, pattern: str) -> bool:
-    """Kill a tool once a file is there; false where it was too late."""
-    running = Running(tool, words, folder)
-    while running.alive() and not list((folder / "run").glob(pattern)):
-        time.sleep(0.01)
-    running.kill()
-    return running.wait().code != 0
-
-
-def test_killed_runs_end_as_if_they_had_not_been_killed(finished: Path, tmp_path: Path) -> None:
-    words = words_of(GAN, run="run")
-    kills = [
-        kill_when("search", words, tmp_path, "checkpoints/root/step-*.pt"),
-        kill_when("search", words, tmp_path, "metric/classifier-8px/state.json"),
-    ]
-    succeed("search", words, tmp_path)
-    kills.append(kill_when("retrain", ["run=run"], tmp_path, "retrain/*/step-*.pt"))
-    succeed("retrain", ["run=run"], tmp_path)
-    assert any(kills)
-    run = tmp_path / "run"
-    for part in ("checkpoints", "retrain", "metric"):
-        assert weights(run, part) == weights(finished, part)
-    assert (run / "trials.csv").read_text() == (finished / "trials.csv").read_text()
-    mine, theirs = (read(r / "retrain.json")["results"] for r in (run, finished))
-    assert [row["test"] for row in mine] == [row["test"] for row in theirs]
-
-
 def test_bad_settings_leave_nothing_behind(tmp_path: Path) -> None:
     for more, text in (
         ({"metric.weights": "no.pth", "metric.extractor": "inceptoin"}, "inceptoin is none of"),
@@ -179,34 +155,24 @@ def test_bad_settings_leave_nothing_behind(tmp_path: Path) -> None:
         ({"evaluator.score": "accuracy"}, "accuracy is none of is, fid, reward"),
         ({"metric.extracter": "x"}, "did you mean"),
     ):
-        done = run_tool("search", words_of(GAN | more, run="run"), tmp_path)
+        done = run_here("search", words_of(GAN | more, run="run"), tmp_path)
         assert done.code == 2, done.err
         assert text in done.err
         assert not (tmp_path / "run").exists()
 
 
 def test_sections_of_this_task_are_unknown_to_others(tmp_path: Path) -> None:
-    done = run_tool("search", ["recipe=digits", "metric.images=3"], tmp_path)
+    done = run_here("search", ["recipe=digits", "metric.images=3"], tmp_path)
     assert (done.code, "unknown setting 'metric.images'" in done.err) == (2, True)
 
 
-@pytest.mark.slow
-def test_two_processes_train_and_score(tmp_path: Path) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("two processes would share the GPUs here; this is about two on the CPU")
-    launch = [str(Path(sys.executable).with_name("accelerate")), "launch", "--multi_gpu"]
-    launch += ["--num_processes", "2", "--main_process_port", "0", "--num_machines", "1"]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    for tool, words in (("search", words_of(GAN, run="run")), ("retrain", ["run=run"])):
-        done = subprocess.run(
-            [*launch, str(TOOLS / f"{tool}.py"), *words],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-    assert len(table(tmp_path / "run" / "trials.csv")) == 8
+def test_two_processes_retrain_together(finished: Path, tmp_path: Path) -> None:
+    """Each on a part of the batch; `tests/pipeline/test_processes.py` searches so."""
+    shutil.copytree(finished, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "retrain")
+    (tmp_path / "run" / "retrain.json").unlink()
+    done = [one.wait() for one in launch(2, "retrain", ["run=run"], tmp_path)]
+    assert [one.code for one in done] == [0, 0], done[0].err
     results = read(tmp_path / "run" / "retrain.json")["results"]
+    assert [row["label"] for row in results] == ["found", "one-shot", "random"]
     assert all(row["test"]["fid"] > 0 for row in results)

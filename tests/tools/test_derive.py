@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .killing import Stage, in_parent, in_region, killed_in
+from tests.faults.conftest import disturbed
+from tests.faults.moments import named
+
 from .outcome import weights
-from .process import TOOLS, run_tool, succeed, words_of
-from .test_flow import LAUNCH, PLAIN
+from .process import launch, run_here, succeed, words_of
 from .tiny import TINY
 
 # Regions are learned from the gradients of the parent, so that it has to be the same one again.
@@ -21,9 +21,7 @@ SETTINGS: dict[str, object] = {key: v for key, v in TINY.items() if not key.star
     "split.count": 2,
     "split.samples": 4,
     "supernet.batch_size": 16,
-    "supernet.epochs": 5,
     "regions.batch_size": 16,
-    "regions.epochs": 5,
     "preferences.samples": 4,
     "audit.networks": 0,
 }
@@ -38,26 +36,28 @@ def outcome(run: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "stage"),
-    [("darts", in_parent), ("pcdarts", in_region), ("enas", in_parent), ("setn", in_region)],
+    ("strategy", "region"), [("darts", False), ("pcdarts", True), ("enas", False), ("setn", True)]
 )
-def test_killed_and_continued(strategy: str, stage: Stage, tmp_path: Path) -> None:
-    words = words_of(SETTINGS | {"strategy": strategy}, run="run")
+def test_killed_and_continued(strategy: str, region: bool, tmp_path: Path) -> None:
+    """While the parent is trained, or the region that comes last."""
+    words, log = words_of(SETTINGS | {"strategy": strategy}, run="run"), tmp_path / "log"
     (tmp_path / "whole").mkdir()
-    succeed("search", words, tmp_path / "whole")
+    assert disturbed("search", words, tmp_path / "whole", 0, "", log).code == 0
     whole = outcome(tmp_path / "whole" / "run")
     assert len(whole["weights"]) == 3
     assert len(json.loads(whole["derived.json"])) == 2
 
-    folder = killed_in(stage, "search", words, tmp_path, None)
-    assert not (folder / "run" / "derived.json").exists()
-    again = succeed("search", words, folder)
+    steps = [line for line in log.read_text().splitlines() if line.startswith("step of")]
+    part = steps[-1] if region else steps[0]
+    assert disturbed("search", words, tmp_path, named(log, part, 0.99), "kill").code == -9
+    assert not (tmp_path / "run" / "derived.json").exists()
+    again = succeed("search", words, tmp_path)
     assert "continuing from step" in again.out
-    assert outcome(folder / "run") == whole
+    assert outcome(tmp_path / "run") == whole
 
 
 def test_the_second_order(tmp_path: Path) -> None:
-    words = {"strategy": "darts", "supernet.epochs": 1, "regions.epochs": 1}
+    words = {"strategy": "darts", "supernet.batch_size": 64, "regions.batch_size": 64}
     found = []
     for order in (1, 2):
         more = {"preferences.order": order, "run": f"run{order}"}
@@ -68,28 +68,19 @@ def test_the_second_order(tmp_path: Path) -> None:
 
 
 def test_two_processes_are_refused(tmp_path: Path) -> None:
-    """In one line, and before anything is written; the launcher has more to say."""
+    """In one line, and before anything is written."""
     words = words_of(TINY | {"strategy": "darts"}, run="run")
-    flags = ["--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
-    done = subprocess.run(
-        [*LAUNCH, *flags, *PLAIN, str(TOOLS / "search.py"), *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode != 0
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1
-    assert "strategy=darts trains a supernet on one process" in errors[0]
-    assert "--num_processes 1" in errors[0]
-    assert "most recent call last" not in done.stderr.split("error: ")[0]
+    main, other = (one.wait() for one in launch(2, "search", words, tmp_path))
+    assert [main.code, other.code] == [2, 2]
+    assert (main.err.count("\n"), other.err) == (1, "")
+    assert "error: strategy=darts trains a supernet on one process" in main.err
+    assert "--num_processes 1" in main.err
+    assert "processes=regions" in main.err
     assert not (tmp_path / "run").exists()
 
 
 def test_strategies_are_listed(tmp_path: Path) -> None:
-    listed = succeed("search", ["--list-strategies"], tmp_path).out.splitlines()
+    listed = run_here("search", ["--list-strategies"], tmp_path).out.splitlines()
     assert [line.split()[0] for line in listed] == [
         *("random", "rea", "reinforce", "multilevel", "hyperband", "bohb", "smac", "tpe", "nsga2"),
         *("darts", "pcdarts", "enas", "setn"),
@@ -98,7 +89,7 @@ def test_strategies_are_listed(tmp_path: Path) -> None:
 
 def test_what_they_derive_is_ranked_retrained_and_exported(truth: Path, tmp_path: Path) -> None:
     """The tools that come after a search take its supernets as any others."""
-    changes = {"strategy": "pcdarts", "supernet.epochs": 1, "regions.epochs": 1}
+    changes = {"strategy": "pcdarts", "supernet.batch_size": 64, "regions.batch_size": 64}
     succeed("search", words_of(SETTINGS | changes | {"audit.networks": 3}, run="run"), tmp_path)
     succeed("rank", ["run=run", f"truth={truth}", "column=accuracy"], tmp_path)
     succeed("retrain", ["run=run"], tmp_path)
@@ -108,13 +99,12 @@ def test_what_they_derive_is_ranked_retrained_and_exported(truth: Path, tmp_path
     assert (tmp_path / "run" / "export" / "model.onnx").exists()
     page = (tmp_path / "run" / "report.html").read_text()
     assert "2 regions named 2 architectures" in page
-    assert run_tool("report", ["run=run"], tmp_path).code == 0
 
 
 @pytest.mark.parametrize("strategy", ["enas", "setn"])
 def test_generators_have_no_loss_to_learn_from(strategy: str, tmp_path: Path) -> None:
     words = ["recipe=autogan_digits", f"strategy={strategy}", "data.limit=200", "run=run"]
-    done = run_tool("search", words, tmp_path)
+    done = run_here("search", words, tmp_path)
     assert done.code == 2
     assert done.err.splitlines() == [
         "error: the loss of AdversarialSupernet does not tell how good an architecture is "
@@ -124,7 +114,7 @@ def test_generators_have_no_loss_to_learn_from(strategy: str, tmp_path: Path) ->
 
 
 def test_mixtures_of_mobile_networks_are_refused(tmp_path: Path) -> None:
-    done = run_tool("search", ["recipe=mobile_digits", "strategy=darts", "run=run"], tmp_path)
+    done = run_here("search", ["recipe=mobile_digits", "strategy=darts", "run=run"], tmp_path)
     assert done.code == 2
     assert "MobileSupernet cannot run its options as a mixture" in done.err
     assert "or enas" in done.err

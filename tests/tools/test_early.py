@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
+from fewshot_core.training import loop as training
 from tests.data.forms import images, write_folder
 
-from .process import launch, run_tool, words_of
-from .test_bad_input import refused
+from .process import launch, run_here, words_of
+from .refusals import refused
 from .tiny import GAN, TINY
+
+
+def _no_step(*arguments: Any) -> Any:
+    raise AssertionError("a training began")
 
 
 def forbid_training() -> None:
     """In a tool's process: a step is a failure."""
-    from fewshot_core.training.loop import loop as training
-
-    def step(*arguments: Any) -> Any:
-        raise AssertionError("a training began")
-
-    training._Run._step = step  # type: ignore[method-assign]
+    training._Run._step = _no_step  # type: ignore[method-assign]
 
 
 def folder(root: Path) -> None:
@@ -65,9 +65,8 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Path], None], t
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_before_the_first_step(case: str, tmp_path: Path) -> None:
-    from .process import Running
-
+def test_before_the_first_step(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training._Run, "_step", _no_step)
     base, changes, prepare, parts = CASES[case]
     prepare(tmp_path)
     settings = {k: v for k, v in base.items() if k != "data.limit" and not k.startswith("audit")}
@@ -76,8 +75,7 @@ def test_before_the_first_step(case: str, tmp_path: Path) -> None:
     if changes.get("strategy") == "setn":
         settings = {k: v for k, v in settings.items() if not k.startswith(("strategy", "search"))}
     given = words_of(settings | changes, run="run")
-    done = Running("search", given, tmp_path, prepare=forbid_training).wait()
-    refused(done, *parts)
+    refused(run_here("search", given, tmp_path), *parts)
     assert not (tmp_path / "run").exists()
 
 
@@ -94,6 +92,6 @@ def test_a_table_without_all_rows(truth: Path, tmp_path: Path) -> None:
     changes = {"evaluator": "table", "evaluator.table": truth, "evaluator.column": "accuracy"}
     settings = {k: v for k, v in TINY.items() if not k.startswith(("supernet", "split", "regions",
                 "audit", "evaluator"))}  # fmt: skip
-    done = run_tool("search", words_of(settings | changes, run="run"), tmp_path)
+    done = run_here("search", words_of(settings | changes, run="run"), tmp_path)
     refused(done, "has no row for 15,575 of the 15,625 architectures", "search a smaller space")
     assert not (tmp_path / "run").exists()

@@ -20,8 +20,9 @@ from safetensors.torch import load_file
 from fewshot_core.recipe.check import DIFFERENTIABLE, STRATEGIES
 from fewshot_core.spaces.space import Architecture
 from tasks.cifar10.space import nasbench201
+from tests.shared import once
 
-from .process import TIMEOUT, TOOLS, Done, run_tool, succeed, words_of
+from .process import TIMEOUT, TOOLS, run_here, succeed, words_of
 from .tiny import TINY
 
 ALL_TOOLS = ("search", "retrain", "export", "rank", "report")
@@ -39,20 +40,31 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-@pytest.fixture(scope="module")
-def flow(
-    finished: Path, truth: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path | Done]:
+def said(tool: str, words: list[str], folder: Path) -> str:
+    """What a tool prints that ends well."""
+    done = run_here(tool, words, folder)
+    assert done.code == 0, done.err
+    return done.out
+
+
+@pytest.fixture(scope="session")
+def flow(finished: Path, truth: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A copy of the finished run after report, export and rank, and what these printed."""
-    folder = tmp_path_factory.mktemp("flow")
-    shutil.copytree(finished, folder / "run")
-    words = {
-        "report": ["run=run"],
-        "export": ["run=run"],
-        "rank": ["run=run", f"truth={truth}", "column=accuracy"],
-    }
-    done = {tool: succeed(tool, more, folder) for tool, more in words.items()}
-    return {"run": folder / "run", **done}
+
+    def make(folder: Path) -> None:
+        shutil.copytree(finished, folder / "run")
+        words = {
+            "report": ["run=run"],
+            "export": ["run=run"],
+            "rank": ["run=run", f"truth={truth}", "column=accuracy"],
+        }
+        for tool, more in words.items():
+            done = succeed(tool, more, folder, pictures=True)
+            (folder / f"{tool}.txt").write_text(done.out)
+
+    folder = once(tmp_path_factory, "flow", make)
+    printed = {path.stem: path.read_text() for path in folder.glob("*.txt")}
+    return {"run": folder / "run", **printed}
 
 
 # -- search and retrain --------------------------------------------------------------------
@@ -131,7 +143,7 @@ def test_retrain_of_a_given_architecture(copy: Path) -> None:
 def test_report(flow: dict[str, Any]) -> None:
     found = read(flow["run"] / "found.json")["genotype"]
     assert found.split("+")[0] in (flow["run"] / "report.html").read_text()
-    assert flow["report"].out.strip()
+    assert flow["report"].strip()
 
 
 def test_rank(flow: dict[str, Any], truth: Path) -> None:
@@ -168,16 +180,16 @@ def test_rank_of_a_file(truth: Path, tmp_path: Path) -> None:
         writer.writerow(["architecture", "tau"])
         writer.writerows([row["architecture"], -float(row["accuracy"])] for row in rows)
     words = ["recipe=digits", f"truth={truth}", "column=accuracy"]
-    perfect = succeed("rank", [*words, f"scores={truth}", "score_column=accuracy"], tmp_path)
-    turned = succeed("rank", [*words, "scores=turned.csv", "score_column=tau"], tmp_path)
-    assert "1.00" in _line(perfect.out, "truth")
-    assert "-1.00" in _line(turned.out, "turned")
+    perfect = said("rank", [*words, f"scores={truth}", "score_column=accuracy"], tmp_path)
+    turned = said("rank", [*words, "scores=turned.csv", "score_column=tau"], tmp_path)
+    assert "1.00" in _line(perfect, "truth")
+    assert "-1.00" in _line(turned, "turned")
     less = [*words, "scores=turned.csv", "score_column=tau", "score_better=lower"]
-    assert "-1.00" not in _line(succeed("rank", less, tmp_path).out, "turned")
-    both = succeed("rank", [*words, "better=lower", *less[3:]], tmp_path)
-    assert "-1.00" in _line(both.out, "turned")
-    assert "accuracy: less is better" in both.out
-    wrong = run_tool("rank", [*less, "better=small"], tmp_path)
+    assert "-1.00" not in _line(said("rank", less, tmp_path), "turned")
+    both = said("rank", [*words, "better=lower", *less[3:]], tmp_path)
+    assert "-1.00" in _line(both, "turned")
+    assert "accuracy: less is better" in both
+    wrong = run_here("rank", [*less, "better=small"], tmp_path)
     assert (wrong.code, wrong.err.count("\n")) == (2, 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["turned.csv"]
 
@@ -200,11 +212,11 @@ def test_rank_of_a_file_of_representatives(tmp_path: Path) -> None:
     write("truth.csv", cells)
     write("kept.csv", distinct)
     words = ["recipe=digits", "truth=truth.csv", "column=value", "score_column=value"]
-    done = succeed("rank", [*words, "scores=kept.csv"], tmp_path)
-    assert "1.00" in _line(done.out, "kept")
-    assert "rank ensemble: kept" in done.out
+    done = said("rank", [*words, "scores=kept.csv"], tmp_path)
+    assert "1.00" in _line(done, "kept")
+    assert "rank ensemble: kept" in done
     write("kept.csv", distinct[:-1])
-    lacking = run_tool("rank", [*words, "scores=kept.csv"], tmp_path)
+    lacking = run_here("rank", [*words, "scores=kept.csv"], tmp_path)
     assert lacking.code == 2
     assert "lacks" in lacking.err
 
@@ -336,16 +348,26 @@ def test_export_of_another_label_replaces_the_folder(flow: dict[str, Any], tmp_p
 # -- kinds of search -----------------------------------------------------------------------
 
 
-def test_search_in_a_table(tmp_path: Path) -> None:
-    space = nasbench201()
-    with (tmp_path / "all.csv").open("w", newline="") as file:
+@pytest.fixture(scope="module")
+def every_cell(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table whose value is known to every search: the more convolutions, the better."""
+    space, path = nasbench201(), tmp_path_factory.mktemp("table") / "all.csv"
+    with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["arch", "value"])
-        # Known to every search: the more convolutions, the better.
         writer.writerows(
             [space.genotype(a), space.features()["nonlinear"](a)] for a in space.enumerate()
         )
-    changes = {"evaluator": "table", "evaluator.table": "all.csv", "evaluator.column": "value"}
+    return path
+
+
+def in_a_table(path: Path) -> dict[str, object]:
+    """The settings of a search in a table."""
+    return {"evaluator": "table", "evaluator.table": path, "evaluator.column": "value"}
+
+
+def test_search_in_a_table(every_cell: Path, tmp_path: Path) -> None:
+    changes = in_a_table(every_cell)
     words = words_of(NO_AUDIT | changes | {"search.trials": 40}, run="run")
     assert "promoted" not in succeed("search", words, tmp_path).out
     for row in table(tmp_path / "run" / "trials.csv"):
@@ -398,31 +420,55 @@ def test_search_by_a_proxy(proxy: str, title: str, tmp_path: Path) -> None:
     assert "validation images and the best so far" not in page
 
 
-@pytest.mark.parametrize("strategy", list(STRATEGIES))
-def test_constraints_hold_in_every_trial(strategy: str, finished: Path, tmp_path: Path) -> None:
-    """With every strategy, which also shows that each runs from the command line."""
-    if strategy == "smac":
-        pytest.importorskip("smac")
+LIMITS = {"constraint.params": 12_000, "constraint.flops": 90_000, "search.trials": 15}
+
+
+def require_limits(run: Path) -> list[dict[str, str]]:
+    """The trials of a run, which have to be within the limits."""
+    rows = table(run / "trials.csv")
+    assert all(int(row["connected_params"]) <= LIMITS["constraint.params"] for row in rows)
+    assert all(int(row["connected_flops"]) <= LIMITS["constraint.flops"] for row in rows)
+    found = read(run / "found.json")["costs"]
+    assert found["connected_params"] <= LIMITS["constraint.params"]
+    return rows
+
+
+def test_the_limits_are_not_idle(finished: Path) -> None:
     costs = [
         (int(row["connected_params"]), int(row["connected_flops"]))
         for row in table(finished / "trials.csv")
     ]
-    params, flops = 12_000, 90_000
-    assert any(p > params or f > flops for p, f in costs)  # else the limits would be idle
-    changes = {"constraint.params": params, "constraint.flops": flops, "search.trials": 15}
-    changes |= {"strategy": strategy, "preferences.samples": 4}
-    succeed("search", words_of(NO_AUDIT | changes, run="run"), tmp_path)
-    rows = table(tmp_path / "run" / "trials.csv")
+    assert any(p > LIMITS["constraint.params"] or f > LIMITS["constraint.flops"] for p, f in costs)
+
+
+@pytest.mark.parametrize("strategy", ["rea", "bohb", *DIFFERENTIABLE])
+def test_constraints_hold_in_every_trial(strategy: str, tmp_path: Path) -> None:
+    """Also where regions are scored with parts of the budget, and where they name networks."""
+    more = {"strategy": strategy, "preferences.samples": 4}
+    succeed("search", words_of(NO_AUDIT | LIMITS | more, run="run"), tmp_path)
+    rows = require_limits(tmp_path / "run")
     leaves = len(read(tmp_path / "run" / "regions.json")["children"])
     budgets = {float(row["budget"]) for row in rows}
-    assert budgets == ({1 / 9, 1 / 3, 1.0} if strategy in ("hyperband", "bohb") else {1.0})
+    assert budgets == ({1 / 9, 1 / 3, 1.0} if strategy == "bohb" else {1.0})
     if strategy in DIFFERENTIABLE:  # scores what it names, up to so many in each region
         assert 1 <= len(rows) <= (4 if strategy in ("enas", "setn") else 1) * leaves
     else:
         assert len(rows) == 15 if budgets == {1.0} else len(rows) > 15
-    assert all(int(row["connected_params"]) <= params for row in rows)
-    assert all(int(row["connected_flops"]) <= flops for row in rows)
-    assert read(tmp_path / "run" / "found.json")["costs"]["connected_params"] <= params
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in DIFFERENTIABLE])
+def test_every_strategy_runs_from_its_recipe(
+    strategy: str, every_cell: Path, tmp_path: Path
+) -> None:
+    """Within limits, by a table."""
+    if strategy == "smac":
+        pytest.importorskip("smac")
+    more = in_a_table(every_cell) | {"strategy": strategy}
+    done = run_here("search", words_of(NO_AUDIT | LIMITS | more, run="run"), tmp_path)
+    assert done.code == 0, done.err
+    rows = require_limits(tmp_path / "run")
+    assert len(rows) == 15
+    assert {row["budget"] for row in rows} == {"1.0"}
 
 
 def test_budgets_of_inherited_weights(finished: Path, tmp_path: Path) -> None:
@@ -481,19 +527,19 @@ def test_two_objectives(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tool", ALL_TOOLS)
 def test_flags_of_every_tool(tool: str, finished: Path, tmp_path: Path) -> None:
     folder = finished.parent
-    assert "usage: " in succeed(tool, ["--help"], tmp_path).out
-    listed = succeed(tool, ["--list-recipes"], tmp_path).out
+    assert "usage: " in said(tool, ["--help"], tmp_path)
+    listed = said(tool, ["--list-recipes"], tmp_path)
     assert any(line.startswith("digits  ") for line in listed.splitlines())
-    printed = succeed(tool, ["--print-recipe", "run=run"], folder).out
+    printed = said(tool, ["--print-recipe", "run=run"], folder)
     assert printed == (finished / "recipe.yaml").read_text()
-    named = yaml.safe_load(succeed(tool, ["--print-recipe", "recipe=digits"], tmp_path).out)
+    named = yaml.safe_load(said(tool, ["--print-recipe", "recipe=digits"], tmp_path))
     assert (named["recipe"], named["network"]["channels"]) == ("digits", 8)
     for words, part in (
         (["run=nowhere"], "nowhere is no run folder"),
         (["recipe=digit"], "did you mean 'digits'"),
         ([], "recipe"),
     ):
-        done = run_tool(tool, ["--print-recipe", *words], tmp_path)
+        done = run_here(tool, ["--print-recipe", *words], tmp_path)
         assert (done.code, done.out) == (2, "")
         assert done.err.startswith("error: ")
         assert part in done.err
@@ -523,7 +569,6 @@ def test_accelerate_launch(finished: Path, tmp_path: Path) -> None:
         assert (tmp_path / "run" / name).read_text() == (finished / name).read_text()
 
 
-@pytest.mark.slow
 def test_two_processes(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("two processes would share the GPUs here; this is about two on the CPU")

@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import timm
@@ -16,15 +15,18 @@ from safetensors.torch import save_file
 
 from fewshot_core.data.inventory import read_inventory
 from tests.data.forms import CLASSES, images, png, write_folder
+from tests.shared import once
 
 from .outcome import retrained
 from .process import run_tool, succeed, words_of
-from .test_bad_input import contents, refused
+from .refusals import contents, refused
 from .tiny import TINY
 
-SETTINGS = {k: v for k, v in TINY.items() if not k.startswith(("split", "data.", "audit"))} | {
+SETTINGS = {k: v for k, v in TINY.items() if not k.startswith(("split", "data."))} | {
     "data": "images",
     "data.root": "images",
+    "split": "none",
+    "audit.networks": 0,
     "search.trials": 4,
     "evaluator.recalibrate": 16,
     "supernet.batch_size": 16,
@@ -38,15 +40,18 @@ def words(**more: object) -> list[str]:
     return words_of(SETTINGS, run="run", **more)
 
 
-@pytest.fixture(scope="module")
-def began(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with images and the run of a search on them; ``whole`` is also retrained."""
-    folder = tmp_path_factory.mktemp("began")
+def begin(folder: Path) -> None:
+    """In the folder: images, ``run`` after a search on them, and ``whole``, also retrained."""
     write_folder(folder / "images", images(12))
     succeed("search", words(), folder)
     shutil.copytree(folder / "run", folder / "whole")
     succeed("retrain", ["run=whole"], folder)
-    return folder
+
+
+@pytest.fixture(scope="session")
+def began(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images and the run of a search on them; ``whole`` is also retrained."""
+    return once(tmp_path_factory, "began", begin)
 
 
 @pytest.fixture
@@ -184,9 +189,8 @@ def teacher(folder: Path, seed: int) -> None:
 
 
 def test_another_table_is_named(tmp_path: Path) -> None:
-    more: dict[str, Any] = {"evaluator": "table", "evaluator.table": "table.csv"}
-    given = [w for w in words_of(TINY, run="run", **more) if not w.startswith(("split", "regions",
-             "supernet", "audit", "evaluator.recal"))]  # fmt: skip
+    more = {"evaluator": "table", "evaluator.table": "table.csv", "audit.networks": 0}
+    given = words_of(TINY | more, run="run")
     write_table(tmp_path / "table.csv")
     succeed("search", given, tmp_path)
     before = contents(tmp_path / "run")
@@ -199,11 +203,10 @@ def test_another_table_is_named(tmp_path: Path) -> None:
     succeed("search", [*given, "evaluator.table=again.csv"], tmp_path)
 
 
-def test_another_teacher_is_named(finished: Path, tmp_path: Path) -> None:
+def test_another_teacher_is_named(tmp_path: Path) -> None:
     teacher(tmp_path / "teacher", 0)
-    given = words_of(TINY, run="run", **{"retrain.teacher": f"local-dir:{tmp_path / 'teacher'}",
-                     "audit.networks": 0, "search.trials": 4})  # fmt: skip
-    given = [word for word in given if not word.startswith("audit")]
+    more = {"evaluator": "naswot", "audit.networks": 0, "search.trials": 4}
+    given = words_of(TINY | more, run="run", **{"retrain.teacher": f"local-dir:{tmp_path}/teacher"})
     succeed("search", given, tmp_path)
     teacher(tmp_path / "teacher", 1)
     before = contents(tmp_path / "run")

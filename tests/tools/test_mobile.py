@@ -21,19 +21,23 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import tasks.imagenet.network  # noqa: F401  registers the models
+from tests.shared import once
 
-from .process import TIMEOUT, run_tool, succeed, words_of
+from .process import TIMEOUT, run_here, run_tool, succeed, words_of
 from .tiny import MOBILE
 
 
-@pytest.fixture(scope="module")
+def finished_run(folder: Path) -> None:
+    """``run`` in the folder: a run after search, retrain and export."""
+    succeed("search", words_of(MOBILE, run="run"), folder)
+    for tool in ("retrain", "export"):
+        succeed(tool, ["run=run"], folder, pictures=True)
+
+
+@pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run after search, retrain and export."""
-    folder = tmp_path_factory.mktemp("mobile")
-    succeed("search", words_of(MOBILE, run="run"), folder)
-    succeed("retrain", ["run=run"], folder)
-    succeed("export", ["run=run"], folder)
-    return folder / "run"
+    return once(tmp_path_factory, "finished-mobile", finished_run) / "run"
 
 
 def test_every_trial_respects_the_limit(run: Path) -> None:
@@ -163,17 +167,17 @@ def test_an_environment_of_timm_torch_and_onnxruntime_loads_the_export(
     assert max(apart.values()) < 1e-5
 
 
-@pytest.mark.parametrize("pretrained", [True, False])
-def test_what_timms_train_script_does_works_on_the_export(
-    run: Path, tmp_path: Path, pretrained: bool
-) -> None:
-    """`train.py` is in no package of timm; these are its calls that see the exported folder."""
+def test_what_timms_train_script_does_works_on_the_export(run: Path, tmp_path: Path) -> None:
+    """`train.py` is in no package of timm; these are its calls that see the exported folder.
+
+    With the weights of the folder and without.
+    """
     for part, label, number in itertools.product(("train", "validation"), range(10), range(2)):
         path = tmp_path / "images" / part / f"{label}" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (8, 8), 25 * label).save(path)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", TRAIN, run / "export", str(int(pretrained))],
+        [sys.executable, "-W", "ignore", "-c", TRAIN, run / "export"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(run / "export")},
         capture_output=True,
@@ -182,8 +186,9 @@ def test_what_timms_train_script_does_works_on_the_export(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    before, after = json.loads(done.stdout.splitlines()[-1])
-    assert before != after
+    trained = [json.loads(line) for line in done.stdout.splitlines()[-2:]]
+    assert all(before != after for before, after in trained)
+    assert trained[0][0] != trained[1][0]
 
 
 TRAIN = """
@@ -194,36 +199,38 @@ from timm.loss import LabelSmoothingCrossEntropy
 from timm.models import create_model
 from timm.optim import create_optimizer_v2
 
-folder, pretrained = sys.argv[1], sys.argv[2] == "1"
+folder = sys.argv[1]
 importlib.import_module("searched_mobilenetv3")  # --device-modules
-torch.manual_seed(0)
-model = create_model(
-    f"local-dir:{folder}", pretrained=pretrained, in_chans=1, num_classes=None, drop_rate=0.0,
-    drop_path_rate=None, drop_block_rate=None, global_pool=None, bn_momentum=None, bn_eps=None,
-    scriptable=False, checkpoint_path="",
-)
-assert model.num_classes == 10
-config = resolve_data_config({"in_chans": 1}, model=model)
-assert tuple(config["input_size"]) == (1, 8, 8), config
-sizes = {"input_size": config["input_size"], "batch_size": 10, "use_prefetcher": False}
-look = {name: config[name] for name in ("mean", "std", "interpolation")}
-parts = {}
-for split, training in (("train", True), ("validation", False)):
-    images = create_dataset(
-        "", root="images", split=split, is_training=training, input_img_mode="L"
+for pretrained in (True, False):
+    torch.manual_seed(0)
+    model = create_model(
+        f"local-dir:{folder}", pretrained=pretrained, in_chans=1, num_classes=None, drop_rate=0.0,
+        drop_path_rate=None, drop_block_rate=None, global_pool=None, bn_momentum=None, bn_eps=None,
+        scriptable=False, checkpoint_path="",
     )
-    parts[split] = create_loader(images, is_training=training, num_workers=0, **sizes, **look)
-optimizer = create_optimizer_v2(model, opt="rmsproptf", lr=0.001, weight_decay=1e-5)
-first = [float(p.detach().sum()) for p in model.parameters()]
-for images, labels in parts["train"]:
-    loss = LabelSmoothingCrossEntropy()(model(images), labels)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-model.eval()
-with torch.no_grad():
-    assert all(model(images).shape == (len(labels), 10) for images, labels in parts["validation"])
-print(json.dumps([first, [float(p.detach().sum()) for p in model.parameters()]]))
+    assert model.num_classes == 10
+    config = resolve_data_config({"in_chans": 1}, model=model)
+    assert tuple(config["input_size"]) == (1, 8, 8), config
+    sizes = {"input_size": config["input_size"], "batch_size": 10, "use_prefetcher": False}
+    look = {name: config[name] for name in ("mean", "std", "interpolation")}
+    parts = {}
+    for split, training in (("train", True), ("validation", False)):
+        images = create_dataset(
+            "", root="images", split=split, is_training=training, input_img_mode="L"
+        )
+        parts[split] = create_loader(images, is_training=training, num_workers=0, **sizes, **look)
+    optimizer = create_optimizer_v2(model, opt="rmsproptf", lr=0.001, weight_decay=1e-5)
+    first = [float(p.detach().sum()) for p in model.parameters()]
+    for images, labels in parts["train"]:
+        loss = LabelSmoothingCrossEntropy()(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        for images, labels in parts["validation"]:
+            assert model(images).shape == (len(labels), 10)
+    print(json.dumps([first, [float(p.detach().sum()) for p in model.parameters()]]))
 """
 
 
@@ -246,7 +253,7 @@ def test_a_genotype_can_be_trained_by_hand(run: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line(words: dict, problem: str, tmp_path: Path) -> None:
-    done = run_tool("search", words_of(MOBILE | words, run="run"), tmp_path)
+    done = run_here("search", words_of(MOBILE | words, run="run"), tmp_path)
     assert done.code == 2
     assert problem in done.err
     assert len(done.err.strip().splitlines()) == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .process import run_tool, succeed, words_of
+from .process import run_here, succeed, words_of
 from .tiny import TINY
 
 NO_AUDIT = TINY | {"audit.networks": 0, "search.trials": 3, "strategy.population": 2}
@@ -59,7 +59,7 @@ def test_a_kill_before_the_regions_are_decided(tmp_path: Path) -> None:
 
 
 def test_too_many_groups(tmp_path: Path) -> None:
-    done = run_tool(
+    done = run_here(
         "search", words_of(NO_AUDIT | GRADIENTS, run="run", **{"split.count": 6}), tmp_path
     )
     assert done.code == 2
@@ -69,10 +69,11 @@ def test_too_many_groups(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("when", ["auto", "never"])
-def test_without_a_split_the_parent_gets_the_whole_budget(when: str, tmp_path: Path) -> None:
+def test_without_a_split_the_parent_gets_the_whole_budget(
+    when: str, finished: Path, tmp_path: Path
+) -> None:
     done = succeed("search", words_of(NO_AUDIT, run="run", **{"split.when": when}), tmp_path)
-    whole = succeed("search", words_of(NO_AUDIT, run="always"), tmp_path)
-    alone, split = trained(tmp_path / "run"), trained(tmp_path / "always")
+    alone, split = trained(tmp_path / "run"), trained(finished)
     assert set(alone) == {"root"}
     assert len(split) == 3
     # The last batch of every training is a whole one.
@@ -81,7 +82,7 @@ def test_without_a_split_the_parent_gets_the_whole_budget(when: str, tmp_path: P
     sentence = read(tmp_path / "run" / "splitting.json")["sentence"]
     assert sentence
     assert sentence[:60] in done.out.replace("\n", " ")
-    assert "is not split" not in whole.out
+    assert "is not split" not in read(finished / "splitting.json")["sentence"]
     if when == "auto":
         assert "split.when=always" in sentence
 
@@ -97,25 +98,14 @@ def test_without_inheritance_no_parent_is_trained(truth: Path, tmp_path: Path) -
     assert names == ["few-shot, 2 regions, by accuracy", "few-shot, 2 regions, by loss"]
 
 
-def test_a_run_of_before_the_decision_goes_on(finished: Path, copy: Path) -> None:
-    (copy / "splitting.json").unlink()
-    succeed("report", ["run=run"], copy.parent)
-    assert len(leaves(copy)) == 2
-
-
-def test_supernets_may_see_smaller_images(truth: Path, tmp_path: Path) -> None:
+def test_supernets_may_see_smaller_images(finished: Path, truth: Path, tmp_path: Path) -> None:
     """The search runs on 4 pixels; what is trained from scratch has all 8."""
     words = words_of(TINY | {"search.trials": 3, "strategy.population": 2}, run="run")
     succeed("search", [*words, "data.search_size=4"], tmp_path)
-    succeed(
-        "search",
-        words_of(TINY | {"search.trials": 3, "strategy.population": 2}, run="full"),
-        tmp_path,
-    )
-    small, full = tmp_path / "run", tmp_path / "full"
-    assert read(small / "costs.json") == read(full / "costs.json")
-    assert read(small / "data.json") == read(full / "data.json")
+    small = tmp_path / "run"
+    assert read(small / "costs.json") == read(finished / "costs.json")
+    assert read(small / "data.json") == read(finished / "data.json")
     weights = "checkpoints/root/weights.safetensors"
-    assert (small / weights).read_bytes() != (full / weights).read_bytes()
+    assert (small / weights).read_bytes() != (finished / weights).read_bytes()
     succeed("retrain", ["run=run"], tmp_path)
     succeed("rank", ["run=run", f"truth={truth}", "column=accuracy"], tmp_path)

@@ -12,8 +12,8 @@ import pytest
 
 from tests.data.forms import images, write_folder
 
-from .process import Running, words_of
-from .test_bad_input import contents
+from .process import run_tool, words_of
+from .refusals import contents
 from .tiny import TINY
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -61,20 +61,23 @@ FOLDER = {k: v for k, v in TINY.items() if k not in ("data.limit",)} | {
 }
 
 
-@pytest.mark.parametrize("settings", [TINY, FOLDER], ids=["digits", "folder"])
-def test_nothing_is_written_elsewhere(settings: dict[str, object], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "tools"),
+    [(TINY, ("search",)), (FOLDER, ("search", "retrain", "export", "report"))],
+    ids=["digits", "folder"],
+)
+def test_nothing_is_written_elsewhere(
+    settings: dict[str, object], tools: tuple[str, ...], tmp_path: Path
+) -> None:
     work, home, log = tmp_path / "work", tmp_path / "home", tmp_path / "log"
     for folder in (work, home):
         folder.mkdir()
     write_folder(work / "images", images(8))
     before = contents(work / "images")
-    for tool, given in (
-        ("search", words_of(settings, run="run")),
-        ("retrain", ["run=run"]),
-        ("export", ["run=run"]),
-        ("report", ["run=run"]),
-    ):
-        done = Running(tool, given, work, prepare=watch, arguments=(str(log), str(home))).wait()
+    for tool in tools:
+        given = words_of(settings, run="run") if tool == "search" else ["run=run"]
+        arguments = (str(log), str(home))
+        done = run_tool(tool, given, work, prepare=watch, arguments=arguments, pictures=True)
         assert done.code == 0, done.err
     written = [line.split(" ", 1) for line in log.read_text().splitlines()]
     assert any(path.startswith(f"{work}/run/checkpoints/") for _, path in written)

@@ -61,6 +61,7 @@ def test_two_steps_of_every_stage(
     recipe = load_recipe(
         [
             "recipe=autogan",
+            *(f"{stage}.batch_size=4" for stage in ("supernet", "regions", "retrain")),
             f"metric.weights={weights}",
             f"metric.cache={tmp_path / 'cache'}",
             "metric.splits=2",

@@ -22,6 +22,8 @@ from fewshot_core.training.classification import ClassificationScorer
 from tasks.cifar10.space import nasbench201
 from tasks.cifar10.supernet import CellSupernet
 
+pytestmark = pytest.mark.process  # Triton asks the system for libraries
+
 ROOT = Region.root(nasbench201())
 CPU = torch.device("cpu")
 PARTS, EACH, CLASSES = 4, 2, 7
