@@ -39,8 +39,9 @@ from benchmarks.studies.tables import Table
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import BatchStream, ImageArray, ImageShape
 from fewshot_core.data.stream import EvalBatches, calibration_batches
+from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.schema import Recipe, recalibration_images, scored_images
 from fewshot_core.runs.precision import resolve_precision
 from fewshot_core.spaces.paths import UniformPaths
 from fewshot_core.spaces.region import Region
@@ -167,11 +168,10 @@ def measure_scoring(recipe: Recipe, images: ImageArray, sample: int) -> dict[str
     accelerator = Accelerator(mixed_precision=recipe.precision, cpu=True)
     net = _supernet(recipe, recipe.channels_last).eval()
     settings = recipe.evaluator
-    calibration = calibration_batches(
-        images, settings.recalibrate, settings.batch_size, 0, MEAN, STD
-    )
+    count, batch = recalibration_images(settings), settings.batch_size
+    calibration = calibration_batches(images, count, batch, 0, MEAN, STD)
     scorer = ClassificationScorer(
-        list(EvalBatches(images, settings.batch_size, MEAN, STD, limit=settings.images)),
+        list(EvalBatches(images, settings.batch_size, MEAN, STD, limit=scored_images(settings))),
         [x for x, _ in calibration],
         accelerator,
     )
@@ -226,10 +226,9 @@ def _supernet(recipe: Recipe, channels_last: bool) -> CellSupernet:
 
 def _with(recipe: Recipe, cells: int | None, batch: int | None) -> Recipe:
     """The recipe with other numbers of cells and images, where there are any."""
-    network, supernet = recipe.network, recipe.supernet
-    network = replace(network, cells_per_stage=cells or network.cells_per_stage)
-    supernet = replace(supernet, batch_size=batch or supernet.batch_size)
-    return replace(recipe, network=network, supernet=supernet)
+    wanted = {"network.cells_per_stage": cells, "supernet.batch_size": batch}
+    changed: Recipe = with_values(recipe, {key: value for key, value in wanted.items() if value})
+    return changed
 
 
 def _flops_per_image(recipe: Recipe) -> float:

@@ -11,6 +11,7 @@ from benchmarks.gpu.session import make_untrained, open_run
 from benchmarks.gpu.speed import CELLS, TINY
 from benchmarks.studies.runs import StudyRun
 from fewshot_core.data import ImageData
+from fewshot_core.recipe.schema import scored_images
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet
 from fewshot_core.training.objective import Scorer
@@ -117,7 +118,7 @@ def _take(
 def _count_images(run: StudyRun) -> int:
     """Validation images of a score."""
     there = len(run.data.validation)
-    return min(run.recipe.evaluator.images or there, there)
+    return min(scored_images(run.recipe.evaluator) or there, there)
 
 
 def _largest_difference(

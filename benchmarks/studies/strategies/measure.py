@@ -28,9 +28,9 @@ from benchmarks.studies.strategies.table import (
     read_once,
 )
 from benchmarks.studies.study import Figures, Study
-from fewshot_core.recipe.schema import StrategySettings
+from fewshot_core.plugins import plugin
 from fewshot_core.search.loop import run_search
-from fewshot_core.search.strategies import Strategy, make_strategy
+from fewshot_core.search.strategies import Strategy, StrategyContext, make_strategy
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
@@ -168,10 +168,11 @@ def _find_best(scores: NDArray[np.float64]) -> list[int]:
 
 
 def prepare_search(
-    method: str, region: Region, cost: Callable[[Architecture], float] | None = None
+    method: str, region: Region, cost: Callable[[Architecture], float] = lambda architecture: 0.0
 ) -> tuple[optuna.Study, Strategy]:
     """Make a strategy with its default settings, and a study in memory for it."""
-    strategy = make_strategy(StrategySettings(method), region, accept, cost=cost)
+    settings = plugin("strategy", method).default()
+    strategy = make_strategy(settings, StrategyContext(region, accept, cost))
     return new_study(strategy.directions), strategy
 
 
