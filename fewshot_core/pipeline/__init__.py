@@ -7,7 +7,7 @@
 ``regions``, ``supernets``             where the supernet is split; supernets made and trained
 ``training``                           batches, networks and the training loop of a run
 ``scorers``, ``scoring``               what measures a network; what scores an architecture, with
-                                       ``standalone``, ``predictor`` and ``kept_scores``
+                                       ``standalone`` and ``kept_scores``
 ``asking``, ``study_name``             the strategy is asked, the study keeps what was said
 ``derive``, ``relaxation``             differentiable strategies
 ``audit``, ``candidates``              may the scores be trusted?

@@ -8,10 +8,10 @@ images holds, nothing is said.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from fewshot_core.plugins import find_plugin, names_with, plugin_of
-from fewshot_core.recipe.declare import fields_below
 from fewshot_core.recipe.loose import check_choices
 from fewshot_core.recipe.schema import KEYED, ROOTED, Recipe
 from fewshot_core.recipe.unread import Unread, Unreads, by_choice, of_supernets, readers_of
@@ -78,7 +78,7 @@ def _supernets(recipe: Recipe) -> Unreads:
     elif split.when == "never":
         # Epochs and inheritance decide what the one supernet gets.
         kept = ("regions.epochs", "regions.inherit")
-        for key, _, _ in fields_below(recipe.regions, "regions."):
+        for key in (f"regions.{field.name}" for field in fields(recipe.regions)):
             if key not in kept:
                 meant = key.replace("regions.", "supernet.")
                 reader = f"split.when=auto or always reads it; did you mean {meant}?"
@@ -92,7 +92,7 @@ def _supernets(recipe: Recipe) -> Unreads:
     ):
         because = "regions.inherit=false and split.when=always: no parent is trained"
         choices = ("regions.inherit", "split.when", "split.by", "split.then")
-        for key, _, _ in fields_below(recipe.supernet, "supernet."):
+        for key in (f"supernet.{field.name}" for field in fields(recipe.supernet)):
             meant = key.replace("supernet.", "regions.")
             reader = f"regions.inherit=true reads it; did you mean {meant}?"
             yield Unread(key, because, choices, reader)

@@ -71,7 +71,9 @@ class DataSettings:
         "Whether images have classes. Generators do without: then every image of a folder or tar "
         "counts, wherever it lies, and torch/stl10 has its unlabelled images as well.",
     )
-    download: bool = setting(True, changes_results=False)
+    download: bool = setting(
+        True, "whether torch/NAME and the Hub may be asked", changes_results=False
+    )
     image_size: int | None = setting(None, "pixels; none: the size of the first image", low=1)
     search_size: int | None = setting(
         None,
@@ -165,7 +167,9 @@ class TrainingSettings:
     eps: float | None = setting(None, "of optimisers that have one; none: timm's default", above=0)
     weight_decay: float = setting(5e-4, low=0)
     grad_clip: float | None = setting(5.0, "largest norm of the gradient", above=0)
-    label_smoothing: float = setting(0.0, low=0, below=1)
+    label_smoothing: float = setting(
+        0.0, "share of the target that all classes get", low=0, below=1
+    )
 
     def check(self, key: str) -> Iterator[str]:
         """A line for each combination that cannot be."""
@@ -228,7 +232,7 @@ class SplitSettings(SplitLevel):
         "(docs/ranking.md). Without a split the supernet gets the epochs of the regions as well.",
         choices=("auto", "always", "never"),
     )
-    then: list[SplitLevel] = field(default_factory=list)
+    then: list[SplitLevel] = setting([], "further cuts of every region, level by level")
 
 
 @dataclass(frozen=True)
@@ -332,7 +336,7 @@ class ConstraintSettings:
         above=0,
         size=True,
     )
-    params: float | None = setting(None, above=0, size=True)
+    params: float | None = setting(None, "numbers that are trained", above=0, size=True)
     latency: float | None = setting(
         None, "ms for one image on this device, by a table measured once", above=0
     )
@@ -361,8 +365,8 @@ class RetrainSettings(TrainingSettings):
         "cosine | step; step: lr times `decay_rate` every `decay_epochs`",
         choices=("cosine", "step"),
     )
-    decay_rate: float = setting(0.97, above=0, high=1)
-    decay_epochs: float = setting(2.4, above=0)
+    decay_rate: float = setting(0.97, "step: factor of lr", above=0, high=1)
+    decay_epochs: float = setting(2.4, "step: epochs between two of them", above=0)
     teacher: str | None = setting(
         None,
         "any timm model with weights, as for create_model: local-dir:FOLDER",
@@ -373,7 +377,11 @@ class RetrainSettings(TrainingSettings):
         1.0, "of the loss on the teacher's outputs, beside that on labels", low=0
     )
     seeds: int = setting(1, low=1)
-    compare: list[str] = setting(["random", "largest"], choices=("random", "largest", "one-shot"))
+    compare: list[str] = setting(
+        ["random", "largest"],
+        "what is trained beside the found network",
+        choices=("random", "largest", "one-shot"),
+    )
     use_validation: bool = setting(True, "train on the training and validation images together")
 
     def check(self, key: str) -> Iterator[str]:
@@ -408,9 +416,9 @@ class AuditSettings:
 class Recipe:
     """Everything that determines a run."""
 
-    recipe: str = ""
-    description: str = setting("", changes_results=False)
-    task: str = "cifar10"
+    recipe: str = setting("", "the name of the recipe; files need not say it")
+    description: str = setting("", "what it is, its first line for lists", changes_results=False)
+    task: str = setting("cifar10", "a folder of tasks, or package.module:TASK of your own")
     seed: int = setting(0, low=0)
     precision: str | None = setting(
         None,
@@ -428,7 +436,9 @@ class Recipe:
         choices=("data", "regions"),
         changes_results=False,
     )
-    checkpoint_steps: int = setting(200, low=1, changes_results=False)
+    checkpoint_steps: int = setting(
+        200, "training steps from one checkpoint to the next", low=1, changes_results=False
+    )
     estimate: bool = setting(
         False,
         "time two steps before a run begins, and say what all will take",

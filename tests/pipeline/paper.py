@@ -10,11 +10,14 @@ from types import SimpleNamespace
 import pytest
 
 from fewshot_core.costs.table import Constraint, CostTable, Limits
+from fewshot_core.description import Description
 from fewshot_core.evaluators import agreed
 from fewshot_core.pipeline import audit, candidates
 from fewshot_core.pipeline.candidates import COST
 from fewshot_core.pipeline.processes import Team
-from fewshot_core.recipe.schema import Recipe
+from fewshot_core.plugins import Plugin, plugin_of
+from fewshot_core.recipe.declare import with_values
+from fewshot_core.recipe.schema import AuditSettings, Recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.preemption import StopRequest
@@ -32,15 +35,13 @@ class Paper:
     """What an audit uses of a run; trainings and scores are functions of the architecture."""
 
     def __init__(self, path: Path, score: Score, truth: Score, *, writes: bool = True) -> None:
-        self.recipe = Recipe(seed=3)
-        self.recipe.audit.networks = 12
-        self.recipe.audit.epochs = 2.0
+        self.recipe: Recipe = Recipe(seed=3, audit=AuditSettings(networks=12, epochs=2.0))
         self.root = Region.root(nasbench201())
         self.costs = _costs(self.root.space)
         self.limits = Limits()
         self.folder = RunFolder(path, writes)
         self.console = Console(writes=False)
-        self.task = SimpleNamespace(metric="accuracy")
+        self.task = SimpleNamespace(description=Description({}))
         self.asked: list[Architecture] = []
         self.trained: list[tuple[Architecture, float]] = []
         self.dies_at: int | None = None
@@ -57,6 +58,18 @@ class Paper:
 
     def price(self, architecture: Architecture) -> tuple[float, ...]:
         return self.limits.price(self.costs.costs(architecture))
+
+    def change(self, **values: object) -> None:
+        """Other settings, by keys with ``__`` for dots."""
+        self.recipe = with_values(self.recipe, {k.replace("__", "."): v for k, v in values.items()})
+
+    @property
+    def evaluator(self) -> Plugin:
+        return plugin_of("evaluator", self.recipe.evaluator)
+
+    @property
+    def shares_equal(self) -> bool:
+        return True
 
     def evaluate(self, architecture: Architecture) -> dict[str, float]:
         if len(self.asked) == self.dies_at:
@@ -98,5 +111,7 @@ def on_paper(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda run: agreed.agreed(SimpleNamespace(evaluate=run.evaluate)),  # type: ignore[arg-type]
     )
     monkeypatch.setattr(
-        audit, "train_standalone", lambda run, architecture, epochs: run.train(architecture, epochs)
+        audit,
+        "train_standalone",
+        lambda run, architecture, epochs, every_image: run.train(architecture, epochs),
     )

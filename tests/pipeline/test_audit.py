@@ -16,6 +16,7 @@ from fewshot_core.pipeline import candidates as candidates_module
 from fewshot_core.pipeline import kept_scores
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.candidates import COST, about_equal, score_candidates
+from fewshot_core.plugins import plugin
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
@@ -117,7 +118,7 @@ def test_the_table_says_where_every_network_comes_from(tmp_path: Path) -> None:
 
 def test_too_few_networks_are_not_trained(tmp_path: Path) -> None:
     run = Paper(tmp_path, by_id, nothing)
-    run.recipe.audit.candidates = 0
+    run.change(audit__candidates=0)
     assert audited(run, run.search(2)) is None
     assert run.trained == []
     assert not (tmp_path / "audit.json").exists()
@@ -167,7 +168,7 @@ def test_candidates_satisfy_the_constraint(tmp_path: Path) -> None:
 
 def test_no_trainings_are_added_to_score_candidates(tmp_path: Path) -> None:
     run = Paper(tmp_path, by_id, nothing)
-    run.recipe.evaluator.name = "standalone"
+    run.change(evaluator=plugin("evaluator", "standalone").default())
     audited(run, run.search(200))
     assert run.asked == []
     assert len(run.trained) == 12

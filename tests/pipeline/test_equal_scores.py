@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from fewshot_core.costs.table import CostTable, Limits
-from fewshot_core.description import Description
 from fewshot_core.pipeline import retrain as retrain_module
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.search import record
@@ -49,7 +48,6 @@ def run(tmp_path: Path) -> Paper:
             for decision in space.decisions
         },
     )
-    made.task.description = Description({})
     found: Paper = made
     return found
 
@@ -112,7 +110,7 @@ def test_the_front_has_the_fewest_parameters_of_equals(run: Paper) -> None:
 
 def test_an_audit_is_about_the_cost_of_what_was_found(run: Paper) -> None:
     run.limits = Limits(params=1e9)
-    run.recipe.audit.networks = 3
+    run.change(audit__networks=3)
     result = audit(run, trials())  # type: ignore[arg-type]
     assert result is not None
     assert result["cost"]["found"] == 1900  # FLOPs of the one with the fewest parameters

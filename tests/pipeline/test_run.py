@@ -17,6 +17,7 @@ from fewshot_core.pipeline import standalone
 from fewshot_core.pipeline.images import RunImages
 from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.standalone import train_standalone
+from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.folder import RunFolder
@@ -95,18 +96,15 @@ def test_images_are_read_when_they_are_asked_for_and_once(
     images = RunImages(recipe, RunFolder(tmp_path), Console(writes=False))
     assert read == []
     assert images.data() is images.data() is images.search_data()
-    recipe.data.search_size = 4
-    assert images.search_data() == "4 pixels"
     assert read == [3]
+    small = with_values(recipe, {"data.search_size": 4})
+    images = RunImages(small, RunFolder(tmp_path), Console(writes=False))
+    assert images.search_data() == "4 pixels"
 
 
-@pytest.mark.parametrize(("epochs", "count", "name"), [(3.0, None, "3"), (None, 7, "5")])
+@pytest.mark.parametrize(("every_image", "count"), [(True, None), (False, 7)])
 def test_a_truth_uses_every_validation_image_and_a_score_those_of_the_evaluator(
-    epochs: float | None,
-    count: int | None,
-    name: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    every_image: bool, count: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used, trained = [], []
 
@@ -114,8 +112,7 @@ def test_a_truth_uses_every_validation_image_and_a_score_those_of_the_evaluator(
         used.append((recipe.evaluator.images, part))
         return SimpleNamespace(score=lambda model, architecture: {"accuracy": 90.0})
 
-    recipe = Recipe()
-    recipe.evaluator.images = 7
+    recipe = with_values(Recipe(), {"evaluator.images": 7})
     data = SimpleNamespace(shape=None, train=None)
     run = made(
         tmp_path,
@@ -127,11 +124,11 @@ def test_a_truth_uses_every_validation_image_and_a_score_those_of_the_evaluator(
     )
     monkeypatch.setattr(standalone, "fit", lambda run, *args: trained.append(args))
     architecture = Architecture("s", (1,))
-    assert train_standalone(run, architecture, epochs) == {"accuracy": 90.0}
+    metrics = train_standalone(run, architecture, 3.0, every_image=every_image)
+    assert metrics == {"accuracy": 90.0}
     assert used == [(count, "validation")]
     assert recipe.evaluator.images == 7
-    assert trained[0][4].folder.name == f"{architecture.id}-{name}"
-    if epochs is None:
-        train_standalone(run, architecture, share=1 / 3)
-        assert trained[1][4].folder.name == f"{architecture.id}-1.66667"
-        assert trained[1][2].epochs == pytest.approx(5 / 3)
+    assert trained[0][4].folder.name == f"{architecture.id}-3"
+    train_standalone(run, architecture, 5 / 3)
+    assert trained[1][4].folder.name == f"{architecture.id}-1.66667"
+    assert trained[1][2].epochs == pytest.approx(5 / 3)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from fewshot_core.costs.table import CostTable
+from fewshot_core.metrics import ACCURACY
 from fewshot_core.pipeline import images as images_module
 from fewshot_core.pipeline.audit import figures
 from fewshot_core.pipeline.images import RunImages
@@ -150,7 +151,7 @@ def _audit(run: Run) -> None:
         }
         for i, trial in enumerate(_trials(run)[:9])
     ]
-    shown = figures(rows, "accuracy", flops)
+    shown = figures(rows, ACCURACY, flops)
     write_table(run.folder.file("audit.csv"), rows, list(rows[0]))
     write_json(
         run.folder.file("audit.json"),

@@ -348,7 +348,8 @@ def test_a_damaged_decision(damage: object, make_run: MakeRun) -> None:
 def test_a_recipe_says_nothing_of_the_images_of_others(make_run: MakeRun) -> None:
     session = make_run(["search"])
     photos = DataSettings("images", root="/me/flowers")
-    session.recipe = replace(session.recipe, description="cells on CIFAR-10", data=photos)
+    recipe = replace(session.recipe, description="cells on CIFAR-10", data=photos)
+    session = replace(session, recipe=recipe)
     assert "description of itself: “cells on CIFAR-10”" in write_report(session).read_text()
     write_text(session.folder.file("overrides.txt"), "data.source=images\ndata.root=/me/flowers\n")
     text = write_report(session).read_text()
