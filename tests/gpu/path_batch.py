@@ -13,8 +13,9 @@ from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from fewshot_core.data import BatchStream, ImageArray
-from fewshot_core.recipe.schema import PathSettings, SupernetSettings
+from fewshot_core.recipe.schema import SupernetSettings
 from fewshot_core.spaces.paths import PathBatches, UniformPaths
+from fewshot_core.spaces.paths.uniform import UniformSettings
 from fewshot_core.spaces.region import Region
 from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
 from tasks.cifar10.space import nasbench201
@@ -23,9 +24,7 @@ from tasks.cifar10.supernet import CellSupernet
 ROOT = Region.root(nasbench201())
 GPU = torch.device("cuda")
 PARTS, EACH = 10, 16
-SETTINGS = SupernetSettings(
-    batch_size=PARTS * EACH, lr=0.05, paths=PathSettings("uniform", together=PARTS)
-)
+SETTINGS = SupernetSettings(batch_size=PARTS * EACH, lr=0.05, paths=UniformSettings(together=PARTS))
 
 
 def supernet() -> CellSupernet:

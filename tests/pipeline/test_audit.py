@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from fewshot_core.costs.table import CostTable, Limits
-from fewshot_core.evaluators import agreed
 from fewshot_core.pipeline import candidates as candidates_module
 from fewshot_core.pipeline import kept_scores
 from fewshot_core.pipeline.audit import audit
@@ -137,7 +136,7 @@ def test_further_candidates_are_drawn_the_nearest_in_cost_first(tmp_path: Path) 
     drawn = [c for c in pool if c.trial is None]
     assert len(drawn) == run.recipe.audit.candidates
     assert [c.architecture for c in equal(run, done)] == [c.architecture for c in pool]
-    run.recipe.seed += 1
+    run.change(seed=run.recipe.seed + 1)
     assert [c.architecture for c in equal(run, done)] != [c.architecture for c in pool]
 
 
@@ -242,7 +241,7 @@ def test_every_process_trains_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     main = Paper(tmp_path, by_id, nothing)
     other = Paper(tmp_path, nothing, nothing, writes=False)
     for run, channel in ((main, speak), (other, listen)):
-        monkeypatch.setattr(agreed, "broadcast_object_list", channel)
+        monkeypatch.setattr("accelerate.utils.broadcast_object_list", channel)
         monkeypatch.setattr(kept_scores, "broadcast_object_list", channel)
         audited(run, done)
     assert said == []

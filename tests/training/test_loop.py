@@ -15,11 +15,13 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from fewshot_core.data import BatchStream, ImageArray
-from fewshot_core.recipe.schema import PathSettings, SupernetSettings, TrainingSettings
+from fewshot_core.recipe.schema import SupernetSettings, TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.preemption import Preempted, StopRequest
 from fewshot_core.spaces.paths import FairPaths, PathBatches, PathPolicy, UniformPaths
+from fewshot_core.spaces.paths.sandwich import SandwichSettings
+from fewshot_core.spaces.paths.uniform import UniformSettings
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.toys import toy_space
@@ -291,7 +293,7 @@ def test_gradients_of_all_paths_are_averaged(accelerator: Accelerator) -> None:
 
 
 PARTS = SupernetSettings(
-    epochs=3, batch_size=6, lr=0.05, grad_clip=None, paths=PathSettings(together=3)
+    epochs=3, batch_size=6, lr=0.05, grad_clip=None, paths=UniformSettings(together=3)
 )
 
 
@@ -343,9 +345,14 @@ def test_the_first_of_a_sandwich_teaches_the_others(
     distill: bool, accelerator: Accelerator
 ) -> None:
     settings = SupernetSettings(
-        epochs=1, lr=0.1, momentum=0, weight_decay=0, grad_clip=None, label_smoothing=0.1
+        epochs=1,
+        lr=0.1,
+        momentum=0,
+        weight_decay=0,
+        grad_clip=None,
+        label_smoothing=0.1,
+        paths=SandwichSettings(distill=distill),
     )
-    settings.paths = PathSettings("sandwich", distill=distill)
     paths = FairPaths(ROOT).draw(random.Random(0))
     images, targets = stream().batch(0)
     model, reference = fresh_model().eval(), fresh_model().eval()

@@ -10,7 +10,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fewshot_core.recipe.schema import PathSettings, SupernetSettings
+from fewshot_core.recipe.schema import SupernetSettings
+from fewshot_core.spaces.paths.sandwich import SandwichSettings
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.toys import toy_space
@@ -19,7 +20,7 @@ from fewshot_core.training.classification import ClassificationObjective, pieces
 REGION = Region.root(toy_space(2, 3))
 PATHS = [REGION.space.architecture({"a": 0, "b": option}) for option in (0, 2, 1)]
 SETTINGS = SupernetSettings(batch_size=10, lr=0.1, optimizer="sgd", grad_clip=0.5)
-SANDWICH = replace(SETTINGS, paths=PathSettings(policy="sandwich", distill=True))
+SANDWICH = replace(SETTINGS, paths=SandwichSettings())
 
 
 class Model(nn.Module):
