@@ -40,7 +40,10 @@ def _leads_to_process(value: Any, seen: dict[Any, bool]) -> bool:
     if isinstance(value, ModuleType):
         return value.__name__ in STARTING
     value = inspect.unwrap(getattr(value, "__func__", value))
-    ours = getattr(value, "__module__", "").partition(".")[0] == __name__.partition(".")[0]
+    if any(str(home).partition(".")[0] in STARTING for home in _homes(value)):
+        return True
+    home = str(getattr(value, "__module__", ""))
+    ours = home.startswith((f"{__name__.partition('.')[0]}.", "fewshot_core.testing."))
     if not ours or not isinstance(value, FunctionType | type):
         return False
     if value not in seen:
@@ -52,6 +55,11 @@ def _leads_to_process(value: Any, seen: dict[Any, bool]) -> bool:
             below = [value.__globals__[name] for name in names if name in value.__globals__]
         seen[value] = any(_leads_to_process(one, seen) for one in below)
     return seen[value]
+
+
+def _homes(value: Any) -> tuple[Any, Any]:
+    """The modules of a value and of its type, such as those of a context of multiprocessing."""
+    return getattr(value, "__module__", ""), type(value).__module__
 
 
 def _names(code: CodeType) -> set[str]:

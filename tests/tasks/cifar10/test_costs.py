@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import random
 import warnings
 
@@ -10,10 +9,12 @@ from torch import nn
 
 from fewshot_core.costs.table import MEASURES, CostTable
 from fewshot_core.data import ImageShape
-from fewshot_core.recipe.schema import Recipe
+from fewshot_core.errors import RecipeError
+from fewshot_core.recipe.load import load_recipe
+from fewshot_core.recipe.schema import Recipe, recipe_type
 from fewshot_core.spaces.space import Architecture
 from tasks.cifar10.network import CellNetwork, parse_cell
-from tasks.cifar10.settings import CellSettings
+from tasks.cifar10.settings import DESCRIPTION, CellSettings
 from tasks.cifar10.task import TASK
 
 DISCONNECTED = [
@@ -27,7 +28,7 @@ ODD = ImageShape(channels=2, image_size=9, classes=7)
 
 
 def recipe(**settings: int) -> Recipe:
-    return Recipe(network=CellSettings(**settings))
+    return recipe_type(DESCRIPTION.sections)(network=CellSettings(**settings))
 
 
 def network(genotype: str, shape: ImageShape, prune: bool, **settings: int) -> CellNetwork:
@@ -121,14 +122,11 @@ def test_a_small_cells_figures_by_hand() -> None:
 
 
 def test_an_unknown_space_names_the_near_one() -> None:
-    settings = dataclasses.replace(CellSettings(), space="nasbench_201")
-    (problem,) = TASK.check_recipe(Recipe(network=settings))
-    assert "did you mean 'nasbench201'" in problem
+    with pytest.raises(RecipeError, match=r"network\.space=nasbench_201 is none of.*'nasbench201'"):
+        load_recipe(["recipe=digits", "network.space=nasbench_201"])
 
 
 @pytest.mark.parametrize("name", ["channels", "supernet_channels", "supernet_cells_per_stage"])
 def test_a_network_has_channels_and_cells(name: str) -> None:
-    settings = dataclasses.replace(CellSettings(), **{name: 0})
-    assert list(TASK.check_recipe(Recipe(network=settings))) == [
-        f"network.{name}=0 must be at least 1"
-    ]
+    with pytest.raises(RecipeError, match=rf"^network\.{name}=0 must be at least 1$"):
+        load_recipe(["recipe=digits", f"network.{name}=0"])

@@ -10,14 +10,11 @@ import pytest
 from fewshot_core.errors import ConstraintError, RecipeError
 from fewshot_core.pipeline.derive import derive
 from fewshot_core.pipeline.opening import start
-from fewshot_core.pipeline.relaxation import (
-    CONTROLLER_REACH,
-    REACH,
-    ControllerPaths,
-    Relaxation,
-)
+from fewshot_core.pipeline.relaxation import Relaxation
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.search.differentiable import RelaxedSupernet
+from fewshot_core.search.differentiable import Method
+from fewshot_core.search.preferences.controller import ControllerPaths
+from fewshot_core.search.preferences.relaxed import RelaxedSupernet
 from fewshot_core.spaces.paths import UniformPaths
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.derivations import DerivationSuite, Outcome, opened
@@ -133,7 +130,7 @@ def test_what_trains_the_weights(tmp_path: Path) -> None:
         with opened([*WORDS, f"strategy={method}"], tmp_path / method) as run:
             relaxation = Relaxation(run, run.root)
             model, _ = relaxation.new()
-            assert type(relaxation.paths(model)) is kind
+            assert type(relaxation.method.paths(model)) is kind
             assert bool(model.places) == (method == "pcdarts")
 
 
@@ -142,9 +139,9 @@ def test_what_trains_the_weights(tmp_path: Path) -> None:
     ("words", "lr"),
     [
         (["strategy=darts", "supernet.epochs=2"], 0.1),
-        (["strategy=setn", "supernet.epochs=200"], REACH / 625),
-        (["strategy=pcdarts", "supernet.epochs=200"], REACH / (736 - 221)),
-        (["strategy=enas", "supernet.epochs=200"], CONTROLLER_REACH / 625),
+        (["strategy=setn", "supernet.epochs=200"], Method.reach / 625),
+        (["strategy=pcdarts", "supernet.epochs=200"], Method.reach / (736 - 221)),
+        (["strategy=enas", "supernet.epochs=200"], 0.7 / 625),
         (["strategy=enas", "supernet.epochs=200", "preferences.lr=0.003"], 0.003),
     ],
 )

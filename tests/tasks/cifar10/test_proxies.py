@@ -11,8 +11,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from fewshot_core.evaluators import _proxies
 from fewshot_core.evaluators._proxies import NASWOT_FLOOR, SYNFLOW_FLOOR, naswot, synflow
-from fewshot_core.pipeline import standalone
 from fewshot_core.pipeline.checks import check
 from fewshot_core.pipeline.opening import open_run
 from fewshot_core.pipeline.run import Run
@@ -107,7 +107,7 @@ def test_naswot_sees_unaugmented_training_images(
         seen.append(batch)
         return 0.0
 
-    monkeypatch.setattr(standalone, "naswot", proxy)
+    monkeypatch.setattr(_proxies, "naswot", proxy)
     run = open_words("evaluator=naswot", f"evaluator.batch_size={batch_size}")
     evaluator = make_evaluator(run)
     for cell in (RICH, SKIP):
@@ -129,7 +129,7 @@ def test_synflow_reads_the_shape_of_the_images(
     open_words: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[tuple[int, ...]] = []
-    monkeypatch.setattr(standalone, "synflow", lambda m, size: sizes.append(size) or 0.0)
+    monkeypatch.setattr(_proxies, "synflow", lambda m, size: sizes.append(size) or 0.0)
     make_evaluator(open_words("evaluator=synflow")).evaluate(SPACE.parse(RICH))
     assert sizes == [(1, 8, 8)]
 
@@ -140,6 +140,6 @@ def test_a_network_that_the_proxy_cannot_score_is_found_before_the_search(
     def proxy(*arguments: object) -> float:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(standalone, "naswot", proxy)
+    monkeypatch.setattr(_proxies, "naswot", proxy)
     with pytest.raises(ZeroDivisionError):
         check(open_words("evaluator=naswot"))

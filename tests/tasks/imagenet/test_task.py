@@ -7,14 +7,16 @@ import pytest
 import torch
 
 from fewshot_core.data import ImageShape
+from fewshot_core.plugins import plugin
+from fewshot_core.recipe.declare import check_values, with_values
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.schema import Recipe, recipe_type
 from fewshot_core.spaces.extremes import extreme
 from fewshot_core.spaces.region import Region
 from fewshot_core.task import Task
 from fewshot_core.testing.tasks import TaskSuite
 from tasks.imagenet.draw import network_svg
-from tasks.imagenet.settings import MobileSettings, make_space
+from tasks.imagenet.settings import DESCRIPTION, MobileSettings, make_space
 from tasks.imagenet.space import MobileSpace
 from tasks.imagenet.task import TASK
 from tests.tasks.imagenet.spaces import FULL, SMALL
@@ -23,7 +25,8 @@ SHAPE = ImageShape(3, 32, 10)
 
 
 def recipe(**settings: object) -> Recipe:
-    return Recipe(task="imagenet", network=MobileSettings(**settings))  # type: ignore[arg-type]
+    network = MobileSettings(**settings)  # type: ignore[arg-type]
+    return recipe_type(DESCRIPTION.sections)(task="imagenet", network=network)
 
 
 # --- settings
@@ -54,18 +57,17 @@ def test_the_defaults_are_the_spaces_of_the_papers() -> None:
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict, problem: str) -> None:
-    (found,) = TASK.check_recipe(recipe(**settings))
+    made = recipe(**settings)
+    (found,) = [*check_values(made.network, "network"), *TASK.check_recipe(made)]
     assert problem in found
     assert "\n" not in found
 
 
 def test_scores_without_recalibration_are_refused() -> None:
-    without = recipe()
-    without.evaluator.recalibrate = 0
-    (problem,) = TASK.check_recipe(without)
+    (problem,) = TASK.check_recipe(with_values(recipe(), {"evaluator.recalibrate": 0}))
     assert "evaluator.recalibrate=0" in problem
-    without.evaluator.name = "synflow"  # no supernet, no statistics
-    assert not list(TASK.check_recipe(without))
+    synflow = plugin("evaluator", "synflow").default()  # no supernet, no statistics
+    assert not list(TASK.check_recipe(with_values(recipe(), {"evaluator": synflow})))
 
 
 # --- recipes
