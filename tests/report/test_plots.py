@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from fewshot_core.metrics import ACCURACY
 from fewshot_core.pipeline.report import draw
 from fewshot_core.report import plots
 from fewshot_core.report.canvas import fence, save_picture, svg_text
@@ -35,7 +36,7 @@ def pictures(make_run: MakeRun) -> dict[str, Figure]:
     session = make_run()
     row = retrained([95.0, 96.0, 97.0])
     facts = read_facts(session.folder.path, [row])
-    return {name: figure for name, _, figure in draw(session, facts, "accuracy")}
+    return {name: figure for name, _, figure in draw(session, facts, ACCURACY)}
 
 
 def test_every_picture_is_saved_as_well_formed_svg_and_png(
