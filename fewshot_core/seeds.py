@@ -20,11 +20,11 @@ def derive_seed(*parts: int | str) -> int:
     """
     if not parts:
         raise ValueError("derive_seed needs at least one part")
-    text = "\0".join(_encoded(part) for part in parts)
+    text = "\0".join(_encode(part) for part in parts)
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
-def _encoded(part: int | str) -> str:
+def _encode(part: int | str) -> str:
     if isinstance(part, str):
         return f"s{len(part)}:{part}"
     return f"i{int(part)}"

@@ -41,10 +41,10 @@ def start(
     from fewshot_core.runs.threads import wait_passively
 
     wait_passively()
-    return main(tool, doc, settled(action), keys=keys)
+    return main(tool, doc, settle_environment(action), keys=keys)
 
 
-def settled(action: Action) -> Action:
+def settle_environment(action: Action) -> Action:
     """The action, for a process whose environment is known to be as it should be."""
     from fewshot_core.runs.launch import settle_launch
     from fewshot_core.runs.variables import settle_variables

@@ -56,7 +56,7 @@ def load_task(name: str) -> Task:
     own = ":" in name
     module_name, _, attribute = (name if own else f"tasks.{name}.task:TASK").partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
-        raise _unknown(name)
+        raise _unknown_task_error(name)
     module = _import(module_name, name)
     if not hasattr(module, attribute):
         raise RecipeError(
@@ -89,13 +89,13 @@ def _import(module: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if module == missing or module.startswith(f"{missing}."):
-            raise _unknown(name) from error
+            raise _unknown_task_error(name) from error
         raise RecipeError(
             f"task={name} needs the module {missing!r}, which is not installed"
         ) from error
 
 
-def _unknown(name: str) -> RecipeError:
+def _unknown_task_error(name: str) -> RecipeError:
     known = task_names()
     own = "package.module:ATTRIBUTE for a task of your own, in a module that Python can import"
     return RecipeError(

@@ -11,10 +11,10 @@ KEYS = {"run": Path | None, "recipe": "", "architecture": ""}
 
 
 def action(words: list[str]) -> None:
-    from fewshot_core.recipe.cli import named_run, parse_words
+    from fewshot_core.recipe.cli import find_named_run, parse_words
 
     options = parse_words(words, KEYS, settings=True)
-    named_run(options)  # without a run there is no need to import torch
+    find_named_run(options)  # without a run there is no need to import torch
     from fewshot_core.pipeline.retrain import retrain
 
     retrain(options)

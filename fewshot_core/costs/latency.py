@@ -80,7 +80,7 @@ def measure_parts(
     """
     known: dict[Hashable, float] = {}
 
-    def timed(part: Part) -> float:
+    def time_part(part: Part) -> float:
         if part.key not in known:
             known[part.key] = latency_of(part.make(), part.input_size, device)
             tick(len(known))
@@ -90,9 +90,9 @@ def measure_parts(
         "unit": "ms",
         "device": str(device),
         "threads": torch.get_num_threads(),
-        "base": sum(timed(part) for part in parts.base),
+        "base": sum(time_part(part) for part in parts.base),
         "options": {
-            place: {str(what): timed(part) for what, part in options.items()}
+            place: {str(what): time_part(part) for what, part in options.items()}
             for place, options in parts.options.items()
         },
     }

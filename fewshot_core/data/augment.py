@@ -59,7 +59,7 @@ class Augment:
         """Whether anything is done to single images, which then need seeds of their own."""
         return bool(self.crops or self.jitter or self.policy is not None or self.erase)
 
-    def cropped(self, images: Images, index: Tensor, seeds: Sequence[int]) -> Tensor:
+    def crop(self, images: Images, index: Tensor, seeds: Sequence[int]) -> Tensor:
         """Random crops, scaled to the images' size: uint8 ``[n, C, H, W]``."""
         _, height, width = images.input_size
         crop = RandomResizedCropAndInterpolation(
@@ -72,7 +72,7 @@ class Augment:
                 parts.append(_as_pixels(crop(picture)))
         return torch.stack(parts)
 
-    def distorted(self, images: Tensor, seeds: Sequence[int]) -> Tensor:
+    def distort(self, images: Tensor, seeds: Sequence[int]) -> Tensor:
         """Colours and shapes of uint8 ``[n, C, H, W]``, in place."""
         if self.policy is None and not self.jitter:
             return images
@@ -84,7 +84,7 @@ class Augment:
             image.copy_(_as_pixels(picture.convert("RGB" if len(image) == 3 else "L")))
         return images
 
-    def erased(self, images: Tensor, seeds: Sequence[int]) -> Tensor:
+    def erase_rectangles(self, images: Tensor, seeds: Sequence[int]) -> Tensor:
         """Rectangles of normalised ``[n, C, H, W]`` become noise, in place (Zhong et al., 2020)."""
         if not self.erase:
             return images

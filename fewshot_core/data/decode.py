@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from fewshot_core.data.problems import Problems
-from fewshot_core.data.rule import shown
+from fewshot_core.data.rule import show_name
 from fewshot_core.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -122,10 +122,10 @@ def decode(
         DataError: Images cannot be read, all of which it tells; or the memory does not suffice.
     """
     with _quiet():
-        return torch.from_numpy(_decoded(listing, indices, size, channels, progress))
+        return torch.from_numpy(_decode_all(listing, indices, size, channels, progress))
 
 
-def _decoded(
+def _decode_all(
     listing: Listing,
     indices: Tensor,
     size: int,
@@ -137,14 +137,14 @@ def _decoded(
     unreadable = Problems()
     for done, index in enumerate(indices.tolist()):
         try:
-            image = _squared(_load(listing, index), size)
+            image = _crop_square(_load(listing, index), size)
         except DataError as error:
             unreadable.add(error)
             continue
         if channels is None and image.mode == "RGB" and pixels.shape[1] == 1:
             check_memory(total, 3, size)
             # All images so far were gray: they become RGB with three equal channels.
-            pixels = _widened(pixels, done)
+            pixels = _widen(pixels, done)
         wanted = "L" if pixels.shape[1] == 1 else "RGB"
         values = np.asarray(image if image.mode == wanted else image.convert(wanted))
         pixels[done] = values if wanted == "L" else values.transpose(2, 0, 1)
@@ -224,7 +224,7 @@ def _load(listing: Listing, index: int, whole: bool = True) -> Image.Image:
 
 def _reason(error: Exception) -> str:
     system = isinstance(error, OSError) and error.strerror  # without the path, which was named
-    return shown(system or str(error) or type(error).__name__)
+    return show_name(system or str(error) or type(error).__name__)
 
 
 def read_image(listing: Listing, index: int, channels: int) -> Image.Image:
@@ -237,15 +237,15 @@ def read_image(listing: Listing, index: int, channels: int) -> Image.Image:
         return _load(listing, index).convert("L" if channels == 1 else "RGB")
 
 
-def _squared(image: Image.Image, size: int) -> Image.Image:
+def _crop_square(image: Image.Image, size: int) -> Image.Image:
     if image.mode == "1":
         image = image.convert("L")
     if image.size == (size, size):
         return image
-    return _fitted(image, size)
+    return _fit(image, size)
 
 
-def _fitted(image: Image.Image, size: int) -> Image.Image:
+def _fit(image: Image.Image, size: int) -> Image.Image:
     """The middle of an image whose shorter side is scaled to ``size``.
 
     As torchvision's ``Resize`` and ``CenterCrop`` have it, so that the transform that timm makes
@@ -261,7 +261,7 @@ def _fitted(image: Image.Image, size: int) -> Image.Image:
     return scaled.crop((left, top, left + size, top + size))
 
 
-def _widened(gray: NDArray[np.uint8], filled: int) -> NDArray[np.uint8]:
+def _widen(gray: NDArray[np.uint8], filled: int) -> NDArray[np.uint8]:
     total, _, height, width = gray.shape
     wide: NDArray[np.uint8] = np.empty((total, 3, height, width), dtype=np.uint8)
     wide[:filled] = gray[:filled]

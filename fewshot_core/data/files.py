@@ -53,7 +53,7 @@ class ImageFiles(Images):
         index = torch.as_tensor(indices, dtype=torch.int64)
         return ImageFiles(self.listing, self.indices[index], self.size, self.channels)
 
-    def resized(self, size: int) -> ImageFiles:
+    def resize(self, size: int) -> ImageFiles:
         return ImageFiles(self.listing, self.indices, size, self.channels)
 
     def concat(self, other: Images) -> ImageFiles:

@@ -19,7 +19,7 @@ from fewshot_core.data import rule
 from fewshot_core.data.decode import Listing
 from fewshot_core.data.labels import check_classes
 from fewshot_core.data.problems import Problems
-from fewshot_core.data.rule import in_order, shown
+from fewshot_core.data.rule import show_name, sort_naturally
 from fewshot_core.data.tars import Tar
 from fewshot_core.data.tree import FolderTree, Found, Tree, place_of, require_place, walk
 from fewshot_core.errors import DataError
@@ -47,7 +47,7 @@ def list_images(root: str | Path, setting: str = "data.root") -> Listing:
     found = walk(tree)
     if isinstance(tree, FolderTree) and not any("/" not in name for name in found.folders):
         raise DataError(
-            f"{setting}: {shown(tree.where)} has no class folders",
+            f"{setting}: {show_name(tree.where)} has no class folders",
             found=_left_out_text(found),
             allowed=_LAYOUT,
         )
@@ -55,8 +55,8 @@ def list_images(root: str | Path, setting: str = "data.root") -> Listing:
     base = _base(found) if isinstance(tree, Tar) else ""
     _check_layout(tree.where, found, base, setting)
     names = [path[len(base) :].split("/")[0] for path in found.images]
-    classes = in_order(set(names))
-    check_classes(f"{setting}: {shown(tree.where)}", classes)
+    classes = sort_naturally(set(names))
+    check_classes(f"{setting}: {show_name(tree.where)}", classes)
     index = {name: i for i, name in enumerate(classes)}
     labels = torch.tensor([index[name] for name in names], dtype=torch.int64)
     return tree_listing(tree, found, tuple(classes), labels)
@@ -79,7 +79,7 @@ def open_tree(root: str | Path, setting: str, allowed: str) -> Tree:
         return FolderTree(path, setting)
     if path.suffix != ".tar" or not path.is_file():
         raise DataError(
-            f"{setting}: {shown(path)} is neither a folder nor a .tar file", allowed=allowed
+            f"{setting}: {show_name(path)} is neither a folder nor a .tar file", allowed=allowed
         )
     try:
         return Tar(path)
@@ -93,12 +93,12 @@ def tree_listing(
     """The images that were found in a tree."""
     images = found.images
     return Listing(
-        where=shown(tree.where),
+        where=show_name(tree.where),
         classes=classes,
         labels=labels,
         read=lambda i: tree.read(images[i]),
         key=lambda i: rule.key_of(images[i]),
-        name=lambda i: shown(f"{tree.where}/{images[i]}"),
+        name=lambda i: show_name(f"{tree.where}/{images[i]}"),
         left_out=found.left_out,
     )
 
@@ -111,7 +111,7 @@ def require_images(where: Path, found: Found, setting: str) -> None:
     """
     if not found.images:
         raise DataError(
-            f"{setting}: {shown(where)} has no images in it",
+            f"{setting}: {show_name(where)} has no images in it",
             found=_left_out_text(found),
             allowed=rule.endings_text(),
         )
@@ -170,14 +170,14 @@ def match_classes(where: str, classes: tuple[str, ...], test: Listing) -> Listin
     """
     if classes == test.classes:
         return test
-    missing = in_order(set(classes) - set(test.classes))
-    extra = in_order(set(test.classes) - set(classes))
+    missing = sort_naturally(set(classes) - set(test.classes))
+    extra = sort_naturally(set(test.classes) - set(classes))
     if not (missing or extra) and len(set(classes)) == len(classes) == len(test.classes):
         place = {name: i for i, name in enumerate(classes)}
         labels = torch.tensor([place[name] for name in test.classes])[test.labels]
         return replace(test, classes=classes, labels=labels)
     parts = [
-        f"{what} {', '.join(map(shown, names[:5]))}{' ...' if len(names) > 5 else ''}"
+        f"{what} {', '.join(map(show_name, names[:5]))}{' ...' if len(names) > 5 else ''}"
         for what, names in (("missing:", missing), ("only there:", extra))
         if names
     ]
@@ -210,7 +210,7 @@ def _check_layout(where: Path, found: Found, base: str, setting: str) -> None:
         for paths in found.twice
         if any(f"{path}/".startswith(f"{paths[1]}/") for path in found.images)
     ]
-    Problems(_twice(where, paths, setting) for paths in twice).check()
+    Problems(_repetition_error(where, paths, setting) for paths in twice).check()
     tops = [
         name.removeprefix(base)
         for name in found.folders
@@ -220,7 +220,7 @@ def _check_layout(where: Path, found: Found, base: str, setting: str) -> None:
     # A folder of nothing but runs, such as runs/, is no class.
     runs = {folder.removeprefix(base).split("/")[0] for folder in found.made}
     empty = [name for name in tops if name not in filled | runs]
-    Problems(_empty(where, base + name, setting) for name in in_order(empty)).check()
+    Problems(_empty(where, base + name, setting) for name in sort_naturally(empty)).check()
 
 
 def _check_depths(where: Path, found: Found, inner: list[list[str]], setting: str) -> None:
@@ -235,7 +235,7 @@ def _check_depths(where: Path, found: Found, inner: list[list[str]], setting: st
         return
     if where.is_file():
         _check_parts(where, deep, setting)
-    Problems(_nested(where, folder, setting) for folder in deep).check()
+    Problems(_nesting_error(where, folder, setting) for folder in deep).check()
 
 
 def _check_parts(where: Path, deep: dict[str, str], setting: str) -> None:
@@ -244,8 +244,9 @@ def _check_parts(where: Path, deep: dict[str, str], setting: str) -> None:
     for folder, name in deep.items():
         if firsts.setdefault(name, folder) != folder:
             raise DataError(
-                f"{setting}: {shown(where)} has several folders for the class '{shown(name)}'",
-                found=f"{shown(firsts[name])} and {shown(folder)}",
+                f"{setting}: {show_name(where)} has several folders for the class "
+                f"'{show_name(name)}'",
+                found=f"{show_name(firsts[name])} and {show_name(folder)}",
                 fix="make one tar file per part and set data.root= and data.test_root=",
             )
 
@@ -253,32 +254,34 @@ def _check_parts(where: Path, deep: dict[str, str], setting: str) -> None:
 def _stray(where: Path, path: str, setting: str) -> DataError:
     if where.is_file():
         return DataError(
-            f"{setting}: {shown(path)} in {shown(where)} lies in no class folder", allowed=_LAYOUT
+            f"{setting}: {show_name(path)} in {show_name(where)} lies in no class folder",
+            allowed=_LAYOUT,
         )
     return DataError(
-        f"{setting}: {shown(where / path)} lies beside the class folders, not in one",
+        f"{setting}: {show_name(where / path)} lies beside the class folders, not in one",
         fix="move or remove the file",
     )
 
 
-def _nested(where: Path, folder: str, setting: str) -> DataError:
+def _nesting_error(where: Path, folder: str, setting: str) -> DataError:
     return DataError(
-        f"{setting}: {shown(where / folder)} is a folder within a class folder",
+        f"{setting}: {show_name(where / folder)} is a folder within a class folder",
         allowed=_LAYOUT,
         fix="move the images up, or name the folder that holds the class folders",
     )
 
 
-def _twice(where: Path, paths: tuple[str, str], setting: str) -> DataError:
+def _repetition_error(where: Path, paths: tuple[str, str], setting: str) -> DataError:
     return DataError(
-        f"{setting}: {shown(where / paths[0])} is the same folder as {shown(where / paths[1])}",
+        f"{setting}: {show_name(where / paths[0])} is the same folder as "
+        f"{show_name(where / paths[1])}",
         fix="remove the link to it: its images would be of two classes",
     )
 
 
 def _empty(where: Path, folder: str, setting: str) -> DataError:
     return DataError(
-        f"{setting}: the class folder {shown(where / folder)} has no image in it",
+        f"{setting}: the class folder {show_name(where / folder)} has no image in it",
         allowed=rule.endings_text(),
         fix="add images or remove the folder",
     )

@@ -19,9 +19,9 @@ import torch
 from fewshot_core.data import rule
 from fewshot_core.data.decode import Listing
 from fewshot_core.data.folders import TEST_FOLDERS
-from fewshot_core.data.labels import check_classes, numbered
+from fewshot_core.data.labels import check_classes, number_classes
 from fewshot_core.data.problems import Problems
-from fewshot_core.data.rule import shown
+from fewshot_core.data.rule import show_name
 from fewshot_core.data.tree import FolderTree, place_of, read_file, require_place, walk
 from fewshot_core.data.unlabelled import one_class
 from fewshot_core.errors import DataError
@@ -135,14 +135,14 @@ def _load(root: str, setting: str, download: bool) -> dict[str, Any]:
     if local:
         require_place(path, setting, _ROOTS)
         if not path.is_dir():
-            raise DataError(f"{setting}: {shown(path)} is not a folder", allowed=_ROOTS)
+            raise DataError(f"{setting}: {show_name(path)} is not a folder", allowed=_ROOTS)
     if not local and not download and not datasets.config.HF_HUB_OFFLINE:
         raise DataError(
             f"{setting}: {root} is no folder, and data.download=false allows no other",
             fix="set data.download=true; HF_HUB_OFFLINE=1 uses what was downloaded before",
         )
     try:
-        loaded = _loaded(datasets, path, root, local)
+        loaded = _load_data(datasets, path, root, local)
     except DataError:
         raise
     # The package raises what its readers raise: OSError, ValueError, RuntimeError, Arrow's errors.
@@ -155,7 +155,7 @@ def _load(root: str, setting: str, download: bool) -> dict[str, Any]:
     return dict(loaded) if isinstance(loaded, dict) else {"": loaded}
 
 
-def _loaded(datasets: Any, path: Path, root: str, local: bool) -> Any:
+def _load_data(datasets: Any, path: Path, root: str, local: bool) -> Any:
     if local:
         if _is_saved(path):
             return datasets.load_from_disk(str(path))
@@ -220,7 +220,7 @@ def _listing(dataset: Any, where: str, columns: Columns) -> Listing:
         labels=labels,
         read=lambda i: _read(files[i][image]),
         key=str,
-        name=lambda i: f"in row {i} of {shown(where)}",
+        name=lambda i: f"in row {i} of {show_name(where)}",
     )
 
 
@@ -246,7 +246,7 @@ def _read(file: dict[str, Any]) -> bytes:
 
 def _image_column(features: dict[str, Any], where: str, wanted: str | None) -> str:
     if wanted is not None:
-        return _named(features, where, wanted, "data.image_key")
+        return _find_column(features, where, wanted, "data.image_key")
     return _one(
         [name for name, feature in features.items() if _is_image(feature)],
         features,
@@ -263,7 +263,7 @@ def _is_image(feature: Any) -> bool:
 
 def _label_column(features: dict[str, Any], where: str, wanted: str | None) -> str:
     if wanted is not None:
-        return _named(features, where, wanted, "data.label_key")
+        return _find_column(features, where, wanted, "data.label_key")
     kind = _package().ClassLabel
     found = [name for name, feature in features.items() if isinstance(feature, kind)]
     return _one(
@@ -274,7 +274,7 @@ def _label_column(features: dict[str, Any], where: str, wanted: str | None) -> s
     )
 
 
-def _named(features: dict[str, Any], where: str, wanted: str, setting: str) -> str:
+def _find_column(features: dict[str, Any], where: str, wanted: str, setting: str) -> str:
     if wanted not in features:
         raise DataError(f"{where} has no column {wanted} ({setting})", allowed=", ".join(features))
     return wanted
@@ -303,7 +303,7 @@ def _labels(dataset: Any, where: str, wanted: str | None) -> tuple[tuple[str, ..
             )
     unusable.check()
     if names is None:
-        return numbered(where, values)
+        return number_classes(where, values)
     check_classes(where, names)
     return tuple(names), torch.tensor(values, dtype=torch.int64)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fewshot_core.data.problems import Problems
-from fewshot_core.data.rule import shown
+from fewshot_core.data.rule import show_name
 from fewshot_core.errors import DataError
 from fewshot_core.seeds import derive_seed
 
@@ -66,7 +66,7 @@ class Images(ABC):
         """The images at ``indices``, in that order."""
 
     @abstractmethod
-    def resized(self, size: int) -> Images:
+    def resize(self, size: int) -> Images:
         """The same with ``size`` x ``size`` pixels."""
 
     @abstractmethod
@@ -119,7 +119,7 @@ class ImageArray(Images):
         index = torch.as_tensor(indices, dtype=torch.int64)
         return ImageArray(self.images[index], self.labels[index], self.classes)
 
-    def resized(self, size: int) -> ImageArray:
+    def resize(self, size: int) -> ImageArray:
         """A copy with ``size`` x ``size`` pixels, each the mean of those it covers."""
         if tuple(self.images.shape[2:]) == (size, size):
             return self
@@ -188,7 +188,7 @@ def class_balanced_split(
 
 
 def _too_few(classes: Sequence[str], label: int, count: int, keep: int) -> DataError:
-    name = f"'{shown(classes[label])}'" if classes else label
+    name = f"'{show_name(classes[label])}'" if classes else label
     return DataError(
         f"class {name} has too few images to hold some out",
         found=count,

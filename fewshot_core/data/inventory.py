@@ -96,7 +96,7 @@ class Inventory:
             "changed": self._differing(found, _content_differs),
             "in another class": self._differing(found, lambda a, b: a.label != b.label),
         }
-        parts = [_named(kind, places) for kind, places in kinds.items() if places]
+        parts = [_list_places(kind, places) for kind, places in kinds.items() if places]
         if not parts and self.classes != found.classes:
             parts = [f"classes {', '.join(found.classes[:8])}, not {', '.join(self.classes[:8])}"]
         if parts:
@@ -260,7 +260,7 @@ def _content_differs(kept: Entry, found: Entry) -> bool:
     return bool(kept.digest and found.digest) and kept.digest != found.digest
 
 
-def _named(kind: str, places: Sequence[Place]) -> str:
+def _list_places(kind: str, places: Sequence[Place]) -> str:
     names = ", ".join(key for _, key in places[:NAMED])
     more = ", ..." if len(places) > NAMED else ""
     where = Counter(listing for listing, _ in places)

@@ -58,7 +58,7 @@ def is_hidden_path(path: str) -> bool:
     return any(map(is_hidden, path.split("/")))
 
 
-def made_here(names: Collection[str]) -> str | None:
+def explain_as_ours(names: Collection[str]) -> str | None:
     """The reason to leave out a folder that holds these names: this program wrote it; else none."""
     if MARKER in names:
         return EXPORTS
@@ -83,14 +83,14 @@ def endings_text() -> str:
 def natural_key(name: str) -> list[int | str]:
     """Sorts numbers in names by their value, and letters without regard to case.
 
-    Different names may have one key; :func:`in_order` tells them apart.
+    Different names may have one key; :func:`sort_naturally` tells them apart.
     """
     pieces = re.split(r"(\d+)", name.lower())
     # Only every other piece is digits to int(): "²" is a digit to str.isdigit().
     return [int(piece[:_DIGITS]) if i % 2 else piece for i, piece in enumerate(pieces)]
 
 
-def in_order(names: Iterable[str]) -> list[str]:
+def sort_naturally(names: Iterable[str]) -> list[str]:
     """The names by natural order; those that it takes for equal by their characters."""
     return sorted(names, key=lambda name: (natural_key(name), name))
 
@@ -98,7 +98,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 # --- names in messages, files and keys
 
 
-def shown(name: object) -> str:
+def show_name(name: object) -> str:
     """A name or path for a message: one line that any terminal can show.
 
     Bytes that are not UTF-8, and characters that break a line, appear as escapes.
@@ -107,7 +107,7 @@ def shown(name: object) -> str:
     if text.isprintable():
         return text
     return "".join(
-        char if unicodedata.category(char) not in _CONTROL else _escaped(char) for char in text
+        char if unicodedata.category(char) not in _CONTROL else _escape(char) for char in text
     )
 
 
@@ -120,12 +120,12 @@ def key_of(path: str) -> str:
     else:
         return path.replace("\\", "\\\\") if "\\" in path else path
     return "".join(
-        _escaped(char) if unicodedata.category(char) == "Cs" else char
+        _escape(char) if unicodedata.category(char) == "Cs" else char
         for char in path.replace("\\", "\\\\")
     )
 
 
-def _escaped(char: str) -> str:
+def _escape(char: str) -> str:
     code = ord(char)
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as os.fsdecode keeps it
         return f"\\x{code - 0xDC00:02x}"
@@ -161,7 +161,7 @@ def left_out_line(where: str, parts: Iterable[Mapping[str, int]]) -> str:
         Such as ``left out of /my/images: 3 hidden files, 2 files of other kinds (.txt 2)``.
     """
     text = counts_text(parts)
-    return f"left out of {shown(where)}: {text}" if text else ""
+    return f"left out of {show_name(where)}: {text}" if text else ""
 
 
 def counts_text(parts: Iterable[Mapping[str, int]]) -> str:
@@ -175,14 +175,15 @@ def counts_text(parts: Iterable[Mapping[str, int]]) -> str:
             if detail:
                 details.setdefault(reason, Counter())[detail] += count
     return ", ".join(
-        _counted(reason, totals[reason], details.get(reason, {})) for reason in sorted(totals)
+        _count_in_words(reason, totals[reason], details.get(reason, {}))
+        for reason in sorted(totals)
     )
 
 
-def _counted(reason: str, count: int, details: Mapping[str, int]) -> str:
+def _count_in_words(reason: str, count: int, details: Mapping[str, int]) -> str:
     if count == 1:
         reason = re.sub(r"\b(file|folder|image|link|model|row|shard)s\b", r"\1", reason, count=1)
     ranked = sorted(details.items(), key=lambda item: (-item[1], item[0]))
-    named = [f"{shown(detail)} {number}" for detail, number in ranked[:_DETAILS]]
+    named = [f"{show_name(detail)} {number}" for detail, number in ranked[:_DETAILS]]
     more = ["..."] if len(ranked) > _DETAILS else []
     return f"{count} {reason}" + (f" ({', '.join(named + more)})" if named else "")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fewshot_core.data import rule
 from fewshot_core.data.folders import TEST_FOLDERS, train_and_test_folders
-from fewshot_core.data.rule import in_order, shown
+from fewshot_core.data.rule import show_name, sort_naturally
 from fewshot_core.data.tree import FolderTree, place_of, walk
 from fewshot_core.errors import DataError
 
@@ -33,27 +33,29 @@ def find_shards(root: str, setting: str = "data.root") -> list[Path]:
     """
     _check_local(root, setting)
     found: list[Path] = []
-    for name in [root] if exists(place_of(root)) else _expanded(root):
+    for name in [root] if exists(place_of(root)) else _expand(root):
         path = place_of(name)
         if isdir(path):
             names = [shard.name for shard in path.glob("*.tar") if not rule.is_hidden(shard.name)]
-            here = [path / name for name in in_order(names)]
+            here = [path / name for name in sort_naturally(names)]
         elif has_magic(name) and not exists(path):
-            here = [Path(name) for name in in_order(glob(_pattern(path)))]
+            here = [Path(name) for name in sort_naturally(glob(_pattern(path)))]
         else:
             here = [path]
         if not here:
-            raise DataError(f"{setting}: there is no shard in or at {shown(name)}", allowed=_ROOTS)
+            raise DataError(
+                f"{setting}: there is no shard in or at {show_name(name)}", allowed=_ROOTS
+            )
         found += here
     if not found:
-        raise DataError(f"{setting}: {shown(root)} names no shard", allowed=_ROOTS)
+        raise DataError(f"{setting}: {show_name(root)} names no shard", allowed=_ROOTS)
     for shard in found:
         if not isfile(shard):
             problem = "is not a plain file" if exists(shard) else "does not exist"
-            raise DataError(f"{setting}: the shard {shown(shard)} {problem}", allowed=_ROOTS)
+            raise DataError(f"{setting}: the shard {show_name(shard)} {problem}", allowed=_ROOTS)
     twice = [shard for shard, count in Counter(found).items() if count > 1]
     if twice:
-        raise DataError(f"{setting}={shown(root)} names the shard {shown(twice[0])} twice")
+        raise DataError(f"{setting}={show_name(root)} names the shard {show_name(twice[0])} twice")
     return found
 
 
@@ -104,7 +106,7 @@ def _rest(folder: Path, used: set[Path]) -> Counter[str]:
     left_out = Counter(found.left_out)
     shards = left_out.pop(rule.other_file("x.tar"), 0)
     unused = shards - sum(folder in shard.parents for shard in used)
-    counts = {"shards not used": unused, f"{rule.UNUSED}: {shown(folder)}": len(found.images)}
+    counts = {"shards not used": unused, f"{rule.UNUSED}: {show_name(folder)}": len(found.images)}
     left_out.update({reason: count for reason, count in counts.items() if count > 0})
     return left_out
 
@@ -127,7 +129,7 @@ def _parts(root: str) -> tuple[list[Path], list[Path] | None]:
         return shards, None
     if "" in parts:
         raise DataError(
-            f"data.root: {shown(parts[''][0])} lies beside shards of training and test images",
+            f"data.root: {show_name(parts[''][0])} lies beside shards of training and test images",
             allowed=f"train or one of {', '.join(TEST_FOLDERS)} in the name",
             fix="name the shards with data.root= and data.test_root=",
         )
@@ -137,7 +139,7 @@ def _parts(root: str) -> tuple[list[Path], list[Path] | None]:
 def _check_local(root: str, setting: str) -> None:
     if _REMOTE.match(root):
         raise DataError(
-            f"{setting}: {shown(root)} is not on this machine",
+            f"{setting}: {show_name(root)} is not on this machine",
             allowed=_ROOTS,
             fix="copy the shards here",
         )
@@ -149,7 +151,7 @@ def _pattern(path: Path) -> str:
     return str(Path(escape(folder) if isdir(folder) else folder) / path.name)
 
 
-def _expanded(text: str) -> list[str]:
+def _expand(text: str) -> list[str]:
     """What a shell makes of ``{0000..0099}`` and ``{a,b}``."""
     pieces = re.split(r"\{([^{}]*(?:\.\.|,)[^{}]*)\}", text)
     choices = [_choices(piece) if i % 2 else [piece] for i, piece in enumerate(pieces)]

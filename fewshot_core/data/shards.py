@@ -21,9 +21,9 @@ import numpy as np
 
 from fewshot_core.data import rule
 from fewshot_core.data.decode import Listing
-from fewshot_core.data.labels import numbered
+from fewshot_core.data.labels import number_classes
 from fewshot_core.data.problems import Problems
-from fewshot_core.data.rule import key_of, shown
+from fewshot_core.data.rule import key_of, show_name
 from fewshot_core.data.tars import Place, Tar, read_at
 from fewshot_core.data.unlabelled import one_class
 from fewshot_core.errors import DataError
@@ -73,7 +73,7 @@ def list_shards(shards: Sequence[Path], where: str, keys: ShardKeys) -> Listing:
     names = [sample.name for _, sample in samples]
     classes, labels = one_class(len(names))
     if keys.labelled:
-        classes, labels = numbered(where, [sample.label for _, sample in samples])
+        classes, labels = number_classes(where, [sample.label for _, sample in samples])
     below = _relative(shards)
 
     def read(i: int) -> bytes:
@@ -87,7 +87,7 @@ def list_shards(shards: Sequence[Path], where: str, keys: ShardKeys) -> Listing:
         labels=labels,
         read=read,
         key=lambda i: key_of(f"{below[places[i, 0]]}:{names[i]}"),
-        name=lambda i: shown(f"{shards[places[i, 0]]}: {names[i]}"),
+        name=lambda i: show_name(f"{shards[places[i, 0]]}: {names[i]}"),
         left_out=left_out,
     )
 
@@ -109,7 +109,7 @@ def _samples(shard: Path, keys: ShardKeys, left_out: Counter[str]) -> Iterator[_
     index = _index(shard, left_out)
     with shard.open("rb") as file:
         for key, members in index.items():
-            sample = f"{shown(shard)}: the sample {shown(key)}"
+            sample = f"{show_name(shard)}: the sample {show_name(key)}"
             try:
                 kind = _image_kind(sample, members, keys.image)
                 label = _label(file, sample, members, keys.label) if keys.labelled else 0
@@ -137,11 +137,13 @@ def _index(shard: Path, left_out: Counter[str]) -> dict[str, dict[str, Place]]:
             members = index.setdefault(sample["key"], {})
             kind = sample["kind"].lower()
             if kind in members or path in repeated:
-                raise DataError(f"{shown(shard)} has {shown(sample['key'])}.{shown(kind)} twice")
+                raise DataError(
+                    f"{show_name(shard)} has {show_name(sample['key'])}.{show_name(kind)} twice"
+                )
             members[kind] = place
     if not index:
         raise DataError(
-            f"{shown(shard)} has no samples in it",
+            f"{show_name(shard)} has no samples in it",
             found=rule.counts_text([left_out]) or None,
             allowed="members named KEY.ENDING",
         )
@@ -165,7 +167,7 @@ def _image_kind(sample: str, members: dict[str, Place], wanted: str | None) -> s
 
 
 def _kinds(members: Iterable[str]) -> str:
-    return ", ".join(map(shown, sorted(members)))
+    return ", ".join(map(show_name, sorted(members)))
 
 
 def _label(file: BinaryIO, sample: str, members: dict[str, Place], wanted: str | None) -> int | str:
@@ -207,7 +209,9 @@ def _json_field(sample: str, text: str, field: str) -> Any:
         if not isinstance(value, dict) or name not in value:
             raise DataError(
                 f"{sample} has no field {field} in its json",
-                found=shown(", ".join(map(str, value)) if isinstance(value, dict) else text[:80]),
+                found=show_name(
+                    ", ".join(map(str, value)) if isinstance(value, dict) else text[:80]
+                ),
                 fix="data.label_key=json.FIELD names another",
             )
         value = value[name]

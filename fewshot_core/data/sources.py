@@ -145,13 +145,13 @@ class ImageData:
         """What a network has to know of the images."""
         return ImageShape(self.channels, self.image_size, len(self.classes))
 
-    def resized(self, size: int) -> ImageData:
+    def resize(self, size: int) -> ImageData:
         """The same images with other pixels; the normalisation stays."""
         return replace(
             self,
-            train=self.train.resized(size),
-            validation=self.validation.resized(size),
-            load_test=lambda: self.test().resized(size),
+            train=self.train.resize(size),
+            validation=self.validation.resize(size),
+            load_test=lambda: self.test().resize(size),
         )
 
     def describe(self) -> dict[str, Any]:
@@ -304,7 +304,7 @@ def _parts(settings: DataSettings) -> _Parts:
                 f"data.source={settings.source} needs data.root=, {_ROOTED[settings.source]}"
             )
         own = {"images": _folder_parts, "wds": _shard_parts, "hfds": _hf_parts}
-        return _checked(settings.root, *own[settings.source](settings, settings.root))
+        return _check_parts(settings.root, *own[settings.source](settings, settings.root))
     if settings.source.startswith("torch/"):
         return _torch_parts(settings)
     known = ("digits", *_ROOTED, *KNOWN_TORCH)
@@ -316,7 +316,7 @@ def _parts(settings: DataSettings) -> _Parts:
     )
 
 
-def _checked(root: str, train: Listing, test: Listing | None) -> _Parts:
+def _check_parts(root: str, train: Listing, test: Listing | None) -> _Parts:
     if test is None:
         return _Parts(train, None, None, left_out_line(root, [train.left_out]))
     test = match_classes(train.where, train.classes, test)

@@ -108,35 +108,35 @@ class BatchStream:
             float32 ``[b, C, H, W]``, augmented and normalised, and int64 ``[b]``, with b =
             ``batch_size / world``.
         """
-        return self._made(step)
+        return self._make(step)
 
     def example(self) -> Batch:
         """The first batch, to try a training with before it begins."""
-        return self._made(0)
+        return self._make(0)
 
-    def _made(self, step: int) -> Batch:
+    def _make(self, step: int) -> Batch:
         index = self.indices(step)
-        labels = on_device(self.array.labels[index], self._device)
+        labels = move_to_device(self.array.labels[index], self._device)
         if self.augment == Augment():
-            images = self._augmented(self._read(index), step)
-            return _normalised(images, self._scale, self._offset), labels
+            images = self._augment(self._read(index), step)
+            return _normalise(images, self._scale, self._offset), labels
         places = range(self._first, self._first + self._share)
         seeds: list[int] = []
         if self.augment.draws:
             seeds = [derive_seed(self.seed, "image", step, place) for place in places]
         if self.augment.crops:
-            images = self.augment.cropped(self.array, index, seeds)
+            images = self.augment.crop(self.array, index, seeds)
         else:
             images = self.array.pixels(index)
-        images = self._augmented(images, step)
-        images = self.augment.distorted(images, seeds)
-        normalised = _normalised(images, self._scale, self._offset)
-        return self.augment.erased(normalised, seeds), labels
+        images = self._augment(images, step)
+        images = self.augment.distort(images, seeds)
+        normalised = _normalise(images, self._scale, self._offset)
+        return self.augment.erase_rectangles(normalised, seeds), labels
 
     def _read(self, index: Tensor) -> Tensor:
         if self._pixels is None:
-            return on_device(self.array.pixels(index), self._device)
-        return self._pixels.index_select(0, on_device(index, self._device))
+            return move_to_device(self.array.pixels(index), self._device)
+        return self._pixels.index_select(0, move_to_device(index, self._device))
 
     def indices(self, step: int) -> Tensor:
         """Which images batch ``step`` of this process shows: int64 ``[b]``."""
@@ -157,7 +157,7 @@ class BatchStream:
             self._epoch = epoch
         return self._order
 
-    def _augmented(self, images: Tensor, step: int) -> Tensor:
+    def _augment(self, images: Tensor, step: int) -> Tensor:
         """uint8 in, uint8 out. Draws for the whole batch, so that ranks agree with one process."""
         if not (self.flip or self.pad or self.cutout):
             return images
@@ -166,13 +166,13 @@ class BatchStream:
 
         def draw(end: int) -> Tensor:
             drawn = torch.randint(end, (self.batch_size,), generator=generator)[part]
-            return on_device(drawn, images.device)
+            return move_to_device(drawn, images.device)
 
         height, width = images.shape[2:]
         shift = 2 * self.pad + 1
         down, right, mirror = draw(shift), draw(shift), draw(2).bool() & self.flip
         if self.flip or self.pad:
-            images = _moved(images, self.pad, down, right, mirror)
+            images = _shift(images, self.pad, down, right, mirror)
         if self.cutout:
             _blacken(images, self.cutout, draw(height), draw(width))
         return images
@@ -260,10 +260,10 @@ def _batches(
     for index in pieces:
         if len(index):
             images = array.pixels(index)
-            yield _normalised(images, scale, offset), array.labels[index]
+            yield _normalise(images, scale, offset), array.labels[index]
 
 
-def on_device(values: Tensor, device: torch.device) -> Tensor:
+def move_to_device(values: Tensor, device: torch.device) -> Tensor:
     """A tensor of the host on a device, without waiting for what the device is doing."""
     if device.type != "cuda":
         return values.to(device)
@@ -287,11 +287,11 @@ def _normalisation(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor,
     return scale.float()[:, None, None], offset.float()[:, None, None]
 
 
-def _normalised(images: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+def _normalise(images: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
     return images.float().mul_(scale).add_(offset)
 
 
-def _moved(images: Tensor, pad: int, down: Tensor, right: Tensor, mirror: Tensor) -> Tensor:
+def _shift(images: Tensor, pad: int, down: Tensor, right: Tensor, mirror: Tensor) -> Tensor:
     """Per image, the window of its size at (``down``, ``right``) of its padded self, mirrored.
 
     One gather over flattened pixels: four times faster than indexing rows and columns.

@@ -54,7 +54,7 @@ class Tar:
         self._nodes: dict[str, Place | _Link | None] = {}  # none: no plain file
         self._folders: dict[str, dict[str, None]] = {"": {}}  # and the names in them
         if not where.is_file():  # a pipe would keep the reader waiting
-            raise DataError(f"{rule.shown(where)} is not a plain file")
+            raise DataError(f"{rule.show_name(where)} is not a plain file")
         try:
             with tarfile.open(where, "r:", encoding="utf-8", errors="surrogateescape") as tar:
                 for member in tar:
@@ -63,11 +63,11 @@ class Tar:
             self._check_end(end)
         except (tarfile.TarError, OSError) as error:
             raise DataError(
-                f"{rule.shown(where)} is not a readable tar file",
+                f"{rule.show_name(where)} is not a readable tar file",
                 found=error,
                 allowed="an uncompressed .tar file",
             ) from error
-        Problems(self._lost(path) for path in self.files() if self._is_lost(path)).check()
+        Problems(self._lost_error(path) for path in self.files() if self._is_lost(path)).check()
 
     def _enter(self, member: tarfile.TarInfo) -> None:
         path = posixpath.normpath("/" + member.name.lstrip("/"))[1:]
@@ -88,7 +88,7 @@ class Tar:
             self._nodes[path] = Place(member.offset_data, member.size)
         elif member.issparse() and rule.is_image(path):
             raise DataError(
-                f"{rule.shown(self.where)}: {rule.shown(path)} is a sparse file",
+                f"{rule.show_name(self.where)}: {rule.show_name(path)} is a sparse file",
                 fix="pack it anew without --sparse",
             )
         else:
@@ -108,7 +108,7 @@ class Tar:
             path = parent
 
     def _both(self, path: str) -> DataError:
-        return DataError(f"{rule.shown(self.where / path)} is both a file and a folder")
+        return DataError(f"{rule.show_name(self.where / path)} is both a file and a folder")
 
     def _check_end(self, end: int) -> None:
         """``tarfile`` takes a damaged header for the end, and so does it the first of two ends."""
@@ -117,7 +117,7 @@ class Tar:
             while chunk := file.read(_CHUNK):
                 if chunk.strip(b"\0"):
                     raise DataError(
-                        f"{rule.shown(self.where)} goes on after what looks like its end",
+                        f"{rule.show_name(self.where)} goes on after what looks like its end",
                         found=f"no member begins at byte {end}",
                         fix="make it anew; files joined by cat have to be joined by tar instead",
                     )
@@ -130,9 +130,10 @@ class Tar:
             return False
         return self._end(path) is None
 
-    def _lost(self, path: str) -> DataError:
+    def _lost_error(self, path: str) -> DataError:
         return DataError(
-            f"{rule.shown(self.where)}: {rule.shown(path)} is a link to what the tar file lacks",
+            f"{rule.show_name(self.where)}: {rule.show_name(path)} is a link to what the tar "
+            "file lacks",
             fix="pack it anew with tar --dereference",
         )
 

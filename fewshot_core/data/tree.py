@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from fewshot_core.data import rule
-from fewshot_core.data.rule import shown
+from fewshot_core.data.rule import show_name
 from fewshot_core.errors import DataError
 
 FILE, FOLDER = "file", "folder"
@@ -93,13 +93,13 @@ def walk(tree: Tree, skipped: Iterable[str] = ()) -> Found:
     while waiting:
         folder, above = waiting.pop()
         entries = {entry.name: entry for entry in tree.entries(folder)}
-        if folder and (reason := rule.made_here(entries)):
+        if folder and (reason := rule.explain_as_ours(entries)):
             found.left_out[reason] += 1
             found.folders.remove(folder)
             found.made.append(folder)
             continue
         below = []
-        for name in rule.in_order(entries):
+        for name in rule.sort_naturally(entries):
             entry, path = entries[name], f"{folder}/{name}" if folder else name
             if entry.kind != FOLDER:
                 _take_file(found, entry, path)
@@ -115,7 +115,7 @@ def walk(tree: Tree, skipped: Iterable[str] = ()) -> Found:
                 found.folders.append(path)
                 below.append((path, (*above, entry.identity)))
         waiting += reversed(below)
-    found.images = rule.in_order(found.images)
+    found.images = rule.sort_naturally(found.images)
     return found
 
 
@@ -148,21 +148,21 @@ class FolderTree:
         return os.path.join(self._root, path.encode("utf-8", "surrogateescape"))
 
     def identity(self) -> Hashable:
-        return self._told("", lambda: _identity(os.stat(self._root)))
+        return self._ask_once("", lambda: _identity(os.stat(self._root)))
 
     def entries(self, folder: str) -> Iterable[Entry]:
         def listed() -> list[Entry]:
             with os.scandir(self._bytes(folder)) as entries:
                 return [_entry(entry) for entry in entries]
 
-        return self._told(folder, listed)
+        return self._ask_once(folder, listed)
 
-    def _told(self, folder: str, look: Callable[[], _T]) -> _T:
+    def _ask_once(self, folder: str, look: Callable[[], _T]) -> _T:
         try:
             return look()
         except OSError as error:
             raise DataError(
-                f"{self.setting}: the folder {shown(self.where / folder)} cannot be read",
+                f"{self.setting}: the folder {show_name(self.where / folder)} cannot be read",
                 found=error.strerror,
             ) from error
 
@@ -210,7 +210,7 @@ def require_place(path: Path, setting: str, allowed: str) -> None:
         problem, reason = "cannot be read", error.strerror
     else:
         return
-    raise DataError(f"{setting}: {shown(path)} {problem}", found=reason, allowed=allowed)
+    raise DataError(f"{setting}: {show_name(path)} {problem}", found=reason, allowed=allowed)
 
 
 def read_file(path: str | bytes) -> bytes:
@@ -219,11 +219,11 @@ def read_file(path: str | bytes) -> bytes:
     Raises:
         OSError: It cannot be read, or is no plain file.
     """
-    with open(path, "rb", opener=_opened_at_once) as file:
+    with open(path, "rb", opener=_open_at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError("not a plain file")
         return file.read()
 
 
-def _opened_at_once(path: str | bytes, flags: int) -> int:
+def _open_at_once(path: str | bytes, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)

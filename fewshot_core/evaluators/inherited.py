@@ -103,16 +103,18 @@ class InheritedEvaluator:
         self._current: tuple[Region, Supernet] | None = None
         self._known: dict[tuple[Architecture, float], Mapping[str, float]] = {}
 
-    def scored_as(self, architecture: Architecture) -> Architecture:
+    def representative_of(self, architecture: Architecture) -> Architecture:
         """The architecture that is really run for this one."""
         if not self._share_equal:
             return architecture
         return representative(self.tree.region, architecture)
 
     def evaluate(self, architecture: Architecture, budget: float = 1.0) -> Mapping[str, float]:
-        target = self.scored_as(architecture)
+        target = self.representative_of(architecture)
         if (target, budget) not in self._known:
-            metrics = self._scorer.score(self._of(self.tree.locate(target)), target, budget)
+            metrics = self._scorer.score(
+                self._supernet_of(self.tree.locate(target)), target, budget
+            )
             self._known[target, budget] = with_score(metrics, self._score)
         return self._known[target, budget]
 
@@ -131,10 +133,12 @@ class InheritedEvaluator:
             by_region[self.tree.locate(architecture)].append(architecture)
         for region, members in by_region.items():
             if members:
-                for architecture, metrics in self._scorer.score_many(self._of(region), members):
+                for architecture, metrics in self._scorer.score_many(
+                    self._supernet_of(region), members
+                ):
                     yield architecture, with_score(metrics, self._score)
 
-    def _of(self, region: Region) -> Supernet:
+    def _supernet_of(self, region: Region) -> Supernet:
         if self._current is None or self._current[0] != region:
             self._current = None  # before the next is loaded
             self._current = region, self._supernet(region)

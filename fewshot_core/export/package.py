@@ -45,7 +45,7 @@ def write_timm_folder(
     """
     write_tensors(folder / "model.safetensors", network.state_dict(), format="pt")
     write_copy(folder / f"{model_name}.py", source)
-    registered = _registered(folder, model_name)
+    registered = _read_registered(folder, model_name)
     write_json(
         folder / "config.json",
         {
@@ -84,7 +84,7 @@ def check_timm_folder(folder: Path, network: nn.Module, images: Tensor) -> float
     return difference
 
 
-def _registered(folder: Path, model_name: str) -> Any:
+def _read_registered(folder: Path, model_name: str) -> Any:
     """What timm knows of the model: the names of its first and last layer among them."""
     if not timm.is_model(model_name):
         _import_file(folder / f"{model_name}.py")

@@ -12,11 +12,11 @@ from fewshot_core.evaluators import BudgetedEvaluator
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import make_agreed, searchable
 from fewshot_core.pipeline.study_name import study_name
-from fewshot_core.search.loop import AnyLedger, foreseen, run_search
-from fewshot_core.search.shared_study import FollowingLedger, SharedLedger, shared_storage
+from fewshot_core.search.loop import AnyLedger, foresee, run_search
+from fewshot_core.search.shared_study import FollowingLedger, SharedLedger, make_shared_storage
 from fewshot_core.search.strategies import Strategy, StrategyContext, make_strategy
 from fewshot_core.search.strategies.named import NamedStrategy
-from fewshot_core.search.study import open_study, opening, patiently
+from fewshot_core.search.study import open_study, opening, retry_opening
 from fewshot_core.search.trial import Trial
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture
@@ -63,7 +63,7 @@ def ask_and_tell(run: Run, named: Sequence[Architecture] = ()) -> list[Trial]:
     count = len(set(named)) or recipe.search.trials
     seed, accepts = derive_seed(recipe.seed, "search"), searchable(run)
     if run.team.apart and not named and run.strategy.foresees:
-        upcoming = foreseen(study, run.root, strategy, accepts, count=count, seed=seed)
+        upcoming = foresee(study, run.root, strategy, accepts, count=count, seed=seed)
         evaluator.announce(upcoming)
     else:
         evaluator.announce(named)
@@ -101,5 +101,5 @@ def _study(run: Run, directions: Sequence[str]) -> optuna.Study:
         return open_study(run.folder.file("study.log"), "search", directions)
     with opening(storage):
         silence = run.recipe.search.silence
-        opened = patiently(lambda: shared_storage(storage, silence))
+        opened = retry_opening(lambda: make_shared_storage(storage, silence))
     return open_study(opened, study_name(run), directions)

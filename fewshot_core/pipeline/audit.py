@@ -16,7 +16,7 @@ from fewshot_core.pipeline.standalone import train_standalone
 from fewshot_core.runs.files import write_json
 from fewshot_core.search.trial import Trial, best_trial
 from fewshot_core.training.loop import DivergedError
-from fewshot_core.trust.equal_cost import spread
+from fewshot_core.trust.equal_cost import choose_spread
 from fewshot_core.trust.ranking import bootstrap_tau, kendall
 from fewshot_core.trust.scores import write_table
 from fewshot_core.trust.verdict import BASELINES, Evidence, judge, span
@@ -39,11 +39,13 @@ def audit(run: Run, done: list[Trial]) -> dict[str, Any] | None:
     """
     settings, metric = run.recipe.audit, run.task.description.metric
     candidates = score_candidates(run, about_equal(run, done))
-    chosen = [candidates[i] for i in spread([c.score for c in candidates], settings.networks)]
+    chosen = [
+        candidates[i] for i in choose_spread([c.score for c in candidates], settings.networks)
+    ]
     if len(chosen) < 3:
         run.console.print(f"audit: not made, networks to compare: {len(chosen)} (least: 3)")
         return None
-    measured = run.team.deal(chosen, lambda candidate: _trained(run, candidate))
+    measured = run.team.deal(chosen, lambda candidate: _train(run, candidate))
     rows = []
     for candidate, metrics in zip(chosen, measured, strict=True):
         if metrics is None:
@@ -84,7 +86,7 @@ def audit(run: Run, done: list[Trial]) -> dict[str, Any] | None:
     return result
 
 
-def _trained(run: Run, candidate: Candidate) -> dict[str, float] | None:
+def _train(run: Run, candidate: Candidate) -> dict[str, float] | None:
     """What a network reached; None where its training diverged."""
     try:
         return train_standalone(

@@ -31,7 +31,7 @@ def check_batches(run: Run, architecture: Architecture) -> None:
         RecipeError: There is one.
     """
     recipe, world = run.recipe, run.worker.num_processes
-    used = _used(run)
+    used = _sections_in_use(run)
     for key in used:
         _check_share(key, getattr(recipe, key), world)
     if run.task.generates:
@@ -58,7 +58,7 @@ def check_batches(run: Run, architecture: Architecture) -> None:
             _require_variance(run, architecture, run.images.search_data().shape, what)
 
 
-def _used(run: Run) -> list[str]:
+def _sections_in_use(run: Run) -> list[str]:
     """The sections of trainings that this launch makes; retraining is a launch of its own."""
     recipe = run.recipe
     inherits = run.evaluator.inherits

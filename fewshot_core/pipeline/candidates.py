@@ -59,7 +59,7 @@ def about_equal(run: Run, done: list[Trial]) -> list[Candidate]:
             pool.setdefault(space.canonical(architecture), candidate)
     met = len(pool)
     # Only costs are needed to look for the nearest, and they are looked up, not measured.
-    near = sorted(_drawn(run), key=lambda candidate: abs(candidate.costs[COST] - middle))
+    near = sorted(_draw(run), key=lambda candidate: abs(candidate.costs[COST] - middle))
     for candidate in near:
         if len(pool) >= met + _further(run):
             break
@@ -75,7 +75,7 @@ def _further(run: Run) -> int:
     return 0 if run.evaluator.trains else run.recipe.audit.candidates
 
 
-def _drawn(run: Run) -> Iterator[Candidate]:
+def _draw(run: Run) -> Iterator[Candidate]:
     """Random feasible connected architectures, in the same order on every process."""
     if not _further(run):
         return

@@ -78,7 +78,7 @@ def estimate(run: Run) -> Estimate:
         torch.cuda.reset_peak_memory_stats(device)
     supernet_steps, supernet_seconds = 0, 0.0
     if run.evaluator.inherits:
-        trained = _trained(run)
+        trained = _regions_to_train(run)
         for region in trained:
             settings = settings_of(run, region)
             paths = make_paths(settings.paths, region, run.front_cost)
@@ -106,7 +106,7 @@ def estimate(run: Run) -> Estimate:
     )
 
 
-def _trained(run: Run) -> list[Region]:
+def _regions_to_train(run: Run) -> list[Region]:
     """The regions whose supernets are trained, the root first; without inheritance the leaves."""
     leaves, inherit = run.tree.leaves(), run.recipe.regions.inherit
     every = [region for region, _ in run.tree.walk()]

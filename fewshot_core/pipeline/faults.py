@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from fewshot_core.errors import FewshotError
-from fewshot_core.pipeline.processes import of_communication
+from fewshot_core.pipeline.processes import is_of_communication
 from fewshot_core.pipeline.run import Run
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.preemption import Preempted
@@ -44,7 +44,7 @@ def at_work(run: Run) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise out_of_memory(run, error) from None
     except RuntimeError as error:
-        if run.accelerator.num_processes == 1 or not of_communication(error):
+        if run.accelerator.num_processes == 1 or not is_of_communication(error):
             raise
         if run.stop.number is not None:  # all were asked, and the main one has gone first
             raise Preempted(run.stop.number) from None

@@ -122,7 +122,7 @@ class RunImages:
         if size is None:
             return self.data()
         if self._small is None:
-            self._small = self.data().resized(size)
+            self._small = self.data().resize(size)
         return self._small
 
     def facts(self) -> ImageFacts:

@@ -55,7 +55,7 @@ def check_inputs(run: Run) -> None:
     Raises:
         RunFolderError: The content of one is another.
     """
-    kept = _kept(run)
+    kept = _read_kept(run)
     for key, now in inputs_of(run).items():
         before = kept.get(key)
         if before is not None and before.sha256 != now.sha256:
@@ -70,13 +70,13 @@ def check_inputs(run: Run) -> None:
 def keep_inputs(run: Run) -> None:
     """Note the inputs of a run, those that it has not noted before."""
     if run.writes:
-        kept = _kept(run)
+        kept = _read_kept(run)
         everything = inputs_of(run) | kept
         if everything != kept:
             write_json(run.folder.file(INPUTS), {k: vars(v) for k, v in everything.items()})
 
 
-def _kept(run: Run) -> dict[str, Input]:
+def _read_kept(run: Run) -> dict[str, Input]:
     path = run.folder.file(INPUTS)
     if not path.exists():
         return {}

@@ -36,7 +36,7 @@ from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.launch import settle_launch, works_apart, world_size
 from fewshot_core.runs.origin import check_origin
-from fewshot_core.runs.places import RUNS, named_run
+from fewshot_core.runs.places import RUNS, find_named_run
 from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.split_rule import SPLITTING
@@ -121,7 +121,7 @@ def attach(options: Mapping[str, Any], *, many: bool = False) -> Run:
         RecipeError: More processes than the tool can use.
         LaunchError: The environment describes processes that no launcher has started.
     """
-    with _locked(options, many) as (folder, recipe, changes):
+    with _lock(options, many) as (folder, recipe, changes):
         accelerator = make_accelerator(recipe, folder.path)
         run = open_run(recipe, folder, accelerator, changes=changes)
         tell_surroundings(run)
@@ -142,7 +142,7 @@ def attach_to_read(options: Mapping[str, Any]) -> KeptRun:
         RecipeError: There is more than one process.
         LaunchError: The environment describes processes that no launcher has started.
     """
-    with _locked(options, many=False) as (folder, recipe, _):
+    with _lock(options, many=False) as (folder, recipe, _):
         settle_process(recipe)
         task = load_task(recipe.task)
         console = Console(folder.writes)
@@ -151,7 +151,7 @@ def attach_to_read(options: Mapping[str, Any]) -> KeptRun:
 
 
 @contextmanager
-def _locked(
+def _lock(
     options: Mapping[str, Any], many: bool
 ) -> Iterator[tuple[RunFolder, Recipe, tuple[str, ...]]]:
     """The folder of a run, its recipe, and the words that change it; free again after an error."""
@@ -162,7 +162,7 @@ def _locked(
             found=f"{world_size()} processes",
             fix="start it with python instead of accelerate launch",
         )
-    folder, recipe = RunFolder.attach(named_run(options), is_main_process())
+    folder, recipe = RunFolder.attach(find_named_run(options), is_main_process())
     try:
         words = tuple(options.get("settings") or ())
         yield folder, with_changes(recipe, words) if words else recipe, words

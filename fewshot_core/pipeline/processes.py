@@ -36,7 +36,7 @@ from fewshot_core.runs.precision import fp16_on_cpu, resolve_precision
 from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.runs.pulse import LostProcessError, Pulse
 from fewshot_core.runs.threads import VARIABLE, choose_threads
-from fewshot_core.runs.variables import asks_for_cpu, settle_variables, told_precision
+from fewshot_core.runs.variables import asks_for_cpu, read_told_precision, settle_variables
 from fewshot_core.spaces.region import Region, RegionTree
 
 Item = TypeVar("Item")
@@ -86,7 +86,7 @@ def make_accelerator(recipe: Recipe, run: Path) -> Accelerator:
     # A launch of several processes on a machine without accelerators means several CPU processes;
     # left alone, Accelerate would let each of them believe that it is the only one.
     cpu = asks_for_cpu() or (world_size() > 1 and not _has_accelerator())
-    precision = resolve_precision(recipe.precision, RunFolder.precision(run), told_precision())
+    precision = resolve_precision(recipe.precision, RunFolder.precision(run), read_told_precision())
     if precision == "fp16" and (cpu or not _has_accelerator()):
         raise fp16_on_cpu(recipe.precision, run)
     # Without a number Accelerate would choose another one and say so.
@@ -128,7 +128,7 @@ def _met(make: Callable[[], Accelerator]) -> Accelerator:
     try:
         return make()
     except RuntimeError as error:
-        if world_size() == 1 or not of_communication(error):
+        if world_size() == 1 or not is_of_communication(error):
             raise
         raise LostProcessError(
             f"the {world_size()} processes of this launch did not all meet",
@@ -139,7 +139,7 @@ def _met(make: Callable[[], Accelerator]) -> Accelerator:
         ) from None
 
 
-def of_communication(error: RuntimeError) -> bool:
+def is_of_communication(error: RuntimeError) -> bool:
     """Whether an error is about the connection to other processes."""
     # Gloo raises plain RuntimeErrors that name its source file.
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)

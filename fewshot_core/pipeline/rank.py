@@ -296,7 +296,7 @@ def score_all(
     """
     stop = stop or StopRequest()
     space = truth.space
-    targets = {a: evaluator.scored_as(a) for a in truth.architectures}
+    targets = {a: evaluator.representative_of(a) for a in truth.architectures}
     distinct = list(dict.fromkeys(targets.values()))
     path.parent.mkdir(parents=True, exist_ok=True)
     names = [kind.name for kind in kinds]

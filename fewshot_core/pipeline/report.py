@@ -17,13 +17,13 @@ from fewshot_core.pipeline.regions import read_tree
 from fewshot_core.pipeline.run import KeptRun
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.report import plots
-from fewshot_core.report.account import account_of, count_of, counted, with_unit
+from fewshot_core.report.account import account_of, count_in_words, count_of, with_unit
 from fewshot_core.report.canvas import save_picture, svg_text
 from fewshot_core.report.facts import RegionFacts, Retrained, RunFacts, read_facts
 from fewshot_core.report.html import render
 from fewshot_core.report.page import Page, Picture
 from fewshot_core.report.results import LABELS, format_spread, results_table, summarise
-from fewshot_core.report.words import described, score_name
+from fewshot_core.report.words import describe_recipe, score_name
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_text
 
@@ -58,7 +58,7 @@ def write_report(run: KeptRun) -> Path:
     results = _results(run)
     task = run.task.description
     metric = task.metric if results is None else task.find_metric(results["metric"])
-    facts = read_facts(path, _retrained(run, results, metric))
+    facts = read_facts(path, _sum_up_retrained(run, results, metric))
     if facts.found is None and not facts.trials and not facts.retrained:
         raise RunFolderError(
             f"{path} holds nothing to report on: no finished search and no retrained network",
@@ -70,7 +70,7 @@ def write_report(run: KeptRun) -> Path:
         pictures.append(Picture(name, svg_text(figure, transparent=True), caption))
     space, recipe = run.root.space, run.recipe
     # What a recipe says of its own images is nothing to print over others.
-    shown = recipe if described(recipe, facts) else replace(recipe, description="")
+    shown = recipe if describe_recipe(recipe, facts) else replace(recipe, description="")
     page = Page(
         run=path,
         recipe=recipe,
@@ -163,7 +163,7 @@ def training_caption(trained: Sequence[RegionFacts]) -> str:
     root = len(children) < len(trained)
     if not children:
         return "Loss of the supernet on training images."
-    of = f"of {counted(len(children), 'region')}"
+    of = f"of {count_in_words(len(children), 'region')}"
     whose = f"the root supernet and of the supernets {of}" if root else f"the supernets {of}"
     inherits = any("inherited" in r.state.notes for r in children if r.state is not None)
     start = (
@@ -184,7 +184,9 @@ def _results(run: KeptRun) -> dict[str, Any] | None:
     return results
 
 
-def _retrained(run: KeptRun, results: Mapping[str, Any] | None, metric: Metric) -> list[Retrained]:
+def _sum_up_retrained(
+    run: KeptRun, results: Mapping[str, Any] | None, metric: Metric
+) -> list[Retrained]:
     if results is None:
         return []
     others = _others(run, results["results"], metric)

@@ -99,7 +99,7 @@ def candidates(run: Run, genotype: str | None) -> list[tuple[str, int, Architect
         wanted = {"found": [found_architecture(run)] * recipe.retrain.seeds}
         for label in recipe.retrain.compare:
             seeds = range(recipe.retrain.seeds)
-            wanted[label] = [space.plain(_compared(run, label, seed)) for seed in seeds]
+            wanted[label] = [space.plain(_choose_rival(run, label, seed)) for seed in seeds]
     return [(label, seed, a) for label, many in wanted.items() for seed, a in enumerate(many)]
 
 
@@ -131,7 +131,7 @@ def _watch(run: Run) -> Watch | None:
     return run.task.watch(run.recipe, run.images.data(), run.worker, folder)
 
 
-def _compared(run: Run, label: str, seed: int) -> Architecture:
+def _choose_rival(run: Run, label: str, seed: int) -> Architecture:
     if label == "one-shot":
         return _one_shot(run)
     accepts = run.accepts()

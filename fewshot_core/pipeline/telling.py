@@ -7,7 +7,7 @@ from fewshot_core.runs.folder import computing
 from fewshot_core.runs.precision import precision_note
 from fewshot_core.runs.surroundings import note_changes, surroundings_lines
 from fewshot_core.runs.threads import choose_threads
-from fewshot_core.runs.variables import told_precision
+from fewshot_core.runs.variables import read_told_precision
 
 
 def tell_surroundings(run: Run) -> None:
@@ -18,7 +18,7 @@ def tell_surroundings(run: Run) -> None:
     now = computing(str(run.accelerator.device)) | {"precision": used}
     notes = [
         choose_threads(recipe.threads),
-        precision_note(recipe.precision, used, told_precision()),
+        precision_note(recipe.precision, used, read_told_precision()),
     ]
     for line in (*filter(None, notes), *surroundings_lines(path, now)):
         run.console.print(str(line))

@@ -27,10 +27,10 @@ from fewshot_core.recipe.tool_words import parse_words
 from fewshot_core.recipe.words import plain_path, split_words
 from fewshot_core.runs.farewell import exit_code, farewell, is_main_process
 from fewshot_core.runs.launch import LaunchError
-from fewshot_core.runs.places import named_run, require_run
+from fewshot_core.runs.places import find_named_run, require_run
 from fewshot_core.runs.preemption import Preempted, ending_on_request
 
-__all__ = ["is_main_process", "load_recipe", "main", "named_run", "parse_words"]
+__all__ = ["find_named_run", "is_main_process", "load_recipe", "main", "parse_words"]
 
 BAD_INPUT = 2
 BROKEN_PIPE = exit_code(signal.SIGPIPE)
@@ -67,11 +67,11 @@ def main(
             sys.stdout.flush()
         return code
     except FewshotError as error:
-        return _ended(f"error: {error}", BAD_INPUT, isinstance(error, LaunchError))
+        return _say_end(f"error: {error}", BAD_INPUT, isinstance(error, LaunchError))
     except KeyboardInterrupt:
-        return _ended(farewell(signal.SIGINT), exit_code(signal.SIGINT))
+        return _say_end(farewell(signal.SIGINT), exit_code(signal.SIGINT))
     except Preempted as request:
-        return _ended(farewell(request.number), exit_code(request.number))
+        return _say_end(farewell(request.number), exit_code(request.number))
     except BrokenPipeError:
         _silence()
         return BROKEN_PIPE
@@ -80,7 +80,7 @@ def main(
             raise
         # Where files are written this is caught with the name of the file; a log may lie there too.
         _silence()
-        return _ended(
+        return _say_end(
             f"error: nothing more can be written | found: {error.strerror} | to mend it: free "
             "space; the same command resumes where it stopped",
             BAD_INPUT,
@@ -102,7 +102,7 @@ def _dispatch(
     elif about_recipes and flags.list_recipes:
         _show(_recipe_list())
     elif keys is None and flags.list_strategies:
-        _show(_aligned((entry.name, entry.about) for entry in plugins("strategy").values()))
+        _show(_align((entry.name, entry.about) for entry in plugins("strategy").values()))
     elif about_recipes and flags.print_recipe:
         _show(recipe_yaml(_recipe_to_print(keys, words)))
     else:
@@ -187,10 +187,10 @@ def _recipe_list() -> str:
     recipes = list_recipes()
     if not recipes:
         return "no recipes were found: there is no folder `recipes` here or in the checkout\n"
-    return _aligned(recipes)
+    return _align(recipes)
 
 
-def _aligned(pairs: Iterable[tuple[str, str]]) -> str:
+def _align(pairs: Iterable[tuple[str, str]]) -> str:
     """A line for each name and what it is."""
     lines = list(pairs)
     width = max(len(name) for name, _ in lines)
@@ -202,7 +202,7 @@ def _show(text: str) -> None:
         sys.stdout.write(text)
 
 
-def _ended(line: str, code: int, lonely: bool = False) -> int:
+def _say_end(line: str, code: int, lonely: bool = False) -> int:
     """Say how the tool has ended, where somebody reads it; a lonely process is no part of many."""
     try:
         sys.stdout.flush()

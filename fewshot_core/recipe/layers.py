@@ -18,7 +18,7 @@ from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread
-from fewshot_core.recipe.yamltext import written
+from fewshot_core.recipe.yamltext import write_value
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def without_effect(recipe: Any, unread: Sequence[Unread], layers: Sequence[Layer
     given = {key: number for number, layer in enumerate(layers) for key in layer.keys}
     said = set()
     for one in unread:
-        for key, value in _changed(recipe, one.key):
+        for key, value in _find_changed(recipe, one.key):
             number = given.get(_whole(key))
             if number is None or layers[number].resolved or key in said:
                 continue
@@ -56,8 +56,8 @@ def without_effect(recipe: Any, unread: Sequence[Unread], layers: Sequence[Layer
                 continue
             said.add(key)
             yield (
-                f"{layers[number].origin}{key}={written(value)} has no effect with {one.because} | "
-                f"allowed: {one.readers}"
+                f"{layers[number].origin}{key}={write_value(value)} has no effect with "
+                f"{one.because} | allowed: {one.readers}"
             )
 
 
@@ -86,7 +86,7 @@ def _place(recipe: Any, key: str) -> tuple[Any, str]:
     return recipe, name
 
 
-def _changed(recipe: Recipe, key: str) -> Iterator[tuple[str, Any]]:
+def _find_changed(recipe: Recipe, key: str) -> Iterator[tuple[str, Any]]:
     """The settings at or below a key that do not have their default."""
     section, name = _place(recipe, key)
     value = getattr(section, name, None)
@@ -96,7 +96,7 @@ def _changed(recipe: Recipe, key: str) -> Iterator[tuple[str, Any]]:
         for field in dataclasses.fields(value):
             inner, known = getattr(value, field.name), getattr(default, field.name, None)
             if dataclasses.is_dataclass(inner) or not hasattr(default, field.name):
-                yield from _changed(recipe, f"{key}.{field.name}")
+                yield from _find_changed(recipe, f"{key}.{field.name}")
             elif inner != known:
                 yield f"{key}.{field.name}", inner
     elif hasattr(section, name) and value != _default(section, name):

@@ -31,7 +31,7 @@ from fewshot_core.recipe.places import with_absolute_paths
 from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
-from fewshot_core.recipe.yamltext import dump, parse_value, written
+from fewshot_core.recipe.yamltext import dump, parse_value, write_value
 from fewshot_core.tasks import load_description, load_task
 
 __all__ = [
@@ -112,10 +112,10 @@ def with_changes(recipe: Recipe, words: Sequence[str]) -> Recipe:
     changed = _resolve([RecipeFile(Path(KEPT), _as_data(recipe))], pairs)
     before, after = (flatten(dataclasses.asdict(one)) for one in (recipe, changed))
     for key in _different(recipe, changed):
-        wanted = f"{key}={written(after.get(key))}"
+        wanted = f"{key}={write_value(after.get(key))}"
         raise RecipeError(
             f"{wanted} is a setting of the run's recipe and would change its results",
-            found=f"{key}={written(before.get(key))} in the recipe of this run",
+            found=f"{key}={write_value(before.get(key))} in the recipe of this run",
             allowed=f"settings that change no result: {', '.join(free_settings(recipe))}",
             fix=f"leave it out, or start another run with it: tools/search.py "
             f"recipe={recipe.recipe} {wanted} run=DIR",
@@ -208,7 +208,7 @@ def _recipe_of(run: Path | None, recipes_dir: Path | None) -> Path:
 def _resolve(
     chain: Sequence[RecipeFile], overrides: Sequence[tuple[str, str]], *, drop_unread: bool = False
 ) -> Recipe:
-    layers = [*map(_unnamed, chain[:-1]), _named(chain[-1])]
+    layers = [*map(_without_name, chain[:-1]), _with_name(chain[-1])]
     words = [(key, parse_value(text)) for key, text in overrides]
     name = _task_name(layers, words)
     if not any(key == "task" for key, _ in words):
@@ -287,12 +287,12 @@ def _require_trusted(kind: str, name: str) -> None:
             )
 
 
-def _named(file: RecipeFile) -> RecipeFile:
+def _with_name(file: RecipeFile) -> RecipeFile:
     # A run folder's recipe.yaml keeps the name it was made from.
     return dataclasses.replace(file, content={"recipe": file.path.stem, **file.content})
 
 
-def _unnamed(file: RecipeFile) -> RecipeFile:
+def _without_name(file: RecipeFile) -> RecipeFile:
     # A file that extends another is not what the other one says of itself.
     own = ("recipe", "description")
     content = {key: value for key, value in file.content.items() if key not in own}

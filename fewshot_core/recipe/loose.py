@@ -41,7 +41,7 @@ def loose_type(sections: Mapping[str, type], own: Sequence[Plugin] = ()) -> type
 def _loose_recipe(sections: Sections, own: tuple[Plugin, ...]) -> type:
     more = dict(sections)
     for name, kinds in _strategy_sections(own).items():
-        more[name] = _merged(name, kinds)
+        more[name] = _merge(name, kinds)
     return _loose(recipe_type(more), own)
 
 
@@ -92,21 +92,21 @@ def _loose_field(
         own_kind = getattr(element, "kind", None)
         inner = _loose(element, own, "none" if own_kind else None)
         return list[inner], dataclasses.field(default_factory=list, metadata=field.metadata)  # type: ignore[valid-type]
-    return kind, _copied(field)
+    return kind, _copy_field(field)
 
 
-def _copied(field: dataclasses.Field[Any]) -> Any:
+def _copy_field(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return dataclasses.field(default_factory=field.default_factory, metadata=field.metadata)
     return dataclasses.field(default=field.default, metadata=field.metadata)
 
 
-def _merged(name: str, kinds: Sequence[type]) -> type:
+def _merge(name: str, kinds: Sequence[type]) -> type:
     """A section with the fields of several; of a field that two have the first counts."""
     made: dict[str, tuple[Any, Any]] = {}
     for one in kinds:
         for field in dataclasses.fields(one):
-            made.setdefault(field.name, (children(one)[field.name], _copied(field)))
+            made.setdefault(field.name, (children(one)[field.name], _copy_field(field)))
     return _make(name, made)
 
 

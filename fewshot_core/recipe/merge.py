@@ -90,7 +90,7 @@ class Merger:
                 head, _, rest = str(name).partition(".")
                 path = f"{key}.{head}" if key else head
                 if head not in inner:
-                    self._unknown(f"{path}.{rest}" if rest else path)
+                    self._refuse_unknown(f"{path}.{rest}" if rest else path)
                 else:
                     yield from self._leaves(path, inner[head], {rest: item} if rest else item)
         elif (field := shorthand(section)) is not None and is_scalar(value):
@@ -156,7 +156,7 @@ class Merger:
                 kind = children(section).get(part, Any)
         return kind
 
-    def _unknown(self, key: str) -> None:
+    def _refuse_unknown(self, key: str) -> None:
         self._problem(with_hint(f"unknown setting {key!r}", self._layout.suggest(key)))
 
 

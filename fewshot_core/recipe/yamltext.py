@@ -119,7 +119,7 @@ def inline(value: Any) -> str:
     return str(text).removesuffix("\n").removesuffix("\n...").strip()
 
 
-def written(value: Any) -> str:
+def write_value(value: Any) -> str:
     """The same as people write it: 3 where it is 3.0."""
     return f"{value:g}" if isinstance(value, float) else inline(value)
 

@@ -67,7 +67,7 @@ class Account:
     @property
     def supernets(self) -> str:
         """How many give scores: ``one supernet``, ``5 sub-supernets``."""
-        supernets = counted(self.sub_supernets, "sub-supernet") if self.few_shot else ""
+        supernets = count_in_words(self.sub_supernets, "sub-supernet") if self.few_shot else ""
         return supernets or "one supernet"
 
     def method(self) -> str:
@@ -255,7 +255,7 @@ def with_unit(text: str, metric: Metric) -> str:
     return f"{text} ({metric.unit})" if metric.unit else text
 
 
-def counted(number: int, noun: str) -> str:
+def count_in_words(number: int, noun: str) -> str:
     """``1 region``, ``1,200 regions``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 

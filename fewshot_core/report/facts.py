@@ -16,7 +16,7 @@ from fewshot_core.runs.files import read_json
 from fewshot_core.runs.folder import file_name
 from fewshot_core.search.preferences.naming import DERIVED
 from fewshot_core.spaces.split_rule import SPLITTING, read_splitting
-from fewshot_core.trust.csv_text import check_width, content_of, decoded, records_of
+from fewshot_core.trust.csv_text import check_width, decode_text, read_content, records_of
 from fewshot_core.trust.ranking import RankFigures, bootstrap_tau
 from fewshot_core.trust.scores import read_table
 from fewshot_core.trust.verdict import Evidence
@@ -196,7 +196,7 @@ def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
         partial=partial,
         failed=failed,
         audit=_audit(run, found),
-        derived=_derived(run),
+        derived=_read_derived(run),
         splitting=read_splitting(run).sentence if (run / SPLITTING).exists() else "",
         ranking=_ranking(run),
         retrained=retrained or [],
@@ -267,7 +267,7 @@ def _lines(path: Path) -> list[str]:
 
 def _rows(path: Path) -> list[dict[str, str]]:
     """A table in which an architecture may come twice, unlike a score table."""
-    records = records_of(decoded(path, content_of(path)), path)
+    records = records_of(decode_text(path, read_content(path)), path)
     _, header = next(records, (0, []))
     rows = []
     for line, record in records:
@@ -361,7 +361,7 @@ def _regions(run: Path) -> list[RegionFacts]:
     return found
 
 
-def _derived(run: Path) -> list[DerivedFacts]:
+def _read_derived(run: Path) -> list[DerivedFacts]:
     path = run / DERIVED
     try:
         return [

@@ -18,7 +18,14 @@ from fewshot_core.report.facts import RegionFacts, front_of, last_loss, top_tria
 from fewshot_core.report.markup import CSS, Cell, facts_table, figure, from_rich, table
 from fewshot_core.report.page import Page
 from fewshot_core.report.ranking_table import ranking_table
-from fewshot_core.report.words import LEVEL, described, heading, summary, unaudited, verdict
+from fewshot_core.report.words import (
+    LEVEL,
+    describe_recipe,
+    heading,
+    summary,
+    verdict,
+    warn_unaudited,
+)
 
 
 def render(page: Page) -> str:
@@ -39,7 +46,7 @@ def render(page: Page) -> str:
         _settings(page),
         _next_steps(page),
     ]
-    description = described(page.recipe, page.facts)
+    description = describe_recipe(page.recipe, page.facts)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -74,7 +81,7 @@ def _summary(page: Page) -> str:
             f"{escape(result.text)}</div>"
         )
     elif page.facts.trials:
-        told = unaudited(page.recipe, page.facts)
+        told = warn_unaudited(page.recipe, page.facts)
         parts.append(_hint(told) if told else "")
     return "".join(parts)
 

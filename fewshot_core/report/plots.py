@@ -53,7 +53,7 @@ def search_progress(trials: Sequence[TrialFacts], score_name: str) -> Figure:
     best = np.maximum.accumulate(scores)
     axes.step(numbers, best, where="post", color=INK, label="best so far")
     axes.set_ylim(bottom=fence(scores))
-    axes.set(xlabel="trial", ylabel=wrapped(score_name))
+    axes.set(xlabel="trial", ylabel=wrap_name(score_name))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return with_legend(figure, axes)
 
@@ -91,7 +91,7 @@ def score_against_cost(
         )
     axes.set_ylim(bottom=fence(scores))
     names = {"flops": "FLOPs (multiply-adds for one image)", "params": "parameters"}
-    axes.set(xlabel=names[cost], ylabel=wrapped(score_name))
+    axes.set(xlabel=names[cost], ylabel=wrap_name(score_name))
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     return with_legend(figure, axes)
 
@@ -238,7 +238,7 @@ def running_mean(values: Values) -> Values:
     return np.asarray((sums[high] - sums[low]) / (high - low))
 
 
-def wrapped(name: str) -> str:
+def wrap_name(name: str) -> str:
     """A name of an axis in lines that fit its height."""
     return "\n".join(textwrap.wrap(name, HEIGHT))
 

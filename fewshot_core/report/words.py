@@ -15,8 +15,8 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.report.account import (
     Account,
     account_of,
+    count_in_words,
     count_of,
-    counted,
     data_name,
 )
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
@@ -49,7 +49,7 @@ def heading(recipe: Recipe, facts: RunFacts) -> str:
     return f"{method[:1].upper()}{method[1:]}, strategy {recipe.strategy.name}, on {images}."
 
 
-def described(recipe: Recipe, facts: RunFacts) -> str:
+def describe_recipe(recipe: Recipe, facts: RunFacts) -> str:
     """The recipe's own words, marked as such; nothing where they speak of other images."""
     changed = [word for word in facts.overrides if word]
     if not recipe.description or any(word.startswith("data") for word in changed):
@@ -65,13 +65,13 @@ def summary(recipe: Recipe, facts: RunFacts, metric: Metric) -> list[str]:
     if facts.found is not None:
         costs = facts.found["costs"]
         sentences.append(
-            f"{_searched(account, facts)} a network with {costs['connected_params']:,.0f} "
+            f"{_describe_search(account, facts)} a network with {costs['connected_params']:,.0f} "
             f"parameters and {costs['connected_flops']:,.0f} FLOPs; its score is "
             f"{facts.found['score']:.4g} ({account.score_meaning()})."
         )
     rows = _found_first(facts.retrained)
     if rows:
-        sentences += _retrained(account, rows, metric)
+        sentences += _describe_retrained(account, rows, metric)
     if facts.found is not None and not any(row.label == "found" for row in rows):
         subject = "The found one" if rows else "It"
         sentences.append(
@@ -80,13 +80,14 @@ def summary(recipe: Recipe, facts: RunFacts, metric: Metric) -> list[str]:
     return sentences
 
 
-def _searched(account: Account, facts: RunFacts) -> str:
+def _describe_search(account: Account, facts: RunFacts) -> str:
     naming = [region.named for region in facts.derived if region.named]
     if naming:
-        who = counted(len(naming), "region") if account.few_shot else "the supernet"
+        who = count_in_words(len(naming), "region") if account.few_shot else "the supernet"
         whose = "their" if account.few_shot else "its"
         best = "The one with the best score is" if sum(naming) > 1 else "It is"
-        return f"By {whose} preferences, {who} named {counted(sum(naming), 'architecture')}. {best}"
+        named = count_in_words(sum(naming), "architecture")
+        return f"By {whose} preferences, {who} named {named}. {best}"
     distinct = len({trial.id for trial in facts.trials})
     partial = f" and {facts.partial:,} with a part of the budget" if facts.partial else ""
     failed = f"; {facts.failed:,} more gave no number" if facts.failed else ""
@@ -101,7 +102,7 @@ def _found_first(rows: Sequence[Retrained]) -> list[Retrained]:
     return sorted(rows, key=lambda row: row.label != "found")
 
 
-def _retrained(account: Account, rows: Sequence[Retrained], metric: Metric) -> list[str]:
+def _describe_retrained(account: Account, rows: Sequence[Retrained], metric: Metric) -> list[str]:
     first, *others = rows
     unit = f" {metric.unit}" if metric.unit else ""
     named = account.named(metric, "test")
@@ -148,7 +149,7 @@ def _name(row: Retrained) -> str:
 
 
 def _value(row: Retrained, unit: str) -> str:
-    return f"{row.spread}{unit} ({counted(len(row.values), 'seed')})"
+    return f"{row.spread}{unit} ({count_in_words(len(row.values), 'seed')})"
 
 
 def comparison(
@@ -171,7 +172,7 @@ def comparison(
     return f"{what}, {'a' if clear else 'no'} clear difference given the spread of the seeds"
 
 
-def unaudited(recipe: Recipe, facts: RunFacts) -> str:
+def warn_unaudited(recipe: Recipe, facts: RunFacts) -> str:
     """What to know of scores that no audit has looked at; nothing where there is nothing to say."""
     asked = recipe.audit.networks
     if asked:

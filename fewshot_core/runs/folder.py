@@ -45,7 +45,7 @@ from fewshot_core.runs.launch import works_apart, world_size
 from fewshot_core.runs.places import require_run
 from fewshot_core.runs.precision import USED
 from fewshot_core.runs.threads import available_cores
-from fewshot_core.runs.variables import recorded_variables
+from fewshot_core.runs.variables import record_variables
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 
@@ -115,7 +115,7 @@ class RunFolder:
             words: What was typed.
         """
         before = recipe_from_file(self.file("recipe.yaml"))
-        changes = [one for one in differences(before, recipe, every=True) if _noted(one)]
+        changes = [one for one in differences(before, recipe, every=True) if _is_note(one)]
         if not changes or not self.writes:
             return
         path = self.file("overrides.txt")
@@ -241,7 +241,7 @@ def _take_lock(path: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         with lock:
-            raise _refused(path, error, lock) from None
+            raise _refusal(path, error, lock) from None
     with suppress(OSError):  # a full disk; who holds the folder only helps the message
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {platform.node()} since {_now()}")
@@ -249,7 +249,7 @@ def _take_lock(path: Path) -> IO[str]:
     return lock
 
 
-def _refused(path: Path, error: OSError, lock: IO[str]) -> RunFolderError:
+def _refusal(path: Path, error: OSError, lock: IO[str]) -> RunFolderError:
     if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
         return RunFolderError(
             f"the run folder {path} cannot be locked",
@@ -264,7 +264,7 @@ def _refused(path: Path, error: OSError, lock: IO[str]) -> RunFolderError:
     )
 
 
-def _noted(change: str) -> bool:
+def _is_note(change: str) -> bool:
     """A description is no setting: it may be another in a later version of a recipe."""
     return not change.startswith("description:")
 
@@ -306,7 +306,7 @@ def computing(device: str = "cpu") -> dict[str, Any]:
         "accelerator": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "processes": world_size(),
         "threads": torch.get_num_threads(),
-        "variables": recorded_variables(),
+        "variables": record_variables(),
     }
 
 

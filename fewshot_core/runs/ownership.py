@@ -75,7 +75,7 @@ def _read(place: Path) -> tuple[dict[str, str] | None, list[str]]:
     for _ in range(READS):
         try:
             before = place.stat().st_ino
-            listed, found = listed_in(place), strangers(place)
+            listed, found = read_marker(place), strangers(place)
             if place.stat().st_ino == before:
                 return listed, found
         except FileNotFoundError:
@@ -90,7 +90,7 @@ def strangers(folder: Path) -> list[str]:
     Raises:
         OSError: It cannot be read.
     """
-    listed = listed_in(folder) or {}
+    listed = read_marker(folder) or {}
     return [n for n in names_in(folder) if not _is_ours(folder, n, listed)]
 
 
@@ -132,7 +132,7 @@ def content_of_marker(folder: Path) -> dict[str, object]:
     return found if ours else {}
 
 
-def listed_in(folder: Path) -> dict[str, str] | None:
+def read_marker(folder: Path) -> dict[str, str] | None:
     """Checksums by name of the files that we wrote; none if the folder is not ours."""
     files = content_of_marker(folder).get("files")
     return files if isinstance(files, dict) else None

@@ -12,7 +12,7 @@ RUNS = Path("runs")
 """Where runs are that nobody has named a folder for."""
 
 
-def named_run(options: Mapping[str, Any]) -> Path:
+def find_named_run(options: Mapping[str, Any]) -> Path:
     """The folder that ``run=DIR`` or ``recipe=NAME`` names.
 
     Raises:

@@ -26,8 +26,8 @@ from fewshot_core.runs.ownership import (
     MARKER,
     busy,
     content_of_marker,
-    listed_in,
     names_in,
+    read_marker,
     require_replaceable,
     strangers,
 )
@@ -166,15 +166,15 @@ def _swap(fresh: Path, place: Path, target: Path) -> None:
     for attempt in range(ATTEMPTS):
         time.sleep(PAUSE if attempt else 0)
         with suppress(FileNotFoundError), _held(place, otherwise=True) as mine:
-            if mine and _swapped(fresh, place, target):
+            if mine and _swap_in(fresh, place, target):
                 return
     raise busy(target)
 
 
-def _swapped(fresh: Path, place: Path, target: Path) -> bool:
+def _swap_in(fresh: Path, place: Path, target: Path) -> bool:
     """Whether it worked: not where another process has put its folder there meanwhile."""
     require_replaceable(target, place)
-    old = _moved_aside(place)
+    old = _move_aside(place)
     try:
         os.rename(fresh, place)
     except OSError as error:
@@ -183,7 +183,7 @@ def _swapped(fresh: Path, place: Path, target: Path) -> bool:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             return False
         raise
-    if old is not None and not _removed_or_left(old):
+    if old is not None and not _remove_or_leave(old):
         kept = place.with_name(f"{place.name}-{secrets.token_hex(4)}")
         os.rename(old, kept)
         raise RunFolderError(
@@ -193,7 +193,7 @@ def _swapped(fresh: Path, place: Path, target: Path) -> bool:
     return True
 
 
-def _moved_aside(place: Path) -> Path | None:
+def _move_aside(place: Path) -> Path | None:
     old = _beside(place, "old")
     try:
         os.rename(place, old)
@@ -208,10 +208,10 @@ def _put_back(old: Path, place: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        _removed(old)  # another process has put its folder there
+        _remove(old)  # another process has put its folder there
 
 
-def _removed(folder: Path) -> bool:
+def _remove(folder: Path) -> bool:
     """Remove a folder if all in it is ours, the marker last; whether it is gone."""
     if strangers(folder):
         return False
@@ -227,10 +227,10 @@ def _removed(folder: Path) -> bool:
     return True
 
 
-def _removed_or_left(old: Path) -> bool:
+def _remove_or_leave(old: Path) -> bool:
     """False where something of somebody else's is in it; what cannot be removed is left."""
     try:
-        return _removed(old)
+        return _remove(old)
     except OSError:  # the next export to this place tries again
         return True
 
@@ -248,9 +248,9 @@ def _settle(place: Path) -> None:
 def _settle_one(found: Path, place: Path) -> None:
     if found.suffix == ".part":
         shutil.rmtree(found)
-    elif listed_in(found) is not None and not strangers(found):
+    elif read_marker(found) is not None and not strangers(found):
         if place.exists():
-            _removed(found)
+            _remove(found)
         else:  # killed between the two renamings
             os.rename(found, place)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot_core.runs.files import read_json, write_json
-from fewshot_core.runs.variables import of_consequence
+from fewshot_core.runs.variables import select_consequential
 
 FILE = "environment.json"
 CONTINUED = "continued"
@@ -29,7 +29,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tupl
         pairs["torch"] = (packages["torch"], now["packages"]["torch"])
     variables = before.get("variables")
     if isinstance(variables, dict):
-        then, new = of_consequence(variables), of_consequence(now["variables"])
+        then, new = select_consequential(variables), select_consequential(now["variables"])
         pairs |= {name: (then.get(name), new.get(name)) for name in sorted({*then, *new})}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
@@ -45,7 +45,7 @@ def surroundings_lines(run: Path, now: Mapping[str, Any]) -> list[str]:
         RunFolderError: The file is damaged.
     """
     lines = []
-    if set_now := of_consequence(now["variables"]):
+    if set_now := select_consequential(now["variables"]):
         shown = " ".join(f"{name}={value}" for name, value in set_now.items())
         lines.append(f"variables that can change the last bits of results: {shown}")
     if found := changes(_read(run), now):

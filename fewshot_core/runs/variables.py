@@ -138,7 +138,7 @@ def check_variables(environ: Mapping[str, str]) -> None:
         )
 
 
-def told_precision(environ: Mapping[str, str] | None = None) -> str | None:
+def read_told_precision(environ: Mapping[str, str] | None = None) -> str | None:
     """What ``accelerate launch`` was told to compute in; none where it was not asked."""
     told = (os.environ if environ is None else environ).get(PRECISION)
     return None if told is None else told.lower()
@@ -150,12 +150,12 @@ def asks_for_cpu(environ: Mapping[str, str] | None = None) -> bool:
     return variables.get(ON_CPU, "").lower() in TRUE
 
 
-def recorded_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+def record_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables that decide which routines compute, as they are now."""
     variables = os.environ if environ is None else environ
     return {name: variables[name] for name in sorted(variables) if name.startswith(RECORDED)}
 
 
-def of_consequence(variables: Mapping[str, str]) -> dict[str, str]:
+def select_consequential(variables: Mapping[str, str]) -> dict[str, str]:
     """Those of the recorded ones that can change the last bits of a result."""
     return {n: v for n, v in variables.items() if not n.startswith(HARMLESS)}

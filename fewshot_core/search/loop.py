@@ -19,7 +19,7 @@ from fewshot_core.search.strategies.base import Accepts, Strategy
 from fewshot_core.search.study import Ledger, trials
 from fewshot_core.search.trial import FULL, Proposal, Trial
 from fewshot_core.seeds import derive_seed
-from fewshot_core.spaces.extremes import descended
+from fewshot_core.spaces.extremes import descend
 from fewshot_core.spaces.region import ENUMERABLE, Region
 from fewshot_core.spaces.space import Architecture
 
@@ -107,7 +107,7 @@ def run_search(
         on_trial(spent, best)
         pending = ledger.pending()
         enough = spent + sum(map(price, pending)) >= count - ROUNDING
-        if enough and (whole or FULL in pending) and not ledger.mine_or_handed_on():
+        if enough and (whole or FULL in pending) and not ledger.has_own_work():
             if not pending:
                 return ledger.all() if shared else done
             ledger.wait()
@@ -123,7 +123,7 @@ def run_search(
         learn(trial)
 
 
-def foreseen(
+def foresee(
     study: optuna.Study,
     region: Region,
     strategy: Strategy,
@@ -199,7 +199,7 @@ def sample_feasible(
             return rng.choice(members)
     elif excess is not None:
         for _ in range(DESCENTS):
-            architecture = descended(region, region.sample(rng), excess, rng)
+            architecture = descend(region, region.sample(rng), excess, rng)
             if accepts(architecture):
                 return architecture
     raise ConstraintError("no architecture satisfies the constraint", fix="raise constraint.*")

@@ -20,7 +20,7 @@ import optuna
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from fewshot_core.search.study import distributions, trials, unwritten
+from fewshot_core.search.study import distributions, report_unwritten, trials
 from fewshot_core.search.trial import FULL, Proposal, Trial
 from fewshot_core.spaces.region import Region
 
@@ -34,7 +34,7 @@ WAIT_SECONDS = 0.5
 """How often a worker that has nothing to do looks for something."""
 
 
-def shared_storage(url: str, silence: float) -> RDBStorage:
+def make_shared_storage(url: str, silence: float) -> RDBStorage:
     """A database for several workers.
 
     Args:
@@ -83,7 +83,7 @@ class SharedLedger:
     """What a search knows and does of a study that others work on, too.
 
     Args:
-        study: In a :func:`shared_storage`.
+        study: In a :func:`make_shared_storage`.
         region: Where the search is.
         worker: Names this worker; the same one after a restart.
         silence: As for the storage.
@@ -97,14 +97,14 @@ class SharedLedger:
         self._storage: RDBStorage = getattr(storage, "_backend", storage)
         self._seen: set[int] = set()
         self._claimed: int | None = None
-        with unwritten():
+        with report_unwritten():
             study.set_user_attr(WORKER + worker, True)
 
     def news(self) -> list[Trial]:
         """The trials that have ended since the last call, but for those of :meth:`complete`."""
         with _experimental():
             fail_stale_trials(self._study)
-        ended = self._of(TrialState.COMPLETE, TrialState.PRUNED)
+        ended = self._trials_of(TrialState.COMPLETE, TrialState.PRUNED)
         fresh = [trial for trial in ended if trial._trial_id not in self._seen]
         self._seen |= {trial._trial_id for trial in fresh}
         return trials(self._study, self._region, fresh)
@@ -114,16 +114,16 @@ class SharedLedger:
         return [float(trial.user_attrs.get("budget", FULL)) for trial in self._open()]
 
     def _open(self) -> list[FrozenTrial]:
-        self._bury()
-        return self._of(TrialState.RUNNING, TrialState.WAITING)
+        self._end_dead_claims()
+        return self._trials_of(TrialState.RUNNING, TrialState.WAITING)
 
-    def _bury(self) -> None:
+    def _end_dead_claims(self) -> None:
         """End claims that never got a sign of life: their worker died while it made them."""
-        for trial in self._of(TrialState.RUNNING):
+        for trial in self._trials_of(TrialState.RUNNING):
             age = datetime.now() - (trial.datetime_start or datetime.now())
             # Clocks of machines differ; this is rare, so it may take its time.
             if not trial.user_attrs.get("alive") and age.total_seconds() > 4 * self._silence:
-                with _lost_races():
+                with _ignore_lost_races():
                     self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
                     _hand_on(self._study, trial)
 
@@ -131,7 +131,7 @@ class SharedLedger:
         """Let others work."""
         time.sleep(WAIT_SECONDS)
 
-    def mine_or_handed_on(self) -> bool:
+    def has_own_work(self) -> bool:
         """Whether something is there that this worker should do although enough is claimed."""
         return any(
             trial.state == TrialState.WAITING or trial.user_attrs.get("worker") == self._worker
@@ -147,7 +147,7 @@ class SharedLedger:
         Raises:
             RunFolderError: The study cannot be written to.
         """
-        with unwritten():
+        with report_unwritten():
             left = self._left_behind()
             if left is None:
                 left = self._new(ask)
@@ -162,7 +162,7 @@ class SharedLedger:
                 return trial
         for trial in open_trials:
             if trial.state == TrialState.WAITING:
-                with _lost_races():
+                with _ignore_lost_races():
                     if self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
                         self._sign(trial._trial_id)
                         return trial
@@ -172,7 +172,7 @@ class SharedLedger:
         return bool(trial.user_attrs.get("worker") == self._worker)
 
     def _new(self, ask: Callable[[int, str | None], Proposal]) -> FrozenTrial:
-        before = self._of(
+        before = self._trials_of(
             TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING
         )
         # Alone, the question depends on nothing but what is known, so that it can be repeated.
@@ -225,7 +225,7 @@ class SharedLedger:
         """
         trial_id, whole = self._claimed, trial.budget == FULL
         assert trial_id is not None
-        with unwritten(), _lost_races():
+        with report_unwritten(), _ignore_lost_races():
             self._storage.set_trial_user_attr(trial_id, "metrics", dict(trial.metrics))
             if not whole:
                 step = round(100 * trial.budget)
@@ -239,12 +239,12 @@ class SharedLedger:
         """Every trial, in the order in which they were claimed."""
         return trials(self._study, self._region)
 
-    def _of(self, *states: TrialState) -> list[FrozenTrial]:
+    def _trials_of(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states)
 
 
 @contextmanager
-def _lost_races() -> Iterator[None]:
+def _ignore_lost_races() -> Iterator[None]:
     """Inside, it does not matter that another worker was quicker."""
     try:
         yield
@@ -273,7 +273,7 @@ class FollowingLedger:
     def pending(self) -> list[float]:
         return list(self._ask("pending"))
 
-    def mine_or_handed_on(self) -> bool:
+    def has_own_work(self) -> bool:
         return bool(self._ask("mine_or_handed_on"))
 
     def wait(self) -> None:

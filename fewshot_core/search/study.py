@@ -53,10 +53,10 @@ def open_study(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with opening(place):
-        return patiently(lambda: _opened(place, name, directions), isinstance(place, Path))
+        return retry_opening(lambda: _open(place, name, directions), isinstance(place, Path))
 
 
-def _opened(place: str | Path | BaseStorage, name: str, directions: Sequence[str]) -> optuna.Study:
+def _open(place: str | Path | BaseStorage, name: str, directions: Sequence[str]) -> optuna.Study:
     storage = _storage(place)
     try:
         study = optuna.load_study(storage=storage, study_name=name)
@@ -72,7 +72,7 @@ def _opened(place: str | Path | BaseStorage, name: str, directions: Sequence[str
     return study
 
 
-def patiently(open_it: Callable[[], Opened], at_once: bool = False) -> Opened:
+def retry_opening(open_it: Callable[[], Opened], at_once: bool = False) -> Opened:
     """Open a database that other launches may be making at this moment.
 
     Two that make the same tables get in each other's way, with an error of their driver.
@@ -171,12 +171,12 @@ def keep(
         user_attrs={"metrics": dict(trial.metrics), "budget": trial.budget},
     )
     frozen.datetime_start = began or frozen.datetime_start
-    with unwritten():
+    with report_unwritten():
         study.add_trial(frozen)
 
 
 @contextmanager
-def unwritten() -> Iterator[None]:
+def report_unwritten() -> Iterator[None]:
     """Turn a failure to write to the study into one line."""
     try:
         yield
@@ -207,7 +207,7 @@ class Ledger:
         """The budgets of what others are scoring."""
         return []
 
-    def mine_or_handed_on(self) -> bool:
+    def has_own_work(self) -> bool:
         """Whether something is left to do although enough is claimed."""
         return False
 

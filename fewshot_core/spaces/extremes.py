@@ -25,12 +25,10 @@ def extreme(region: Region, value: Value, start: Architecture | None = None) -> 
     Raises:
         RegionError: The region is empty, or so rare that rejection finds nothing.
     """
-    return _climbed(region, start or region.sample(random.Random(0)), value)
+    return _climb(region, start or region.sample(random.Random(0)), value)
 
 
-def descended(
-    region: Region, start: Architecture, excess: Value, rng: random.Random
-) -> Architecture:
+def descend(region: Region, start: Architecture, excess: Value, rng: random.Random) -> Architecture:
     """An architecture of the region without excess, by changes of single decisions of ``start``.
 
     Changes are tried in random order and the first that helps is kept, so that what comes out stays
@@ -57,14 +55,14 @@ def descended(
     return current
 
 
-def _climbed(region: Region, start: Architecture, value: Value) -> Architecture:
+def _climb(region: Region, start: Architecture, value: Value) -> Architecture:
     current, best = start, value(start)
     improved = True
     while improved:
         improved = False
         for place, options in enumerate(region.allowed):
             for option in options:
-                candidate = _changed(current, place, option)
+                candidate = _change(current, place, option)
                 if option == current.choices[place] or not region.contains(candidate):
                     continue
                 found = value(candidate)
@@ -84,11 +82,11 @@ def _neighbours(
     ]
     rng.shuffle(changes)
     for place, option in changes:
-        candidate = _changed(architecture, place, option)
+        candidate = _change(architecture, place, option)
         if region.contains(candidate):
             yield candidate
 
 
-def _changed(architecture: Architecture, place: int, option: Option) -> Architecture:
+def _change(architecture: Architecture, place: int, option: Option) -> Architecture:
     choices = (*architecture.choices[:place], option, *architecture.choices[place + 1 :])
     return Architecture(architecture.space, choices)

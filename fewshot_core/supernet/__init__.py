@@ -1,6 +1,6 @@
 """Supernets over regions."""
 
 from fewshot_core.supernet.base import InheritanceReport, Supernet, copy_into
-from fewshot_core.supernet.calibrate import recalibrated
+from fewshot_core.supernet.calibrate import recalibrate_norms
 
-__all__ = ["InheritanceReport", "Supernet", "copy_into", "recalibrated"]
+__all__ = ["InheritanceReport", "Supernet", "copy_into", "recalibrate_norms"]

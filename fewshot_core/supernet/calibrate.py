@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @contextmanager
-def recalibrated(
+def recalibrate_norms(
     model: nn.Module, batches: Iterable[Tensor], forward: Callable[[Tensor], object]
 ) -> Iterator[None]:
     """Measure batch-norm statistics, evaluate inside the block, then put the old ones back.

@@ -138,7 +138,7 @@ def least_cut(
     """
     size = len(similarity)
     best: tuple[tuple[tuple[int, ...], ...], float] | None = None
-    for groups in _balanced(tuple(range(size)), count):
+    for groups in _divide_evenly(tuple(range(size)), count):
         owner = np.empty(size, dtype=int)
         for number, group in enumerate(groups):
             owner[list(group)] = number
@@ -151,7 +151,7 @@ def least_cut(
     return best
 
 
-def _balanced(items: tuple[int, ...], count: int) -> Iterator[tuple[tuple[int, ...], ...]]:
+def _divide_evenly(items: tuple[int, ...], count: int) -> Iterator[tuple[tuple[int, ...], ...]]:
     """All ways to divide items into ``count`` groups whose sizes differ by one at most."""
     if count == 1:
         yield (items,)
@@ -162,7 +162,7 @@ def _balanced(items: tuple[int, ...], count: int) -> Iterator[tuple[tuple[int, .
         for rest in itertools.combinations(items[1:], size - 1):
             others = tuple(item for item in items[1:] if item not in rest)
             if _divisible(len(others), count - 1, small):
-                for groups in _balanced(others, count - 1):
+                for groups in _divide_evenly(others, count - 1):
                     if all(small <= len(group) <= small + 1 for group in groups):
                         yield ((items[0], *rest), *groups)
 

@@ -62,7 +62,9 @@ class DerivationSuite:
         base = tmp_path_factory.mktemp(method)
 
         def run(name: str, *more: str) -> Outcome:
-            with opened([*words, f"strategy={method}", *SAMPLES, *more], base / name) as one:
+            with open_derivation(
+                [*words, f"strategy={method}", *SAMPLES, *more], base / name
+            ) as one:
                 return Outcome(*derive(one))
 
         return run
@@ -135,7 +137,7 @@ class DerivationSuite:
     def test_a_region_of_one_architecture_and_scores(
         self, words: list[str], method: str, tmp_path: Path
     ) -> None:
-        with opened([*words, f"strategy={method}", "split.when=never"], tmp_path) as run:
+        with open_derivation([*words, f"strategy={method}", "split.when=never"], tmp_path) as run:
             one = run.root
             for decision in one.space.decisions:
                 one = one.restrict(decision.name, (one.options(decision.name)[-1],))
@@ -188,7 +190,7 @@ class Outcome:
 
 
 @contextmanager
-def opened(words: Sequence[str], folder: Path) -> Iterator[Run]:
+def open_derivation(words: Sequence[str], folder: Path) -> Iterator[Run]:
     """A run, as the command line would open it."""
     run = start(load_recipe([*words, f"run={folder}"], drop_unread=True))
     try:

@@ -93,7 +93,7 @@ class SupernetSuite:
         """A step and then extraction is extraction and then a step: gradients and statistics."""
         parent, inputs = parent.double(), inputs.double()
         before = {name: tensor.clone() for name, tensor in parent.state_dict().items()}
-        for architecture in self.trained_alike(parent.region):
+        for architecture in self.list_trained_alike(parent.region):
             parent.load_state_dict(before)
             network = parent.extract(architecture).double()
             theirs = _train_step(network, inputs)
@@ -154,9 +154,9 @@ class SupernetSuite:
     def test_it_holds_the_parameters_of_its_region_and_no_others(
         self, parent: Supernet, child: Supernet, inputs: Tensor
     ) -> None:
-        needed = self.used_parameters(parent, child.region, inputs) - self.absorbed
+        needed = self.list_used_parameters(parent, child.region, inputs) - self.absorbed
         assert {name for name, _ in child.named_parameters()} == needed
-        assert self.used_parameters(child, child.region, inputs) == needed
+        assert self.list_used_parameters(child, child.region, inputs) == needed
 
     def test_its_tensors_are_named_as_the_parents(self, parent: Supernet, child: Supernet) -> None:
         assert set(child.state_dict()) <= set(parent.state_dict())
@@ -192,14 +192,14 @@ class SupernetSuite:
         drawn = [region.sample(rng) for _ in range(self.samples)]
         return [c for c in corners if region.contains(c)] + drawn
 
-    def trained_alike(self, region: Region) -> list[Architecture]:
+    def list_trained_alike(self, region: Region) -> list[Architecture]:
         """Those whose tensors are the supernet's own.
 
         Where one is computed from several of the supernet's, a step moves all of these.
         """
         return self.architectures(region)
 
-    def used_parameters(self, supernet: Supernet, region: Region, inputs: Tensor) -> set[str]:
+    def list_used_parameters(self, supernet: Supernet, region: Region, inputs: Tensor) -> set[str]:
         """Names of the parameters that get a gradient from some architecture of a region."""
         used: set[str] = set()
         for architecture in self.covering(region):

@@ -40,13 +40,13 @@ class CapturedGradients:
             inputs: Tensors on the device, of the same shapes and types at every call.
         """
         if self._graph is None:
-            self._graph = self._captured(inputs)
+            self._graph = self._capture(inputs)
         for mine, given in zip(self._inputs, inputs, strict=True):
             mine.copy_(given)
         self._graph.replay()
         return self._result.clone()
 
-    def _captured(self, inputs: Sequence[Tensor]) -> torch.cuda.CUDAGraph:
+    def _capture(self, inputs: Sequence[Tensor]) -> torch.cuda.CUDAGraph:
         self._inputs = [x.clone() for x in inputs]
         before = [buffer.clone() for buffer in self._model.buffers()]
         stream = torch.cuda.Stream()

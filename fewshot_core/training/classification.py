@@ -15,7 +15,7 @@ from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
 from torch import Tensor, nn
 
 from fewshot_core.data import Batch, ImageArray, ImageData
-from fewshot_core.data.stream import EvalBatches, calibration_batches, on_device
+from fewshot_core.data.stream import EvalBatches, calibration_batches, move_to_device
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.recipe.schema import (
     Recipe,
@@ -28,7 +28,7 @@ from fewshot_core.recipe.schema import (
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.supernet import Supernet, recalibrated
+from fewshot_core.supernet import Supernet, recalibrate_norms
 from fewshot_core.task import Task
 from fewshot_core.training.captured import CapturedGradients
 from fewshot_core.training.extras import Extras
@@ -160,7 +160,7 @@ class ClassificationObjective:
         codes = path_batch(self.accelerator.unwrap_model(self.model), mine, images.device)
         if codes is not None:
             program = self._static_program()
-            found = program(images, targets, on_device(codes, images.device))
+            found = program(images, targets, move_to_device(codes, images.device))
             return dict(zip(("loss", GRADIENT_NORM), found, strict=False))
         total = images.new_zeros(())
         parts = zip(images.chunk(share), targets.chunk(share), mine, strict=True)
@@ -180,10 +180,10 @@ class ClassificationObjective:
             alone = self.accelerator.num_processes == 1 and self.accelerator.scaler is None
             self._program = self._loss_of_parts
             if captures and alone and not self._followers:
-                self._program = CapturedGradients(self._clipped, self.model)
+                self._program = CapturedGradients(self._step_clipped, self.model)
         return self._program
 
-    def _clipped(self, images: Tensor, targets: Tensor, codes: Tensor) -> Tensor:
+    def _step_clipped(self, images: Tensor, targets: Tensor, codes: Tensor) -> Tensor:
         """The loss and, where gradients are clipped, their norm."""
         found = self._loss_of_parts(images, targets, codes)
         limit = self.settings.grad_clip
@@ -285,7 +285,7 @@ class ClassificationScorer:
         part = self._part(share)
         rows = [[0.0, 0.0, 0.0] for _ in range(len(part))]  # images may be read at every look
         calibration = [] if architecture is None else self.calibration
-        with recalibrated(model, calibration, forward):
+        with recalibrate_norms(model, calibration, forward):
             for index in range(rank, len(part), world):
                 images, targets = part[index]
                 logits = forward(images).float()

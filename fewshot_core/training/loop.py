@@ -33,7 +33,7 @@ from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.paths import PathBatches, PathPolicy
 from fewshot_core.supernet import Supernet
 from fewshot_core.training.objective import GRADIENT_NORM, FinishingObjective, Objective
-from fewshot_core.training.sync_norm import alone, synchronised
+from fewshot_core.training.sync_norm import leave_norms_alone, synchronise_norms
 
 Watch = Callable[["StageState", nn.Module, Path], None]
 """Is shown the model at every checkpoint and at the end, and the folder of its checkpoints.
@@ -112,7 +112,7 @@ def train(
         RunFolderError: The checkpoint is damaged or cannot be written.
         Preempted: ``stop`` was asked to.
     """
-    state, payload = agreed_state(checkpoint, accelerator, console)
+    state, payload = agree_on_state(checkpoint, accelerator, console)
     if state.diverged:
         raise DivergedError(state.diverged, fix=_AGAIN.format(folder=checkpoint.folder))
     if state.done:
@@ -127,15 +127,15 @@ def train(
     run.images_of = lambda step: per_batch * batches(step)
     run.watch = watch if checkpoint.writes else None
     run.stop = stop or StopRequest()
-    first = None if payload else on_cpu(run.payload())
+    first = None if payload else copy_to_cpu(run.payload())
     if payload:
         run.load(payload)
         console.print(f"{stage.name}: continuing from step {state.step} of {stage.steps}")
     try:
         # Parts of a batch are whole on a process, and each has statistics of its own.
         whole = isinstance(paths, PathBatches)
-        with nullcontext() if whole else synchronised(model, accelerator):
-            state = _twice(run, state, first)
+        with nullcontext() if whole else synchronise_norms(model, accelerator):
+            state = _train_with_rollback(run, state, first)
         if isinstance(objective, FinishingObjective):
             objective.finish()
         run.show(state)
@@ -168,7 +168,7 @@ def _tell_parts(
         )
 
 
-def _twice(run: _Run, state: StageState, first: dict[str, Any] | None) -> StageState:
+def _train_with_rollback(run: _Run, state: StageState, first: dict[str, Any] | None) -> StageState:
     """Train to the end; ``first`` is what to go back to where nothing is saved yet."""
     try:
         run(state)
@@ -176,7 +176,7 @@ def _twice(run: _Run, state: StageState, first: dict[str, Any] | None) -> StageS
     except DivergedError as error:
         run.accelerator.wait_for_everyone()
         notes = state.notes
-        state, payload = agreed_state(run.checkpoint, run.accelerator, run.console)
+        state, payload = agree_on_state(run.checkpoint, run.accelerator, run.console)
         state.notes = notes | state.notes
         run.console.print(f"{error.what}; once more from step {state.step}")
         run.load(payload or first or {})
@@ -188,7 +188,7 @@ def _twice(run: _Run, state: StageState, first: dict[str, Any] | None) -> StageS
         raise
 
 
-def agreed_state(
+def agree_on_state(
     checkpoint: StageCheckpoint, accelerator: Accelerator, console: Console
 ) -> tuple[StageState, dict[str, Any] | None]:
     """What :meth:`StageCheckpoint.newest` finds on the main process, on every process."""
@@ -233,7 +233,7 @@ class _Run:
     def show(self, state: StageState) -> None:
         """Let the one who watches see the model."""
         if self.watch is not None:
-            with alone(self.model):
+            with leave_norms_alone(self.model):
                 self.watch(state, self.model, self.checkpoint.folder)
             self.prepared.train()
 
@@ -335,14 +335,14 @@ class FiniteGuard:
         return not self._values or bool(torch.stack(self._values).isfinite().all())
 
 
-def on_cpu(value: Any) -> Any:
+def copy_to_cpu(value: Any) -> Any:
     """A copy of nested dictionaries and lists with their tensors on the CPU."""
     if isinstance(value, Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):
-        return {key: on_cpu(item) for key, item in value.items()}
+        return {key: copy_to_cpu(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(on_cpu(item) for item in value)
+        return type(value)(copy_to_cpu(item) for item in value)
     return copy.deepcopy(value)
 
 

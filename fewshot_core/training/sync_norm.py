@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @contextmanager
-def synchronised(model: nn.Module, accelerator: Accelerator) -> Iterator[None]:
+def synchronise_norms(model: nn.Module, accelerator: Accelerator) -> Iterator[None]:
     """Inside, the batch-norm layers of ``model`` that train see the batch of all processes.
 
     Every process has to run the same layers in the same order, on equally many images.
@@ -37,7 +37,7 @@ def synchronised(model: nn.Module, accelerator: Accelerator) -> Iterator[None]:
 
 
 @contextmanager
-def alone(model: nn.Module) -> Iterator[None]:
+def leave_norms_alone(model: nn.Module) -> Iterator[None]:
     """Inside, batch norm is this process's own again, for what the others do not take part in."""
     set_aside = [
         (norm, norm.__dict__.pop("forward"))

@@ -51,12 +51,12 @@ def kendall(scores: ArrayLike, truth: ArrayLike) -> float:
     Raises:
         DataError: A value is not finite, or the lengths differ.
     """
-    return _kendall(*checked_pair(scores, truth))
+    return _kendall(*check_pair(scores, truth))
 
 
 def spearman(scores: ArrayLike, truth: ArrayLike) -> float:
     """Spearman's rho (Spearman 1904) of two arrays [n]; conventions of :func:`kendall`."""
-    return _spearman(*checked_pair(scores, truth))
+    return _spearman(*check_pair(scores, truth))
 
 
 def iso_cost_tau(
@@ -75,8 +75,8 @@ def iso_cost_tau(
         minimum: Groups with fewer architectures are left out; below 2 no tau exists, so 2 is the
             least that counts.
     """
-    scores, truth = checked_pair(scores, truth)
-    costs = checked_vector(costs, "costs", scores.size)
+    scores, truth = check_pair(scores, truth)
+    costs = check_vector(costs, "costs", scores.size)
     kept = np.flatnonzero(_booleans(connected, scores.size))
     _, group, sizes = np.unique(costs[kept], return_inverse=True, return_counts=True)
     by_group = kept[np.argsort(group, kind="stable")]
@@ -142,7 +142,7 @@ def bootstrap_tau_difference(
 def _resampled_taus(
     scores: ArrayLike, truth: ArrayLike, samples: int, seed: int, level: float
 ) -> Vector:
-    scores, truth = checked_pair(scores, truth)
+    scores, truth = check_pair(scores, truth)
     if samples < 1 or not 0 < level < 1:
         raise DataError(
             "a bootstrap interval cannot be made",
@@ -184,13 +184,13 @@ def _constant(values: Vector) -> bool:
     return bool((values == values[0]).all())
 
 
-def checked_pair(scores: ArrayLike, truth: ArrayLike) -> tuple[Vector, Vector]:
+def check_pair(scores: ArrayLike, truth: ArrayLike) -> tuple[Vector, Vector]:
     """Both as finite float arrays of one length, or a :class:`DataError`."""
-    checked = checked_vector(scores, "scores")
-    return checked, checked_vector(truth, "truth", checked.size)
+    checked = check_vector(scores, "scores")
+    return checked, check_vector(truth, "truth", checked.size)
 
 
-def checked_vector(values: ArrayLike, name: str, size: int | None = None) -> Vector:
+def check_vector(values: ArrayLike, name: str, size: int | None = None) -> Vector:
     """``values`` as a finite float array [size], or a :class:`DataError` that calls it ``name``."""
     try:
         vector = np.asarray(values, dtype=np.float64)

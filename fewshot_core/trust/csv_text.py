@@ -15,7 +15,7 @@ SHOWN_COLUMNS = 20
 SHOWN_CHARACTERS = 40
 
 
-def content_of(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
     """The bytes of the file."""
     try:
         return path.read_bytes()
@@ -27,7 +27,7 @@ def content_of(path: Path) -> bytes:
         raise DataError(f"score table {path} cannot be read", found=error.strerror) from error
 
 
-def decoded(path: Path, content: bytes) -> str:
+def decode_text(path: Path, content: bytes) -> str:
     """The content as text; binary data is refused."""
     try:
         text = content.decode("utf-8-sig")  # spreadsheets put a byte-order mark in front

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from fewshot_core.errors import DataError
-from fewshot_core.trust.correlation import checked_pair
+from fewshot_core.trust.correlation import check_pair
 
 COST_WEIGHT = 1.0
 """Weight of the cost ranking, beside 1 for the scores. Not to be changed after a comparison."""
@@ -37,7 +37,7 @@ def rank_ensemble(scores: ArrayLike, costs: ArrayLike, connected: ArrayLike) -> 
     Raises:
         DataError: A value is not finite, or the lengths differ.
     """
-    scores, costs = checked_pair(scores, costs)
+    scores, costs = check_pair(scores, costs)
     mask = np.asarray(connected, dtype=bool)
     if mask.shape != scores.shape:
         raise DataError(

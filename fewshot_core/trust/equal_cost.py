@@ -35,7 +35,7 @@ def near_cost(costs: Sequence[float], middle: float, wanted: int, least: int) ->
     return sorted(sorted(range(len(costs)), key=distances.__getitem__)[:least])
 
 
-def spread(scores: Sequence[float], count: int) -> list[int]:
+def choose_spread(scores: Sequence[float], count: int) -> list[int]:
     """Positions of ``count`` candidates at even distances in the order of their scores.
 
     Worst and best are among them. Of equal scores the first counts as the best, so that whoever

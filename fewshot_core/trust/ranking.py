@@ -22,8 +22,8 @@ from fewshot_core.trust.correlation import (
     Vector,
     bootstrap_tau,
     bootstrap_tau_difference,
-    checked_pair,
-    checked_vector,
+    check_pair,
+    check_vector,
     iso_cost_tau,
     kendall,
     spearman,
@@ -116,7 +116,7 @@ def rank_figures(
     Raises:
         DataError: No architecture, a value that is not finite, or lengths that differ.
     """
-    scores, truth = checked_pair(scores, truth)
+    scores, truth = check_pair(scores, truth)
     if not scores.size:
         raise DataError("a ranking needs one architecture or more", found="none")
     classes = _classes(canonical, scores.size)
@@ -162,7 +162,7 @@ def random_figures(
     """
     if seeds < 1:
         raise DataError("the random baseline needs one seed or more", found=seeds)
-    truth = checked_vector(truth, "truth")
+    truth = check_vector(truth, "truth")
     runs = [
         rank_figures(
             np.random.default_rng(seed).permutation(truth.size),

@@ -18,10 +18,10 @@ from fewshot_core.trust.csv_text import (
     SHOWN_CHARACTERS,
     cells_of,
     check_width,
-    content_of,
     csv_text,
-    decoded,
+    decode_text,
     listing,
+    read_content,
     records_of,
     writing,
 )
@@ -47,7 +47,7 @@ def read_table(
             number, or an architecture comes twice.
     """
     path = Path(path)
-    records = records_of(decoded(path, content_of(path)), path)
+    records = records_of(decode_text(path, read_content(path)), path)
     _, header = next(records, (0, []))
     if not header:
         raise DataError(
@@ -118,13 +118,13 @@ class ScoreLog:
         self.columns = tuple(columns)
         self.rows: list[dict[str, str]] = []
         header = csv_text([self.columns]).encode()
-        content = content_of(self.path) if self.path.exists() else b""
+        content = read_content(self.path) if self.path.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
         if whole:
-            self.rows = self._parsed(decoded(self.path, whole))
+            self.rows = self._parse(decode_text(self.path, whole))
         elif not header.startswith(content):
             # Not the beginning of our own header: somebody else's file, which we must not cut.
-            raise self._other_columns(decoded(self.path, content)[:SHOWN_CHARACTERS])
+            raise self._other_columns(decode_text(self.path, content)[:SHOWN_CHARACTERS])
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Unbuffered: after append() returns, the lines survive the death of this process.
@@ -177,7 +177,7 @@ class ScoreLog:
                 self._stream.truncate(size)
                 raise
 
-    def _parsed(self, text: str) -> list[dict[str, str]]:
+    def _parse(self, text: str) -> list[dict[str, str]]:
         records = records_of(text, self.path)
         _, header = next(records, (0, []))
         if tuple(header) != self.columns:

@@ -23,7 +23,7 @@ from tasks.autogan import network as source
 from tasks.autogan.adversaries import AdversarialNetwork
 from tasks.autogan.metrics import name_metric
 from tasks.autogan.pictures import write_grid
-from tasks.autogan.scorer import fixed_noise, generate
+from tasks.autogan.scorer import draw_fixed_noise, generate
 from tasks.autogan.settings import DESCRIPTION, generator_shape
 from tasks.autogan.space import GeneratorSpace
 
@@ -59,7 +59,7 @@ def hand_over(
             "images": "in [-1, 1]; to_bytes() in generator.py makes uint8 of them",
         },
     )
-    noise = fixed_noise(recipe, SAMPLES, "samples")
+    noise = draw_fixed_noise(recipe, SAMPLES, "samples")
     differences = {
         "folder": _check_folder(folder, generator, noise),
         "onnx": write_onnx(folder / "model.onnx", generator, noise[:4], ("noise", "images")),

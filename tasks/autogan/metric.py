@@ -142,10 +142,10 @@ class Judge:
 
     def _statistics(self, name: str) -> Mapping[str, Tensor]:
         if name not in self._real:
-            self._real[name] = self._stored(self.references[name])
+            self._real[name] = self._read_stored(self.references[name])
         return self._real[name]
 
-    def _stored(self, reference: Reference) -> Mapping[str, Tensor]:
+    def _read_stored(self, reference: Reference) -> Mapping[str, Tensor]:
         size = reference.images.shape[-1]
         parts = [reference.name, f"{size}px", str(len(reference.images)), reference.digest()]
         parts += [self.extractor.name, self.extractor.digest]
@@ -166,6 +166,6 @@ class Judge:
         return tensors
 
 
-def joined(parts: Sequence[Features]) -> dict[str, Tensor]:
+def join_features(parts: Sequence[Features]) -> dict[str, Tensor]:
     """Features of several processes in one."""
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -89,15 +89,15 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, block: int, norm: int, up: int | None) -> Tensor:
         if block == PRE:
-            return self.conv(self._upsampled(F.relu(self._normalised(x, norm)), up))
-        return F.relu(self._normalised(self.conv(self._upsampled(x, up)), norm))
+            return self.conv(self._upsample(F.relu(self._normalise(x, norm)), up))
+        return F.relu(self._normalise(self.conv(self._upsample(x, up)), norm))
 
-    def _upsampled(self, x: Tensor, up: int | None) -> Tensor:
+    def _upsample(self, x: Tensor, up: int | None) -> Tensor:
         if up is None:
             return x
         return upsample(x, up, self.up if up == DECONV else ())
 
-    def _normalised(self, x: Tensor, norm: int) -> Tensor:
+    def _normalise(self, x: Tensor, norm: int) -> Tensor:
         if norm == BATCH:
             return self.norm(x)
         # A group for each channel is instance norm, and can be exported for any batch size.

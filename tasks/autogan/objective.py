@@ -84,7 +84,7 @@ class GanObjective:
             # All processes have to come to the same conclusion.
             losses = self.accelerator.reduce(torch.stack([loss, self._generator_loss]), "mean")
             self.collapse.note(losses[0], losses[1] if generates else None)
-            if self.collapse.happened(step):
+            if self.collapse.has_collapsed(step):
                 self._begin_anew(step)
         return logged
 
@@ -167,7 +167,7 @@ class CollapseWatch:
             self.losses["generator"].append(generator)
         self.losses = {name: kept[-self.window :] for name, kept in self.losses.items()}
 
-    def happened(self, step: int) -> bool:
+    def has_collapsed(self, step: int) -> bool:
         """Whether both windows are full and the losses in one of them hardly vary."""
         if not self.window or (step + 1) % LOOK:
             return False

@@ -20,7 +20,7 @@ from fewshot_core.report.results import LABELS
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.files import write_atomic
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.supernet import recalibrated
+from fewshot_core.supernet import recalibrate_norms
 from tasks.autogan.metric import Judge
 from tasks.autogan.scorer import generate
 
@@ -92,7 +92,7 @@ class SupernetWatch:
             images: Tensor = model(z, architecture)
             return images
 
-        with recalibrated(model, [z.to(self.device) for z in self.calibration], forward):
+        with recalibrate_norms(model, [z.to(self.device) for z in self.calibration], forward):
             return generate(forward, self.noise, len(self.noise), self.device)
 
 
@@ -111,11 +111,11 @@ def write_grid(path: Path, images: Tensor, columns: int = ROWS, least: int = 512
 
 def pictures(context: PictureContext) -> Iterator[tuple[str, str, Figure]]:
     """Name, caption and figure of what was trained, from what the run folder holds."""
-    yield from _of_supernets(context)
-    yield from _of_retrained(context)
+    yield from _draw_supernets(context)
+    yield from _draw_retrained(context)
 
 
-def _of_supernets(context: PictureContext) -> Iterator[tuple[str, str, Figure]]:
+def _draw_supernets(context: PictureContext) -> Iterator[tuple[str, str, Figure]]:
     grids = {region: _grids(stage.folder) for region, stage in context.supernets.items()}
     last = {region: found[-1][1] for region, found in grids.items() if found}
     if last:
@@ -127,7 +127,7 @@ def _of_supernets(context: PictureContext) -> Iterator[tuple[str, str, Figure]]:
         )
 
 
-def _of_retrained(context: PictureContext) -> Iterator[tuple[str, str, Figure]]:
+def _draw_retrained(context: PictureContext) -> Iterator[tuple[str, str, Figure]]:
     trainings = context.trainings
     grids = {label: _grids(stage.folder) for label, stage in trainings.items()}
     last = {label: grids[label][-1][1] for label in SHOWN if grids.get(label)}
@@ -141,7 +141,7 @@ def _of_retrained(context: PictureContext) -> Iterator[tuple[str, str, Figure]]:
         )
     first = next((label for label in SHOWN if len(grids.get(label, ())) > 1), None)
     if first is not None:
-        chosen = _spread(grids[first], PANELS)
+        chosen = _pick_spread(grids[first], PANELS)
         yield (
             "progress",
             f"Samples of a generator ({LABELS[first]}) while it was trained, from the same noise.",
@@ -195,7 +195,7 @@ def _grids(folder: Path) -> list[tuple[int, Path]]:
     return [(int(path.stem.removeprefix("step-")), path) for path in paths]
 
 
-def _spread(grids: list[tuple[int, Path]], count: int) -> list[tuple[int, Path]]:
+def _pick_spread(grids: list[tuple[int, Path]], count: int) -> list[tuple[int, Path]]:
     """The first, the last, and some between them."""
     count = min(count, len(grids))
     return [grids[i * (len(grids) - 1) // max(1, count - 1)] for i in range(count)]

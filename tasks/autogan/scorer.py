@@ -16,7 +16,7 @@ from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.schema import Recipe, recalibration_images
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.supernet import Supernet, recalibrated
+from fewshot_core.supernet import Supernet, recalibrate_norms
 from tasks.autogan.extractors import (
     Extractor,
     classifier,
@@ -24,7 +24,7 @@ from tasks.autogan.extractors import (
     inception,
     require_classes,
 )
-from tasks.autogan.metric import Judge, Reference, joined
+from tasks.autogan.metric import Judge, Reference, join_features
 from tasks.autogan.network import to_bytes
 
 
@@ -65,12 +65,12 @@ class GanScorer:
         calibration = [] if architecture is None else self.calibration
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         mine = self.noise[: self._count(share)].tensor_split(world)[rank]
-        with recalibrated(model, calibration, forward):
+        with recalibrate_norms(model, calibration, forward):
             images = generate(forward, mine, self.batch_size, self.accelerator.device)
         features = None if images is None else self.judge.features(images)
         parts = gather_object([features]) if world > 1 else [features]
         whole = [part for part in parts if part is not None]
-        return self.judge.figures(joined(whole) if len(whole) == len(parts) else None)
+        return self.judge.figures(join_features(whole) if len(whole) == len(parts) else None)
 
     def price(self, share: float) -> float:
         """In images that are generated; those of recalibration are always the same."""
@@ -104,7 +104,7 @@ def generate(
     return torch.cat(images)
 
 
-def fixed_noise(recipe: Recipe, count: int, *purpose: str) -> Tensor:
+def draw_fixed_noise(recipe: Recipe, count: int, *purpose: str) -> Tensor:
     """``[count, latent]``, a function of the run's seed and what it is for."""
     generator = torch.Generator().manual_seed(derive_seed(recipe.seed, "noise", *purpose))
     return torch.randn(count, recipe.network.latent, generator=generator)
@@ -185,10 +185,10 @@ def make_scorer(
     """The scorer of a search, or of what was retrained."""
     count = recipe.metric.images if part == "validation" else recipe.metric.test_images
     size = recipe.evaluator.batch_size
-    recalibrate = fixed_noise(recipe, recalibration_images(recipe.evaluator), "calibration")
+    recalibrate = draw_fixed_noise(recipe, recalibration_images(recipe.evaluator), "calibration")
     return GanScorer(
         make_judge(recipe, data, part, accelerator, folder),
-        fixed_noise(recipe, count, part),
+        draw_fixed_noise(recipe, count, part),
         [z.to(accelerator.device) for z in recalibrate.split(size) if len(z)],
         size,
         accelerator,

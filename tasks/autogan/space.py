@@ -42,7 +42,7 @@ class GeneratorSpace(SearchSpace):
 
     def of_cells(self, architecture: Architecture) -> tuple[Cell, ...]:
         """AutoGAN's integers, cell by cell."""
-        return self._cut(self.encode(architecture))
+        return self._cut_cells(self.encode(architecture))
 
     def genotype(self, architecture: Architecture) -> str:
         return ",".join(map(str, self.encode(architecture)))
@@ -71,7 +71,7 @@ class GeneratorSpace(SearchSpace):
 
     def levels(self) -> tuple[tuple[str, ...], ...]:
         """Cell by cell."""
-        return self._cut(tuple(decision.name for decision in self.decisions))
+        return self._cut_cells(tuple(decision.name for decision in self.decisions))
 
     def parts(self, architecture: Architecture) -> Iterator[tuple[str, str]]:
         """One decision alone has no cost: a shortcut costs more in a cell that deconvolves."""
@@ -112,9 +112,9 @@ class GeneratorSpace(SearchSpace):
             tuple(decision.options.index(option) for option in allowed)
             for decision, allowed in zip(self.decisions, region.allowed, strict=True)
         ]
-        return [set(itertools.product(*part)) for part in self._cut(tuple(places))]
+        return [set(itertools.product(*part)) for part in self._cut_cells(tuple(places))]
 
-    def _cut(self, row: tuple) -> tuple[tuple, ...]:
+    def _cut_cells(self, row: tuple) -> tuple[tuple, ...]:
         ends = [4 + 5 * cell for cell in range(self.cells)]
         return tuple(row[start:end] for start, end in zip([0, *ends], ends, strict=False))
 

@@ -38,7 +38,7 @@ from tasks.autogan.extractors import inception_file
 from tasks.autogan.metrics import name_metric
 from tasks.autogan.objective import GanObjective
 from tasks.autogan.pictures import ROWS, SampleWatch, SupernetWatch, pictures
-from tasks.autogan.scorer import check_metric, fixed_noise, make_judge, make_scorer
+from tasks.autogan.scorer import check_metric, draw_fixed_noise, make_judge, make_scorer
 from tasks.autogan.settings import (
     DESCRIPTION,
     cells_for,
@@ -140,8 +140,8 @@ class GanTask(Task):
         count = recipe.metric.watch_images
         judge = make_judge(recipe, data, "validation", accelerator, folder) if count else None
         return SampleWatch(
-            fixed_noise(recipe, ROWS * ROWS, "samples"),
-            fixed_noise(recipe, count, "watch"),
+            draw_fixed_noise(recipe, ROWS * ROWS, "samples"),
+            draw_fixed_noise(recipe, count, "watch"),
             judge,
             recipe.evaluator.batch_size,
             accelerator.device,
@@ -155,8 +155,8 @@ class GanTask(Task):
         drawn = {region.sample(rng) for _ in range(ROWS)}
         return SupernetWatch(
             sorted(drawn, key=lambda architecture: architecture.id),
-            fixed_noise(recipe, ROWS, "samples"),
-            [fixed_noise(recipe, recipe.evaluator.batch_size, "samples", "calibration")],
+            draw_fixed_noise(recipe, ROWS, "samples"),
+            [draw_fixed_noise(recipe, recipe.evaluator.batch_size, "samples", "calibration")],
             accelerator.device,
         )
 

@@ -83,7 +83,7 @@ class GroupedNetwork:
                 x = x.permute(0, 2, 3, 1).repeat(parts, 1, 1, 1).permute(0, 3, 1, 2)
             for index, stage in enumerate(net.stages):
                 if index:
-                    x = run.reduced(net.reductions[index - 1], x)  # type: ignore[arg-type]
+                    x = run.reduce_size(net.reductions[index - 1], x)  # type: ignore[arg-type]
                 x = run.cells(stage, x)
             last: Any = net.norm
             x = run.norm(last[0], x).relu()
@@ -216,7 +216,7 @@ class _Run:
         self.norms.append(Norms(mean, scale, layout.pixels))
         return self._maps(out, size)
 
-    def reduced(self, block: ReductionBlock, x: Tensor) -> Tensor:
+    def reduce_size(self, block: ReductionBlock, x: Tensor) -> Tensor:
         """The block of stride 2."""
         a, b, shortcut = block.conv_a, block.conv_b, block.shortcut
         y = self.norm(a[2], _convolve(x.relu(), a[1]))

@@ -27,7 +27,7 @@ class _Pool(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.set_materialize_grads(False)
         if by_convolution(x):
-            return _convolved(x)
+            return _convolve(x)
         return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
     @staticmethod
@@ -35,7 +35,7 @@ class _Pool(torch.autograd.Function):
         if gradient is None:
             return None
         if by_convolution(gradient):
-            return _convolved(gradient, backward=True)
+            return _convolve(gradient, backward=True)
         height, width = gradient.shape[-2:]
         inside = _inside(height, gradient)[:, None] * _inside(width, gradient)[None, :]
         return 9 * F.avg_pool2d(gradient / inside, 3, stride=1, padding=1)
@@ -65,7 +65,7 @@ def _layout(x: Tensor) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
-def _convolved(x: Tensor, backward: bool = False) -> Tensor:
+def _convolve(x: Tensor, backward: bool = False) -> Tensor:
     layout, channels = _layout(x), x.shape[1]
     inner = x.contiguous(memory_format=torch.channels_last)
     if backward:

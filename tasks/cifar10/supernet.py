@@ -50,7 +50,7 @@ class SharedConvolution(nn.Sequential):
         return output
 
 
-def shared_operation(name: str, channels: int, affine: bool) -> nn.Module:
+def make_shared_operation(name: str, channels: int, affine: bool) -> nn.Module:
     """A candidate operation as the supernet holds it."""
     if name == "avg_pool_3x3":
         return SharedAveragePool()
@@ -88,7 +88,7 @@ class SharedCell(nn.Module):
         self.edges = nn.ModuleDict()
         for (target, source), options in zip(space.edges, region.reachable(), strict=True):
             names = sorted(str(option) for option in options if option != "none")
-            operations = {name: shared_operation(name, channels, affine) for name in names}
+            operations = {name: make_shared_operation(name, channels, affine) for name in names}
             self.edges[edge_key(target, source)] = nn.ModuleDict(operations)
 
     def forward(self, x: Tensor, edges: Sequence[Edge]) -> Tensor:
@@ -141,7 +141,7 @@ class SharedCell(nn.Module):
                     # edge's share where edges are normalised (Xu et al., equation 3).
                     past.append(mixed.total * nodes[edge[1]][:, parts[0].shape[1] :])
             total = _sum(mixes) if mixes else torch.zeros_like(parts[0])
-            nodes.append(self._joined(total, _sum(past)) if past else total)
+            nodes.append(self._join(total, _sum(past)) if past else total)
             parts.append(self._part(nodes[-1]))
         return nodes[-1]
 
@@ -170,7 +170,7 @@ class SharedCell(nn.Module):
         layout = torch.channels_last if like else torch.contiguous_format
         return part.contiguous(memory_format=layout)
 
-    def _joined(self, part: Tensor, past: Tensor) -> Tensor:
+    def _join(self, part: Tensor, past: Tensor) -> Tensor:
         """With the channels that went past the operation, shuffled (Xu et al., section 3.2)."""
         return torch.channel_shuffle(torch.cat([part, past], dim=1), self.partial)
 
@@ -179,7 +179,7 @@ class SharedCell(nn.Module):
         apply: Any = self.edges[edge_key(target, source)]
         part = self._part(x)
         output: Tensor = apply[operation](part)
-        return output if self.partial == 1 else self._joined(output, x[:, part.shape[1] :])
+        return output if self.partial == 1 else self._join(output, x[:, part.shape[1] :])
 
 
 def _sum(tensors: list[Tensor]) -> Tensor:

@@ -16,13 +16,13 @@ def cost_table(space: MobileSpace, shape: ImageShape) -> CostTable:
     counts = network_counts(space.skeleton, space.every_slot(), shape.input_size, shape.classes)
     return CostTable(
         space,
-        _named(counts.base),
+        _name_costs(counts.base),
         {
-            place: {block: _named(cost) for block, cost in blocks.items()}
+            place: {block: _name_costs(cost) for block, cost in blocks.items()}
             for place, blocks in counts.options.items()
         },
     )
 
 
-def _named(cost: Cost) -> dict[str, float]:
+def _name_costs(cost: Cost) -> dict[str, float]:
     return {name: float(value) for name, value in zip(MEASURES, cost, strict=True)}

@@ -45,11 +45,11 @@ def network_counts(
         classes: Outputs of the classifier.
     """
     channels, size, _ = input_size
-    size = _strided(size, skeleton.stem_stride)
+    size = _stride_size(size, skeleton.stem_stride)
     base = [_conv(channels, skeleton.stem, 3, size), _depthwise_first(skeleton, size)]
     width, options = skeleton.first_width, {}
     for u, (unit, places) in enumerate(zip(skeleton.units, slots, strict=True)):
-        smaller = _strided(size, unit.stride)
+        smaller = _stride_size(size, unit.stride)
         for slot, blocks in enumerate(places):
             before = (width, size) if slot == 0 else (unit.width, smaller)
             options[f"unit{u + 1}_block{slot + 1}"] = {
@@ -97,7 +97,7 @@ def _conv(inputs: int, outputs: int, kernel: int, size: int) -> Cost:
     return (weights + 2 * outputs, flops, flops + 2 * outputs * size * size)
 
 
-def _strided(size: int, stride: int) -> int:
+def _stride_size(size: int, stride: int) -> int:
     return -(-size // stride)
 
 

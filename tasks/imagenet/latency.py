@@ -46,12 +46,12 @@ class _Without(nn.Module):
 def network_parts(space: MobileSpace, shape: ImageShape) -> NetworkParts:
     """Stem and head together, and every block of every slot."""
     skeleton = space.skeleton
-    size = _strided(shape.image_size, skeleton.stem_stride)
+    size = _stride_size(shape.image_size, skeleton.stem_stride)
     options: dict[str, dict[Block, Part]] = {}
     width = skeleton.first_width
     slots = space.every_slot()
     for u, (unit, places) in enumerate(zip(skeleton.units, slots, strict=True)):
-        smaller = _strided(size, unit.stride)
+        smaller = _stride_size(size, unit.stride)
         for s, blocks in enumerate(places):
             before, pixels = (width, size) if s == 0 else (unit.width, smaller)
             options[slot_name(u, s)] = {
@@ -94,5 +94,5 @@ def _around(space: MobileSpace, shape: ImageShape, width: int, size: int) -> nn.
     return _Without(model, kept, (width, size, size))
 
 
-def _strided(size: int, stride: int) -> int:
+def _stride_size(size: int, stride: int) -> int:
     return -(-size // stride)

@@ -73,13 +73,13 @@ class ElasticBlock(nn.Module):
         y = self.bn3(F.conv2d(y, self.conv_pwl.weight[:, :wide]))
         return y + x if self.has_skip else y
 
-    def taken(self, block: Block) -> Iterator[tuple[str, Tensor]]:
+    def take(self, block: Block) -> Iterator[tuple[str, Tensor]]:
         """The tensors of timm's block that does the same, by their names there."""
         kernel, _ = block
         wide = self._width(block)
         widths = {self.conv_pw.out_channels: wide}
         if not isinstance(self.se, nn.Identity):
-            widths[self.se.conv_reduce.out_channels] = _squeezed(wide)
+            widths[self.se.conv_reduce.out_channels] = _squeeze_width(wide)
         for name, tensor in self.state_dict().items():
             if name.startswith(f"{TRANSFORMS}."):
                 continue
@@ -98,7 +98,7 @@ class ElasticBlock(nn.Module):
     @staticmethod
     def _gate(se: SqueezeExcite, x: Tensor) -> Tensor:
         reduce, expand, wide = se.conv_reduce, se.conv_expand, x.shape[1]
-        few = _squeezed(wide)
+        few = _squeeze_width(wide)
         y = x.mean((2, 3), keepdim=True)
         y = se.act1(F.conv2d(y, reduce.weight[:few, :wide], reduce.bias[:few]))
         y = F.conv2d(y, expand.weight[:wide, :few], expand.bias[:wide])
@@ -107,7 +107,7 @@ class ElasticBlock(nn.Module):
 
     @staticmethod
     def _squeeze_part(name: str, tensor: Tensor, wide: int) -> Tensor:
-        few = _squeezed(wide)
+        few = _squeeze_width(wide)
         rows, columns = (few, wide) if "reduce" in name else (wide, few)
         return tensor[:rows, :columns] if tensor.ndim > 1 else tensor[:rows]
 
@@ -129,7 +129,7 @@ class ChoiceBlock(nn.Module):
         y: Tensor = self.operations[operation_name(block)](x)
         return y
 
-    def taken(self, block: Block) -> Iterator[tuple[str, Tensor]]:
+    def take(self, block: Block) -> Iterator[tuple[str, Tensor]]:
         """The tensors of the block, by their names in it."""
         yield from self.operations[operation_name(block)].state_dict().items()
 
@@ -204,7 +204,7 @@ class MobileSupernet(Supernet):
             self.shape,
             drop_rate=self.drop_rate,
         )
-        weights = dict(self._taken(architecture))
+        weights = dict(self._take(architecture))
         tensors = network.state_dict()
         assert tensors.keys() == weights.keys()
         for name, tensor in tensors.items():
@@ -212,16 +212,16 @@ class MobileSupernet(Supernet):
         network.train(self.training)
         return network.to(next(self.parameters()).device)
 
-    def _taken(self, architecture: Architecture) -> Iterator[tuple[str, Tensor]]:
+    def _take(self, architecture: Architecture) -> Iterator[tuple[str, Tensor]]:
         """Tensors by their names in the timm model, where blocks are counted and not placed."""
         yield from self.frame.state_dict().items()
-        yield from _prefixed("blocks.0.", self.first.state_dict().items())
+        yield from _add_prefix("blocks.0.", self.first.state_dict().items())
         units = self.space.units(architecture)
         for number, (unit, blocks) in enumerate(zip(self.units, units, strict=True), start=1):
             for index, (slot, block) in enumerate(blocks):
                 elastic = cast(ElasticBlock | ChoiceBlock, cast(nn.ModuleList, unit)[slot])
-                yield from _prefixed(f"blocks.{number}.{index}.", elastic.taken(block))
-        yield from _prefixed(f"blocks.{len(units) + 1}.", self.after.state_dict().items())
+                yield from _add_prefix(f"blocks.{number}.{index}.", elastic.take(block))
+        yield from _add_prefix(f"blocks.{len(units) + 1}.", self.after.state_dict().items())
 
     def slice_parent(
         self, name: str, parent: Mapping[str, Tensor], shape: torch.Size
@@ -230,7 +230,7 @@ class MobileSupernet(Supernet):
         tensor = parent[name]
         if name.endswith(DEPTHWISE) and shape[-1] < tensor.shape[-1]:
             prefix = f"{name.removesuffix(DEPTHWISE)}{TRANSFORMS}."
-            sizes = _decided(self.space, name)
+            sizes = _find_sizes(self.space, name)
             transforms = {
                 key.removeprefix(prefix): value
                 for key, value in parent.items()
@@ -292,14 +292,14 @@ def _between(space: ElasticSpace, unit: int, slot: int, blocks: Sequence[Block])
     return [size for size in options if low <= size <= high]
 
 
-def _decided(space: MobileSpace, name: str) -> list[int]:
+def _find_sizes(space: MobileSpace, name: str) -> list[int]:
     """Kernel sizes of the slot that a tensor belongs to: ``units.UNIT.SLOT.conv_dw.weight``."""
     assert isinstance(space, ElasticSpace)
     _, unit, slot, *_ = name.split(".")
     return space.kernel_options(int(unit), int(slot))
 
 
-def _squeezed(wide: int) -> int:
+def _squeeze_width(wide: int) -> int:
     return round_width(wide * SE_RATIO)
 
 
@@ -307,6 +307,6 @@ def _nothing() -> nn.Sequential:
     return nn.Sequential()
 
 
-def _prefixed(prefix: str, tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+def _add_prefix(prefix: str, tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in tensors:
         yield f"{prefix}{name}", tensor

@@ -143,7 +143,7 @@ def test_images_from_files_are_those_in_memory(folder: str) -> None:
         assert torch.equal(one.pixels(torch.arange(len(one))), other.pixels(torch.arange(len(one))))
     assert read.mean == pytest.approx(held.mean)  # the sample is all there are
     assert isinstance(read.train, ImageFiles)
-    assert read.resized(4).train.pixels(torch.tensor([0])).shape == (1, 3, 4, 4)
+    assert read.resize(4).train.pixels(torch.tensor([0])).shape == (1, 3, 4, 4)
     joined = read.train.concat(read.validation)
     assert len(joined) == len(read.train) + len(read.validation)
     batches = list(EvalBatches(joined, 4, read.mean, read.std))
@@ -154,7 +154,7 @@ def test_crops_are_of_the_image_as_it_is_stored(folder: str) -> None:
     read = load_images(settings(folder, False), 0)
     sizes = {read.train.picture(index).size for index in range(len(read.train))}
     assert len(sizes) > 1
-    crops = Augment(scale=0.5).cropped(read.train, torch.arange(4), [1, 2, 3, 4])
+    crops = Augment(scale=0.5).crop(read.train, torch.arange(4), [1, 2, 3, 4])
     assert crops.shape == (4, 3, 8, 8)
 
 

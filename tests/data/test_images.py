@@ -153,7 +153,7 @@ def test_seeds_are_fixed_and_tell_parts_apart():
 def test_resized_pixels_are_means_of_what_they_cover() -> None:
     images = torch.tensor([[[[0, 4, 10, 10], [8, 4, 10, 10], [1, 1, 0, 0], [1, 1, 0, 255]]]])
     array = ImageArray(images.to(torch.uint8), torch.tensor([0]), ("a",))
-    small = array.resized(2)
+    small = array.resize(2)
     assert small.images.tolist() == [[[[4, 10], [1, 64]]]]
     assert small.labels is array.labels
-    assert array.resized(4) is array
+    assert array.resize(4) is array

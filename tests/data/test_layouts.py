@@ -68,7 +68,7 @@ def test_what_is_left_out_is_counted(root: Path) -> None:
     assert load(root, labelled=False).left_out == said
     assert load(packed(root)).left_out == said.replace(str(root), f"{root}.tar")
     assert load(root, memory=False).left_out == said
-    assert load(root).resized(4).left_out == said
+    assert load(root).resize(4).left_out == said
 
 
 @pytest.mark.parametrize("labelled", [True, False])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fewshot_core.data import rule
 from fewshot_core.data.decode import FORMATS
-from fewshot_core.data.labels import check_classes, numbered
+from fewshot_core.data.labels import check_classes, number_classes
 from fewshot_core.data.problems import Problems
 from fewshot_core.errors import DataError
 
@@ -36,18 +36,18 @@ def test_images_are_what_pillow_can_open() -> None:
 def test_the_order_is_total(names: str, order: str) -> None:
     """Whatever order they come in: names that sort alike are told apart by their characters."""
     for shuffled in itertools.permutations(names.split()):
-        assert rule.in_order(shuffled) == order.split()
+        assert rule.sort_naturally(shuffled) == order.split()
 
 
 def test_numbers_longer_than_python_reads() -> None:
     names = ["1" * 5000, "1" * 5000 + "2", "2"]
-    assert rule.in_order(reversed(names)) == ["2", *names[:2]]
+    assert rule.sort_naturally(reversed(names)) == ["2", *names[:2]]
 
 
 def test_labels_are_in_the_order_of_folders() -> None:
     values = ["b", "A", "a", 10, "B", 9, "9"]
     random.Random(0).shuffle(values)
-    names, labels = numbered("here", values)
+    names, labels = number_classes("here", values)
     assert names == ("9", "10", "A", "a", "B", "b")
     assert [names[label] for label in labels.tolist()] == list(map(str, values))
 
@@ -84,8 +84,8 @@ def test_keys_are_unique_and_can_be_written() -> None:
 
 
 def test_names_are_shown_in_one_line() -> None:
-    assert rule.shown("a\nb\udcffc\r\x1b[0m") == r"a\nb\xffc\r\x1b[0m"
-    assert rule.shown("[red] 日本") == "[red] 日本"
+    assert rule.show_name("a\nb\udcffc\r\x1b[0m") == r"a\nb\xffc\r\x1b[0m"
+    assert rule.show_name("[red] 日本") == "[red] 日本"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_names_are_shown_in_one_line() -> None:
     ],
 )
 def test_folders_of_this_program(names: list[str], reason: str | None) -> None:
-    assert rule.made_here(names) == reason
+    assert rule.explain_as_ours(names) == reason
 
 
 def test_what_was_left_out_is_one_line() -> None:

@@ -36,7 +36,7 @@ class TestTable(EvaluatorSuite):
 
     @pytest.fixture
     def chosen(self, tmp_path: Path) -> Any:
-        return TableSettings(table=str(written(tmp_path / "scores.csv")), column="acc")
+        return TableSettings(table=str(write_value(tmp_path / "scores.csv")), column="acc")
 
 
 class TestSynflow(EvaluatorSuite):
@@ -47,7 +47,7 @@ class TestNaswot(EvaluatorSuite):
     plugin = "naswot"
 
 
-def written(path: Path, missing: int = 0) -> Path:
+def write_value(path: Path, missing: int = 0) -> Path:
     """A table of all that a search may ask for, but for so many."""
     context = ToyContext()
     rows = [
@@ -65,7 +65,7 @@ def test_no_evaluator_is_left_out() -> None:
 
 
 def test_a_table_that_lacks_something_says_so_before_the_search(tmp_path: Path) -> None:
-    context, path = ToyContext(), written(tmp_path / "scores.csv", missing=2)
+    context, path = ToyContext(), write_value(tmp_path / "scores.csv", missing=2)
     evaluator = make_evaluator(TableSettings(table=str(path), column="acc"), context)
     assert isinstance(evaluator, TabularEvaluator)
     with pytest.raises(DataError, match=r"no row for 2 of the 124 architectures"):

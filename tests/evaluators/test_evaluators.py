@@ -112,7 +112,7 @@ def test_equal_networks_share_a_score() -> None:
     one, other = architecture(0, 2), architecture(2, 0)
     assert parts.evaluator.evaluate(other) == parts.evaluator.evaluate(one)
     assert parts.scorer.asked == [("a=0", one)]
-    assert parts.evaluator.scored_as(other) == one
+    assert parts.evaluator.representative_of(other) == one
 
 
 def test_equal_networks_do_not_share_a_score_where_they_must_not() -> None:

@@ -52,7 +52,7 @@ def trees(base: Path) -> list[Tree]:
     return [make_tree(number, base, pool) for number in range(TREES)]
 
 
-def in_order(names: set[str]) -> list[str]:
+def sort_naturally(names: set[str]) -> list[str]:
     """What the order of classes has to be: numbers by value, letters without case, then all."""
 
     def key(name: str) -> tuple[list[int | str], str]:
@@ -85,7 +85,7 @@ def listed(tree: Tree, form: str) -> Listing:
 
 def check(tree: Tree, listing: Listing, images: Expected) -> None:
     classes = {name for name, _ in images.values()}
-    assert list(listing.classes) == in_order(classes)
+    assert list(listing.classes) == sort_naturally(classes)
     keys = [listing.key(i) for i in range(len(listing))]
     assert sorted(keys) == sorted(images)
     assert [listing.classes[label] for label in listing.labels.tolist()] == [
@@ -152,7 +152,7 @@ def test_no_process_sees_another_order(base: Path, trees: Sequence[Tree]) -> Non
                 assert {key: classes[label] for key, label in images} == {
                     key: name for key, (name, _) in wanted.items()
                 }
-                assert classes == in_order(set(classes))
+                assert classes == sort_naturally(set(classes))
 
 
 def test_data_sets_of_hugging_face(
@@ -165,7 +165,7 @@ def test_data_sets_of_hugging_face(
     datasets.disable_progress_bars()
     for tree in [tree for tree in trees if not tree.problem][:40]:
         rows = [(path.split("/")[0], picture) for path, picture in tree.files.items()]
-        label = datasets.ClassLabel(names=in_order({name for name, _ in rows}))
+        label = datasets.ClassLabel(names=sort_naturally({name for name, _ in rows}))
         made = datasets.Dataset.from_dict(
             {
                 "image": [{"bytes": picture.data, "path": None} for _, picture in rows],

@@ -19,7 +19,7 @@ PIXEL = MOBILE | {"network.stem_stride": 2}
 """Mobile networks whose last feature maps have one pixel."""
 
 
-def opened(tiny: dict[str, object], tmp_path: Path, **changes: object) -> None:
+def open_derivation(tiny: dict[str, object], tmp_path: Path, **changes: object) -> None:
     AcceleratorState._reset_state()
     settings = {key.replace("__", "."): value for key, value in changes.items()}
     start(load_recipe(words_of(tiny | settings, run=tmp_path / "run"))).folder.close()
@@ -28,7 +28,7 @@ def opened(tiny: dict[str, object], tmp_path: Path, **changes: object) -> None:
 @pytest.mark.parametrize("key", SECTIONS)
 def test_one_image_on_a_map_of_one_pixel_is_refused(key: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=rf"^{key}\.batch_size=1 .*one pixel.*2 images"):
-        opened(PIXEL, tmp_path, **{f"{key}__batch_size": 1})
+        open_derivation(PIXEL, tmp_path, **{f"{key}__batch_size": 1})
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
@@ -38,7 +38,7 @@ def test_so_is_a_batch_of_one_that_statistics_are_measured_with(
 ) -> None:
     changes = {"evaluator__recalibrate": recalibrate, "evaluator__batch_size": size}
     with pytest.raises(RecipeError, match=rf"recalibrate={recalibrate} .*batch_size={size} .*one"):
-        opened(PIXEL, tmp_path, **changes)
+        open_derivation(PIXEL, tmp_path, **changes)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_so_is_a_batch_of_one_that_statistics_are_measured_with(
 def test_two_values_are_enough(
     tiny: dict[str, object], changes: dict[str, object], tmp_path: Path
 ) -> None:
-    opened(tiny, tmp_path, **changes)
+    open_derivation(tiny, tmp_path, **changes)
 
 
 @pytest.mark.parametrize(

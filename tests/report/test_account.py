@@ -21,7 +21,7 @@ from fewshot_core.recipe.schema import (
 )
 from fewshot_core.report.account import Account, classes_text, data_name
 from fewshot_core.report.facts import DerivedFacts, RegionFacts, Retrained, RunFacts
-from fewshot_core.report.words import comparison, described, heading, summary, unaudited
+from fewshot_core.report.words import comparison, describe_recipe, heading, summary, warn_unaudited
 from fewshot_core.runs.checkpoint import StageState
 from tasks.autogan.settings import MetricSettings
 
@@ -231,7 +231,7 @@ def test_a_recipe_speaks_for_itself_and_of_no_other_images(
     overrides: list[str], words: str
 ) -> None:
     recipe = Recipe(description="cells on CIFAR-10")
-    assert described(recipe, RunFacts(overrides=overrides)) == words
+    assert describe_recipe(recipe, RunFacts(overrides=overrides)) == words
 
 
 def test_the_heading_says_what_was_done() -> None:
@@ -357,7 +357,7 @@ def test_one_supernet_names_one_architecture() -> None:
 )
 def test_an_audit_that_was_not_made(evaluator: str, asked: int, words: str) -> None:
     recipe = Recipe(evaluator=chosen(evaluator), audit=AuditSettings(asked))
-    said = unaudited(recipe, RunFacts())
+    said = warn_unaudited(recipe, RunFacts())
     assert words in said
     assert bool(said) == bool(words)
     assert ("start a new run" in said) == (bool(words) and not asked)

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from fewshot_core.errors import RunFolderError
 from fewshot_core.search.loop import run_search
-from fewshot_core.search.shared_study import RETRIES, SharedLedger, shared_storage
+from fewshot_core.search.shared_study import RETRIES, SharedLedger, make_shared_storage
 from fewshot_core.search.strategies import StrategyContext
 from fewshot_core.search.strategies.base import Strategy
 from fewshot_core.search.study import open_study
@@ -51,7 +51,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def ledger(url: str, name: str, worker: str) -> SharedLedger:
-    study = open_study(shared_storage(url, SILENCE), name)
+    study = open_study(make_shared_storage(url, SILENCE), name)
     return SharedLedger(study, ROOT, worker, SILENCE)
 
 
@@ -104,7 +104,7 @@ def test_what_a_worker_had_claimed_it_takes_up_again(url: str, name: str) -> Non
     asked = first.claim(proposal)
     again = ledger(url, name, "a")
     assert again.pending() == [1.0]
-    assert again.mine_or_handed_on()
+    assert again.has_own_work()
     assert again.claim(proposal) == asked  # at once, without waiting for silence
     finish(again, asked, 1.0)
     assert states(url, name) == ["COMPLETE"]
@@ -119,15 +119,15 @@ def test_each_learns_what_the_other_finds(url: str, name: str) -> None:
     assert [trial.score for trial in other.news()] == [5.0]
     assert other.news() == one.news() == []
     assert other.pending() == [1.0]
-    assert not one.mine_or_handed_on()
+    assert not one.has_own_work()
 
 
 def test_the_trial_of_a_silent_worker_is_handed_on(url: str, name: str) -> None:
     dead, alive = ledger(url, name, "dead"), ledger(url, name, "alive")
     asked = dead.claim(proposal)
-    assert not alive.mine_or_handed_on()
+    assert not alive.has_own_work()
     began = time.monotonic()
-    while not alive.mine_or_handed_on():
+    while not alive.has_own_work():
         alive.news()
         assert time.monotonic() - began < 10 * SILENCE
         time.sleep(0.1)
@@ -148,7 +148,7 @@ def test_a_worker_that_lives_keeps_its_trial(url: str, name: str) -> None:
         end = time.monotonic() + 2 * SILENCE
         while time.monotonic() < end:
             other.news()
-            assert not other.mine_or_handed_on()
+            assert not other.has_own_work()
             time.sleep(0.2)
     finish(slow, asked, 1.0)
     assert states(url, name) == ["COMPLETE"]
@@ -163,7 +163,7 @@ def test_a_trial_that_ends_every_worker_is_given_up(url: str, name: str) -> None
         (trial,) = one._of(TrialState.RUNNING)
         one._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         _hand_on(one._study, trial)
-        if one.mine_or_handed_on():
+        if one.has_own_work():
             one.claim(proposal)
     assert states(url, name) == ["FAIL"] * (RETRIES + 1)
     assert one.pending() == []
@@ -176,7 +176,7 @@ def test_a_claim_without_a_sign_of_life_is_ended(url: str, name: str) -> None:
     dead._silence = alive._silence = 0.1
     asked = dead.claim(proposal)
     time.sleep(0.6)
-    assert alive.mine_or_handed_on()
+    assert alive.has_own_work()
     assert alive.claim(proposal) == asked
 
 

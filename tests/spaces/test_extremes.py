@@ -5,7 +5,7 @@ import random
 import pytest
 
 from fewshot_core.costs.table import MEASURES, CostTable
-from fewshot_core.spaces.extremes import descended, extreme
+from fewshot_core.spaces.extremes import descend, extreme
 from fewshot_core.spaces.region import Region
 from fewshot_core.testing.toys import total, toy_space
 
@@ -29,7 +29,7 @@ def test_descent_ends_where_nothing_is_in_excess() -> None:
     rng = random.Random(0)
     for limit in range(8):
         start = ROOT.sample(rng)
-        found = descended(ROOT, start, lambda a, top=limit: max(0.0, total(a) - top), rng)
+        found = descend(ROOT, start, lambda a, top=limit: max(0.0, total(a) - top), rng)
         assert ROOT.contains(found)
         assert total(found) <= limit
         if total(start) <= limit:
@@ -38,7 +38,7 @@ def test_descent_ends_where_nothing_is_in_excess() -> None:
 
 def test_descent_ends_where_nothing_helps() -> None:
     rng = random.Random(0)
-    found = descended(ROOT, ROOT.sample(rng), lambda a: 1 + total(a), rng)
+    found = descend(ROOT, ROOT.sample(rng), lambda a: 1 + total(a), rng)
     assert total(found) == 0
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fewshot_core.supernet import recalibrated
+from fewshot_core.supernet import recalibrate_norms
 
 
 class Two(nn.Module):
@@ -51,14 +51,14 @@ def test_statistics_are_the_plain_average_over_batches(model: Two, batches: list
         outputs = [model.stem(batch) for batch in batches]
     means = torch.stack([x.mean((0, 2, 3)) for x in outputs]).mean(0)
     variances = torch.stack([x.var((0, 2, 3)) for x in outputs]).mean(0)
-    with recalibrated(model, batches, model):
+    with recalibrate_norms(model, batches, model):
         torch.testing.assert_close(model.norms[0].running_mean, means)
         torch.testing.assert_close(model.norms[0].running_var, variances)
 
 
 def test_inside_the_model_evaluates(model: Two, batches: list[Tensor]) -> None:
     model.train()
-    with recalibrated(model, iter(batches), model):
+    with recalibrate_norms(model, iter(batches), model):
         assert not any(module.training for module in model.modules())
         first = model(batches[0])
         assert torch.equal(model(batches[0]), first)  # and moves no statistics
@@ -67,7 +67,7 @@ def test_inside_the_model_evaluates(model: Two, batches: list[Tensor]) -> None:
 def test_everything_is_put_back(model: Two, batches: list[Tensor]) -> None:
     before = state(model)
     model.norms[0].momentum = 0.3
-    with recalibrated(model, batches, model):
+    with recalibrate_norms(model, batches, model):
         assert not unchanged(model, before)
     assert unchanged(model, before)
     assert [norm.momentum for norm in model.norms] == [0.3, 0.1]
@@ -75,7 +75,7 @@ def test_everything_is_put_back(model: Two, batches: list[Tensor]) -> None:
 
 def test_everything_is_put_back_after_an_error_inside(model: Two, batches: list[Tensor]) -> None:
     before = state(model)
-    with pytest.raises(ZeroDivisionError), recalibrated(model, batches, model):
+    with pytest.raises(ZeroDivisionError), recalibrate_norms(model, batches, model):
         raise ZeroDivisionError
     assert unchanged(model, before)
     assert [norm.momentum for norm in model.norms] == [0.1, 0.1]
@@ -93,14 +93,14 @@ def test_everything_is_put_back_after_an_error_while_measuring(
         if len(seen) == 2:
             raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), recalibrated(model, batches, forward):
+    with pytest.raises(ZeroDivisionError), recalibrate_norms(model, batches, forward):
         raise AssertionError("the block must not run on half the statistics")
     assert unchanged(model, before)
     assert not any(norm.training for norm in model.norms)
 
 
 def test_only_what_runs_is_measured(model: Two, batches: list[Tensor]) -> None:
-    with recalibrated(model, batches, lambda x: model(x, 1)):
+    with recalibrate_norms(model, batches, lambda x: model(x, 1)):
         assert model.norms[1].num_batches_tracked == 3
         assert model.norms[0].num_batches_tracked == 0
 
@@ -109,7 +109,7 @@ def test_architectures_do_not_mix(model: Two, batches: list[Tensor]) -> None:
     """What one architecture measured is not carried over to the next."""
 
     def output(images: list[Tensor]) -> Tensor:
-        with recalibrated(model, images, model):
+        with recalibrate_norms(model, images, model):
             return model(batches[0])
 
     alone = output(batches[1:])
@@ -119,19 +119,19 @@ def test_architectures_do_not_mix(model: Two, batches: list[Tensor]) -> None:
 
 def test_without_batches_the_statistics_stay(model: Two, batches: list[Tensor]) -> None:
     before = state(model)
-    with recalibrated(model, [], model):
+    with recalibrate_norms(model, [], model):
         assert unchanged(model, before)
         assert not model.training
 
 
 def test_no_gradients_are_kept(model: Two, batches: list[Tensor]) -> None:
     tracked: list[bool] = []
-    with recalibrated(model, batches, lambda x: tracked.append(model(x).requires_grad)):
+    with recalibrate_norms(model, batches, lambda x: tracked.append(model(x).requires_grad)):
         pass
     assert tracked == [False] * 3
 
 
 def test_layers_without_statistics_are_left_alone(batches: list[Tensor]) -> None:
     model = nn.Sequential(nn.BatchNorm2d(2, track_running_stats=False))
-    with recalibrated(model, batches, model):
+    with recalibrate_norms(model, batches, model):
         model(batches[0])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fewshot_core.trust.equal_cost import STEPS, near_cost, spread
+from fewshot_core.trust.equal_cost import STEPS, choose_spread, near_cost
 
 # --- the window
 
@@ -63,24 +63,24 @@ def test_a_window_has_no_holes(costs: list[int], middle: int, least: int, more: 
 
 def test_even_distances_from_the_worst_to_the_best() -> None:
     scores = [float(s) for s in (3, 0, 4, 1, 8, 2, 6, 5, 7)]
-    assert [scores[i] for i in spread(scores, 3)] == [0, 4, 8]
-    assert [scores[i] for i in spread(scores, 5)] == [0, 2, 4, 6, 8]
-    assert [scores[i] for i in spread(scores, 2)] == [0, 8]
-    assert [scores[i] for i in spread(scores, 99)] == sorted(scores)
-    assert spread([], 4) == []
+    assert [scores[i] for i in choose_spread(scores, 3)] == [0, 4, 8]
+    assert [scores[i] for i in choose_spread(scores, 5)] == [0, 2, 4, 6, 8]
+    assert [scores[i] for i in choose_spread(scores, 2)] == [0, 8]
+    assert [scores[i] for i in choose_spread(scores, 99)] == sorted(scores)
+    assert choose_spread([], 4) == []
 
 
 def test_ranks_count_and_not_values() -> None:
-    assert spread([0.0, 1.0, 2.0, 3.0, 1000.0], 3) == [0, 2, 4]
+    assert choose_spread([0.0, 1.0, 2.0, 3.0, 1000.0], 3) == [0, 2, 4]
 
 
 def test_the_first_of_equals_is_the_best() -> None:
-    assert spread([1.0, 1.0, 0.0, 1.0], 2) == [2, 0]
+    assert choose_spread([1.0, 1.0, 0.0, 1.0], 2) == [2, 0]
 
 
 @given(st.lists(st.integers(0, 5), max_size=50), st.integers(2, 20))
 def test_nobody_is_taken_twice(scores: list[int], count: int) -> None:
-    taken = spread(scores, count)
+    taken = choose_spread(scores, count)
     assert len(set(taken)) == len(taken) == min(count, len(scores))
     values = [scores[i] for i in taken]
     assert values == sorted(values)

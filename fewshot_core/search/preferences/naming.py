@@ -44,7 +44,7 @@ def name_architectures(
     """
     rng, region = random.Random(derive_seed(seed, "named")), model.region
     if model.controller is not None:
-        found = _drawn(model.controller, accepts, count, seed)
+        found = _draw(model.controller, accepts, count, seed)
     else:
         scores = scores_of(model)
         others = draw(region, scores, accepts, rng, count) if count > 1 else []
@@ -69,7 +69,7 @@ def _likeliest(
         return []
 
 
-def _drawn(
+def _draw(
     controller: Controller, accepts: Callable[[Architecture], bool], count: int, seed: int
 ) -> list[Architecture]:
     generator = torch.Generator().manual_seed(derive_seed(seed, "named"))

@@ -66,7 +66,7 @@ class TwoBatchObjective:
     ) -> None:
         self.preferences, self.others, self.first = preferences, others, first
         self.choice = model.weights_of_choice()
-        with frozen(self.choice):
+        with freeze(self.choice):
             self.weights = make_weights()
 
     def step(
@@ -77,7 +77,7 @@ class TwoBatchObjective:
             logged = self.preferences(batch, self.others(step), step)
             for parameter in self.choice:  # or the weights' gradient is clipped by the norm of both
                 parameter.grad = None
-        with frozen(self.choice):
+        with freeze(self.choice):
             return {**self.weights.step(batch, architectures, step), **logged}
 
     def state_dict(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class MixtureStep:
         if self.rate is not None:
             loss = self._look_ahead(batch, other, self.rate(step))
         else:
-            with frozen(self.model.weights_of_network()):
+            with freeze(self.model.weights_of_network()):
                 loss = self.loss(self.model, other, None)
                 loss.backward()
         self.optimizer.step()
@@ -227,7 +227,7 @@ def _adam(
 
 
 @contextmanager
-def frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+def freeze(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
     """Inside, no gradient is computed for them."""
     for parameter in parameters:
         parameter.requires_grad_(False)

@@ -122,7 +122,7 @@ class MultilevelStrategy(Strategy):
             if self._learning:
                 self._learn(parent, trial.architecture, reward)
             else:
-                level.candidates.append((reward, self._walked(parent, trial.architecture)))
+                level.candidates.append((reward, self._walk(parent, trial.architecture)))
         last = self.number == len(self._levels) - 1
         if not last and level.told >= self.level_trials + self.candidates:
             self._grow()
@@ -197,7 +197,7 @@ class MultilevelStrategy(Strategy):
         level.optimizer.step()
 
     @torch.no_grad()
-    def _walked(self, parent: Parent, architecture: Architecture) -> Parent:
+    def _walk(self, parent: Parent, architecture: Architecture) -> Parent:
         walk = self.level.policy.walk(self._known(architecture), parent.state)
         return Parent(architecture.choices[: self.level.places[-1] + 1], walk.state)
 

@@ -169,7 +169,7 @@ class _Tools:
         """A function from architectures to their expected improvements; None without a choice."""
         if not self._places:
             return None
-        x, y = self._encoded(costs), _logarithmic(list(costs.values()))
+        x, y = self._encode(costs), _logarithmic(list(costs.values()))
         # Without a limit of leaves, each tree would reserve memory for a million of them.
         forest = self._forest(
             self._space,
@@ -187,7 +187,7 @@ class _Tools:
         acquisition.update(model=forest, eta=forest.predict_marginalized(x)[0].min())
 
         def of(architectures: list[Architecture]) -> list[float]:
-            rows = self._encoded(architectures)
+            rows = self._encode(architectures)
             try:
                 values = acquisition([self._configuration(self._space, vector=r) for r in rows])
             except ValueError:  # rounding has made one negative, and SMAC refuses all of them
@@ -198,7 +198,7 @@ class _Tools:
 
         return of
 
-    def _encoded(self, architectures: Iterable[Architecture]) -> NDArray[np.float64]:
+    def _encode(self, architectures: Iterable[Architecture]) -> NDArray[np.float64]:
         codes = np.array([self._region.encode(a) for a in architectures], dtype=np.float64)
         return codes[:, self._places]
 

@@ -11,7 +11,7 @@ from fewshot_core.errors import RegionError
 from fewshot_core.plugins import register
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.schema import PathSettings
-from fewshot_core.spaces.extremes import descended, extreme
+from fewshot_core.spaces.extremes import descend, extreme
 from fewshot_core.spaces.paths.base import POLICY, Cost, PathsContext, SpanningPaths
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
@@ -107,4 +107,4 @@ class CostPaths(SpanningPaths):
         def excess(architecture: Architecture) -> float:
             return max(0.0, abs(self.cost(architecture) / target - 1) - NEAR)
 
-        return descended(self.region, start, excess, rng)
+        return descend(self.region, start, excess, rng)

@@ -203,20 +203,20 @@ def test_collapse_is_losses_that_no_longer_vary() -> None:
     for step in range(3 * LOOK):
         loss = torch.randn((), generator=rng)
         watch.note(loss, loss)
-        assert not watch.happened(step)
+        assert not watch.has_collapsed(step)
     for _ in range(LOOK):
         watch.note(torch.tensor(2.0), torch.randn((), generator=rng))
-    assert watch.happened(4 * LOOK - 1)
-    assert not watch.happened(4 * LOOK)  # between two looks
+    assert watch.has_collapsed(4 * LOOK - 1)
+    assert not watch.has_collapsed(4 * LOOK)  # between two looks
     watch.clear()
-    assert not watch.happened(4 * LOOK - 1)
+    assert not watch.has_collapsed(4 * LOOK - 1)
 
 
 def test_a_window_that_is_not_full_says_nothing() -> None:
     watch = CollapseWatch(GanSettings(reset_window=2 * LOOK))
     for _ in range(2 * LOOK):
         watch.note(torch.tensor(2.0), None)  # the generator moved too seldom
-    assert not watch.happened(2 * LOOK - 1)
+    assert not watch.has_collapsed(2 * LOOK - 1)
 
 
 def test_collapsed_supernets_begin_anew_and_standalone_networks_do_not(

@@ -11,7 +11,7 @@ from torch import Tensor
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import SearchSpace
-from fewshot_core.supernet import recalibrated
+from fewshot_core.supernet import recalibrate_norms
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
 from tasks.autogan.adversaries import (
     CRITIC,
@@ -92,11 +92,11 @@ class TestPair(TestSharedGenerator):
     def make_supernet(self) -> MakeSupernet:
         return pair
 
-    def used_parameters(
+    def list_used_parameters(
         self, supernet: AdversarialSupernet, region: Region, inputs: Tensor
     ) -> set[str]:
         critic = {f"discriminator.{name}" for name, _ in supernet.discriminator.named_parameters()}
-        return super().used_parameters(supernet, region, inputs) | critic
+        return super().list_used_parameters(supernet, region, inputs) | critic
 
 
 def test_extraction_at_full_width_is_bit_equal() -> None:
@@ -160,7 +160,7 @@ def test_statistics_of_a_candidate_are_its_own() -> None:
     supernet.train()
     with torch.no_grad():
         own = supernet.extract(architecture).train()(z)
-        with recalibrated(supernet, [z], lambda part: supernet(part, architecture)):
+        with recalibrate_norms(supernet, [z], lambda part: supernet(part, architecture)):
             scored = supernet(z, architecture)
         # The cumulative variance is the unbiased one, so that the two agree up to 1/n.
         torch.testing.assert_close(scored, own, rtol=0.02, atol=0.02)

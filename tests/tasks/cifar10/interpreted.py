@@ -17,7 +17,7 @@ from torch import Tensor
 from fewshot_core.spaces.paths import UniformPaths
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.supernet import recalibrated
+from fewshot_core.supernet import recalibrate_norms
 from fewshot_core.training.classification import ClassificationScorer
 from tasks.cifar10.space import nasbench201
 from tasks.cifar10.supernet import CellSupernet
@@ -131,7 +131,7 @@ def test_scores_of_many_are_those_of_each() -> None:
     many = net.logits_of_many(architectures, calibration, [validation[0][0]])
     assert many is not None
     (logits,) = many
-    with torch.no_grad(), recalibrated(net, calibration, lambda x: net(x, architectures[0])):
+    with torch.no_grad(), recalibrate_norms(net, calibration, lambda x: net(x, architectures[0])):
         alone_logits = net(validation[0][0], architectures[0])
     torch.testing.assert_close(logits[0], alone_logits, rtol=1e-10, atol=1e-10)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())

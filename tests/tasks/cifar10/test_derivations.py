@@ -17,7 +17,7 @@ from fewshot_core.search.preferences.controller import ControllerPaths
 from fewshot_core.search.preferences.relaxed import RelaxedSupernet
 from fewshot_core.spaces.paths import UniformPaths
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.testing.derivations import DerivationSuite, Outcome, opened
+from fewshot_core.testing.derivations import DerivationSuite, Outcome, open_derivation
 
 BASE = [
     "recipe=digits",
@@ -49,7 +49,7 @@ class TestTheSuite:
     """It has to fail for what is broken."""
 
     def outcome(self, words: list[str], folder: Path) -> Outcome:
-        with opened([*WORDS, "strategy=darts", *words], folder) as run:
+        with open_derivation([*WORDS, "strategy=darts", *words], folder) as run:
             return Outcome(*derive(run))
 
     def test_naming_outside_the_region(
@@ -90,13 +90,13 @@ def test_a_region_beyond_the_constraint_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [*BASE, "supernet.epochs=1", "split=bands", "split.feature=nonlinear", "split.cuts=[5]"]
-    with opened([*words, "strategy=random"], tmp_path / "costs") as run:
+    with open_derivation([*words, "strategy=random"], tmp_path / "costs") as run:
         many = run.tree.leaves()[1]
         least = min(run.costs.costs(a)["connected_params"] for a in many.enumerate())
     # What leads nowhere is free, so that cells of many convolutions may be cheap.
     cheap = [f"constraint.params={least - 1:.0f}"]
     for method in ("darts", "enas"):
-        with opened([*words, *cheap, f"strategy={method}"], tmp_path / method) as run:
+        with open_derivation([*words, *cheap, f"strategy={method}"], tmp_path / method) as run:
             _, named = derive(run)
         few, many = named
         assert named[few]
@@ -105,7 +105,7 @@ def test_a_region_beyond_the_constraint_is_left_out(
 
 
 def test_no_region_has_anything_acceptable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with opened([*WORDS, "strategy=darts"], tmp_path / "run") as run:
+    with open_derivation([*WORDS, "strategy=darts"], tmp_path / "run") as run:
         # A recipe like this is refused before; only a region that is searched in vain gets here.
         monkeypatch.setattr(type(run), "accepts", lambda self: lambda architecture: False)
         with pytest.raises(ConstraintError, match="no region has anything acceptable"):
@@ -127,7 +127,7 @@ def test_what_trains_the_weights(tmp_path: Path) -> None:
     """Mixtures, the controller's draws, or paths that do not look at preferences."""
     kinds = {"darts": type(None), "pcdarts": type(None), "setn": UniformPaths}
     for method, kind in (kinds | {"enas": ControllerPaths}).items():
-        with opened([*WORDS, f"strategy={method}"], tmp_path / method) as run:
+        with open_derivation([*WORDS, f"strategy={method}"], tmp_path / method) as run:
             relaxation = Relaxation(run, run.root)
             model, _ = relaxation.new()
             assert type(relaxation.method.paths(model)) is kind
@@ -146,6 +146,6 @@ def test_what_trains_the_weights(tmp_path: Path) -> None:
     ],
 )
 def test_a_short_training_takes_longer_steps(words: list[str], lr: float, tmp_path: Path) -> None:
-    with opened([*BASE, "split=none", *words], tmp_path / "run") as run:
+    with open_derivation([*BASE, "split=none", *words], tmp_path / "run") as run:
         relaxation = Relaxation(run, run.root)
         assert relaxation.step_size == pytest.approx(lr)

@@ -61,7 +61,7 @@ class TestElastic(TestCentreCrops):
     def make_supernet(self) -> MakeSupernet:
         return make
 
-    def trained_alike(self, region: Region) -> list[Architecture]:
+    def list_trained_alike(self, region: Region) -> list[Architecture]:
         """A step moves a transformed kernel in two ways: by its own gradient and its matrix's."""
         largest = [
             ("kernel" not in decision.name, options)
