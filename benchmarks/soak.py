@@ -57,7 +57,7 @@ def killed_until_done(folder: Path, rng: random.Random, longest: float) -> int:
     """Run a search with a kill after a random time, again and again; the number of kills.
 
     Args:
-        folder: Of the run.
+        folder: The folder of the run.
         rng: Draws the times.
         longest: Seconds until the latest kill.
 

@@ -17,7 +17,7 @@ class FewshotError(Exception):
         what: What was wrong, naming the thing.
         found: What was found, where that helps.
         allowed: What would have been accepted.
-        fix: How to mend it.
+        fix: How to fix it.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class FewshotError(Exception):
         if allowed is not None:
             parts.append(f"allowed: {allowed}")
         if fix is not None:
-            parts.append(f"to mend it: {fix}")
+            parts.append(f"to fix: {fix}")
         super().__init__(" | ".join(" ".join(part.split()) for part in parts))
 
 

@@ -192,7 +192,7 @@ def test_the_table_of_torchrun_ends_with_the_line(
     assert json.loads(file.read_text())["message"]["errorCode"] == 2
     failure = ProcessFailure(local_rank=0, pid=1, exitcode=2, error_file=str(file))
     table = str(ChildFailedError("tools/search.py", {0: failure})).splitlines()
-    assert table[-2] == "  traceback : error: no images | to mend it: set data.root"
+    assert table[-2] == "  traceback : error: no images | to fix: set data.root"
 
 
 def test_a_process_that_no_launcher_has_started_speaks(

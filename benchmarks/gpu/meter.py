@@ -102,8 +102,8 @@ class Meter:
     Attributes:
         stream: Makes the batches.
         model: Is trained.
-        accelerator: Of the training.
-        stop: Of the training.
+        accelerator: The accelerator of the training.
+        stop: What stops the training.
         seconds: That are timed.
         row: What was measured.
     """

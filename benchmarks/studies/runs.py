@@ -186,7 +186,8 @@ class StudyRun:
 
         Args:
             truth: The table.
-            statistics: Of batch norm: ``recalibrated``, or ``running`` as training left them.
+            statistics: Statistics of batch norm: ``recalibrated``, or ``running`` as training
+                left them.
         """
         recipe = self.recipe
         if statistics != "recalibrated":

@@ -33,7 +33,7 @@ class Part:
     Attributes:
         key: Parts with equal keys are measured once.
         make: Builds the module.
-        input_size: Of one input: channels, height, width.
+        input_size: Channels, height and width of one input.
     """
 
     key: Hashable

@@ -138,7 +138,7 @@ def with_rest(listing: Listing, root: str, used: Sequence[Path | None]) -> Listi
     """The listing of a part, which has also left out what lies beside the folders of the parts.
 
     Args:
-        listing: Of the training part.
+        listing: The files of the training part.
         root: Where the folders of the parts are looked for.
         used: The folders of the parts that are used.
 

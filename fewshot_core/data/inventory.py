@@ -56,7 +56,8 @@ class Entry:
     Attributes:
         label: The name of its class.
         part: One of :data:`PARTS`.
-        digest: Of its stored content, 32 hexadecimal digits; empty where it was not looked at.
+        digest: Digest of its stored content, 32 hexadecimal digits; empty where it was not
+            looked at.
     """
 
     label: str

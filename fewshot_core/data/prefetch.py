@@ -169,7 +169,7 @@ def affordable(workers: int, batch_bytes: int, free: int | None) -> int:
 
     Args:
         workers: That are wanted.
-        batch_bytes: Of one batch.
+        batch_bytes: Bytes of one batch.
         free: Bytes of shared memory for this process; none: nobody knows.
     """
     if free is None:

@@ -228,7 +228,7 @@ def load_images(
         settings: The section ``data`` of the recipe.
         seed: The run's seed.
         progress: Called now and then with images done and images in all.
-        kept: Of a run that goes on: its images, whose parts are taken from here.
+        kept: What a run that goes on has kept: its images, whose parts are taken from here.
 
     Raises:
         DataError: In one line, whatever is wrong with the source, a file or a setting; or the

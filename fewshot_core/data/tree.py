@@ -26,7 +26,7 @@ class Entry:
     Args:
         name: Its name.
         kind: ``FILE``, ``FOLDER``, or the reason why it is left out.
-        identity: Of a folder: equal where two names lead to one folder.
+        identity: What a folder is known by: equal where two names lead to one folder.
     """
 
     name: str

@@ -27,7 +27,7 @@ def write_onnx(
     Args:
         network: On the CPU, in ``eval()`` mode.
         inputs: Example inputs [B, ...], such as normalised images, B at least 2.
-        names: Of input and output.
+        names: The names of input and output.
 
     Returns:
         The largest difference of the outputs, at batch sizes B and 1.

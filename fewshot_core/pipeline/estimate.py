@@ -33,11 +33,11 @@ class Estimate:
     """What is expected of a run.
 
     Attributes:
-        supernet_steps: Of all supernets.
-        supernet_seconds: Of one of their steps.
-        retrain_steps: Of all networks that are retrained.
-        retrain_seconds: Of one of their steps.
-        device_hours: Of all trainings, times the number of processes.
+        supernet_steps: Training steps of all supernets together.
+        supernet_seconds: Seconds that one of them takes.
+        retrain_steps: Training steps of all networks that are retrained.
+        retrain_seconds: Seconds that one of them takes.
+        device_hours: Hours of all trainings, times the number of processes.
         memory: Peak bytes: of the accelerator, or of this process where there is none.
         device: Where it was measured.
     """

@@ -81,7 +81,7 @@ def main(
         # Where files are written this is caught with the name of the file; a log may lie there too.
         _silence()
         return _say_end(
-            f"error: nothing more can be written | found: {error.strerror} | to mend it: free "
+            f"error: nothing more can be written | found: {error.strerror} | to fix: free "
             "space; the same command resumes where it stopped",
             BAD_INPUT,
         )

@@ -42,7 +42,7 @@ def without_effect(recipe: Any, unread: Sequence[Unread], layers: Sequence[Layer
 
     Args:
         recipe: All layers together, with the settings of every plug-in.
-        unread: Of this recipe.
+        unread: What this recipe does not read.
         layers: From the first to the last, which has the last word.
     """
     given = {key: number for number, layer in enumerate(layers) for key in layer.keys}

@@ -101,7 +101,7 @@ def with_changes(recipe: Recipe, words: Sequence[str]) -> Recipe:
     """The recipe of a run with settings laid over it that change no result.
 
     Args:
-        recipe: Of the run.
+        recipe: The recipe of the run.
         words: ``key=value``; the value that the run has already may be given, too.
 
     Raises:

@@ -67,9 +67,9 @@ def run_search(
         evaluator: Scores architectures. One that takes no budgets is never given any.
         accepts: The constraint; an architecture that it refuses is never scored.
         count: In evaluations with the whole budget.
-        seed: Of everything random in the search.
+        seed: Seed of everything random in the search.
         on_trial: Is told what has been spent, and the best score with the whole budget.
-        ledger: Of a study that others work on, too.
+        ledger: Who claims trials, where others work on the study, too.
 
     Returns:
         All trials of the study.

@@ -46,7 +46,7 @@ def open_study(
     Args:
         place: A database, by its URL or opened, or the path of a journal.
         name: Its name there.
-        directions: Of a study that is created: one for each value of a trial.
+        directions: Directions of a study that is created, one for each value of a trial.
 
     Raises:
         RunFolderError: It cannot be opened or read.

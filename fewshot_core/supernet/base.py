@@ -105,7 +105,7 @@ class Supernet(nn.Module, ABC):
         """Outputs of architectures run at once, batch norm recalibrated for each.
 
         Args:
-            architectures: Of the region.
+            architectures: Architectures of the region.
             calibration: Batches of images that statistics are measured on.
             batches: Images.
 
@@ -150,9 +150,9 @@ class Supernet(nn.Module, ABC):
         The default takes nothing; supernets with elastic widths or kernels override it.
 
         Args:
-            name: Of the tensor, in ``parent`` as here.
+            name: The name of the tensor, in ``parent`` as here.
             parent: All tensors of the parent; a kernel is made of more than one.
-            shape: Of the tensor here.
+            shape: The shape of the tensor here.
         """
         return None
 

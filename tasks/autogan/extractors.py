@@ -44,8 +44,8 @@ class Extractor:
         features: Its layer for Frechet and kernel distances, and for precision and recall.
         logits: Its layer for the Inception score.
         name: What stands beside a score.
-        digest: Of its weights: features of other weights are other features.
-        channels: Of the images that it takes.
+        digest: Digest of its weights: features of other weights are other features.
+        channels: Channels of the images that it takes.
     """
 
     module: FeatureExtractorBase

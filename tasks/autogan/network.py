@@ -178,7 +178,7 @@ class GeneratorBody(nn.Module):
     ) -> None:
         """Args:
         choices: For each cell, the integers that it may have.
-        channels: Of every cell.
+        channels: Channels of every cell.
         latent: Numbers in a noise vector.
         image_size: Side of the images, divisible by two to the number of cells.
         image_channels: 1 or 3.

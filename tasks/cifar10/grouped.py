@@ -85,11 +85,11 @@ class Layout:
     Attributes:
         edges: Each edge of a cell as (target, source), by target.
         parts: Parts of the batch.
-        images: Of a part.
-        height: Of a feature map.
+        images: Images of a part.
+        height: Height of a feature map.
         width: The same.
         channels: The same.
-        dtype: Of feature maps.
+        dtype: Type of the numbers in feature maps.
         device: Where they are.
     """
 
@@ -190,9 +190,9 @@ class Norms:
     """Batch-norm statistics of every part, ``[..., parts, channels]``.
 
     Attributes:
-        mean: Of the pixels of a part.
+        mean: Mean of the pixels of a part.
         scale: 1 / deviation; 0 where a part does not use the norm.
-        pixels: Of a part.
+        pixels: Number of pixels of a part.
     """
 
     mean: Tensor

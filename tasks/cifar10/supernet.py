@@ -62,8 +62,8 @@ class MixedEdge(NamedTuple):
     """The weights of an edge in a mixture.
 
     Attributes:
-        options: Of the operations that there are, by name.
-        total: Of all options together, ``none`` among them.
+        options: The weight of each operation that there is, by name.
+        total: The weight of all options together, ``none`` among them.
     """
 
     options: Mapping[str, Tensor]

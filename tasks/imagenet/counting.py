@@ -22,8 +22,8 @@ class Counts:
     """Costs that add up.
 
     Attributes:
-        base: Of everything but the chosen blocks.
-        options: Of each block that a slot may hold, by the slot's name.
+        base: The cost of everything but the chosen blocks.
+        options: The cost of each block that a slot may hold, by the slot's name.
     """
 
     base: Cost

@@ -61,11 +61,11 @@ class Skeleton:
         stem: Channels of the 3x3 stem.
         stem_stride: 2; 1 for images of 32 pixels.
         first_width: Channels of the block without expansion behind the stem.
-        first_activation: Of that block.
+        first_activation: The activation of that block.
         units: The units of chosen blocks.
         last: Channels of the 1x1 convolution behind them, as a stage of blocks; 0: none.
         head: Channels of the features that the linear classifier reads.
-        activation: Of stem and head.
+        activation: The activation of stem and head.
     """
 
     model: str

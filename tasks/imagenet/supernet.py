@@ -138,7 +138,7 @@ class MobileSupernet(Supernet):
     """All networks of a region, sharing weights.
 
     Args:
-        region: Of a :class:`MobileSpace`.
+        region: A region of a :class:`MobileSpace`.
         shape: Channels and classes of the images.
         learned_kernels: Whether smaller kernels have learned transforms.
         drop_rate: Dropout before the classifier.

@@ -67,7 +67,7 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
 )
 def test_a_damaged_file_is_one_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(RunFolderError, match=r"file is damaged.*to mend it: restore it"):
+    with pytest.raises(RunFolderError, match=r"file is damaged.*to fix: restore it"):
         read_inventory(tmp_path / "file")
 
 
@@ -96,7 +96,7 @@ def test_what_differs_is_named(files: dict[str, bytes], found: str) -> None:
     with pytest.raises(DataError) as caught:
         before.require(take_inventory(listing(files), {"train": torch.arange(len(files))}, None))
     assert f"found: {found}" in str(caught.value)
-    assert "to mend it: put them back" in str(caught.value)
+    assert "to fix: put them back" in str(caught.value)
     before.require(inventory())
 
 

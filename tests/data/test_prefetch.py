@@ -120,7 +120,7 @@ class Unreadable(BatchStream):
 def test_what_is_wrong_with_an_image_is_one_line() -> None:
     ahead = PrefetchedStream(stream(Unreadable), 1)
     ahead.batch(0)
-    with pytest.raises(DataError, match=r"^photo.jpg cannot be read \| to mend it: delete it$"):
+    with pytest.raises(DataError, match=r"^photo.jpg cannot be read \| to fix: delete it$"):
         ahead.batch(1)
 
 

@@ -127,11 +127,11 @@ def test_problems_are_told_together() -> None:
     ]
     with pytest.raises(DataError) as caught:
         Problems(errors[:1]).check()
-    assert str(caught.value) == "the image 0 cannot be read | found: 0 | to mend it: remove it"
+    assert str(caught.value) == "the image 0 cannot be read | found: 0 | to fix: remove it"
     with pytest.raises(DataError) as caught:
         Problems(errors).check()
     assert str(caught.value) == (
-        "the image 0 cannot be read | found: 0 | to mend it: remove it | and 8 more: "
+        "the image 0 cannot be read | found: 0 | to fix: remove it | and 8 more: "
         + "; ".join(f"the image {i} cannot be read" for i in range(1, 6))
         + "; and so on"
     )

@@ -53,7 +53,7 @@ def test_the_peak_does_not_grow_with_the_regions(
     ("words", "advice"),
     [
         ([], "precision=auto supernet.micro_batch=24 regions.micro_batch=32 "),
-        (["supernet.micro_batch=8"], "to mend it: precision=auto supernet.micro_batch=4 "),
+        (["supernet.micro_batch=8"], "to fix: precision=auto supernet.micro_batch=4 "),
     ],
 )
 def test_a_full_device_is_one_line_and_the_run_can_go_on(

@@ -170,7 +170,7 @@ def test_what_cannot_be_had_is_refused(
         make_accelerator(Recipe(), tmp_path)
     said = str(caught.value)
     assert name in said
-    assert "to mend it: " in said
+    assert "to fix: " in said
     assert "\n" not in said
 
 

@@ -68,7 +68,7 @@ SETTINGS: dict[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
     "evaluator": ({"evaluator": "guess"}, ("evaluator.name=guess", "inherited")),
     "evaluator.table": (
         {"evaluator": "table", "evaluator.table": "none.csv"},
-        ("none.csv does not exist", "to mend it"),
+        ("none.csv does not exist", "to fix it"),
     ),
     "storage": ({"search.storage": "nosuchdb://x"}, ("nosuchdb://x", "search.storage")),
     "preferences": (

@@ -108,7 +108,7 @@ def test_generators_have_no_loss_to_learn_from(strategy: str, tmp_path: Path) ->
     assert done.code == 2
     assert done.err.splitlines() == [
         "error: the loss of AdversarialSupernet does not tell how good an architecture is "
-        "| to mend it: use a strategy that asks for scores"
+        "| to fix: use a strategy that asks for scores"
     ]
     assert not (tmp_path / "run").exists()
 

@@ -32,7 +32,7 @@ class Walk:
         picks: Index of the chosen option, per decision.
         likelihood: Logarithm of their joint probability.
         entropy: Sum of the entropies of the choices (nats).
-        state: Of the LSTM, after the last of them.
+        state: The state of the LSTM after the last of them.
     """
 
     picks: tuple[int, ...]

@@ -49,7 +49,7 @@ class Level:
     """A level at work.
 
     Attributes:
-        places: Of its decisions in the space.
+        places: Positions of its decisions in the space.
         policy: Its controller.
         parents: The beam, without repetitions.
         told: Trials since it began.

@@ -41,7 +41,8 @@ class Strategy(ABC):
     trials of a study stands where the one that made them stood. A higher score is better.
 
     Attributes:
-        directions: Of the study, one for each of :meth:`values`; the first is that of the score.
+        directions: Directions of the study, one for each of :meth:`values`; the first is that of
+            the score.
     """
 
     directions: tuple[str, ...] = ("maximize",)

@@ -41,7 +41,7 @@ def make_paths(settings: PathSettings, region: Region, cost: Cost) -> Paths:
     Args:
         settings: The section.
         region: Where to draw.
-        cost: Of an architecture, for policies that look at it.
+        cost: The cost of an architecture, for policies that look at it.
 
     Raises:
         RecipeError: There is no such policy.

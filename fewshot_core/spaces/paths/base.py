@@ -27,7 +27,7 @@ class PathsContext:
 
     Attributes:
         region: Where to draw.
-        cost: Of an architecture, for policies that look at it.
+        cost: The cost of an architecture, for policies that look at it.
     """
 
     region: Region

@@ -60,7 +60,7 @@ class CostPaths(SpanningPaths):
 
     Args:
         region: Where.
-        cost: Of an architecture.
+        cost: The cost of an architecture.
         low: The range of costs, in units of ``cost``; None: up to the end of the region's.
         high: The same for its upper end.
     """

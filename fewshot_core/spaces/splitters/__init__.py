@@ -43,7 +43,7 @@ def grow_tree(root: Region, settings: SplitSettings, context: SplitterContext) -
     Args:
         root: The whole space.
         settings: The section ``split``.
-        context: Of the first level; every further one has the next seed.
+        context: The context of the first level; every further one has the next seed.
     """
     tree = RegionTree(root)
     levels: Sequence[SplitLevel] = [settings, *settings.then]
