@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import resource
 import secrets
 import shutil
 import stat
@@ -22,6 +23,9 @@ from fewshot_core.errors import RunFolderError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+PAGE = 1 << 12
+"""Bytes that may be missing from a file which could not grow to its limit."""
 
 FULL = 1 << 20
 """Bytes that are left on a disk which counts as full."""
@@ -57,7 +61,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         beside = None
     except (OSError, RuntimeError, SafetensorError) as error:
         # On a full disk torch raises a RuntimeError and safetensors one of its own.
-        reason = error.strerror if isinstance(error, OSError) else _reason(path, error)
+        reason = error.strerror if isinstance(error, OSError) else _reason(path, beside, error)
         wrong = WriteError(
             f"cannot write {path}", found=reason or error, fix="free space or choose run=DIR"
         )
@@ -69,11 +73,21 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
                 beside.unlink()
 
 
-def _reason(path: Path, error: Exception) -> str:
-    """What writers that are no Python mean, which tell of positions where a disk is full."""
+def _reason(path: Path, beside: Path | None, error: Exception) -> str:
+    """What writers that are no Python mean, which tell of positions where nothing can be written.
+
+    Args:
+        path: What was to be written.
+        beside: The temporary file, which has grown as far as it could; None: there is none.
+        error: What the writer raised.
+    """
     with suppress(OSError):
         if shutil.disk_usage(path.parent).free < FULL:
             return os.strerror(errno.ENOSPC)
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        size = 0 if beside is None else beside.stat().st_size
+        if limit != resource.RLIM_INFINITY and size >= limit - PAGE:
+            return os.strerror(errno.EFBIG)
     return str(error)[:80]
 
 

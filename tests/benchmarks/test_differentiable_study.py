@@ -29,7 +29,7 @@ from benchmarks.studies.jobs import Job, read_rows
 from benchmarks.studies.runs import Bench, load_words
 from benchmarks.studies.study import main
 from fewshot_core.pipeline.relaxation import Relaxation
-from fewshot_core.recipe.check import DIFFERENTIABLE
+from fewshot_core.plugins import names_with
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
 from tasks.cifar10.task import TASK
@@ -37,6 +37,8 @@ from tests.benchmarks.shared import options
 
 IMAGES = 45_000
 SPACE = TASK.space(load_recipe(["recipe=nasbench201"]).recipe)
+
+DIFFERENTIABLE = names_with("strategy", "differentiable")
 
 
 class Paper:

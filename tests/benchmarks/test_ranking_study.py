@@ -28,8 +28,8 @@ ROOT = Region.root(TASK.space(load_recipe(["recipe=nasbench201"]).recipe))
 
 def images_of(arm: Arm, recipe: Recipe) -> int:
     """Images that all trainings of an arm show."""
-    region = make_paths(recipe.regions.paths, ROOT)
-    parent = make_paths(recipe.supernet.paths, ROOT)
+    region = make_paths(recipe.regions.paths, ROOT, lambda a: 0.0)
+    parent = make_paths(recipe.supernet.paths, ROOT, lambda a: 0.0)
     total = 0
     for count, settings, paths in (
         (0 if arm.regions and not arm.inherit else 1, recipe.supernet, parent),

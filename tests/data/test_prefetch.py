@@ -66,6 +66,7 @@ def test_processes_of_a_machine_share_its_memory(
     assert free_shared_memory(tmp_path / "none") is None
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("batches", "left"), [(7, 2), (1, 0)])
 def test_fewer_workers_make_the_same_batches(
     monkeypatch: pytest.MonkeyPatch, batches: int, left: int
@@ -81,6 +82,7 @@ def test_fewer_workers_make_the_same_batches(
     assert "--shm-size" in line
 
 
+@pytest.mark.process
 def test_memory_that_fills_under_way_ends_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     shared = Tensor.share_memory_
 
@@ -98,6 +100,7 @@ def test_memory_that_fills_under_way_ends_no_training(monkeypatch: pytest.Monkey
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.process
 def test_without_semaphores_the_training_makes_its_batches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -117,6 +120,7 @@ class Unreadable(BatchStream):
         return super().batch(step)
 
 
+@pytest.mark.process
 def test_what_is_wrong_with_an_image_is_one_line() -> None:
     ahead = PrefetchedStream(stream(Unreadable), 1)
     ahead.batch(0)
@@ -131,6 +135,7 @@ class Hanging(BatchStream):
         return super().batch(step)
 
 
+@pytest.mark.process
 def test_a_worker_that_hangs_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefetch, "WAIT_SECONDS", 1)
     ahead = PrefetchedStream(stream(Hanging), 1)
@@ -140,6 +145,7 @@ def test_a_worker_that_hangs_is_not_waited_for_for_ever(monkeypatch: pytest.Monk
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.process
 def test_a_worker_that_was_killed_is_one_line() -> None:
     before = set(multiprocessing.active_children())
     ahead = PrefetchedStream(stream(Hanging), 1)

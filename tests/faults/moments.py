@@ -50,11 +50,11 @@ def watch(log: Path | None, at: int = 0, fault: str = "") -> None:
     def before(holder: Any, name: str, label: str) -> None:
         plain: Callable[..., Any] = getattr(holder, name)
 
-        def count_in_words(*arguments: Any, **more: Any) -> Any:
+        def counted(*arguments: Any, **more: Any) -> Any:
             moment(label)
             return plain(*arguments, **more)
 
-        setattr(holder, name, count_in_words)
+        setattr(holder, name, counted)
 
     step = training._Run._step
 

@@ -284,14 +284,14 @@ def _killed_at(target: Path, count: int) -> None:
     """Replace a folder, and die before the renaming of this number; or after all of them."""
     rename, done = os.rename, 0
 
-    def count_in_words(source: Path, place: Path) -> None:
+    def counted(source: Path, place: Path) -> None:
         nonlocal done
         if done == count:
             os.kill(os.getpid(), signal.SIGKILL)
         done += 1
         rename(source, place)
 
-    os.rename = count_in_words  # type: ignore[assignment]
+    os.rename = counted  # type: ignore[assignment]
     replacing_module._removed = lambda old: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore
     put(target, a="2")
 

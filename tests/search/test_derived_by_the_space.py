@@ -6,8 +6,7 @@ import math
 import random
 from collections.abc import Mapping
 
-from fewshot_core.search.differentiable.relaxed import most_likely
-
+from fewshot_core.search.preferences.relaxed import most_likely
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, Option
 from tasks.cifar10.space import CellSpace, nasbench201

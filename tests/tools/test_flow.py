@@ -17,7 +17,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from fewshot_core.recipe.check import DIFFERENTIABLE, STRATEGIES
+from fewshot_core.plugins import names_with, plugins
 from fewshot_core.spaces.space import Architecture
 from tasks.cifar10.space import nasbench201
 from tests.shared import once
@@ -441,6 +441,9 @@ def test_the_limits_are_not_idle(finished: Path) -> None:
     assert any(p > LIMITS["constraint.params"] or f > LIMITS["constraint.flops"] for p, f in costs)
 
 
+DIFFERENTIABLE = names_with("strategy", "differentiable")
+
+
 @pytest.mark.parametrize("strategy", ["rea", "bohb", *DIFFERENTIABLE])
 def test_constraints_hold_in_every_trial(strategy: str, tmp_path: Path) -> None:
     """Also where regions are scored with parts of the budget, and where they name networks."""
@@ -456,7 +459,7 @@ def test_constraints_hold_in_every_trial(strategy: str, tmp_path: Path) -> None:
         assert len(rows) == 15 if budgets == {1.0} else len(rows) > 15
 
 
-@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in DIFFERENTIABLE])
+@pytest.mark.parametrize("strategy", sorted({*plugins("strategy")} - {*DIFFERENTIABLE}))
 def test_every_strategy_runs_from_its_recipe(
     strategy: str, every_cell: Path, tmp_path: Path
 ) -> None:

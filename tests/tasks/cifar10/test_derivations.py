@@ -58,7 +58,7 @@ class TestTheSuite:
         def lost(model: RelaxedSupernet, *_: object) -> list[Architecture]:
             return [model.region.space.sample(random.Random(0))]
 
-        monkeypatch.setattr("fewshot_core.pipeline.derive.named", lost)
+        monkeypatch.setattr("fewshot_core.pipeline.derive.name_architectures", lost)
         broken = self.outcome([], tmp_path / "run")
         with pytest.raises(AssertionError):
             DerivationSuite().test_every_region_names_its_own(broken)
