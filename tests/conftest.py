@@ -24,7 +24,10 @@ FAULT, FUZZED = "fault survived", "fuzzed inputs"
 """What tests note with their reports, which reach the process that sums up."""
 
 SECONDS = 5
-"""What is not marked ``slow`` takes less on an idle core."""
+"""What is not listed as slow takes less on an idle core."""
+
+SLOW = Path(__file__).with_name("slow.txt")
+"""The tests that get the marker ``slow``, without their parameters."""
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -41,7 +44,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     marked = {PROCESS, "slow"}
     for report in passed:
         if report.when == "call" and report.duration > SECONDS and not marked & {*report.keywords}:
-            text = f"{report.duration:.0f} s, and not marked slow: {report.nodeid}"
+            name = report.nodeid.partition("[")[0]
+            text = f"{report.duration:.0f} s, and not in tests/slow.txt: {name}"
             terminalreporter.write_line(text)
 
 
@@ -49,7 +53,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what starts a process, and put files with such tests first: the rest fills the gaps."""
     seen: dict[Any, bool] = {}
+    slow = {*SLOW.read_text(encoding="utf-8").splitlines()}
     for item in items:
+        if item.nodeid.partition("[")[0] in slow:
+            item.add_marker("slow")
         if isinstance(item, pytest.Function) and starts_process(item, seen):
             item.add_marker(PROCESS)
     long = {item.path for item in items if item.get_closest_marker(PROCESS) is not None}
