@@ -16,6 +16,7 @@ from fewshot_core.costs.table import CostTable
 from fewshot_core.data import ImageShape
 from fewshot_core.description import Description
 from fewshot_core.metrics import ACCURACY, Metric
+from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
 from fewshot_core.spaces.region import Region
@@ -56,9 +57,8 @@ class Deep(CellTask):
     def supernet(
         self, region: Region, recipe: Recipe, shape: ImageShape, *, partial: int = 1
     ) -> CellSupernet:
-        settings = copy.deepcopy(recipe)
-        settings.network.cells_per_stage += 1
-        return super().supernet(region, settings, shape, partial=partial)
+        deeper = {"network.cells_per_stage": recipe.network.cells_per_stage + 1}
+        return super().supernet(region, with_values(recipe, deeper), shape, partial=partial)
 
 
 class Lost(CellSpace):

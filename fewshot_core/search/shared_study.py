@@ -274,7 +274,7 @@ class FollowingLedger:
         return list(self._ask("pending"))
 
     def has_own_work(self) -> bool:
-        return bool(self._ask("mine_or_handed_on"))
+        return bool(self._ask("has_own_work"))
 
     def wait(self) -> None:
         self._ask("wait")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from benchmarks.studies.jobs import Job, read_rows
 from benchmarks.studies.runs import Bench, load_words
 from benchmarks.studies.study import main
 from fewshot_core.pipeline.relaxation import Relaxation
-from fewshot_core.plugins import names_with
+from fewshot_core.plugins import names_with, plugin
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
 from tasks.cifar10.task import TASK
@@ -44,13 +45,11 @@ DIFFERENTIABLE = names_with("strategy", "differentiable")
 class Paper:
     """What :class:`Relaxation` looks at to count steps."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, region: Any, is_root: bool) -> None:
         self.recipe = recipe
-        self.search_data = self
-        self.train = range(IMAGES)
-
-    def settings_of(self, region: Any) -> Any:
-        return self.recipe.regions if region.id == "region" else self.recipe.supernet
+        self.root = region if is_root else None
+        self.splitting = SimpleNamespace(parent_epochs=recipe.supernet.epochs)
+        self.images = SimpleNamespace(search_data=lambda: SimpleNamespace(train=range(IMAGES)))
 
 
 class Named:
@@ -63,7 +62,9 @@ def images_of(recipe: Recipe, region: str) -> int:
     settings = recipe.regions if region == "region" else recipe.supernet
     if recipe.strategy.name not in DIFFERENTIABLE:
         return round(settings.epochs * IMAGES)
-    training = Relaxation(Paper(recipe), Named(region))  # type: ignore[arg-type]
+    named: Any = Named(region)
+    run: Any = Paper(recipe, named, is_root=region != "region")
+    training = Relaxation(run, named)
     return settings.batch_size * (2 * training.steps - training.first)
 
 
@@ -78,7 +79,7 @@ def test_every_arm_sees_the_same_images_and_scores_as_many_cells(arm: Arm, tmp_p
         total += images_of(recipe, "parent")
     assert total == pytest.approx(FULL.epochs * IMAGES, rel=0.01)
     if arm.method.scores_many:
-        few = recipe.preferences.samples * max(1, regions)
+        few = plugin("strategy", "enas").sections["preferences"]().samples * max(1, regions)
         random = recipe.strategy.name == "random"
         assert (recipe.search.trials if random else few) == FULL.scored
 

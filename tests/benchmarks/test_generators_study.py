@@ -10,7 +10,7 @@ from benchmarks.studies.generators.measure import Generators, draw_generators
 from benchmarks.studies.generators.show import draw_arms, make_tables, summarise
 from benchmarks.studies.runs import load_words
 from fewshot_core.spaces.region import Region
-from fewshot_core.spaces.splitters import grow_tree
+from fewshot_core.spaces.splitters import SplitterContext, grow_tree
 from tasks.autogan.space import generator_space
 from tasks.autogan.task import TASK
 from tests.benchmarks.shared import options
@@ -21,7 +21,11 @@ def test_every_arm_takes_as_many_steps(arm: str) -> None:
     words = arm_words(FULL, arm, 0)
     recipe = load_words([*COMMON, "data.root=x", *words]).recipe
     root = Region.root(TASK.space(recipe))
-    trained = [region for region, parent in grow_tree(root, recipe.split, 0).walk() if parent]
+    trained = [
+        region
+        for region, parent in grow_tree(root, recipe.split, SplitterContext(0)).walk()
+        if parent
+    ]
     total = recipe.supernet.epochs + len(trained) * recipe.regions.epochs * bool(trained)
     assert total == pytest.approx(FULL.epochs)
     assert recipe.split.when == ("always" if trained else "auto")

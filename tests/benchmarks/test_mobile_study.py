@@ -19,7 +19,7 @@ from benchmarks.studies.mobile.show import summarise
 from benchmarks.studies.runs import Bench
 from fewshot_core.costs.table import measure
 from fewshot_core.spaces.region import Region
-from fewshot_core.spaces.splitters import grow_tree
+from fewshot_core.spaces.splitters import SplitterContext, grow_tree
 from tasks.imagenet.task import TASK
 from tests.benchmarks.shared import options
 
@@ -32,7 +32,7 @@ SHAPE = shape_of(BENCH.recipe())
 @pytest.mark.parametrize("arm", SIZE.arms())
 def test_all_arms_see_as_many_images(arm: str) -> None:
     recipe = BENCH.recipe(*SIZE.arms()[arm])
-    tree = grow_tree(Region.root(TASK.space(recipe)), recipe.split, 0)
+    tree = grow_tree(Region.root(TASK.space(recipe)), recipe.split, SplitterContext(0))
     regions = [region for region, parent in tree.walk() if parent is not None]
     assert len(tree.leaves()) == {"o": 1, "2": 2, "4": 4}[arm.removeprefix("few-shot, ")[0]]
     total = recipe.supernet.epochs + len(regions) * recipe.regions.epochs

@@ -92,6 +92,7 @@ def test_an_unknown_policy_is_refused() -> None:
         Augment(policy="colours")
 
 
+@pytest.mark.process
 def test_workers_make_the_same_batches() -> None:
     ahead = PrefetchedStream(stream(STRONG), 1)
     for step in (0, 1, 2, 7, 8):

@@ -87,6 +87,7 @@ def test_what_is_read_at_every_use_is_the_same(tmp_path: Path) -> None:
     assert held.test_count == 6
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("source", ["wds", "hfds"])
 def test_workers_read_the_same(tmp_path: Path, source: str) -> None:
     """Each has the table or the places of the process that it was forked from."""

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fewshot_core.data.decode import _squared
+from fewshot_core.data.decode import _crop_square
 from fewshot_core.export.package import write_timm_folder
 from tasks.cifar10 import network as cells
 from tasks.imagenet import network as mobile
@@ -99,7 +99,7 @@ def write_expected(kind: Kind, folder: Path, model: nn.Module) -> None:
     for size in ((kind.size, kind.size), (70, 70), (64, 41), (33, 50)):
         pixels = np.random.default_rng(0).integers(0, 256, (*size, kind.channels), np.uint8)
         picture = Image.fromarray(pixels.squeeze())
-        shown = np.asarray(_squared(picture, kind.size))
+        shown = np.asarray(_crop_square(picture, kind.size))
         values = torch.tensor(shown).view(kind.size, kind.size, -1).permute(2, 0, 1) / 255
         pictures.append((torch.tensor(pixels.squeeze()), (values - mean) / std))
     expected = {"images": images, "logits": model(images).detach(), "pictures": pictures}

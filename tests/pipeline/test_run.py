@@ -89,7 +89,7 @@ def test_images_are_read_when_they_are_asked_for_and_once(
 
     def load(settings: Any, seed: int, *, kept: Any) -> Any:
         read.append(seed)
-        return SimpleNamespace(resized=lambda size: f"{size} pixels")
+        return SimpleNamespace(resize=lambda size: f"{size} pixels")
 
     monkeypatch.setattr("fewshot_core.pipeline.images.load_images", load)
     recipe = Recipe(seed=3)

@@ -292,7 +292,7 @@ def _killed_at(target: Path, count: int) -> None:
         rename(source, place)
 
     os.rename = counted  # type: ignore[assignment]
-    replacing_module._removed = lambda old: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore
+    replacing_module._remove = lambda old: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore
     put(target, a="2")
 
 

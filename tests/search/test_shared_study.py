@@ -160,7 +160,7 @@ def test_a_trial_that_ends_every_worker_is_given_up(url: str, name: str) -> None
     one = ledger(url, name, "a")
     one.claim(proposal)
     for _ in range(RETRIES + 1):
-        (trial,) = one._of(TrialState.RUNNING)
+        (trial,) = one._trials_of(TrialState.RUNNING)
         one._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         _hand_on(one._study, trial)
         if one.has_own_work():

@@ -152,7 +152,7 @@ def test_bad_settings_leave_nothing_behind(tmp_path: Path) -> None:
         ({"metric.weights": "no.pth", "metric.extractor": "inceptoin"}, "inceptoin is none of"),
         ({"supernet.optimizer": "sgd"}, "sgd has no betas"),
         ({"data.image_size": "none"}, "data.image_size is missing"),
-        ({"evaluator.score": "accuracy"}, "accuracy is none of is, fid, reward"),
+        ({"evaluator.score": "accuracy"}, "accuracy is none of fid, is, reward"),
         ({"metric.extracter": "x"}, "did you mean"),
     ):
         done = run_here("search", words_of(GAN | more, run="run"), tmp_path)

@@ -262,11 +262,11 @@ def test_scores(truth: Path, tmp_path: Path) -> None:
         run_here("rank", words, tmp_path),
         "scores.csv lacks 2 of the 50 architectures",
         f"no score for {rows[-2][0]}",
-        "to fix it",
+        "to fix:",
     )
     refused(run_here("rank", [*words, "score_column=tau"], tmp_path), "scores.csv", "'tau'")
     (tmp_path / "scores.csv").unlink()
-    refused(run_here("rank", words, tmp_path), "scores.csv does not exist", "to fix it")
+    refused(run_here("rank", words, tmp_path), "scores.csv does not exist", "to fix:")
 
 
 def test_no_truth(copy: Path) -> None:

@@ -68,12 +68,16 @@ SETTINGS: dict[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
     "evaluator": ({"evaluator": "guess"}, ("evaluator.name=guess", "inherited")),
     "evaluator.table": (
         {"evaluator": "table", "evaluator.table": "none.csv"},
-        ("none.csv does not exist", "to fix it"),
+        ("none.csv does not exist", "to fix:"),
     ),
     "storage": ({"search.storage": "nosuchdb://x"}, ("nosuchdb://x", "search.storage")),
     "preferences": (
         {"strategy": "darts", "preferences.order": 3, "preferences.share": 1, "preferences.lr": 0},
-        ("preferences.order=3 must be 1 or 2", "preferences.share=1", "preferences.lr=0"),
+        (
+            "preferences.order=3 must be at least 1 and at most 2",
+            "preferences.share=1",
+            "preferences.lr=0",
+        ),
     ),
     "preferences.partial": (
         {"strategy": "pcdarts", "preferences.partial": 3},

@@ -92,7 +92,7 @@ def test_an_improvement_that_rounding_makes_negative_is_none(
     assert exact is not None
     asked = list(ROOT.enumerate())[1:120:7]
     expected, real = exact(asked), EI._compute
-    bad = strategy._tools._encoded([asked[3]])[0]
+    bad = strategy._tools._encode([asked[3]])[0]
 
     def refusing(self: EI, rows: np.ndarray) -> np.ndarray:
         if (rows == bad).all(axis=1).any():

@@ -21,7 +21,7 @@ from fewshot_core.runs.console import Console
 from fewshot_core.spaces.paths import make_paths
 from fewshot_core.spaces.region import Region, RegionTree
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.spaces.splitters import grow_tree
+from fewshot_core.spaces.splitters import SplitterContext, grow_tree
 from fewshot_core.training.loop import Stage, train
 from tasks.autogan.task import TASK
 
@@ -99,7 +99,7 @@ def test_two_steps_of_every_stage(
     torch.manual_seed(0)
     parent = TASK.supernet(root, recipe, data.shape)
     run("parent", parent, recipe.supernet, make_paths(recipe.supernet.paths, root, no_cost))
-    tree: RegionTree = grow_tree(root, recipe.split, 0)
+    tree: RegionTree = grow_tree(root, recipe.split, SplitterContext(0))
     assert len(tree.leaves()) == 3
     leaf = tree.leaves()[2]
     child = TASK.supernet(leaf, recipe, data.shape)
