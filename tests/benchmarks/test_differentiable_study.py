@@ -30,7 +30,7 @@ from benchmarks.studies.jobs import Job, read_rows
 from benchmarks.studies.runs import Bench, load_words
 from benchmarks.studies.study import main
 from fewshot_core.pipeline.relaxation import Relaxation
-from fewshot_core.plugins import names_with, plugin
+from fewshot_core.plugins import names_with
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
 from tasks.cifar10.task import TASK
@@ -79,9 +79,11 @@ def test_every_arm_sees_the_same_images_and_scores_as_many_cells(arm: Arm, tmp_p
         total += images_of(recipe, "parent")
     assert total == pytest.approx(FULL.epochs * IMAGES, rel=0.01)
     if arm.method.scores_many:
-        few = plugin("strategy", "enas").sections["preferences"]().samples * max(1, regions)
-        random = recipe.strategy.name == "random"
-        assert (recipe.search.trials if random else few) == FULL.scored
+        if recipe.strategy.name in DIFFERENTIABLE:
+            scored = recipe.preferences.samples * max(1, regions)
+        else:
+            scored = recipe.search.trials
+        assert scored == FULL.scored
 
 
 def test_jobs_have_names_of_their_own() -> None:
