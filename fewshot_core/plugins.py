@@ -66,7 +66,7 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself: it is known by what it was registered on
 class Plugin:
     """What is known of a plug-in without making it. The abilities are false unless it has them.
 
@@ -183,11 +183,7 @@ def find_plugin(kind: str, name: str) -> Plugin | None:
     Raises:
         RecipeError: A dotted path leads nowhere, or not to a plug-in of the kind.
     """
-    if ":" not in name:
-        return plugins(kind).get(name)
-    entries = _entries_of(kind, name)
-    # The recipe says the path, so that it can be loaded again.
-    return replace(entries[0], name=name)
+    return _plugin_at(kind, name) if ":" in name else plugins(kind).get(name)
 
 
 def plugin(kind: str, name: str) -> Plugin:
@@ -221,6 +217,12 @@ def names_with(kind: str, ability: str) -> tuple[str, ...]:
     return tuple(name for name, entry in plugins(kind).items() if getattr(entry, ability))
 
 
+@cache
+def _plugin_at(kind: str, path: str) -> Plugin:
+    """The plug-in at a dotted path; the recipe says the path, so that it can be loaded again."""
+    return replace(_entries_of(kind, path)[0], name=path)
+
+
 def _entries_in(kind: str, home: str) -> Iterator[Plugin]:
     package = importlib.import_module(home)
     for module in pkgutil.iter_modules(package.__path__):
@@ -249,14 +251,14 @@ def _entries_of(kind: str, path: str) -> list[Plugin]:
             value = getattr(value, part)
     except (ImportError, AttributeError, ValueError) as error:
         raise RecipeError(
-            f"{kind}={path} cannot be imported",
+            f"the {kind} {path} cannot be imported",
             found=str(error),
             allowed="package.module:NAME, in a module that Python can import",
         ) from error
     entries = [entry for entry in _entries_on(value) if entry.kind == kind]
     if not entries:
         raise RecipeError(
-            f"{kind}={path} is no {kind}",
+            f"{path} is no {kind}",
             fix=f'decorate it with @register("{kind}", ...) of fewshot_core.plugins',
         )
     return entries

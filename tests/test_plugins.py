@@ -18,10 +18,13 @@ from fewshot_core.errors import RecipeError
 from fewshot_core.plugins import KINDS, Plugin, plugin, plugin_of, plugins, register
 from fewshot_core.recipe.check import check
 from fewshot_core.recipe.declare import help_of, setting
-from fewshot_core.recipe.schema import Recipe, StrategySettings
+from fewshot_core.recipe.load import load_recipe, recipe_yaml
+from fewshot_core.recipe.loose import _loose_recipe
+from fewshot_core.recipe.schema import Recipe, SplitLevel, StrategySettings
 from fewshot_core.search.strategies import Strategy, StrategyContext, make_strategy
 from fewshot_core.search.trial import Proposal, Trial
 from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.splitters import ByDecision, SplitterContext
 from fewshot_core.testing.strategies import StrategySuite
 from fewshot_core.testing.toys import total, toy_space
 
@@ -121,6 +124,19 @@ def make_first(settings: FirstSettings, context: StrategyContext) -> Steps:
     return Steps(context.region, settings.step)
 
 
+@dataclasses.dataclass(frozen=True)
+class SecondLevel(SplitLevel):
+    """Of a splitter of somebody else."""
+
+    by: str = setting("second", "which splitter")
+    half: str = setting("edge_1_0", "the decision that is cut")
+
+
+@register("splitter", "second", settings=SecondLevel, about="by one decision", products=True)
+def make_second_level(level: SecondLevel, context: SplitterContext) -> ByDecision:
+    return ByDecision(level.half)
+
+
 PATH = f"{__name__}:make_first"
 CONTEXT = StrategyContext(Region.root(toy_space()), lambda a: True, total)
 
@@ -133,9 +149,15 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return [EntryPoint("any", PATH, group)] if group == "fewshot_nas.strategy" else []
 
     monkeypatch.setattr(registry, "entry_points", points)
-    plugins.cache_clear()
+    forget()
     yield
+    forget()
+
+
+def forget() -> None:
+    """Look for plug-ins anew."""
     plugins.cache_clear()
+    _loose_recipe.cache_clear()
 
 
 class TestByDottedPath(StrategySuite):
@@ -157,6 +179,65 @@ def test_a_dotted_path_is_found_checked_and_made() -> None:
         assert words in line
 
 
+DIGITS = ["recipe=digits", "split.when=always"]
+OWN_SPLIT = f"split={__name__}:make_second_level"
+
+
+def test_recipes_have_the_settings_of_what_a_path_names(tmp_path: Path) -> None:
+    recipe = load_recipe([*DIGITS, f"strategy={PATH}", "strategy.step=5", OWN_SPLIT]).recipe
+    assert recipe.strategy == FirstSettings(PATH, 5)
+    assert (recipe.split.by, recipe.split.half) == (OWN_SPLIT.partition("=")[2], "edge_1_0")
+    (tmp_path / "recipe.yaml").write_text(recipe_yaml(recipe))
+    assert load_recipe([f"run={tmp_path}"]).recipe == recipe
+    assert load_recipe([*DIGITS, f"strategy={{name: {PATH}, step: 5}}"]).recipe.strategy.step == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["strategy.stepp=5"], "unknown setting 'strategy.stepp' (did you mean 'strategy.step'?)"),
+        (["strategy.step=0"], "strategy.step=0 must be at least 1"),
+        (["strategy.step=13"], "bad luck"),
+        (
+            ["strategy.population=5"],
+            f"strategy.population=5 has no effect with strategy.name={PATH} | allowed: "
+            "strategy.name=nsga2 or rea read it",
+        ),
+        (
+            [OWN_SPLIT, "split.then=[{by: random, half: x}]"],
+            f"split.then[0].half=x has no effect with split.then[0].by=random | allowed: "
+            f"split.then[0].by={OWN_SPLIT.partition('=')[2]} reads it",
+        ),
+    ],
+)
+def test_what_is_wrong_with_them_is_told(words: list[str], line: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe([*DIGITS, f"strategy={PATH}", *words])
+    assert line in str(caught.value)
+
+
+def test_a_file_may_not_name_code_of_its_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "strange.py").write_text("raise SystemExit('this ran')\n")
+    (tmp_path / "own.yaml").write_text("task: cifar10\nstrategy: strange:make\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RecipeError, match=r"strategy=strange:make \| to fix: .*FEWSHOT_TASKS"):
+        load_recipe([f"recipe={tmp_path / 'own.yaml'}"])
+    monkeypatch.setenv("FEWSHOT_TASKS", "strange:make")
+    with pytest.raises(SystemExit, match="this ran"):
+        load_recipe([f"recipe={tmp_path / 'own.yaml'}"])
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_installed_one_is_chosen_by_its_name() -> None:
+    assert load_recipe([*DIGITS, "strategy=first", "strategy.step=5"]).recipe.strategy == (
+        FirstSettings("first", 5)
+    )
+    with pytest.raises(RecipeError, match=r"allowed: strategy\.name=first reads it"):
+        load_recipe([*DIGITS, "strategy=tpe", "strategy.step=5"])
+
+
 @pytest.mark.usefixtures("installed")
 def test_an_entry_point_is_found_listed_checked_and_made() -> None:
     assert "first" in plugins("strategy")
@@ -172,11 +253,11 @@ def test_an_entry_point_is_found_listed_checked_and_made() -> None:
 def test_a_name_that_is_taken_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     path = "fewshot_core.search.strategies.evolution:make_rea"
     monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint("x", path, group)])
-    plugins.cache_clear()
+    forget()
     with pytest.raises(RecipeError, match=r"two plug-ins have the name strategy=rea.*uninstall"):
         plugins("strategy")
     monkeypatch.undo()
-    plugins.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize(

@@ -228,7 +228,7 @@ def _resolve(
     # can be checked in the same round.
     problems = [*merger.problems, *check(recipe, described.scores)]
     if not drop_unread:
-        unread = [*unread_of_others(recipe, everything), *unread_settings(recipe)]
+        unread = [*unread_of_others(recipe, everything, own), *unread_settings(recipe)]
         problems += without_effect(everything, unread, merger.layers)
     raise_problems(problems)
     task = load_task(name)  # which may import torch, and knows of more settings when they are read
@@ -248,7 +248,7 @@ def _own_plugins(layers: Sequence[RecipeFile], words: Sequence[tuple[str, Any]])
         kind = _kind_at(key)
         if kind is not None and ":" in path:
             if in_file:
-                _require_trusted(kind, path)
+                _require_trusted(key, path)
             found[kind, path] = plugin(kind, path)
     return list(found.values())
 
@@ -275,14 +275,14 @@ def _kind_at(key: str) -> str | None:
     return kind
 
 
-def _require_trusted(kind: str, name: str) -> None:
+def _require_trusted(key: str, name: str) -> None:
     """A file may name a task or plug-in that comes along, and no code of its writer's choice."""
     own = ":" in name
     if own and name.partition(":")[0] not in sys.modules:
         trusted = os.environ.get(TRUSTED, "").split(",")
         if name not in trusted:
             raise RecipeError(
-                f"the recipe file names code of its own: {kind}={name}",
+                f"the recipe file names code of its own: {key}={name}",
                 fix=f"if you trust it, set {TRUSTED}={name} in the environment",
             )
 

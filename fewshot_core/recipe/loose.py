@@ -47,10 +47,15 @@ def _loose_recipe(sections: Sections, own: tuple[Plugin, ...]) -> type:
 
 def _strategy_sections(own: Sequence[Plugin] = ()) -> dict[str, list[type]]:
     found: dict[str, list[type]] = {}
-    for entry in [*plugins("strategy").values(), *own]:
+    for entry in _every("strategy", own):
         for name, kind in entry.sections.items():
             found.setdefault(name, []).append(kind)
     return found
+
+
+def _every(kind: str, own: Sequence[Plugin]) -> list[Plugin]:
+    """All plug-ins of a kind: the known ones, and those that are named by a dotted path."""
+    return [*plugins(kind).values(), *(entry for entry in own if entry.kind == kind)]
 
 
 def _loose(section: type, own: Sequence[Plugin], chosen: str | None = None) -> type:
@@ -63,7 +68,7 @@ def _loose(section: type, own: Sequence[Plugin], chosen: str | None = None) -> t
     """
     kinds, kind = [section], getattr(section, "kind", None)
     if kind is not None:
-        entries = {**plugins(kind), **{entry.name: entry for entry in own if entry.kind == kind}}
+        entries = {entry.name: entry for entry in _every(kind, own)}
         first = [entries[chosen]] if chosen in entries else []
         kinds += [entry.settings for entry in [*first, *entries.values()]]
     made: dict[str, tuple[Any, Any]] = {}
@@ -179,12 +184,15 @@ def check_choices(recipe: Any, key: str = "") -> Iterator[str]:
             yield from check_choices(item, place)
 
 
-def unread_of_others(recipe: Any, loose: Any, key: str = "") -> Iterator[Unread]:
+def unread_of_others(
+    recipe: Any, loose: Any, own: Sequence[Plugin] = (), key: str = ""
+) -> Iterator[Unread]:
     """What only plug-ins read that the recipe does not choose.
 
     Args:
         recipe: A settled recipe, or a section of one.
         loose: What it was settled from.
+        own: Plug-ins that are named by a dotted path.
         key: The key of the section.
     """
     kind, name = getattr(type(recipe), "kind", None), shorthand(type(recipe))
@@ -194,35 +202,35 @@ def unread_of_others(recipe: Any, loose: Any, key: str = "") -> Iterator[Unread]
         decider = f"{key.partition('[')[0]}" if "[" in key else f"{key}.{name}"
         for field in dataclasses.fields(loose):
             if field.name not in known:
-                readers = [n for n, e in plugins(kind).items() if _has(e.settings, field.name)]
+                readers = [e.name for e in _every(kind, own) if _has(e.settings, field.name)]
                 text = readers_of(f"{key}.{name}", readers)
                 text += _meant(recipe, kind, field.name)
                 yield Unread(f"{key}.{field.name}", because, (decider,), text)
     if isinstance(recipe, Recipe):
-        yield from _unread_sections(recipe, loose)
+        yield from _unread_sections(recipe, loose, own)
     for field in dataclasses.fields(recipe):
         path = f"{key}.{field.name}" if key else field.name
         mine, theirs = getattr(recipe, field.name), getattr(loose, field.name)
         pairs = zip(_sections_in(mine, path), _sections_in(theirs, path), strict=True)
         for (one, place), (other, _) in pairs:
-            yield from unread_of_others(one, other, place)
+            yield from unread_of_others(one, other, own, place)
 
 
-def _unread_sections(recipe: Recipe, loose: Any) -> Iterator[Unread]:
+def _unread_sections(recipe: Recipe, loose: Any, own: Sequence[Plugin]) -> Iterator[Unread]:
     """Settings of sections that belong to some strategies."""
     chosen = find_plugin("strategy", recipe.strategy.name)
     if chosen is None:
         return
     because = f"strategy.name={recipe.strategy.name}"
-    for section in _strategy_sections():
+    for section in _strategy_sections(own):
         mine = getattr(recipe, section, None)
         known = set() if mine is None else {field.name for field in dataclasses.fields(mine)}
         for field in dataclasses.fields(getattr(loose, section)):
             if field.name in known:
                 continue
             readers = [
-                name
-                for name, entry in plugins("strategy").items()
+                entry.name
+                for entry in _every("strategy", own)
                 if section in entry.sections and _has(entry.sections[section], field.name)
             ]
             text = readers_of("strategy.name", readers)
