@@ -77,7 +77,8 @@ class Plugin:
         about: What it is, in a clause with its source.
         make: Makes it from an instance of ``settings`` and the context of its kind.
         sections: Dataclasses of further sections that it alone reads, by name.
-        words: Of an evaluator, what its scores mean, for reports and cards.
+        words: What the scores of an evaluator mean, for reports and cards; None: ``about`` has to
+            do, see :func:`fewshot_core.evaluators.words.find_words`.
         inherits: An evaluator that needs trained supernets.
         measures: An evaluator whose scores are measured on validation images.
         budgets: An evaluator that can spend a part of the budget on an architecture, or a strategy

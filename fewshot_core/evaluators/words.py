@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
+from fewshot_core.plugins import Plugin
+
 
 class Told(Protocol):
     """What a report knows of a run, for the words of its evaluator."""
@@ -64,3 +66,29 @@ class Words(ABC):
     @abstractmethod
     def method(self, told: Told) -> str:
         """The kind of search; a noun phrase without an article."""
+
+
+class PlainWords(Words):
+    """What can be said of an evaluator that says no more than what it is about.
+
+    Args:
+        name: Its name in recipes.
+        about: What it is, as it was registered.
+    """
+
+    def __init__(self, name: str, about: str) -> None:
+        self._name, self._about = name, about
+
+    def label(self, settings: Any, told: Told) -> str:
+        return f"score, {self._name}"
+
+    def meaning(self, settings: Any, told: Told) -> str:
+        return f"what evaluator={self._name} gives ({self._about})"
+
+    def method(self, told: Told) -> str:
+        return f"neural architecture search by evaluator={self._name}"
+
+
+def find_words(evaluator: Plugin) -> Words:
+    """The words of an evaluator; of one that was registered without, :class:`PlainWords`."""
+    return evaluator.words or PlainWords(evaluator.name, evaluator.about)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot_core.costs.table import Limits
+from fewshot_core.evaluators.words import find_words
 from fewshot_core.metrics import Metric
 from fewshot_core.plugins import Plugin, plugin_of
 from fewshot_core.recipe.schema import DataSettings, MeasuringSettings, Recipe
@@ -72,18 +73,15 @@ class Account:
 
     def method(self) -> str:
         """The kind: ``few-shot neural architecture search (5 sub-supernets)``."""
-        method: str = self.evaluator.words.method(self)
-        return method
+        return find_words(self.evaluator).method(self)
 
     def score_label(self) -> str:
         """A score as the label of an axis."""
-        label: str = self.evaluator.words.label(self.recipe.evaluator, self)
-        return label
+        return find_words(self.evaluator).label(self.recipe.evaluator, self)
 
     def score_meaning(self) -> str:
         """What a score was measured on and with which weights."""
-        meaning: str = self.evaluator.words.meaning(self.recipe.evaluator, self)
-        return meaning
+        return find_words(self.evaluator).meaning(self.recipe.evaluator, self)
 
     def measured(self) -> str:
         """What ``evaluator.score`` is: ``accuracy in % on 56 of the 287 validation images``."""
@@ -187,7 +185,7 @@ class Account:
 
     def uses(self) -> dict[str, str]:
         """What each part of the images is for in this run."""
-        use = self.evaluator.words.training
+        use = find_words(self.evaluator).training
         train = [*([use] if use else []), "to retrain networks"]
         validation = ["to score architectures"] if self.evaluator.measures else []
         if self.audited:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from scipy.stats import ttest_ind
 
+from fewshot_core.evaluators.words import find_words
 from fewshot_core.metrics import Metric
 from fewshot_core.plugins import plugin_of
 from fewshot_core.recipe.schema import Recipe
@@ -180,7 +181,7 @@ def warn_unaudited(recipe: Recipe, facts: RunFacts) -> str:
             f"The recipe asks for an audit of {asked} networks, and there is none: the search was "
             "stopped before it, or had fewer than three networks to compare."
         )
-    if not plugin_of("evaluator", recipe.evaluator).words.audited:
+    if not find_words(plugin_of("evaluator", recipe.evaluator)).audited:
         return ""
     return (
         "Whether the scores may be trusted was not checked. An audit trains some networks from "

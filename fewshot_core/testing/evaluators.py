@@ -19,6 +19,7 @@ from fewshot_core.evaluators.base import (
     EvaluatorContext,
     RequiringEvaluator,
 )
+from fewshot_core.evaluators.words import find_words
 from fewshot_core.metrics import CLASSIFICATION, Metric
 from fewshot_core.plugins import Plugin, plugin
 from fewshot_core.recipe.declare import help_of
@@ -301,9 +302,9 @@ class EvaluatorSuite:
     def test_its_scores_have_words(self, entry: Plugin, chosen: Any, few_shot: bool) -> None:
         told = ToyTold(few_shot, "3 sub-supernets" if few_shot else "one supernet")
         said = [
-            entry.words.label(chosen, told),
-            entry.words.meaning(chosen, told),
-            entry.words.method(told),
+            find_words(entry).label(chosen, told),
+            find_words(entry).meaning(chosen, told),
+            find_words(entry).method(told),
         ]
         for text in said:
             assert text.strip() == text != ""
@@ -312,4 +313,4 @@ class EvaluatorSuite:
         # Supernets are spoken of where there are some, and nowhere else.
         assert any("supernet" in text for text in said[1:]) == entry.inherits
         assert ("validation" in said[1]) == entry.measures
-        assert bool(entry.words.training) or not (entry.inherits or entry.trains)
+        assert bool(find_words(entry).training) or not (entry.inherits or entry.trains)
