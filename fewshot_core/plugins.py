@@ -14,9 +14,9 @@ Ours are found in the packages of :data:`KINDS`. Those of users are found by an 
 group ``fewshot_nas.KIND``, or by the dotted path ``package.module:NAME`` in place of a name, and
 are equal to ours.
 
-Recipes are checked with the settings of every plug-in, before torch is imported. So the modules of
-our plug-ins import torch late: inside their factories, or in modules whose names begin with ``_``,
-which are not searched for plug-ins.
+Recipes are checked with the settings of every plug-in, before torch or Optuna is imported. So the
+modules of our plug-ins import these late: inside their factories. Modules whose names begin with
+``_`` are not searched for plug-ins.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ for tool, lines in {TYPOS}.items():
         try:
             runpy.run_path(f"{ROOT}/tools/{{tool}}.py", run_name="__main__")
         except SystemExit as ended:
-            heavy = {{"torch", "accelerate", "timm"}} & set(sys.modules)
+            heavy = {{"torch", "accelerate", "timm", "optuna"}} & set(sys.modules)
             print(tool, words, ended.code, sorted(heavy))
 """
 

@@ -10,8 +10,8 @@ import optuna
 import pytest
 
 from fewshot_core.search.loop import run_search
+from fewshot_core.search.samplers import SampledStrategy
 from fewshot_core.search.strategies import StrategyContext
-from fewshot_core.search.strategies.sampled import SampledStrategy
 from fewshot_core.search.trial import Proposal
 from fewshot_core.spaces.region import Partition, Region
 from fewshot_core.spaces.space import Architecture

@@ -2,8 +2,9 @@
 
 Each is told every trial of the search once and learns from nothing else, so a killed search
 continues as if it had not been killed: see
-:class:`fewshot_core.search.strategies.base.Strategy`. Those of our own are Optuna samplers like
-Optuna's. Strategies see architectures and scores, never weights. Each is a plug-in in its own file.
+:class:`fewshot_core.search.strategies.base.Strategy`. Most
+are Optuna samplers, ours (:mod:`fewshot_core.search.samplers`) or Optuna's. Strategies see
+architectures and scores, never weights. Each is a plug-in in its own file.
 """
 
 from __future__ import annotations
@@ -11,15 +12,9 @@ from __future__ import annotations
 from fewshot_core.plugins import plugin_of
 from fewshot_core.recipe.schema import StrategySettings
 from fewshot_core.search.strategies.base import Accepts, Strategy, StrategyContext
-from fewshot_core.search.strategies.evolution import EvolutionSampler
-from fewshot_core.search.strategies.reinforce import ReinforceSampler
-from fewshot_core.search.strategies.sampled import SampledStrategy
 
 __all__ = [
     "Accepts",
-    "EvolutionSampler",
-    "ReinforceSampler",
-    "SampledStrategy",
     "Strategy",
     "StrategyContext",
     "make_strategy",

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fewshot_core.plugins import register
 from fewshot_core.recipe.declare import setting
 from fewshot_core.search.strategies.base import NAME, StrategyContext
 from fewshot_core.search.strategies.hyperband import HyperbandSettings, HyperbandStrategy
-from fewshot_core.search.strategies.sampled import SampledStrategy, SamplerFactory
-from fewshot_core.search.strategies.tpe import tpe_sampler
 from fewshot_core.search.trial import Trial
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
+
+if TYPE_CHECKING:
+    from fewshot_core.search.samplers import SamplerFactory
 
 CANDIDATES = 64
 """Samples of the model, of which the best is taken (Falkner et al. 2018, appendix)."""
@@ -40,7 +42,9 @@ class BohbSettings(HyperbandSettings):
 )
 def make_bohb(settings: BohbSettings, context: StrategyContext) -> BohbStrategy:
     """Brackets over a region, and a model for each budget."""
-    model = tpe_sampler(context.region, n_startup_trials=1, n_ei_candidates=CANDIDATES)
+    from fewshot_core.search.samplers.tpe import make_tpe_sampler
+
+    model = make_tpe_sampler(context.region, n_startup_trials=1, n_ei_candidates=CANDIDATES)
     return BohbStrategy(
         context.region, settings.shares(context), settings.eta, model, settings.random_share
     )
@@ -69,6 +73,8 @@ class BohbStrategy(HyperbandStrategy):
         make_sampler: SamplerFactory,
         random_share: float,
     ) -> None:
+        from fewshot_core.search.samplers import SampledStrategy
+
         super().__init__(region, shares, eta)
         self._random_share = random_share
         self._models = {share: SampledStrategy(region, make_sampler) for share in shares}

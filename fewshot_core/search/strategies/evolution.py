@@ -1,22 +1,14 @@
-"""Regularized evolution, an Optuna sampler."""
+"""Regularized evolution."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fewshot_core.plugins import register
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.schema import StrategySettings
-from fewshot_core.search.strategies.base import NAME, StrategyContext
-from fewshot_core.search.strategies.learning import LearningSampler
-from fewshot_core.search.strategies.sampled import SampledStrategy
-from fewshot_core.spaces.region import Region
-from fewshot_core.spaces.space import Architecture
-
-TRIES = 50
-"""Children that are made until one satisfies the constraint."""
+from fewshot_core.search.strategies.base import NAME, Strategy, StrategyContext
 
 
 @dataclass(frozen=True)
@@ -41,8 +33,10 @@ class ReaSettings(StrategySettings):
     settings=ReaSettings,
     about="regularized evolution (Real et al., AAAI 2019)",
 )
-def make_rea(settings: ReaSettings, context: StrategyContext) -> SampledStrategy:
+def make_rea(settings: ReaSettings, context: StrategyContext) -> Strategy:
     """Regularized evolution over a region."""
+    from fewshot_core.search.samplers import EvolutionSampler, SampledStrategy
+
     sampler = EvolutionSampler(
         context.region,
         population=settings.population,
@@ -50,44 +44,3 @@ def make_rea(settings: ReaSettings, context: StrategyContext) -> SampledStrategy
         accepts=context.accepts,
     )
     return SampledStrategy(context.region, sampler.seeded)
-
-
-class EvolutionSampler(LearningSampler):
-    """Aging evolution (Real et al., AAAI 2019, algorithm 1).
-
-    The population is the last ``population`` completed trials. A parent is the best of ``sample``
-    of them drawn without replacement; the child differs from it in one decision. Until the
-    population is full, architectures are random.
-    """
-
-    def __init__(
-        self,
-        region: Region,
-        *,
-        population: int,
-        sample: int,
-        accepts: Callable[[Architecture], bool] = lambda architecture: True,
-        seed: int | None = None,
-    ) -> None:
-        super().__init__(region, seed)
-        self.sample = sample
-        self.accepts = accepts
-        self.alive: deque[tuple[Architecture, float]] = deque(maxlen=population)
-
-    def learn(self, architecture: Architecture, goodness: float) -> None:
-        self.alive.append((architecture, goodness))
-
-    def draw(self) -> Architecture:
-        if len(self.alive) < (self.alive.maxlen or 0):
-            return self.region.sample(self.rng)
-        parent, _ = max(self.rng.sample(self.alive, self.sample), key=lambda member: member[1])
-        return self._child(parent)
-
-    def _child(self, parent: Architecture) -> Architecture:
-        """A neighbour that satisfies the constraint, where a few tries find one."""
-        child = self.region.mutate(parent, self.rng)
-        for _ in range(TRIES):
-            if self.accepts(child):
-                break
-            child = self.region.mutate(parent, self.rng)
-        return child

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import optuna
-
 from fewshot_core.plugins import register
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.schema import StrategySettings
-from fewshot_core.search.strategies.base import NAME, StrategyContext
-from fewshot_core.search.strategies.sampled import SampledStrategy
+from fewshot_core.search.strategies.base import NAME, Strategy, StrategyContext
 
 
 @dataclass(frozen=True)
@@ -27,8 +24,12 @@ class RandomSettings(StrategySettings):
     about="uniform random search, the baseline",
     foresees=True,
 )
-def make_random(settings: RandomSettings, context: StrategyContext) -> SampledStrategy:
+def make_random(settings: RandomSettings, context: StrategyContext) -> Strategy:
     """Random search over a region."""
+    import optuna
+
+    from fewshot_core.search.samplers import SampledStrategy
+
     return SampledStrategy(
         context.region, lambda seed: optuna.samplers.RandomSampler(seed=seed % 2**32)
     )

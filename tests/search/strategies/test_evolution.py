@@ -7,7 +7,8 @@ import optuna
 import pytest
 
 from fewshot_core.search.loop import run_search
-from fewshot_core.search.strategies import EvolutionSampler, StrategyContext
+from fewshot_core.search.samplers import EvolutionSampler
+from fewshot_core.search.strategies import StrategyContext
 from fewshot_core.search.study import keep
 from fewshot_core.search.trial import Trial
 from fewshot_core.seeds import derive_seed

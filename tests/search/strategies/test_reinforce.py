@@ -9,7 +9,7 @@ import statistics
 import pytest
 import torch
 
-from fewshot_core.search.strategies import ReinforceSampler
+from fewshot_core.search.samplers import ReinforceSampler
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.strategies import RecordingEvaluator, from_plugin, search

@@ -10,8 +10,9 @@ import optuna
 from optuna.trial import TrialState
 
 from fewshot_core.search.loop import run_search
-from fewshot_core.search.strategies import SampledStrategy, StrategyContext
-from fewshot_core.search.strategies.nsga2 import nsga2_sampler
+from fewshot_core.search.samplers import SampledStrategy
+from fewshot_core.search.samplers.nsga2 import make_nsga2_sampler
+from fewshot_core.search.strategies import StrategyContext
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
@@ -121,7 +122,7 @@ def parents(asked: int) -> tuple[list[dict], list[dict]]:
     """Parents of the third generation, of a sampler that saw all of it and of a new one."""
     study = optuna.create_study(directions=["maximize", "minimize"])
     space = {name: optuna.distributions.CategoricalDistribution(range(5)) for name in "abcd"}
-    make, rng = nsga2_sampler(ROOT, population=4), random.Random(0)
+    make, rng = make_nsga2_sampler(ROOT, population=4), random.Random(0)
     for number in range(12):
         study.sampler = make(number)
         for _ in range(asked):
@@ -129,7 +130,7 @@ def parents(asked: int) -> tuple[list[dict], list[dict]]:
         one = ROOT.sample(rng)
         choices, both = ROOT.space.choices(one), [total(one), conflicting(one)]
         study.add_trial(optuna.trial.create_trial(params=choices, distributions=space, values=both))
-    samplers: list[Any] = [make(0), nsga2_sampler(ROOT, population=4)(0)]
+    samplers: list[Any] = [make(0), make_nsga2_sampler(ROOT, population=4)(0)]
     both_kinds = [[t.params for t in s.get_parent_population(study, 3)] for s in samplers]
     return both_kinds[0], both_kinds[1]
 
