@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from optuna.storages import RDBStorage, fail_stale_trials
@@ -77,6 +77,9 @@ def _hand_on(study: optuna.Study, trial: FrozenTrial) -> None:
                 user_attrs={"budget": trial.user_attrs.get("budget", FULL), "retry": retry},
             )
         )
+
+
+Answer = TypeVar("Answer")
 
 
 class SharedLedger:
@@ -256,32 +259,32 @@ class FollowingLedger:
     """The ledger of a process that does not write: it learns everything from the one that does.
 
     Args:
-        ledger: On the main process; None on the others.
-        tell: Sends an object from the main process to all; gets ``[object]``.
+        ledger: The ledger of the process that writes; None on the others.
+        tell: Sends an object from that process to all; gets ``[object]``.
     """
 
-    def __init__(self, ledger: Any, tell: Callable[[list[Any]], list[Any]]) -> None:
+    def __init__(self, ledger: SharedLedger | None, tell: Callable[[list[Any]], list[Any]]) -> None:
         self._ledger, self._tell = ledger, tell
 
-    def _ask(self, name: str, *arguments: Any) -> Any:
-        found = getattr(self._ledger, name)(*arguments) if self._ledger else None
-        return self._tell([found])[0]
+    def _ask(self, question: Callable[[SharedLedger], Answer]) -> Answer:
+        answer = None if self._ledger is None else question(self._ledger)
+        told: Answer = self._tell([answer])[0]
+        return told
 
     def news(self) -> list[Trial]:
-        return list(self._ask("news"))
+        return list(self._ask(lambda ledger: ledger.news()))
 
     def pending(self) -> list[float]:
-        return list(self._ask("pending"))
+        return list(self._ask(lambda ledger: ledger.pending()))
 
     def has_own_work(self) -> bool:
-        return bool(self._ask("has_own_work"))
+        return self._ask(lambda ledger: ledger.has_own_work())
 
     def wait(self) -> None:
-        self._ask("wait")
+        self._ask(lambda ledger: ledger.wait())
 
     def claim(self, ask: Callable[[int, str | None], Proposal]) -> Proposal:
-        proposal: Proposal = self._ask("claim", ask)
-        return proposal
+        return self._ask(lambda ledger: ledger.claim(ask))
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -296,4 +299,4 @@ class FollowingLedger:
             self._ledger.complete(trial, values, began)
 
     def all(self) -> list[Trial]:
-        return list(self._ask("all"))
+        return list(self._ask(lambda ledger: ledger.all()))
