@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -105,6 +106,8 @@ class Meter:
         accelerator: The accelerator of the training.
         stop: What stops the training.
         seconds: That are timed.
+        warm_seconds: Of a warm-up, at most; one of more than WARM_SECONDS is not cut short, and
+            the milliseconds of its steps are kept.
         row: What was measured.
     """
 
@@ -113,6 +116,7 @@ class Meter:
     accelerator: Accelerator
     stop: StopRequest
     seconds: float
+    warm_seconds: float = WARM_SECONDS
     row: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -146,19 +150,31 @@ class Meter:
         yield
         self._wait()
         self.row["first_step_seconds"] = round(time.perf_counter() - began, 3)
-        steps, began = 0, time.perf_counter()
-        while not _warm(steps, time.perf_counter() - began, self.seconds):
+        began, times = time.perf_counter(), [time.perf_counter()]
+        while not self._warm(len(times) - 1, times[-1] - began):
             yield
-            steps += 1
+            if self.warm_seconds > WARM_SECONDS:
+                self._wait()
+            times.append(time.perf_counter())
         self._wait()
-        self.row["warm_up_steps"] = steps + 1
+        self.row["warm_up_steps"] = len(times)
         self.row["warm_up_seconds"] = round(time.perf_counter() - began, 3)
+        if self.warm_seconds > WARM_SECONDS:
+            self.row["warm_up_ms"] = [round(1e3 * (b - a)) for a, b in pairwise(times)]
         yield from self._timed()
         step = self.row["ms_per_step"] / 1e3
         if self.accelerator.device.type == "cuda":
             yield from self._profiled(max(2, min(10, round(0.5 / step))))
         yield from self._split(max(2, min(20, round(1 / step))))
         self.stop.number = signal.SIGTERM
+
+    def _warm(self, steps: int, seconds: float) -> bool:
+        """Whether so much warm-up is enough."""
+        if self.warm_seconds > WARM_SECONDS:
+            return seconds >= self.warm_seconds
+        if steps >= WARM_STEPS and seconds >= min(1.0, self.seconds):
+            return True
+        return steps >= LEAST_STEPS and seconds >= min(WARM_SECONDS, self.seconds)
 
     def _timed(self) -> Iterator[None]:
         sampler, steps = BusySampler(), 0
@@ -227,10 +243,3 @@ class Held:
     def batch(self, step: int) -> Batch:
         """One of them."""
         return self._batches[step % len(self._batches)]
-
-
-def _warm(steps: int, seconds: float, timed: float) -> bool:
-    """Whether so much warm-up is enough, before so many seconds that are timed."""
-    if steps >= WARM_STEPS and seconds >= min(1.0, timed):
-        return True
-    return steps >= LEAST_STEPS and seconds >= min(WARM_SECONDS, timed)

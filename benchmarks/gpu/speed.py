@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from benchmarks.gpu.data import random_images
-from benchmarks.gpu.meter import Held, Meter
+from benchmarks.gpu.meter import WARM_SECONDS, Held, Meter
 from benchmarks.gpu.rows import Rows
 from benchmarks.gpu.session import device_of, images_per_step, open_run, stop_after, train_root
 from benchmarks.studies.runs import StudyRun
@@ -26,7 +26,10 @@ WIDTHS = ("channels", "supernet_channels", "discriminator", "supernet_discrimina
 """Settings of ``--toy``."""
 
 LIMIT = 90.0
-"""Seconds of a row, at most, once its run is open."""
+"""Seconds of a row, at most, once its run is open and warmed up."""
+
+LONG = 100.0
+"""Seconds of a long warm-up."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Case:
         note: What is special about it.
         images: Makes its images; None: those of the command.
         held: Whether a few batches are held on the device.
+        warm_seconds: Of a warm-up. Where networks of many shapes are trained, the kernels of new
+            ones are made for minutes; what a long training has is seen after that.
     """
 
     key: str
@@ -46,6 +51,7 @@ class Case:
     note: str = ""
     images: Callable[[], ImageData] | None = None
     held: bool = False
+    warm_seconds: float = WARM_SECONDS
 
 
 def together(count: int, batch: int, section: str = "supernet") -> tuple[str, str]:
@@ -80,6 +86,8 @@ def cases(toy: bool) -> list[Case]:
         PATHS_ALONE,
         TOGETHER,
         _imagenet(224, 1024, "256"),
+        _imagenet(224, 1024, "1024"),
+        _imagenet(224, 1024, "1024", LONG),
         _autogan("as it stands"),
         _autogan("bf16", "precision=bf16"),
         cells(5, 48),
@@ -95,7 +103,7 @@ def toy_together() -> Case:
     return Case(case.key, (*case.words, *TINY))
 
 
-def _imagenet(size: int, batch: int, micro: str) -> Case:
+def _imagenet(size: int, batch: int, micro: str, warm: float = WARM_SECONDS) -> Case:
     toy = size < 224
     words = [
         *("recipe=imagenet", "split=none", f"precision={'auto' if toy else 'bf16'}"),
@@ -106,13 +114,15 @@ def _imagenet(size: int, batch: int, micro: str) -> Case:
         *("supernet.epochs=1000000", "checkpoint_steps=100000000", "constraint.flops=none"),
     ]
     count, classes = (600, 10) if toy else (2048, 1000)
+    after = f", after {warm:g} s" if warm > WARM_SECONDS else ""
     return Case(
-        f"speed | imagenet, {size} px, sandwich paths, batch={batch}",
+        f"speed | imagenet, {size} px, sandwich paths, batch={batch}, micro_batch={micro}{after}",
         tuple(words),
         f"{count} images of noise in memory; two batches are held on the device, so that making "
         "batches is no part of it; no random crops, no jitter",
         lambda: random_images(count, size, classes),
         held=True,
+        warm_seconds=warm,
     )
 
 
@@ -137,7 +147,7 @@ def measure_speed(case: Case, data: ImageData, seconds: float, limit: float) -> 
         cuda = device_of(run).type == "cuda"
         if cuda:
             torch.cuda.reset_peak_memory_stats()
-        row |= _measure_training(run, seconds, case.held)
+        row |= _measure_training(run, case, seconds)
         if cuda:
             row["peak_MiB"] = torch.cuda.max_memory_allocated() >> 20
             row["peak_reserved_MiB"] = torch.cuda.max_memory_reserved() >> 20
@@ -146,15 +156,15 @@ def measure_speed(case: Case, data: ImageData, seconds: float, limit: float) -> 
         return row
 
 
-def _measure_training(run: StudyRun, seconds: float, held: bool) -> dict[str, Any]:
+def _measure_training(run: StudyRun, case: Case, seconds: float) -> dict[str, Any]:
     """Train with a meter until it has all; the run does the rest."""
     meters: list[Meter] = []
 
     def wrap(stream: Any, model: nn.Module, accelerator: Accelerator, stop: StopRequest) -> Meter:
-        if held:
+        if case.held:
             assert isinstance(stream, BatchStream)
             stream = Held(stream, accelerator.device)
-        meters.append(Meter(stream, model, accelerator, stop, seconds))
+        meters.append(Meter(stream, model, accelerator, stop, seconds, case.warm_seconds))
         return meters[-1]
 
     try:
@@ -182,7 +192,8 @@ def speed_row(rows: Rows, case: Case, data: ImageData, seconds: float) -> bool:
     """The row of a case, unless it is there."""
 
     def measure() -> dict[str, Any]:
-        limit = min(LIMIT, rows.budget.left - 2)
+        limit = min(LIMIT + case.warm_seconds, rows.budget.left - 2)
         return measure_speed(case, data, seconds, limit)
 
-    return rows.run(case.key, (8 if case.held else 4) * seconds, measure)
+    needed = (8 if case.held else 4) * seconds + case.warm_seconds - WARM_SECONDS
+    return rows.run(case.key, needed, measure)

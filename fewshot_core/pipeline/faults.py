@@ -14,7 +14,7 @@ from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.runs.preemption import Preempted
 from fewshot_core.runs.pulse import LostProcessError
 
-__all__ = ["LostProcessError", "OutOfMemoryError", "at_work"]
+__all__ = ["LostProcessError", "OutOfMemoryError", "at_work", "filling_memory"]
 
 ALIVE = ".alive"
 """The folder of a run where processes that work apart give signs of life."""
@@ -39,10 +39,9 @@ def at_work(run: Run) -> Iterator[None]:
         with (
             run.stop.listening(run.recipe.grace_seconds),
             run.team.beating(run.folder.file(ALIVE)),
+            filling_memory(run),
         ):
             yield
-    except torch.OutOfMemoryError as error:
-        raise out_of_memory(run, error) from None
     except RuntimeError as error:
         if run.accelerator.num_processes == 1 or not is_of_communication(error):
             raise
@@ -55,6 +54,19 @@ def at_work(run: Run) -> Iterator[None]:
         ) from None
     finally:
         run.folder.close()
+
+
+@contextmanager
+def filling_memory(run: Run) -> Iterator[None]:
+    """Inside, a full device is one line.
+
+    Raises:
+        OutOfMemoryError: The device's memory is full.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(run, error) from None
 
 
 def out_of_memory(run: Run, error: torch.OutOfMemoryError) -> OutOfMemoryError:

@@ -13,6 +13,7 @@ from fewshot_core.data import ImageData
 from fewshot_core.errors import RecipeError
 from fewshot_core.pipeline.checks import check, check_packages
 from fewshot_core.pipeline.derive import require_relaxable
+from fewshot_core.pipeline.faults import filling_memory
 from fewshot_core.pipeline.images import RunImages, agree_on_images, warnings_of
 from fewshot_core.pipeline.inputs import check_inputs, keep_inputs
 from fewshot_core.pipeline.latency import LATENCY, measure_latency, read_latency
@@ -62,9 +63,10 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
     folder.examine(recipe)
     check_packages()
     run = open_run(recipe, folder, accelerator, data)
-    check(run)
-    if run.strategy.differentiable:
-        require_relaxable(run)
+    with filling_memory(run):
+        check(run)
+        if run.strategy.differentiable:
+            require_relaxable(run)
     agree_on_images(run.images, accelerator, recipe.data.root)
     do_once(run.writes, lambda: _check_contents(run))
     folder.begin(recipe, loaded.overrides, accelerator.mixed_precision, str(accelerator.device))

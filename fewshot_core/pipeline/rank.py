@@ -19,7 +19,8 @@ from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.inputs import check_inputs
 from fewshot_core.pipeline.opening import attach, keep_changes
 from fewshot_core.pipeline.run import Run
-from fewshot_core.pipeline.scoring import make_evaluator
+from fewshot_core.pipeline.scoring import make_inherited
+from fewshot_core.plugins import names_with
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.report.ranking_table import ranking_markdown, ranking_table
 from fewshot_core.runs.console import Console
@@ -242,6 +243,12 @@ def _rank_supernets(run: Run, options: Mapping[str, Any]) -> None:
         run.costs,
         better=_better(options, run.task.description.metrics, run.console),
     )
+    if not run.evaluator.inherits:
+        raise DataError(
+            "only scores of supernets can be ranked",
+            found=f"evaluator={run.evaluator.name}",
+            allowed=f"a run with evaluator={' or '.join(names_with('evaluator', 'inherits'))}",
+        )
     rows: dict[str, RankFigures] = {}
     ensembles: dict[str, RankFigures] = {}
     inherits = run.recipe.regions.inherit or not run.tree.children
@@ -250,13 +257,7 @@ def _rank_supernets(run: Run, options: Mapping[str, Any]) -> None:
     if run.tree.children:
         trees[f"few-shot, {len(run.tree.leaves())} regions"] = run.tree
     for name, tree in trees.items():
-        evaluator = make_evaluator(run, tree)
-        if not isinstance(evaluator, InheritedEvaluator):
-            raise DataError(
-                "only inherited weights can be ranked",
-                found=f"evaluator={run.recipe.evaluator.name}",
-                allowed="a run with evaluator=inherited",
-            )
+        evaluator = make_inherited(run, tree)
         path = run.folder.file("scores", f"{name.split(',')[0]}.csv")
         task, title = run.task.description, f"scoring, {name}"
         kinds = [task.find_metric(score) for score in task.scores]

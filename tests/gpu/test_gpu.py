@@ -101,7 +101,7 @@ def test_cells_at_once() -> None:
         env=environment(),
     )
     assert done.returncode == 0, done.stdout[-4000:]
-    assert "5 passed" in done.stdout
+    assert "skipped" not in done.stdout, done.stdout[-4000:]
 
 
 @pytest.mark.parametrize("together", [1, 8], ids=["single paths", "at once"])
@@ -133,7 +133,8 @@ def test_bfloat16_in_pieces_of_a_batch(tmp_path: Path) -> None:
 def test_a_full_gpu_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(LITTLE_MEMORY)
     words = words_of(TINY | {"network.channels": 128, "supernet.batch_size": 512}, run="run")
-    done = started("search", words, tmp_path, PYTHONPATH=str(tmp_path)).wait()
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = started("search", words, tmp_path, PYTHONPATH=paths).wait()
     lines = [line for line in done.err.splitlines() if line.startswith("error: ")]
     assert (done.code, len(lines)) == (2, 1), done.err
     assert "too little memory" in lines[0]

@@ -12,7 +12,7 @@ import torch
 from fewshot_core.pipeline.faults import OutOfMemoryError
 from fewshot_core.pipeline.search import search
 from fewshot_core.supernet import Supernet
-from fewshot_core.training.classification import ClassificationObjective
+from fewshot_core.training.classification import ClassificationObjective, ClassificationTask
 from tests.tools.process import words_of
 from tests.tools.tiny import TINY
 
@@ -50,14 +50,26 @@ def test_the_peak_does_not_grow_with_the_regions(
 
 
 @pytest.mark.parametrize(
-    ("words", "advice"),
+    ("words", "owner", "name", "advice"),
     [
-        ([], "precision=auto supernet.micro_batch=24 regions.micro_batch=32 "),
-        (["supernet.micro_batch=8"], "to fix: precision=auto supernet.micro_batch=4 "),
+        (
+            [],
+            ClassificationObjective,
+            "step",
+            "precision=auto supernet.micro_batch=24 regions.micro_batch=32 ",
+        ),
+        (["supernet.micro_batch=8"], ClassificationObjective, "step", "supernet.micro_batch=4 "),
+        # Before anything is trained, when a network is tried.
+        ([], ClassificationTask, "loss", "to fix: precision=auto supernet.micro_batch=24 "),
     ],
 )
 def test_a_full_device_is_one_line_and_the_run_can_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], advice: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    owner: type,
+    name: str,
+    advice: str,
 ) -> None:
     words = words_of(SETTINGS | {"supernet.batch_size": 48}, run=str(tmp_path)) + words
 
@@ -65,7 +77,7 @@ def test_a_full_device_is_one_line_and_the_run_can_go_on(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nAnd so on.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ClassificationObjective, "step", full)
+        patch.setattr(owner, name, full)
         with pytest.raises(OutOfMemoryError) as caught:
             search(words)
     said = str(caught.value)

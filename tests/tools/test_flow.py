@@ -375,6 +375,10 @@ def test_search_in_a_table(every_cell: Path, tmp_path: Path) -> None:
         assert float(row["score"]) == convolutions
     assert read(tmp_path / "run" / "found.json")["score"] >= 4  # evolution climbs: random has 2.4
     assert not (tmp_path / "run" / "checkpoints").exists()
+    rank = run_here("rank", ["run=run", f"truth={every_cell}", "column=value"], tmp_path)
+    assert rank.code == 2
+    assert "only scores of supernets can be ranked | found: evaluator=table" in rank.err
+    assert "evaluator=inherited or predictor" in rank.err
     # A table knows one budget.
     more = words_of(NO_AUDIT | changes | {"strategy": "hyperband"}, run="hyperband")
     assert "evaluator=table knows one budget" in succeed("search", more, tmp_path).out

@@ -290,3 +290,8 @@ def test_a_predictor_says_how_good_it_is(tmp_path: Path) -> None:
     assert 20 <= scored <= 40
     assert figures["samples"] + figures["held_out"] == scored
     assert figures["held_out"] == round(0.2 * scored)
+    # What is ranked are the scores of its supernets, which are those that the file has.
+    words = ["run=run", "truth=run/predictor-scores.csv", "column=score"]
+    succeed("rank", words, tmp_path)
+    ranking = json.loads((tmp_path / "run" / "ranking.json").read_text())["predictors"]
+    assert ranking["one-shot, by loss"]["tau"] == pytest.approx(1.0)
