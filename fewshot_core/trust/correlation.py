@@ -92,6 +92,10 @@ def iso_cost_tau(
     return IsoCost(weighted / total, len(members), total)
 
 
+BY_PAIRS = 500
+"""Up to so many items resampled taus are computed from a matrix of all pairs, all at once."""
+
+
 def bootstrap_tau(
     scores: ArrayLike,
     truth: ArrayLike,
@@ -104,7 +108,8 @@ def bootstrap_tau(
 
     Args:
         scores, truth: Arrays [n].
-        samples: Number of resamples; each costs one tau of n items (2 ms for 15,625).
+        samples: Number of resamples; each costs one tau of n items (2 ms for 15,625; 2,000 of
+            them 30 ms for 100).
         seed: Seed of the resampling.
         level: Coverage of the interval, between 0 and 1.
 
@@ -152,11 +157,28 @@ def _resampled_taus(
     if scores.size < 2:
         return np.full(1, math.nan)
     generator = np.random.default_rng(seed)
-    taus = np.empty(samples)
-    for sample in range(samples):
-        drawn = generator.integers(scores.size, size=scores.size)
-        taus[sample] = _kendall(scores[drawn], truth[drawn])
-    return taus
+    drawn = (generator.integers(scores.size, size=scores.size) for _ in range(samples))
+    if scores.size > BY_PAIRS:
+        return np.array([_kendall(scores[indices], truth[indices]) for indices in drawn])
+    counts = np.stack([np.bincount(indices, minlength=scores.size) for indices in drawn])
+    return _counted_taus(scores, truth, counts.astype(float))
+
+
+def _counted_taus(scores: Vector, truth: Vector, counts: Vector) -> Vector:
+    """Tau-b of each resample, which holds each item as often as its row of ``counts`` says."""
+    order = np.sign(scores[:, None] - scores)
+    order_true = np.sign(truth[:, None] - truth)
+
+    def sum_pairs(values: Vector) -> Vector:
+        summed: Vector = ((counts @ values) * counts).sum(1) / 2
+        return summed
+
+    agreeing = sum_pairs(order * order_true)
+    untied, untied_true = sum_pairs(np.abs(order)), sum_pairs(np.abs(order_true))
+    some = (untied > 0) & (untied_true > 0)
+    taus = np.zeros(len(counts))
+    taus[some] = agreeing[some] / np.sqrt(untied[some]) / np.sqrt(untied_true[some])
+    return np.clip(taus, -1.0, 1.0)
 
 
 def _percentiles(values: Vector, level: float) -> tuple[float, float]:
