@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.imagenet.skeleton import SE_RATIO, Block, Skeleton, Unit, round_width
+from tasks.imagenet.skeleton import PLAIN, SE_RATIO, Block, Skeleton, Unit, round_width
 
 Cost = tuple[int, int, int]
 """Parameters, multiply-adds of convolutions and linear layers, fvcore's default total."""
@@ -46,8 +46,9 @@ def network_counts(
     """
     channels, size, _ = input_size
     size = _stride_size(size, skeleton.stem_stride)
-    base = [_conv(channels, skeleton.stem, 3, size), _depthwise_first(skeleton, size)]
-    width, options = skeleton.first_width, {}
+    base = [_conv(channels, skeleton.stem, 3, size)]
+    base += [_depthwise_first(skeleton, size)] if skeleton.before else []
+    width, options = skeleton.width, {}
     for u, (unit, places) in enumerate(zip(skeleton.units, slots, strict=True)):
         smaller = _stride_size(size, unit.stride)
         for slot, blocks in enumerate(places):
@@ -61,6 +62,8 @@ def network_counts(
 
 
 def _block(unit: Unit, block: Block, channels: int, size: int, smaller: int) -> Cost:
+    if block == PLAIN:
+        return _conv(channels, unit.width, 1, smaller)
     kernel, expansion = block
     wide = round_width(channels * expansion)
     costs = [

@@ -31,15 +31,16 @@ def network_svg(space: MobileSpace, architecture: Architecture) -> str:
     for unit, chosen in zip(space.skeleton.units, units, strict=True):
         left = x
         for _, (kernel, expansion) in chosen:
-            height = UNIT * expansion
+            height = UNIT * max(expansion, 1)
             colour = COLOURS[kernels.index(kernel) % len(COLOURS)]
             middle = x + WIDTH / 2
             parts += [
                 f'<rect x="{x}" y="{base - height}" width="{WIDTH}" height="{height}" rx="3" '
                 f'fill="{colour}"/>',
                 _text(middle, base - height / 2 + 5, str(kernel), "#ffffff"),
-                _text(middle, base - height - 5, f"e{expansion}", "currentColor", 11),
             ]
+            if expansion:  # a plain convolution has none
+                parts.append(_text(middle, base - height - 5, f"e{expansion}", size=11))
             x += WIDTH + GAP
         stride = f", /{unit.stride}" if unit.stride > 1 else ""
         parts.append(_text((left + x - GAP) / 2, base + 18, f"{unit.width}{stride}"))

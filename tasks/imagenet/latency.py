@@ -20,23 +20,26 @@ class _Without(nn.Module):
 
     Args:
         model: The model of timm; its own stages are dropped.
-        stages: The first and, where there is one, the last.
+        before, after: The stages in front of the units and behind them.
         shape: Channels, height and width of what the last reads.
     """
 
     def __init__(
-        self, model: Any, stages: Sequence[nn.Module], shape: tuple[int, int, int]
+        self,
+        model: Any,
+        before: Sequence[nn.Module],
+        after: Sequence[nn.Module],
+        shape: tuple[int, int, int],
     ) -> None:
         super().__init__()
-        self.model, self.stages, self.shape = model, nn.ModuleList(stages), shape
+        self.model, self.shape = model, shape
+        self.before, self.after = nn.Sequential(*before), nn.Sequential(*after)
         self.model.blocks = nn.Sequential()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stages[0](self.model.bn1(self.model.conv_stem(x)))
+        x = self.before(self.model.bn1(self.model.conv_stem(x)))
         # The head reads another number of channels and pixels than the first block gives.
-        x = x.new_zeros(len(x), *self.shape)
-        for stage in self.stages[1:]:
-            x = stage(x)
+        x = self.after(x.new_zeros(len(x), *self.shape))
         if hasattr(self.model, "bn2"):
             x = self.model.bn2(self.model.conv_head(x))
         logits: Tensor = self.model.forward_head(x)
@@ -48,7 +51,7 @@ def network_parts(space: MobileSpace, shape: ImageShape) -> NetworkParts:
     skeleton = space.skeleton
     size = _stride_size(shape.image_size, skeleton.stem_stride)
     options: dict[str, dict[Block, Part]] = {}
-    width = skeleton.first_width
+    width = skeleton.width
     slots = space.every_slot()
     for u, (unit, places) in enumerate(zip(skeleton.units, slots, strict=True)):
         smaller = _stride_size(size, unit.stride)
@@ -72,8 +75,7 @@ def _shallow(space: MobileSpace, kernel_expansion: Sequence[Block], depth: int) 
         [unit.block(*block, first=slot == 0) for slot in range(min(depth, unit.slots))]
         for unit, block in zip(space.skeleton.units, kernel_expansion, strict=True)
     ]
-    after = [list(space.skeleton.after)] if space.skeleton.last else []
-    return [[space.skeleton.first], *units, *after]
+    return space.skeleton.stages(units)
 
 
 def _block(
@@ -81,7 +83,7 @@ def _block(
 ) -> nn.Module:
     blocks = [block] * len(space.skeleton.units)
     model: Any = timm_network(space.skeleton, _shallow(space, blocks, 2), shape)
-    part: nn.Module = model.blocks[unit + 1][0 if first else 1]
+    part: nn.Module = model.blocks[len(space.skeleton.before) + unit][0 if first else 1]
     return part
 
 
@@ -89,9 +91,9 @@ def _around(space: MobileSpace, shape: ImageShape, width: int, size: int) -> nn.
     model: Any = timm_network(
         space.skeleton, _shallow(space, [(3, 1)] * len(space.skeleton.units), 1), shape
     )
-    stages = list(model.blocks)
-    kept = [stages[0], *([stages[-1]] if space.skeleton.last else [])]
-    return _Without(model, kept, (width, size, size))
+    stages, start = list(model.blocks), len(space.skeleton.before)
+    end = start + len(space.skeleton.units)
+    return _Without(model, stages[:start], stages[end:], (width, size, size))
 
 
 def _stride_size(size: int, stride: int) -> int:

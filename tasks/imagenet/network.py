@@ -41,6 +41,9 @@ if __name__ == "<run_path>":  # runpy leaves no module behind, and pickled model
     __name__ = Path(__file__).stem
     sys.modules.setdefault(__name__, sys.modules["<run_path>"])
 
+NO_ACTIVATION = "nid"
+"""The word in a block's string that timm does not know: no activation."""
+
 HEAD_ARGUMENTS = ("num_classes", "num_features", "global_pool", "head_bias")
 """What a model that gives features of its stages does not take."""
 
@@ -66,6 +69,10 @@ def _build(
 ) -> nn.Module:
     whole, features = classes
     blocks = decode_arch_def([list(stage) for stage in arch_def])
+    for stage, texts in zip(blocks, arch_def, strict=True):
+        for number, text in enumerate(texts):  # a text may stand for several blocks, but not this
+            if NO_ACTIVATION in text.split("_"):
+                stage[number]["act_layer"] = nn.Identity
     if features_only:  # timm's five are more than a network with fewer strides has
         scales = 1 + sum(stage[0]["stride"] > 1 for stage in blocks)
         arguments.setdefault("out_indices", tuple(range(scales)))
@@ -156,7 +163,7 @@ def searched_efficientnet(
     features_only: bool = False,
     **kwargs: Any,
 ) -> nn.Module:
-    """An EfficientNet of the blocks in ``arch_def``, with ReLU6 and no squeeze-and-excitation."""
+    """An EfficientNet of the blocks in ``arch_def``; ReLU6 and batch norm's epsilon of 0.001."""
     kwargs.setdefault("bn_eps", 1e-3)
     arguments = {
         "stem_size": stem_size,

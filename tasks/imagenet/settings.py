@@ -11,12 +11,31 @@ from fewshot_core.errors import FewshotError, RecipeError
 from fewshot_core.recipe.declare import check_values, setting
 from fewshot_core.recipe.schema import InheritingSettings, Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
-from tasks.imagenet.skeleton import lab_variant, ofa_skeleton, proxyless_skeleton
-from tasks.imagenet.space import EXPANSIONS, KERNELS, MobileSpace, ofa_mbv3, proxyless
+from tasks.imagenet.skeleton import (
+    lab_variant,
+    macro_skeleton,
+    ofa_skeleton,
+    proxyless_skeleton,
+)
+from tasks.imagenet.space import (
+    EXPANSIONS,
+    KERNELS,
+    MobileSpace,
+    nasbench_macro,
+    ofa_mbv3,
+    proxyless,
+)
 
-SPACES = ("ofa_mbv3", "proxyless")
+SPACES = ("ofa_mbv3", "proxyless", "nasbench_macro")
 
-_SPACE_OF = {"depths": ("ofa_mbv3",), "learned_kernels": ("ofa_mbv3",), "blocks": ("proxyless",)}
+_VARIED = ("ofa_mbv3", "proxyless")
+_SPACE_OF = {
+    "depths": ("ofa_mbv3",),
+    "learned_kernels": ("ofa_mbv3",),
+    "blocks": ("proxyless",),
+    **dict.fromkeys(("kernels", "expansions", "units", "strides", "stem_stride", "head"), _VARIED),
+}
+"""Settings that some spaces alone have."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +109,8 @@ def make_space(settings: MobileSettings, image_size: int | None) -> MobileSpace:
     Raises:
         RecipeError: A setting is out of range.
     """
+    if settings.space == "nasbench_macro":
+        return nasbench_macro(macro_skeleton(settings.width), image_size=image_size)
     variant: dict[str, Any] = {
         "units": settings.units,
         "strides": settings.strides,

@@ -6,13 +6,16 @@ Stdlib alone. Figures of the spaces: once-for-all's ``ofa_mbv3.py`` and Proxyles
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from fewshot_core.errors import RecipeError
 
 Block = tuple[int, int]
 """Kernel size and expansion of an inverted residual block."""
+
+PLAIN: Block = (1, 0)
+"""A 1x1 convolution and batch norm, where a unit begins and nothing else changes its shape."""
 
 SE_RATIO = 0.25
 """Squeezed channels of a squeeze-and-excitation, as a share of the expanded ones."""
@@ -46,8 +49,10 @@ class Unit:
     squeeze: bool = False
 
     def block(self, kernel: int, expansion: int, first: bool) -> str:
-        """timm's string for a block of this unit."""
+        """timm's string for a block of this unit; ``nid``, no activation, is a word of ours."""
         stride = self.stride if first else 1
+        if (kernel, expansion) == PLAIN:
+            return f"cn_r1_k1_s{stride}_c{self.width}_nid"
         squeeze = f"_se{SE_RATIO}" if self.squeeze else ""
         return f"ir_r1_k{kernel}_s{stride}_e{expansion}_c{self.width}{squeeze}_n{self.activation}"
 
@@ -60,12 +65,13 @@ class Skeleton:
         model: Name of the timm model that is built of it.
         stem: Channels of the 3x3 stem.
         stem_stride: 2; 1 for images of 32 pixels.
-        first_width: Channels of the block without expansion behind the stem.
+        first_width: Channels of the block without expansion behind the stem; 0: there is none.
         first_activation: The activation of that block.
         units: The units of chosen blocks.
         last: Channels of the 1x1 convolution behind them, as a stage of blocks; 0: none.
         head: Channels of the features that the linear classifier reads.
         activation: The activation of stem and head.
+        further: Keyword arguments of the timm model that differ from its defaults.
     """
 
     model: str
@@ -77,11 +83,25 @@ class Skeleton:
     last: int
     head: int
     activation: str
+    further: tuple[tuple[str, object], ...] = ()
 
     @property
-    def first(self) -> str:
-        """timm's string for the block behind the stem."""
-        return f"ds_r1_k3_s1_e1_c{self.first_width}_n{self.first_activation}"
+    def before(self) -> tuple[str, ...]:
+        """timm's strings for the block behind the stem, a stage of its own; empty: none."""
+        if not self.first_width:
+            return ()
+        return (f"ds_r1_k3_s1_e1_c{self.first_width}_n{self.first_activation}",)
+
+    @property
+    def width(self) -> int:
+        """Channels that the first unit reads."""
+        return self.first_width or self.stem
+
+    def stages(self, units: Iterable[Sequence[str]]) -> list[list[str]]:
+        """timm's strings for the whole network, given those of the units."""
+        around = [list(stage) for stage in (self.before, self.after)]
+        between = [list(unit) for unit in units]
+        return [*filter(None, around[:1]), *between, *filter(None, around[1:])]
 
     @property
     def after(self) -> tuple[str, ...]:
@@ -90,7 +110,8 @@ class Skeleton:
 
     def arguments(self) -> dict[str, object]:
         """Keyword arguments of the timm model, without ``arch_def``."""
-        return {"stem_size": self.stem, "stem_stride": self.stem_stride, "head_size": self.head}
+        sizes = {"stem_size": self.stem, "stem_stride": self.stem_stride, "head_size": self.head}
+        return {**sizes, **dict(self.further)}
 
 
 def ofa_skeleton(width: float, slots: int = 4) -> Skeleton:
@@ -134,6 +155,23 @@ def proxyless_skeleton(width: float, slots: int = 4) -> Skeleton:
         last=0,
         head=round_width(1280 * max(1.0, width)),
         activation="r6",
+    )
+
+
+def macro_skeleton(width: float = 1.0) -> Skeleton:
+    """NAS-Bench-Macro (Su et al., CVPR 2021): eight layers in three units, for 32 pixels."""
+    units = ((64, 2), (128, 3), (256, 3))
+    return Skeleton(
+        model="searched_efficientnet",
+        stem=round_width(32 * width),
+        stem_stride=1,
+        first_width=0,
+        first_activation="re",
+        units=tuple(Unit(round_width(c * width), 2, slots, "re") for c, slots in units),
+        last=0,
+        head=round_width(1280 * width),
+        activation="re",
+        further=(("act_layer", "relu"), ("bn_eps", 1e-5)),
     )
 
 
@@ -181,14 +219,9 @@ def lab_variant(
         raise RecipeError("network.stem_stride is out of range", found=stem_stride, allowed="1, 2")
     if head is not None and head < 8:
         raise RecipeError("network.head is too small", found=head, allowed="8 or more")
-    return Skeleton(
-        model=skeleton.model,
-        stem=skeleton.stem,
+    return replace(
+        skeleton,
         stem_stride=stem_stride or skeleton.stem_stride,
-        first_width=skeleton.first_width,
-        first_activation=skeleton.first_activation,
         units=tuple(kept),
-        last=skeleton.last,
         head=head or skeleton.head,
-        activation=skeleton.activation,
     )

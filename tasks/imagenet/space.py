@@ -1,4 +1,4 @@
-"""The spaces ``ofa_mbv3`` and ``proxyless``, and variants of them; stdlib alone.
+"""The spaces ``ofa_mbv3``, ``proxyless``, ``nasbench_macro`` and variants of them; stdlib alone.
 
 A genotype is timm's block strings, blocks separated by a space and stages by ``|``::
 
@@ -23,11 +23,21 @@ from functools import cached_property
 from fewshot_core.errors import ArchitectureError, RecipeError
 from fewshot_core.spaces.space import Architecture, Decision, Feature, Option, SearchSpace
 from tasks.imagenet.counting import Counts, network_counts
-from tasks.imagenet.skeleton import Block, Skeleton, ofa_skeleton, proxyless_skeleton
+from tasks.imagenet.skeleton import (
+    PLAIN,
+    Block,
+    Skeleton,
+    macro_skeleton,
+    ofa_skeleton,
+    proxyless_skeleton,
+)
 
 SKIP = "skip"
 KERNELS = (3, 5, 7)
 EXPANSIONS = {"ofa_mbv3": (3, 4, 6), "proxyless": (3, 6)}
+
+MACRO = (SKIP, "k3e3", "k5e6")
+"""What a layer of NAS-Bench-Macro may be, in the order of the digits of its codes."""
 
 _NUMBERS = re.compile(r"ir_r1_k(\d{1,3})_s\d_e(\d{1,3})_")
 _STAGE, _BLOCK = " | ", " "
@@ -72,10 +82,10 @@ class MobileSpace(SearchSpace):
 
     def arch_def(self, architecture: Architecture) -> list[list[str]]:
         """timm's description of the network: a list of block strings for each stage."""
-        stages = [[self.skeleton.first]]
-        for unit, blocks in zip(self.skeleton.units, self.units(architecture), strict=True):
-            stages.append([unit.block(*block, first=slot == 0) for slot, block in blocks])
-        return [*stages, list(self.skeleton.after)] if self.skeleton.last else stages
+        return self.skeleton.stages(
+            [unit.block(*block, first=slot == 0) for slot, block in blocks]
+            for unit, blocks in zip(self.skeleton.units, self.units(architecture), strict=True)
+        )
 
     def of_arch_def(self, arch_def: Sequence[Sequence[str]]) -> Architecture:
         """The canonical architecture of a network that timm's strings describe.
@@ -84,10 +94,10 @@ class MobileSpace(SearchSpace):
             ArchitectureError: The space has no such network.
         """
         skeleton = self.skeleton
-        fixed = [[skeleton.first], *([list(skeleton.after)] if skeleton.last else [])]
-        around = [list(arch_def[0]), *([list(arch_def[-1])] if skeleton.last else [])]
-        count = len(skeleton.units) + len(fixed)
-        if len(arch_def) != count or around != fixed:
+        fixed = skeleton.stages([])
+        start, count = len(skeleton.before), len(skeleton.units) + len(fixed)
+        end = start + len(skeleton.units)
+        if len(arch_def) != count or [*arch_def[:start], *arch_def[end:]] != fixed:
             raise ArchitectureError(
                 f"not a network of space {self.name!r}",
                 found=_text(arch_def)[:120],
@@ -95,12 +105,13 @@ class MobileSpace(SearchSpace):
             )
         units = []
         for number, (unit, stage) in enumerate(
-            zip(skeleton.units, arch_def[1 : count - len(fixed) + 1], strict=True), start=1
+            zip(skeleton.units, arch_def[start:end], strict=True), start=1
         ):
             blocks = []
             for place, text in enumerate(stage):
                 found = _NUMBERS.match(text)
-                block = (int(found[1]), int(found[2])) if found else (3, 3)
+                usual = PLAIN if text.startswith("cn_") else (3, 3)
+                block = (int(found[1]), int(found[2])) if found else usual
                 if text != unit.block(*block, first=place == 0):
                     raise ArchitectureError(
                         f"block {place + 1} of unit {number} is none of space {self.name!r}",
@@ -284,7 +295,8 @@ class ElasticSpace(MobileSpace):
 class OperationSpace(MobileSpace):
     """Per block one operation, or none (ProxylessNAS, Cai et al., ICLR 2019).
 
-    The first block of a unit changes the width or the resolution, so it cannot be skipped.
+    The first block of a unit changes the width or the resolution. Where it may be skipped all the
+    same, a plain convolution takes its place.
     """
 
     @cached_property
@@ -292,17 +304,23 @@ class OperationSpace(MobileSpace):
         pairs = itertools.product(range(1, 32), range(1, 32))
         return {operation_name(block): block for block in pairs}
 
+    def _block_of(self, slot: int, option: Option) -> Block | None:
+        """What an option puts into a slot of its unit; None: nothing."""
+        if option == SKIP:
+            return None if slot else PLAIN
+        return self._operations[option]
+
     @cached_property
     def _places(self) -> list[range]:
         ends = list(itertools.accumulate(unit.slots for unit in self.skeleton.units))
         return [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
     def units(self, architecture: Architecture) -> list[list[tuple[int, Block]]]:
-        c, operations = architecture.choices, self._operations
-        return [
-            [(slot, operations[c[i]]) for slot, i in enumerate(places) if c[i] != SKIP]
-            for places in self._places
-        ]
+        found = []
+        for places in self._places:
+            chosen = [self._block_of(s, architecture.choices[i]) for s, i in enumerate(places)]
+            found.append([(slot, block) for slot, block in enumerate(chosen) if block is not None])
+        return found
 
     def of_blocks(self, units: Sequence[Sequence[Block]]) -> Architecture:
         choices: list[Option] = []
@@ -312,7 +330,7 @@ class OperationSpace(MobileSpace):
                     f"unit {number} cannot have {len(blocks)} blocks", allowed=f"1 to {len(places)}"
                 )
             for place, block in itertools.zip_longest(places, blocks):
-                name = SKIP if block is None else operation_name(block)
+                name = SKIP if block in (None, PLAIN) else operation_name(block)
                 options = self.decisions[place].options
                 if name not in options:
                     raise ArchitectureError(
@@ -325,9 +343,42 @@ class OperationSpace(MobileSpace):
 
     def slots(self, allowed: Sequence[Sequence[Option]]) -> list[list[list[Block]]]:
         return [
-            [[self._operations[o] for o in allowed[i] if o != SKIP] for i in places]
+            [
+                [block for o in allowed[i] if (block := self._block_of(slot, o)) is not None]
+                for slot, i in enumerate(places)
+            ]
             for places in self._places
         ]
+
+
+@dataclass(frozen=True)
+class MacroSpace(OperationSpace):
+    """NAS-Bench-Macro: eight layers, each skipped, small or large; a genotype is its code.
+
+    A code has a digit for each layer: 0 identity, 1 kernel 3 and expansion 3, 2 kernel 5 and
+    expansion 6.
+    """
+
+    def genotype(self, architecture: Architecture) -> str:
+        return "".join(str(place) for place in self.encode(architecture))
+
+    def parse(self, genotype: str) -> Architecture:
+        """Read a code, or timm's block strings.
+
+        Raises:
+            ArchitectureError: The text is neither.
+        """
+        if not isinstance(genotype, str) or "_" in genotype:
+            return super().parse(genotype)
+        digits, count = genotype.strip(), len(self.decisions)
+        options = len(MACRO)
+        if len(digits) != count or not set(digits) <= set("0123456789"[:options]):
+            raise ArchitectureError(
+                f"not a code of space {self.name!r}",
+                found=digits[:80],
+                allowed=f"{count} digits from 0 to {options - 1}",
+            )
+        return Architecture(self.name, tuple(MACRO[int(digit)] for digit in digits))
 
 
 def operation_name(block: Block) -> str:
@@ -386,6 +437,19 @@ def proxyless(
         for slot in range(unit.slots)
     ]
     return OperationSpace("proxyless", tuple(decisions), skeleton, image_size)
+
+
+def nasbench_macro(
+    skeleton: Skeleton | None = None, *, image_size: int | None = None
+) -> MacroSpace:
+    """The space of NAS-Bench-Macro: 6,561 codes of 3,969 networks."""
+    skeleton = skeleton or macro_skeleton()
+    decisions = [
+        Decision(slot_name(u, slot), MACRO)
+        for u, unit in enumerate(skeleton.units)
+        for slot in range(unit.slots)
+    ]
+    return MacroSpace("nasbench_macro", tuple(decisions), skeleton, image_size)
 
 
 def _check_options(kernels: Sequence[int], expansions: Sequence[int]) -> None:

@@ -25,7 +25,7 @@ from fewshot_core.supernet.elastic import (
     shrunk_kernel,
 )
 from tasks.imagenet.build import timm_network
-from tasks.imagenet.skeleton import SE_RATIO, Block, round_width
+from tasks.imagenet.skeleton import SE_RATIO, Block, Skeleton, round_width
 from tasks.imagenet.space import ElasticSpace, MobileSpace, operation_name
 
 if TYPE_CHECKING:  # a module that timm does not promise to keep
@@ -216,12 +216,12 @@ class MobileSupernet(Supernet):
         """Tensors by their names in the timm model, where blocks are counted and not placed."""
         yield from self.frame.state_dict().items()
         yield from _add_prefix("blocks.0.", self.first.state_dict().items())
-        units = self.space.units(architecture)
-        for number, (unit, blocks) in enumerate(zip(self.units, units, strict=True), start=1):
+        units, start = self.space.units(architecture), len(self.space.skeleton.before)
+        for number, (unit, blocks) in enumerate(zip(self.units, units, strict=True), start=start):
             for index, (slot, block) in enumerate(blocks):
                 elastic = cast(ElasticBlock | ChoiceBlock, cast(nn.ModuleList, unit)[slot])
                 yield from _add_prefix(f"blocks.{number}.{index}.", elastic.take(block))
-        yield from _add_prefix(f"blocks.{len(units) + 1}.", self.after.state_dict().items())
+        yield from _add_prefix(f"blocks.{start + len(units)}.", self.after.state_dict().items())
 
     def slice_parent(
         self, name: str, parent: Mapping[str, Tensor], shape: torch.Size
@@ -243,18 +243,21 @@ class MobileSupernet(Supernet):
 class _TimmBlocks:
     """Blocks taken out of timm models, and what is left of the first of them."""
 
-    def __init__(self, models: Sequence[Any], wanted: Sequence[Sequence[Sequence[Block]]]):
+    def __init__(
+        self, models: Sequence[Any], skeleton: Skeleton, wanted: Sequence[Sequence[Sequence[Block]]]
+    ):
         self.frame = models[0]  # of timm, whose parts have no types
         stages = [list(model.blocks) for model in models]
-        self.first = stages[0][0]
-        self.after = stages[0][len(wanted) + 1] if len(stages[0]) > len(wanted) + 1 else _nothing()
+        start = len(skeleton.before)
+        self.first = stages[0][0] if skeleton.before else _nothing()
+        self.after = stages[0][-1] if skeleton.after else _nothing()
         self.frame.blocks = _nothing()
         self.slots: dict[tuple[int, int], dict[Block, nn.Module]] = {}
         for u, places in enumerate(wanted):
             present = [s for s, blocks in enumerate(places) if blocks]
             for s, blocks in enumerate(places):
                 self.slots[u, s] = {
-                    block: stages[i][u + 1][present.index(s)] for i, block in enumerate(blocks)
+                    block: stages[i][start + u][present.index(s)] for i, block in enumerate(blocks)
                 }
 
 
@@ -268,17 +271,16 @@ def _timm_blocks(
     skeleton = space.skeleton
     models = []
     for index in range(max(len(blocks) for places in wanted for blocks in places)):
-        stages = [[skeleton.first]]
+        units = []
         for unit, places in zip(skeleton.units, wanted, strict=True):
             chosen = [
                 (slot, blocks[min(index, len(blocks) - 1)])
                 for slot, blocks in enumerate(places)
                 if blocks
             ]
-            stages.append([unit.block(*block, first=slot == 0) for slot, block in chosen])
-        stages += [list(skeleton.after)] if skeleton.last else []
-        models.append(timm_network(skeleton, stages, shape, drop_rate=drop_rate))
-    return _TimmBlocks(models, wanted)
+            units.append([unit.block(*block, first=slot == 0) for slot, block in chosen])
+        models.append(timm_network(skeleton, skeleton.stages(units), shape, drop_rate=drop_rate))
+    return _TimmBlocks(models, skeleton, wanted)
 
 
 def _largest(blocks: Sequence[Block]) -> list[Block]:

@@ -6,12 +6,14 @@ They import Optuna, and so lie apart from the strategies, whose settings recipes
 from __future__ import annotations
 
 from fewshot_core.search.samplers.evolution import EvolutionSampler
+from fewshot_core.search.samplers.latent import LatentActionSampler
 from fewshot_core.search.samplers.learning import LearningSampler
 from fewshot_core.search.samplers.reinforce import ReinforceSampler
 from fewshot_core.search.samplers.sampled import SampledStrategy, SamplerFactory
 
 __all__ = [
     "EvolutionSampler",
+    "LatentActionSampler",
     "LearningSampler",
     "ReinforceSampler",
     "SampledStrategy",

@@ -42,6 +42,14 @@ class TestReinforce(StrategySuite):
         return from_plugin("reinforce", lr=0.3)
 
 
+class TestLanas(StrategySuite):
+    trials = 20
+
+    @pytest.fixture
+    def make(self) -> Make:
+        return from_plugin("lanas", initial=6, least=2)
+
+
 class TestMultilevel(StrategySuite):
     @pytest.fixture
     def make(self) -> Make:

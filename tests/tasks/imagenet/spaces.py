@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from tasks.imagenet.skeleton import lab_variant, ofa_skeleton, proxyless_skeleton
-from tasks.imagenet.space import ElasticSpace, MobileSpace, OperationSpace, ofa_mbv3, proxyless
+from tasks.imagenet.skeleton import (
+    lab_variant,
+    macro_skeleton,
+    ofa_skeleton,
+    proxyless_skeleton,
+)
+from tasks.imagenet.space import (
+    ElasticSpace,
+    MacroSpace,
+    MobileSpace,
+    OperationSpace,
+    nasbench_macro,
+    ofa_mbv3,
+    proxyless,
+)
 
 
 def small_ofa() -> ElasticSpace:
@@ -20,9 +33,19 @@ def small_proxyless() -> OperationSpace:
     return proxyless(skeleton, kernels=(3, 5), expansions=(2, 3), image_size=8)
 
 
+def small_macro() -> MacroSpace:
+    """All codes of eight layers, with a quarter of the channels, for images of 8 pixels."""
+    return nasbench_macro(macro_skeleton(0.25), image_size=8)
+
+
 FULL: dict[str, MobileSpace] = {
     "ofa": ofa_mbv3(),
     "ofa at 1.2": ofa_mbv3(ofa_skeleton(1.2)),
     "proxyless": proxyless(),
+    "macro": nasbench_macro(),
 }
-SMALL: dict[str, MobileSpace] = {"ofa": small_ofa(), "proxyless": small_proxyless()}
+SMALL: dict[str, MobileSpace] = {
+    "ofa": small_ofa(),
+    "proxyless": small_proxyless(),
+    "macro": small_macro(),
+}

@@ -42,6 +42,12 @@ class TestSmallProxyless(TestOfa):
         return small_proxyless()
 
 
+class TestMacro(TestOfa):
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        return FULL["macro"]
+
+
 # --- the spaces of the papers
 
 

@@ -11,7 +11,7 @@ from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
 from tasks.imagenet.supernet import MobileSupernet
-from tests.tasks.imagenet.spaces import FULL, small_ofa, small_proxyless
+from tests.tasks.imagenet.spaces import FULL, small_macro, small_ofa, small_proxyless
 
 SHAPE = ImageShape(3, 8, 5)
 
@@ -40,6 +40,14 @@ class TestOneOperation(TestOperations):
         region = Region.root(space).restrict("unit1_block1", ("k5e3",))
         region = region.restrict("unit2_block3", ("skip",))
         return region.restrict("unit1_block2", ("k3e2", "k5e2"))
+
+
+class TestMacro(TestOperations):
+    """A plain convolution where a unit begins."""
+
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        return small_macro()
 
 
 class TestCentreCrops(SupernetSuite):

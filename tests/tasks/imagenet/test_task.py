@@ -109,6 +109,13 @@ class TestOperations(TestElastic):
         return load_recipe(["recipe=mobile_digits", *words], drop_unread=True).recipe
 
 
+class TestMacro(TestElastic):
+    @pytest.fixture
+    def recipe(self) -> Recipe:
+        words = ["network.space=nasbench_macro", "network.width=0.25"]
+        return load_recipe(["recipe=mobile_digits", *words], drop_unread=True).recipe
+
+
 def test_stochastic_depth_is_for_networks_and_not_for_the_supernet() -> None:
     settings = recipe(width=0.25, head=32, drop_path_rate=0.2, drop_rate=0.1)
     space = TASK.space(settings)
@@ -137,6 +144,6 @@ def test_a_picture_shows_every_block(name: str) -> None:
         boxes = [e for e in picture.iter() if e.tag.endswith("rect")]
         texts = [e.text for e in picture.iter() if e.tag.endswith("text")]
         assert len(boxes) == len(blocks)
-        assert [t for t in texts if t and t.startswith("e")] == [f"e{e}" for _, e in blocks]
+        assert [t for t in texts if t and t.startswith("e")] == [f"e{e}" for _, e in blocks if e]
         right = max(float(e.get("x", 0)) + float(e.get("width", 0)) for e in boxes)
         assert right <= float(picture.get("width", 0))
