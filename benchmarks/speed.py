@@ -221,6 +221,7 @@ def convolution_peak(rounds: int) -> dict[str, float]:
 def _supernet(recipe: Recipe, channels_last: bool) -> CellSupernet:
     torch.manual_seed(0)
     net = TASK.supernet(Region.root(TASK.space(recipe)), recipe, SHAPE)
+    assert isinstance(net, CellSupernet)
     return net.to(memory_format=torch.channels_last) if channels_last else net
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,13 +137,13 @@ class TaskDefaults:
 
     def export_model(
         self, architecture: Architecture, recipe: Recipe, shape: ImageShape
-    ) -> tuple[str, dict[str, Any], Path] | None:
+    ) -> tuple[str, dict[str, Any], Sequence[Path]] | None:
         """How plain timm rebuilds the network.
 
         Returns:
-            The registered model name, its keyword arguments, and the Python file that registers it
-            and depends on nothing of this project. None where the network is no timm model, as by
-            default; :meth:`hand_over` then writes the export.
+            The registered model name, its keyword arguments, and the Python files that, joined in
+            their order, register it and depend on nothing else of this project. None where the
+            network is no timm model, as by default; :meth:`hand_over` then writes the export.
         """
         return None
 

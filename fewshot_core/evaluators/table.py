@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from fewshot_core.errors import ArchitectureError, DataError
+from fewshot_core.errors import DataError
 from fewshot_core.evaluators.base import NAME, EvaluatorContext
 from fewshot_core.evaluators.words import Told, Words
 from fewshot_core.plugins import register
@@ -16,8 +16,9 @@ from fewshot_core.recipe.places import absolute
 from fewshot_core.recipe.schema import EvaluatorSettings
 from fewshot_core.recipe.words import check_path
 from fewshot_core.spaces.region import ENUMERABLE, Region
-from fewshot_core.spaces.space import Architecture, SearchSpace, read_architectures
-from fewshot_core.trust.scores import read_table
+from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.trust.scores import has_column
+from fewshot_core.trust.values import HASH, read_values
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,13 @@ class TabularEvaluator:
     def __init__(self, space: SearchSpace, path: Path, column: str) -> None:
         self.path = path
         self._space = space
-        table = read_table(path, column)
-        try:
-            architectures = read_architectures(space, list(table))
-        except ArchitectureError as error:
-            raise ArchitectureError(f"score table {path}, {error}") from None
-        self._scores = dict(zip(architectures, table.values(), strict=True))
+        self._scores = read_values(space, path, column)
+        self._folded = has_column(path, HASH)
+
+    def _find(self, architecture: Architecture) -> float | None:
+        if self._folded:  # such a table has networks, each once
+            architecture = self._space.canonical(architecture)
+        return self._scores.get(architecture)
 
     def require(self, region: Region, accepts: Callable[[Architecture], bool]) -> None:
         """Raise unless the table has a row for all that is accepted in a region, if it is small.
@@ -94,7 +96,7 @@ class TabularEvaluator:
         if region.box_size() > ENUMERABLE:
             return
         wanted = [architecture for architecture in region.enumerate() if accepts(architecture)]
-        missing = [a for a in wanted if a not in self._scores]
+        missing = [a for a in wanted if self._find(a) is None]
         if missing:
             raise DataError(
                 f"{self.path} has no row for {len(missing):,} of the {len(wanted):,} architectures "
@@ -104,9 +106,10 @@ class TabularEvaluator:
             )
 
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
-        if architecture not in self._scores:
+        score = self._find(architecture)
+        if score is None:
             raise DataError(
                 f"{self.path} has no row for architecture {self._space.genotype(architecture)}",
                 fix="add it, or search a smaller space",
             )
-        return {"score": self._scores[architecture]}
+        return {"score": score}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fewshot_core.errors import FewshotError
-from fewshot_core.runs.files import write_copy, write_json, write_tensors
+from fewshot_core.runs.files import write_json, write_tensors, write_text
 
 
 class ExportError(FewshotError):
@@ -25,7 +27,7 @@ def write_timm_folder(
     *,
     model_name: str,
     arguments: dict[str, Any],
-    source: Path,
+    sources: Sequence[Path],
     input_size: tuple[int, int, int],
     mean: tuple[float, ...],
     std: tuple[float, ...],
@@ -37,14 +39,14 @@ def write_timm_folder(
     Args:
         model_name: The name it is registered under with timm.
         arguments: Its keyword arguments.
-        source: A Python file that registers it and needs only torch and timm.
+        sources: Python files that together register it and need only torch and timm besides.
         input_size: (channels, height, width) of the training images.
         mean, std: Normalisation per channel, for images in [0, 1].
         classes: Their names.
         crop: Side of the central part of a resized image that the network is shown, as a share.
     """
     write_tensors(folder / "model.safetensors", network.state_dict(), format="pt")
-    write_copy(folder / f"{model_name}.py", source)
+    write_text(folder / f"{model_name}.py", join_sources(sources))
     registered = _read_registered(folder, model_name)
     write_json(
         folder / "config.json",
@@ -68,6 +70,28 @@ def write_timm_folder(
             },
         },
     )
+
+
+def join_sources(sources: Sequence[Path]) -> str:
+    """One Python file of several that import from one another, in an order in which that works.
+
+    What a file imports from an earlier one is above it already, so that those lines go; and so do
+    later ``__future__`` imports, which may only stand at the top.
+    """
+    names = {source.stem for source in sources}
+    joined = []
+    for number, source in enumerate(sources):
+        text = source.read_text(encoding="utf-8")
+        lines = text.splitlines(keepends=True)
+        for node in ast.parse(text).body:
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            module = str(node.module)
+            if module.rpartition(".")[2] in names or (number and module == "__future__"):
+                for line in range(node.lineno - 1, node.end_lineno or node.lineno):
+                    lines[line] = ""
+        joined.append("".join(lines))
+    return "\n\n".join(joined)
 
 
 @torch.no_grad()

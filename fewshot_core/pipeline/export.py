@@ -121,14 +121,14 @@ def _fill(
         )
         run.task.hand_over(context, folder, network, architecture, result, results)
         return
-    model_name, arguments, source = model
+    model_name, arguments, sources = model
     size = data.shape.input_size
     write_timm_folder(
         folder,
         network,
         model_name=model_name,
         arguments=arguments,
-        source=source,
+        sources=sources,
         input_size=size,
         mean=data.mean,
         std=data.std,

@@ -33,6 +33,7 @@ from fewshot_core.tasks import load_task
 from fewshot_core.trust.ensemble import rank_ensemble
 from fewshot_core.trust.ranking import ISO_MINIMUM, RankFigures, random_figures, rank_figures
 from fewshot_core.trust.scores import ScoreLog, read_table
+from fewshot_core.trust.values import read_values
 
 BASELINES = {
     "parameters": "params",
@@ -85,10 +86,8 @@ class Truth:
         Raises:
             DataError: It cannot be read, or holds something that is no architecture.
         """
-        rows = read_table(path, column)
-        if only is not None:
-            rows = {text: value for text, value in rows.items() if text in only}
-        architectures = read_architectures(space, list(rows))
+        rows = read_values(space, path, column, only=only)
+        architectures = list(rows)
         every = [table.costs(a) for a in architectures]
         sign = -1.0 if better == LOWER else 1.0
         return cls(

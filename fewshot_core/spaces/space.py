@@ -253,6 +253,10 @@ class SearchSpace:
         """
         return architecture
 
+    def hashes(self) -> Mapping[str, Architecture]:
+        """Representatives by the hashes that published tables know them by; none by default."""
+        return {}
+
     def levels(self) -> tuple[tuple[str, ...], ...]:
         """Names of the decisions in groups that a strategy may decide one after the other.
 

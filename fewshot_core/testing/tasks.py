@@ -236,8 +236,9 @@ class TaskSuite:
             if model is None:
                 assert type(task).hand_over is not Task.hand_over, "nothing can be exported"
                 continue
-            name, arguments, source = model
-            assert Path(source).is_file()
+            name, arguments, sources = model
+            assert sources
+            assert all(Path(source).is_file() for source in sources)
             built = timm.create_model(name, num_classes=shape.classes, **arguments)
             network = task.network(architecture, recipe, shape)
             assert _shapes(built) == _shapes(network)

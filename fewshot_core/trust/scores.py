@@ -71,6 +71,17 @@ def read_table(
     return table
 
 
+def has_column(path: str | os.PathLike[str], column: str) -> bool:
+    """Whether a CSV file has a column.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    path = Path(path)
+    _, header = next(records_of(decode_text(path, read_content(path)), path), (0, []))
+    return column in (name.strip() for name in header)
+
+
 def write_table(
     path: str | os.PathLike[str], rows: Iterable[Mapping[str, object]], columns: Sequence[str]
 ) -> None:

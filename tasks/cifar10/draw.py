@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from fewshot_core.spaces.space import Architecture
+from tasks.cifar10.graph import GraphSpace
 from tasks.cifar10.space import CellSpace
 
 # Readable on white and on black, and told apart by the colour-blind; the labels say it anyway.
@@ -19,6 +20,16 @@ LABELS = {
     "nor_conv_1x1": "conv 1×1",
     "nor_conv_3x3": "conv 3×3",
     "avg_pool_3x3": "avg pool 3×3",
+}
+GRAPH_COLOURS = {
+    "conv1x1-bn-relu": "#2a7fc0",
+    "conv3x3-bn-relu": "#cc5200",
+    "maxpool3x3": "#0b8f66",
+}
+GRAPH_LABELS = {
+    "conv1x1-bn-relu": "conv 1×1",
+    "conv3x3-bn-relu": "conv 3×3",
+    "maxpool3x3": "max pool 3×3",
 }
 STEP, RADIUS, MARGIN = 170, 22, 20
 LIFT = 62
@@ -61,41 +72,84 @@ def cell_svg(space: CellSpace, architecture: Architecture) -> str:
     return "".join([*parts, "</svg>"])
 
 
+def graph_svg(space: GraphSpace, architecture: Architecture) -> str:
+    """Nodes in a row, labelled with their operations, and an arrow from every parent.
+
+    What does not reach the output is dashed and faint.
+    """
+    cell = space.cell(architecture)
+    live = {0, *cell.live(), cell.output}
+    nodes = cell.output + 1
+    middle = round((nodes - 2) * LIFT * CURVE) + RADIUS + TEXT
+    width = (nodes - 1) * STEP + 2 * (MARGIN + RADIUS)
+    height = middle + round(max(0, nodes - 3) * LIFT * CURVE) + RADIUS + 2 * TEXT
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}" font-family="sans-serif" font-size="14" role="img">',
+        f"<title>{escape(f'cell {space.genotype(architecture)}')}</title>",
+        f"<defs>{_marker('parent', 'currentColor')}</defs>",
+    ]
+    for target, parents in enumerate(cell.parents, start=1):
+        for source in parents:
+            path, _, _ = _curve(source, target, middle)
+            faint = "" if target in live else ' opacity="0.4" stroke-dasharray="5 5"'
+            parts.append(
+                f'<path d="{path}" fill="none" stroke="currentColor" stroke-width="1.8" '
+                f'marker-end="url(#head-parent)"{faint}/>'
+            )
+    for node in range(nodes):
+        parts.append(_node(node, nodes, node in live, middle))
+        if 0 < node < cell.output:
+            operation = cell.operations[node - 1]
+            colour = GRAPH_COLOURS[operation]
+            opacity = 1.0 if node in live else 0.5
+            place = (_x(node), middle + RADIUS + 18)
+            parts.append(_text(*place, GRAPH_LABELS[operation], colour, opacity))
+    return "".join([*parts, "</svg>"])
+
+
 def _x(node: int) -> int:
     return MARGIN + RADIUS + node * STEP
 
 
 def _markers() -> str:
-    heads = "".join(
-        f'<marker id="head-{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6.5" '
-        f'markerHeight="6.5" orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="{colour}"/></marker>'
-        for name, colour in COLOURS.items()
-    )
+    heads = "".join(_marker(name, colour) for name, colour in COLOURS.items())
     return f"<defs>{heads}</defs>"
 
 
-def _edge(source: int, target: int, operation: str, alive: bool, middle: int) -> str:
+def _marker(name: str, colour: str) -> str:
+    return (
+        f'<marker id="head-{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6.5" '
+        f'markerHeight="6.5" orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="{colour}"/></marker>'
+    )
+
+
+def _curve(source: int, target: int, middle: int) -> tuple[str, float, float]:
+    """The path of an arrow between two nodes, and where its label stands."""
     span = target - source
     # Edges from odd nodes pass below, so that edges of equal span do not lie on each other.
     below = span > 1 and source % 2 == 1
     start, end = _x(source), _x(target)
     if span == 1:
-        x1, x2, y, label_y = start + RADIUS, end - RADIUS - 2, middle, middle - 8
-        path = f"M{x1} {y} L{x2} {y}"
-    else:
-        down = 1 if below else -1
-        x1, x2, y = start + 10, end - 12, middle + down * (RADIUS - 3)
-        rise = down * (span - 1) * LIFT
-        peak = y + rise * 1.5
-        path = f"M{x1} {y} C{x1 + 40} {peak:g}, {x2 - 40} {peak:g}, {x2} {y}"
-        label_y = round(y + rise * CURVE) + (18 if below else -8)
+        x1, x2 = start + RADIUS, end - RADIUS - 2
+        return f"M{x1} {middle} L{x2} {middle}", (x1 + x2) / 2, middle - 8
+    down = 1 if below else -1
+    x1, x2, y = start + 10, end - 12, middle + down * (RADIUS - 3)
+    rise = down * (span - 1) * LIFT
+    peak = y + rise * 1.5
+    path = f"M{x1} {y} C{x1 + 40} {peak:g}, {x2 - 40} {peak:g}, {x2} {y}"
+    return path, (x1 + x2) / 2, round(y + rise * CURVE) + (18 if below else -8)
+
+
+def _edge(source: int, target: int, operation: str, alive: bool, middle: int) -> str:
+    path, x, y = _curve(source, target, middle)
     colour = COLOURS[operation]
     dash = "" if alive else ' stroke-dasharray="5 5"'
     line = (
         f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2.5" '
         f'marker-end="url(#head-{operation})"{dash}/>'
     )
-    label = _text((x1 + x2) / 2, label_y, LABELS[operation], colour)
+    label = _text(x, y, LABELS[operation], colour)
     return f"{line}{label}" if alive else f'<g opacity="0.5">{line}{label}</g>'
 
 

@@ -1,39 +1,23 @@
-"""Networks built from one repeated cell, as ordinary timm models.
-
-This file depends on torch and timm alone and travels with every exported model: running it
-registers ``nasbench201_cell`` with timm, after which ``timm.create_model`` builds and loads it.
+"""Networks built from one repeated cell of NAS-Bench-201.
 
 The macro skeleton is that of NAS-Bench-201 (Dong and Yang, ICLR 2020, section 2.1): a 3x3 stem,
 three stages of N cells with C, 2C and 4C channels, a residual block of stride 2 between stages,
 then batch norm, ReLU, global average pooling and a linear classifier. C=16 and N=5 are theirs.
+It travels with exported models, see :mod:`tasks.cifar10.stages`.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from timm.layers import create_classifier
-from timm.models import (
-    build_model_with_cfg,
-    generate_default_cfgs,
-    is_model,
-    model_entrypoint,
-    register_model,
-)
-from timm.models._features import feature_take_indices
+from timm.models import build_model_with_cfg
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-if __name__ == "<run_path>":  # runpy leaves no module behind, and pickled models name theirs
-    __name__ = Path(__file__).stem
-    sys.modules.setdefault(__name__, sys.modules["<run_path>"])
+from tasks.cifar10.stages import StagedNetwork, describe_model, register
 
 Edge = tuple[int, int, str]  # target node, source node, operation
 
@@ -145,12 +129,8 @@ class ReductionBlock(nn.Module):
         return self.conv_b(self.conv_a(x)) + self.shortcut(x)
 
 
-class CellSkeleton(nn.Module):
-    """Everything around the cells. ``make_cell(channels)`` makes each of them.
-
-    Further arguments of :meth:`forward_features` are handed to every cell, which is how the
-    supernet says what to run.
-    """
+class CellSkeleton(StagedNetwork):
+    """Everything around the cells. ``make_cell(channels)`` makes each of them."""
 
     def __init__(
         self,
@@ -165,14 +145,7 @@ class CellSkeleton(nn.Module):
     ) -> None:
         super().__init__()
         widths = [channels, 2 * channels, 4 * channels]
-        self.num_classes = num_classes
-        self.drop_rate = drop_rate
-        self.grad_checkpointing = False
-        self.feature_info = [
-            {"num_chs": width, "reduction": 2**index, "module": f"stages.{index}"}
-            for index, width in enumerate(widths)
-        ]
-        self.num_features = self.head_hidden_size = widths[-1]
+        self._describe(widths, num_classes, drop_rate)
         self.stem = nn.Sequential(
             nn.Conv2d(in_chans, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
         )
@@ -183,50 +156,7 @@ class CellSkeleton(nn.Module):
             ReductionBlock(narrow, wide) for narrow, wide in pairwise(widths)
         )
         self.norm: nn.Module = nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU())
-        self.global_pool, self.head = create_classifier(
-            self.num_features, num_classes, pool_type=global_pool
-        )
-
-    def forward_features(self, x: Tensor, *cell_arguments: Any) -> Tensor:
-        """``[B, in_chans, H, W]`` to ``[B, 4C, ceil(H/4), ceil(W/4)]``."""
-        x = self.stem(x)
-        for index in range(len(self.stages)):
-            x = self.forward_stage(index, x, *cell_arguments)
-        return self.norm(x)
-
-    def forward_stage(self, index: int, x: Tensor, *cell_arguments: Any) -> Tensor:
-        """The block of stride 2 in front of a stage, and its cells."""
-        if index:
-            x = self.reductions[index - 1](x)
-        for cell in self.stages[index].children():
-            if self.grad_checkpointing:
-                x = checkpoint(cell, x, *cell_arguments, use_reentrant=False)
-            else:
-                x = cell(x, *cell_arguments)
-        return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Pooled features, or logits ``[B, num_classes]``."""
-        x = self.global_pool(x)
-        if self.drop_rate > 0:  # dropout draws random numbers even where it drops nothing
-            x = F.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.head(x)
-
-    def forward(self, x: Tensor, *cell_arguments: Any) -> Tensor:
-        return self.forward_head(self.forward_features(x, *cell_arguments))
-
-    def get_classifier(self) -> nn.Module:
-        """The linear layer."""
-        return self.head
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Put a fresh linear layer for another number of classes, and another pooling if named."""
-        self.num_classes = num_classes
-        if global_pool is None:
-            global_pool = self.global_pool.pool_type
-        self.global_pool, self.head = create_classifier(
-            self.num_features, num_classes, pool_type=global_pool
-        )
+        self._add_head(global_pool)
 
 
 class CellNetwork(CellSkeleton):
@@ -256,87 +186,8 @@ class CellNetwork(CellSkeleton):
         )
         self.cell = tuple(cell)
 
-    # What timm asks of its models besides: `features_only`, layer decay, less memory in training.
 
-    def forward_intermediates(
-        self,
-        x: Tensor,
-        indices: int | Sequence[int] | None = None,
-        norm: bool = False,
-        stop_early: bool = False,
-        output_fmt: str = "NCHW",
-        intermediates_only: bool = False,
-    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """Outputs of the stages at ``indices``, and what :meth:`forward_features` gives.
-
-        Args:
-            x: ``[B, in_chans, H, W]``.
-            indices: As timm has them: numbers of stages, or how many of the last; none: all.
-            norm: Whether the last stage's output is normalised.
-            stop_early: Whether later stages are left out; needs ``intermediates_only``.
-            output_fmt: ``NCHW``.
-            intermediates_only: Whether the outputs are all that is returned.
-        """
-        assert output_fmt == "NCHW", "Output shape must be NCHW."
-        assert intermediates_only or not stop_early, "Must use intermediates_only to stop early."
-        taken, last = feature_take_indices(len(self.stages), indices)
-        found = []
-        x = self.stem(x)
-        for index in range(last + 1 if stop_early else len(self.stages)):
-            x = self.forward_stage(index, x)
-            if index in taken:
-                ends = index == len(self.feature_info) - 1
-                found.append(self.norm(x) if norm and ends else x)
-        return found if intermediates_only else (self.norm(x), found)
-
-    def prune_intermediate_layers(
-        self,
-        indices: int | Sequence[int] | None = 1,
-        prune_norm: bool = False,
-        prune_head: bool = True,
-    ) -> list[int]:
-        """Drop what is behind the last of the stages ``indices``; their numbers."""
-        taken, last = feature_take_indices(len(self.stages), indices)
-        self.stages, self.reductions = self.stages[: last + 1], self.reductions[:last]
-        if prune_norm:
-            self.norm = nn.Identity()
-        if prune_head:
-            self.reset_classifier(0, "")
-        return list(taken)
-
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Layers from the input to the output, for a learning rate that decays with them."""
-        behind = (99999,)  # timm's mark: of one group with what is just before
-        cells = r"^stages\.(\d+)" if coarse else r"^stages\.(\d+)\.(\d+)"
-        blocks = [(cells, None), (r"^reductions\.(\d+)", behind), (r"^norm", behind)]
-        return {"stem": r"^stem", "blocks": blocks}
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Whether cells are computed again in the backward pass instead of being kept."""
-        self.grad_checkpointing = enable
-
-
-default_cfgs = generate_default_cfgs(
-    {
-        "nasbench201_cell": {
-            "num_classes": 10,
-            "input_size": (3, 32, 32),
-            "pool_size": (8, 8),
-            "fixed_input_size": False,
-            "crop_pct": 1.0,
-            "interpolation": "bicubic",
-            "first_conv": "stem.0",
-            "classifier": "head",
-        }
-    }
-)
-
-
-def register(entry: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-    """With timm, unless another copy of this file has done so: models keep one class."""
-    name = entry.__name__
-    known = is_model(name) and model_entrypoint(name).__code__ == entry.__code__
-    return entry if known else register_model(entry)
+default_cfgs = describe_model("nasbench201_cell")
 
 
 @register

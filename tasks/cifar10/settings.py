@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 
 from fewshot_core.description import SUPERNET, Description
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, of_supernets
+from tasks.cifar10.graph import PARENTS, GraphSpace, nasbench1shot1
 from tasks.cifar10.space import CellSpace, nasbench201
 
-SPACES = {"nasbench201": nasbench201}
+SPACES: dict[str, Callable[[], CellSpace | GraphSpace]] = {
+    "nasbench201": nasbench201,
+    **{name: partial(nasbench1shot1, name) for name in PARENTS},
+}
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ def find_unread(recipe: Recipe) -> Iterator[Unread]:
             yield from of_supernets(f"network.{field.name}", recipe)
 
 
-def make_space(settings: CellSettings) -> CellSpace:
+def make_space(settings: CellSettings) -> CellSpace | GraphSpace:
     """The space that the section names."""
     return SPACES[settings.space]()
 

@@ -72,11 +72,11 @@ class MobileTask(ClassificationTask):
 
     def export_model(
         self, architecture: Architecture, recipe: Recipe, shape: ImageShape
-    ) -> tuple[str, dict[str, Any], Path]:
+    ) -> tuple[str, dict[str, Any], list[Path]]:
         space = self.space(recipe)
         arch_def = space.arch_def(architecture)
         arguments = timm_arguments(space.skeleton, arch_def, shape.channels)
-        return space.skeleton.model, arguments, Path(SOURCE)
+        return space.skeleton.model, arguments, [Path(SOURCE)]
 
 
 TASK = MobileTask()

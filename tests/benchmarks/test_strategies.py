@@ -18,7 +18,14 @@ from benchmarks.studies.strategies.show import (
     make_tables,
     summarise,
 )
-from benchmarks.studies.strategies.table import COUNTING, SCORES, Files, GuidedTable, points_of
+from benchmarks.studies.strategies.table import (
+    BENCHMARKS,
+    COUNTING,
+    SCORES,
+    Files,
+    GuidedTable,
+    points_of,
+)
 from benchmarks.studies.study import main
 from fewshot_core.errors import DataError
 from fewshot_core.recipe.load import load_recipe
@@ -69,6 +76,30 @@ def test_the_two_figures() -> None:
     guided = search_once(table, "the truth", "random", 0, 60)
     assert guided["oracle"] == guided["deployed"]
     assert guided["oracle"] == row["oracle"]  # random search does not look at scores
+
+
+def test_the_first_of_the_best() -> None:
+    table = toy_table()
+    assert table.top == 12.0  # one of 125
+    row = search_once(table, "the truth", "rea", 0, 200)
+    reached = [
+        point for point, best in zip(points_of(200), row["oracle"], strict=True) if best == 12
+    ]
+    assert reached
+    assert reached[0] >= row["first"] > max(p for p in points_of(200) if p < reached[0])
+    never = search_once(table, "bad", "rea", 0, 20)
+    assert (max(never["oracle"]) < 12, never["first"]) == (True, 21)
+
+
+def test_equal_networks_have_one_truth_where_the_benchmark_says_so(shared_data: Path) -> None:
+    benchmark = BENCHMARKS["nasbenchmacro"]
+    table = Files(shared_data / benchmark.file, "cifar10", benchmark="nasbenchmacro").read()
+    parse = table.space.parse
+    assert len(table.truth) == 6561
+    assert table.truth[parse("10201002")] == table.truth[parse("10210020")]
+    # The fourth of 3,969 networks, and not of 6,561 codes.
+    networks = {table.space.canonical(a) for a in table.truth}
+    assert sum(table.truth[a] >= table.top for a in networks) == 4
 
 
 def test_a_seed_is_a_search_of_its_own() -> None:

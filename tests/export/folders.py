@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,33 +16,39 @@ from torch import nn
 
 from fewshot_core.data.decode import _crop_square
 from fewshot_core.export.package import write_timm_folder
+from tasks.cifar10 import graph_network as graphs
 from tasks.cifar10 import network as cells
+from tasks.cifar10 import stages
 from tasks.imagenet import network as mobile
 
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|nor_conv_1x1~0|none~1|skip_connect~2|"
 OTHER_CELL = "|none~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
+GRAPH = (
+    "0111000-0001001-0000100-0000101-0000000-0000000-0000000;"
+    "input,conv1x1-bn-relu,maxpool3x3,conv3x3-bn-relu,conv3x3-bn-relu,conv1x1-bn-relu,output"
+)
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What is exported: name and arguments of the timm model, and the file that registers it."""
+    """What is exported: name and arguments of the timm model, and the files that register it."""
 
     model: str
     arguments: Mapping[str, Any]
-    source: str
+    sources: tuple[str, ...]
     size: int
     channels: int = 3
 
 
 def _mobile(model: str, blocks: list[list[str]], **arguments: Any) -> Kind:
     more = {"arch_def": blocks, "stem_size": 8, "head_size": 16, **arguments}
-    return Kind(model, more, str(mobile.__file__), 32)
+    return Kind(model, more, (str(mobile.__file__),), 32)
 
 
-def _cell(genotype: str) -> Kind:
+def _cell(genotype: str, model: str = "nasbench201_cell", networks: ModuleType = cells) -> Kind:
     arguments = {"genotype": genotype, "channels": 4, "cells_per_stage": 1}
-    return Kind("nasbench201_cell", arguments, str(cells.__file__), 8)
+    return Kind(model, arguments, (str(stages.__file__), str(networks.__file__)), 8)
 
 
 OFA = [
@@ -51,6 +58,7 @@ OFA = [
     ["cn_r1_k1_s1_c32_nhs"],
 ]
 PROXYLESS = [["ds_r1_k3_s1_e1_c8_nr6"], ["ir_r1_k3_s2_e3_c8_nr6"], ["ir_r1_k5_s2_e3_c16_nr6"]]
+MACRO = [["cn_r1_k1_s2_c8_nid", "ir_r1_k3_s1_e3_c8_nre"], ["ir_r1_k5_s2_e6_c16_nre"]]
 KINDS = {
     "cell": _cell(CELL),
     "other cell, gray": replace(_cell(OTHER_CELL), channels=1),
@@ -58,6 +66,8 @@ KINDS = {
         _mobile("searched_mobilenetv3", OFA, stem_stride=1), channels=1
     ),
     "proxyless": _mobile("searched_efficientnet", PROXYLESS),
+    "graph": _cell(GRAPH, "nasbench1shot1_cell", graphs),
+    "macro": _mobile("searched_efficientnet", MACRO, stem_stride=1, act_layer="relu", bn_eps=1e-5),
 }
 
 
@@ -82,7 +92,7 @@ def write(kind: Kind, folder: Path, seed: int = 0) -> nn.Module:
         model,
         model_name=kind.model,
         arguments={**kind.arguments, "in_chans": kind.channels},
-        source=Path(kind.source),
+        sources=[Path(source) for source in kind.sources],
         input_size=(kind.channels, kind.size, kind.size),
         mean=MEAN[: kind.channels],
         std=STD[: kind.channels],

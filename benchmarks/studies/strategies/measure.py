@@ -15,10 +15,10 @@ import optuna
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmarks.studies.cifar10 import TABLE
 from benchmarks.studies.jobs import Job, Rows, make_slug
 from benchmarks.studies.strategies.show import draw_curves, make_docs_tables, make_tables, summarise
 from benchmarks.studies.strategies.table import (
+    BENCHMARKS,
     METHODS,
     SCORES,
     Files,
@@ -39,13 +39,15 @@ from fewshot_core.testing.strategies import new_study
 EVALUATIONS = 300
 """Those of the study whose results have the plain name."""
 
+USUAL = "nasbench201"
+"""The table whose results have the plain name."""
+
 QUICK_SEEDS = 5
 
 
 class Strategies(Study):
     """Searches in a table, by every strategy and every guide."""
 
-    needs = TABLE
     module = "benchmarks.studies.strategies"
     folder = "runs/strategies"
     keeps_rows = False
@@ -54,17 +56,21 @@ class Strategies(Study):
 
     def __init__(self, options: argparse.Namespace, work: Path) -> None:
         column, self.evaluations = options.column, options.evaluations
-        self.name = "strategies" + ("" if column == "cifar10" else f"_{column}")
+        table = options.table
+        self.needs = BENCHMARKS[table].file
+        self.name = "strategies" + ("" if table == USUAL else f"_{table}")
+        self.name += "" if column == "cifar10" else f"_{column}"
         self.name += "" if self.evaluations == EVALUATIONS else f"_{self.evaluations}"
         self.seeds = min(options.seeds, QUICK_SEEDS) if options.quick else options.seeds
         self.methods = options.methods or _installed_methods(options)
         folder = options.run and options.run / "scores"
         scores = [(name, folder / f"{name}.csv") for name in SCORES] if folder else []
-        self.files = Files(options.data / TABLE, column, tuple(scores))
+        self.files = Files(options.data / self.needs, column, tuple(scores), table)
         self.guides = [self.files.truth_guide] if options.quick else self.files.guides
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--table", choices=BENCHMARKS, default=USUAL)
         parser.add_argument("--column", default="cifar10", help="column of the truth")
         parser.add_argument(
             "--run", type=Path, metavar="DIR", help="a run with scores of all cells"
@@ -130,8 +136,9 @@ def search_once(
     Returns:
         After the trials of :func:`points_of`: ``oracle``, the best truth among the cells seen,
         which nobody without the truth could pick, and ``deployed``, the truth of the cell with the
-        best score so far, which the search hands over. ``distinct`` is the number of different
-        cells that were asked for, ``seconds`` the processor time of the search.
+        best score so far, which the search hands over. ``first`` is the number of the trial that
+        met one of the best 0.1 %, one more than all where none did; ``distinct`` is the number of
+        different cells that were asked for, ``seconds`` the processor time of the search.
     """
     region = Region.root(table.space)
     began = time.process_time()
@@ -152,6 +159,7 @@ def search_once(
     return {
         "oracle": np.maximum.accumulate(truth)[places].tolist(),
         "deployed": truth[_find_best(scores)][places].tolist(),
+        "first": int(np.argmax([*(truth >= table.top), True])) + 1,
         "distinct": len({trial.architecture for trial in done}),
         "seconds": seconds,
     }

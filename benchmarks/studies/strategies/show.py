@@ -28,6 +28,7 @@ LOOKS = {
     "hyperband": ("#9aa3ab", "--"),
     "rea": ("#0072B2", "-"),
     "reinforce": ("#E69F00", "-"),
+    "lanas": ("#56B4E9", "-"),
     "tpe": ("#009E73", "-"),
     "bohb": ("#CC79A7", "-"),
     "smac": ("#D55E00", "-"),
@@ -55,6 +56,9 @@ def summarise(rows: Rows, table: GuidedTable, evaluations: int) -> dict[str, Any
             "distinct": statistics.median(run["distinct"] for run in runs),
             "seconds": round(statistics.fmean(run["seconds"] for run in runs), 3),
         }
+        firsts = [run["first"] for run in runs if "first" in run]  # earlier results have none
+        if firsts:
+            row["first"] = [float(q) for q in np.quantile(firsts, (0.25, 0.5, 0.75))]
         for name in FIGURES:
             row[name] = _summarise_curves([run[name] for run in runs], bands=method == "random")
             if method != "random" and (guide, "random", name) in last:
@@ -103,13 +107,14 @@ def _truth_of_best(table: GuidedTable, guide: str) -> list[float]:
 
 def make_tables(figures: Mapping[str, Any]) -> list[Table]:
     """A table for each guide, for the terminal."""
-    header = ("strategy", *FIGURES, "different cells", "s a search")
+    header = ("strategy", *FIGURES, "trials to the best 0.1 %", "different", "s a search")
     tables = []
     for guide, found in figures["guides"].items():
         lines = [
             [
                 method,
                 *(_spread_text(row[name]) for name in FIGURES),
+                _first_text(row.get("first"), figures["evaluations"]),
                 f"{row['distinct']:.0f}",
                 f"{row['seconds']:.2f}",
             ]
@@ -133,7 +138,27 @@ def make_docs_tables(figures: Mapping[str, Any]) -> list[Table]:
         if name == "deployed":
             lines.append(["the best cell by this guide", *map(_best_text, guides.values())])
         tables.append(Table(name, (name, *guides), lines))
+    firsts = [
+        [
+            m,
+            *(
+                _first_text(g["methods"][m].get("first"), figures["evaluations"])
+                for g in guides.values()
+            ),
+        ]
+        for m in methods
+    ]
+    if any(cell != "-" for line in firsts for cell in line[1:]):
+        tables.append(Table("first", ("trials to the best 0.1 %", *guides), firsts))
     return tables
+
+
+def _first_text(quartiles: Sequence[float] | None, evaluations: int) -> str:
+    """Quartiles of a number of trials; more than all means that it was not met."""
+    if quartiles is None:
+        return "-"
+    low, median, high = (f"{q:.0f}" if q <= evaluations else f"> {evaluations}" for q in quartiles)
+    return f"{median} ({low} to {high})"
 
 
 def _spread_text(figure: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The table that strategies search in: what guides them, and what is true.
+"""The tables that strategies search in: what guides them, and what is true.
 
 A guide is a number for every cell: the score that a strategy sees. The truth is another number,
 which no strategy sees unless it is the guide.
@@ -8,19 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.studies.cifar10 import costs_of
+from fewshot_core.data import ImageShape
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.tasks import load_task
 from fewshot_core.trust.scores import read_table
-from tasks.cifar10.task import TASK
 
-METHODS = ("random", "hyperband", "rea", "reinforce", "tpe", "bohb", "smac")
+METHODS = ("random", "hyperband", "rea", "reinforce", "lanas", "tpe", "bohb", "smac")
 """Hyperband stands beside random search: a table has one budget, and nothing can be promoted."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A published table of true accuracies.
+
+    Attributes:
+        file: Where it is in a folder of data sets.
+        recipe: A recipe of its space.
+        folded: Whether equal networks have one truth, that of their representative. NAS-Bench-201
+            has trained cells that are one network each by itself.
+    """
+
+    file: str
+    recipe: str
+    folded: bool = False
+
+
+BENCHMARKS = {
+    "nasbench201": Benchmark("nasbench201/accuracies.csv", "nasbench201"),
+    "nasbenchmacro": Benchmark("nasbenchmacro/accuracies.csv", "nasbench_macro", folded=True),
+}
+
+TOP = 1000
+"""One in so many networks is among the best, of which a search is to find one."""
 
 COUNTING = "connected parameters"
 
@@ -40,11 +65,20 @@ class GuidedTable:
     Attributes:
         truth: The true values.
         guides: The scores, by the name of the guide; one of them is the truth itself.
+        folded: Whether equal networks have one truth.
     """
 
     space: SearchSpace
     truth: Values
     guides: Mapping[str, Values]
+    folded: bool = False
+
+    @cached_property
+    def top(self) -> float:
+        """The lowest truth of the best 0.1 %: of networks, where equal ones share theirs."""
+        those = {self.space.canonical(a) for a in self.truth} if self.folded else self.truth
+        ranked = sorted((self.truth[a] for a in those), reverse=True)
+        return ranked[max(1, round(len(ranked) / TOP)) - 1]
 
 
 @dataclass(frozen=True)
@@ -55,11 +89,13 @@ class Files:
         truth: A CSV file of true values.
         column: Its column.
         scores: Score files of a run by the name of the guide.
+        benchmark: Name of the benchmark that the table is of.
     """
 
     truth: Path
     column: str
     scores: tuple[tuple[str, Path], ...] = ()
+    benchmark: str = "nasbench201"
 
     @property
     def guides(self) -> list[str]:
@@ -77,16 +113,20 @@ class Files:
         Raises:
             DataError: A file is missing or damaged, or lacks a cell.
         """
-        recipe = load_recipe(["recipe=nasbench201"]).recipe
-        space = TASK.space(recipe)
-        truth = {space.parse(cell): v for cell, v in read_table(self.truth, self.column).items()}
-        costs = costs_of(recipe)
+        benchmark = BENCHMARKS[self.benchmark]
+        recipe = load_recipe([f"recipe={benchmark.recipe}"]).recipe
+        task = load_task(recipe.task)
+        space = task.space(recipe)
+        truth = {space.parse(text): v for text, v in read_table(self.truth, self.column).items()}
+        if benchmark.folded:
+            truth = {a: truth[space.canonical(a)] for a in truth}
+        costs = task.costs(recipe, ImageShape(3, recipe.data.image_size or 32, 10))
         guides = {
             **{name: _read_guide(space, path, truth) for name, path in self.scores},
             self.truth_guide: truth,
             COUNTING: {a: costs.costs(a)["connected_params"] for a in truth},
         }
-        return GuidedTable(space, truth, guides)
+        return GuidedTable(space, truth, guides, benchmark.folded)
 
 
 def _read_guide(space: SearchSpace, path: Path, truth: Values) -> Values:
