@@ -135,6 +135,13 @@ class TaskDefaults:
             fix="use constraint.flops or constraint.params",
         )
 
+    def result(self, network: nn.Module) -> nn.Module:
+        """What of a trained network is handed over; by default all of it.
+
+        An auxiliary head, say, serves the training alone.
+        """
+        return network
+
     def export_model(
         self, architecture: Architecture, recipe: Recipe, shape: ImageShape
     ) -> tuple[str, dict[str, Any], Sequence[Path]] | None:

@@ -54,6 +54,7 @@ def export(options: Mapping[str, Any]) -> None:
         network = build_candidate(run, result["seed"], architecture).cpu().eval()
         stage = run.folder.retraining(architecture, result["seed"])
         network.load_state_dict(stage.load_finished())
+        network = run.task.result(network)
         _fill(run, folder, network, architecture, result, results)
     run.console.print(f"exported {LABELS.get(result['label'], result['label'])}: {target}")
     run.folder.close()

@@ -303,6 +303,48 @@ class SearchSpace:
         return known[name](architecture)
 
 
+def append_idle(space: SearchSpace, text: str, architecture: Architecture) -> str:
+    """The text of a network and, behind ``#``, the choices of an architecture that say nothing.
+
+    Those are the ones in which it differs from its representative, whose text is ``text``.
+    """
+    pairs = zip(
+        space.decisions, architecture.choices, space.canonical(architecture).choices, strict=True
+    )
+    others = [f"{decision.name}={choice}" for decision, choice, usual in pairs if choice != usual]
+    return f"{text} # {' '.join(others)}" if others else text
+
+
+def read_idle(space: SearchSpace, canonical: Architecture, others: str) -> Architecture:
+    """What :func:`append_idle` wrote of an architecture whose representative is known.
+
+    Args:
+        space: The space.
+        canonical: The representative.
+        others: What stands behind ``#``.
+
+    Raises:
+        ArchitectureError: A choice does not exist, or changes the network.
+    """
+    if not others.strip():
+        return canonical
+    choices = dict(space.choices(canonical))
+    for pair in others.split():
+        name, _, value = pair.partition("=")
+        options = space.decisions[space.position(name)].options
+        chosen = next((option for option in options if str(option) == value), None)
+        if chosen is None:
+            raise ArchitectureError(
+                f"decision {name!r} has no option {value!r}",
+                allowed=", ".join(map(str, options)),
+            )
+        choices[name] = chosen
+    architecture = space.architecture(choices)
+    if space.canonical(architecture) != canonical:
+        raise ArchitectureError("what follows # changes the network", found=others.strip()[:120])
+    return architecture
+
+
 class PartEncoding:
     """Architectures as vectors of zeros and ones, a place for each part that some of them have.
 

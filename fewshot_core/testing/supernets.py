@@ -263,10 +263,11 @@ def _module_outputs(
     """
     calls: list[tuple[str, Tensor]] = []
 
-    def note(name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        def hook(module: nn.Module, arguments: object, output: Tensor) -> None:
-            output.retain_grad()
-            calls.append((name, output))
+    def note(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(module: nn.Module, arguments: object, output: object) -> None:
+            for part in output if isinstance(output, tuple) else (output,):
+                part.retain_grad()
+                calls.append((name, part))
 
         return hook
 

@@ -240,7 +240,7 @@ class TaskSuite:
             assert sources
             assert all(Path(source).is_file() for source in sources)
             built = timm.create_model(name, num_classes=shape.classes, **arguments)
-            network = task.network(architecture, recipe, shape)
+            network = self.result(task.network(architecture, recipe, shape))
             assert _shapes(built) == _shapes(network)
 
     # -- trainings and scores ----------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from fewshot_core.spaces.space import Architecture
+from tasks.cifar10.darts import DartsSpace
 from tasks.cifar10.graph import GraphSpace
 from tasks.cifar10.space import CellSpace
 
@@ -31,6 +32,16 @@ GRAPH_LABELS = {
     "conv3x3-bn-relu": "conv 3×3",
     "maxpool3x3": "max pool 3×3",
 }
+DARTS_COLOURS = {
+    "max_pool_3x3": "#0b8f66",
+    "avg_pool_3x3": "#5f8a00",
+    "skip_connect": "#7a7a7a",
+    "sep_conv_3x3": "#cc5200",
+    "sep_conv_5x5": "#b03a6f",
+    "dil_conv_3x3": "#2a7fc0",
+    "dil_conv_5x5": "#6a55c2",
+}
+ROW, WIDE = 44, 360
 STEP, RADIUS, MARGIN = 170, 22, 20
 LIFT = 62
 """An edge over k nodes rises by about k times this; neighbours are joined by straight lines."""
@@ -52,8 +63,7 @@ def cell_svg(space: CellSpace, architecture: Architecture) -> str:
     width = (space.nodes - 1) * STEP + 2 * (MARGIN + RADIUS)
     height = middle + round(max(0, space.nodes - 3) * LIFT * CURVE) + RADIUS + TEXT
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" font-family="sans-serif" font-size="14" role="img">',
+        _opening(width, height),
         f"<title>{escape(f'cell {space.genotype(architecture)}')}</title>",
         _markers(),
     ]
@@ -84,8 +94,7 @@ def graph_svg(space: GraphSpace, architecture: Architecture) -> str:
     width = (nodes - 1) * STEP + 2 * (MARGIN + RADIUS)
     height = middle + round(max(0, nodes - 3) * LIFT * CURVE) + RADIUS + 2 * TEXT
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" font-family="sans-serif" font-size="14" role="img">',
+        _opening(width, height),
         f"<title>{escape(f'cell {space.genotype(architecture)}')}</title>",
         f"<defs>{_marker('parent', 'currentColor')}</defs>",
     ]
@@ -106,6 +115,59 @@ def graph_svg(space: GraphSpace, architecture: Architecture) -> str:
             place = (_x(node), middle + RADIUS + 18)
             parts.append(_text(*place, GRAPH_LABELS[operation], colour, opacity))
     return "".join([*parts, "</svg>"])
+
+
+def darts_svg(space: DartsSpace, architecture: Architecture) -> str:
+    """Both cells, a row for each node: its two edges, each with its operation, into the node.
+
+    Text has the colour of what surrounds it; operations have colours of their own.
+    """
+    parts, y = [], 0
+    for kind, pairs in space.cells(architecture).items():
+        y += 34
+        title = {"normal": "normal cell", "reduce": "reduction cell"}[kind]
+        parts.append(f'<text x="{MARGIN}" y="{y}" fill="currentColor">{title}</text>')
+        for number, pair in enumerate(pairs):
+            y += ROW
+            for place, (operation, source) in enumerate(pair):
+                x = MARGIN + place * WIDE
+                name = ("previous but one", "previous")[source] if source < 2 else str(source - 1)
+                colour = DARTS_COLOURS[operation]
+                parts += [
+                    _box(x, y, 128, name),
+                    f'<path d="M{x + 128} {y} L{x + 280} {y}" stroke="{colour}" stroke-width="2.5" '
+                    f'fill="none" marker-end="url(#head-{operation})"/>',
+                    _text(x + 204, y - 7, operation.replace("_", " "), colour),
+                ]
+            x = MARGIN + 284
+            parts.append(_box(x, y, 36, str(number + 1)))
+            parts.append(_box(x + WIDE, y, 36, str(number + 1)))
+        y += 10
+    width, height = MARGIN * 2 + WIDE + 320, y + 24
+    heads = "".join(_marker(name, colour) for name, colour in DARTS_COLOURS.items())
+    return "".join(
+        [
+            _opening(width, height),
+            f"<title>{escape(f'cells {space.genotype(architecture)}')}</title>",
+            f"<defs>{heads}</defs>",
+            *parts,
+            "</svg>",
+        ]
+    )
+
+
+def _opening(width: int, height: int) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+        f'height="{height}" font-family="sans-serif" font-size="14" role="img">'
+    )
+
+
+def _box(x: float, y: float, width: float, text: str) -> str:
+    return (
+        f'<rect x="{x:g}" y="{y - 13:g}" width="{width:g}" height="26" rx="6" fill="none" '
+        'stroke="currentColor" stroke-width="1.5"/>'
+    ) + _text(x + width / 2, y + 5, text, "currentColor")
 
 
 def _x(node: int) -> int:

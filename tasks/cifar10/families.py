@@ -13,8 +13,11 @@ from fewshot_core.data import ImageShape
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet
-from tasks.cifar10 import graph, graph_network, network, stages
-from tasks.cifar10.draw import cell_svg, graph_svg
+from tasks.cifar10 import darts, darts_network, graph, graph_network, network, stages
+from tasks.cifar10.darts import DartsSpace
+from tasks.cifar10.darts_network import DartsNetwork
+from tasks.cifar10.darts_supernet import DartsSupernet
+from tasks.cifar10.draw import cell_svg, darts_svg, graph_svg
 from tasks.cifar10.graph import GraphSpace
 from tasks.cifar10.graph_network import Graph, GraphNetwork
 from tasks.cifar10.graph_supernet import GraphSupernet
@@ -22,6 +25,8 @@ from tasks.cifar10.network import CellNetwork
 from tasks.cifar10.settings import CellSettings
 from tasks.cifar10.space import OPERATIONS, CellSpace
 from tasks.cifar10.supernet import CellSupernet
+
+POOL = "max_pool_3x3"
 
 
 class CellFamily(ABC):
@@ -53,7 +58,7 @@ class CellFamily(ABC):
 
     @abstractmethod
     def draw(self, space: Any, architecture: Architecture) -> str:
-        """The cell as SVG."""
+        """The cell, or the cells, as SVG."""
 
 
 class EdgeCells(CellFamily):
@@ -159,8 +164,72 @@ class GraphCells(CellFamily):
         return graph_svg(space, architecture)
 
 
+class DartsCells(CellFamily):
+    """A normal and a reduction cell: the DARTS space."""
+
+    model = "darts_cells"
+    files = (stages, darts_network)
+
+    def supernet(
+        self, region: Region, settings: CellSettings, shape: ImageShape, partial: int
+    ) -> DartsSupernet:
+        return DartsSupernet(
+            region, affine=settings.supernet_affine, partial=partial, **sizes_of(settings, shape)
+        )
+
+    def network(
+        self,
+        space: DartsSpace,
+        architecture: Architecture,
+        settings: CellSettings,
+        shape: ImageShape,
+    ) -> DartsNetwork:
+        return DartsNetwork(
+            space.cells(architecture),
+            drop_path_rate=settings.drop_path_rate,
+            auxiliary=settings.auxiliary,
+            **sizes_of(settings, shape),
+        )
+
+    def costs(self, space: DartsSpace, settings: CellSettings, shape: ImageShape) -> CostTable:
+        """Exact: an operation costs as much on any edge of the same kind of cell and stride.
+
+        Networks are measured that have it on one edge, and elsewhere poolings, which are not
+        counted.
+        """
+        pools = [[(POOL, 0), (POOL, 1)], *[[(POOL, 0), (POOL, 2)]] * 3]
+
+        def cost(kind: str, node: int, operation: str) -> dict[str, float]:
+            cells = {name: [list(pair) for pair in pools] for name in darts.KINDS}
+            _, source = cells[kind][node - 2][1]
+            cells[kind][node - 2][1] = (operation, source)
+            return measure(DartsNetwork(cells, **sizes_of(settings, shape)), shape.input_size)
+
+        base = cost(darts.KINDS[0], 2, POOL)
+        added = {
+            (kind, strided): {
+                name: _subtract(cost(kind, 2 if strided else 3, name), base)
+                for name in darts.OPERATIONS
+            }
+            for kind in darts.KINDS
+            for strided in (True, False)
+        }
+        options = {
+            darts.edge_name(kind, node, source): added[kind, source < darts.INPUTS]
+            for kind in darts.KINDS
+            for node in darts.NODES
+            for source in range(node)
+        }
+        return CostTable(space, base, options)
+
+    def draw(self, space: DartsSpace, architecture: Architecture) -> str:
+        return darts_svg(space, architecture)
+
+
 def family_of(space: SearchSpace) -> CellFamily:
     """What the networks of a space are built with."""
+    if isinstance(space, DartsSpace):
+        return DartsCells()
     return GraphCells() if isinstance(space, GraphSpace) else EdgeCells()
 
 

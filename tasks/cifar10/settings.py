@@ -9,12 +9,16 @@ from functools import partial
 from fewshot_core.description import SUPERNET, Description
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.schema import Recipe
-from fewshot_core.recipe.unread import Unread, of_supernets
+from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
+from tasks.cifar10.darts import DartsSpace, darts
 from tasks.cifar10.graph import PARENTS, GraphSpace, nasbench1shot1
 from tasks.cifar10.space import CellSpace, nasbench201
 
-SPACES: dict[str, Callable[[], CellSpace | GraphSpace]] = {
+_SPACE_OF = {"auxiliary": ("darts",), "drop_path_rate": ("darts",)}
+
+SPACES: dict[str, Callable[[], CellSpace | GraphSpace | DartsSpace]] = {
     "nasbench201": nasbench201,
+    "darts": darts,
     **{name: partial(nasbench1shot1, name) for name in PARENTS},
 }
 
@@ -26,6 +30,13 @@ class CellSettings:
     space: str = setting("nasbench201", " | ".join(SPACES), choices=tuple(SPACES))
     channels: int = setting(16, "C: channels of the first stage; the others have 2C and 4C", low=1)
     cells_per_stage: int = setting(5, "N: cells in each of the three stages", low=1)
+    auxiliary: bool = setting(False, "darts: whether trainings have an auxiliary head")
+    drop_path_rate: float = setting(
+        0.0,
+        "darts: share of an edge's images that are dropped in the end of a training from scratch",
+        low=0,
+        below=1,
+    )
     supernet_channels: int | None = setting(None, "C of the supernet; none: as many", low=1)
     supernet_cells_per_stage: int | None = setting(None, "N of the supernet; none: as many", low=1)
     supernet_affine: bool = setting(False, "whether batch norm in the supernet's cells has weights")
@@ -33,12 +44,15 @@ class CellSettings:
 
 def find_unread(recipe: Recipe) -> Iterator[Unread]:
     """Settings of the section that a run would not read."""
-    for field in fields(recipe.network):
+    network = recipe.network
+    if network.space in SPACES:
+        yield from by_choice("network", "space", network.space, _SPACE_OF)
+    for field in fields(network):
         if field.name.startswith(SUPERNET):
             yield from of_supernets(f"network.{field.name}", recipe)
 
 
-def make_space(settings: CellSettings) -> CellSpace | GraphSpace:
+def make_space(settings: CellSettings) -> CellSpace | GraphSpace | DartsSpace:
     """The space that the section names."""
     return SPACES[settings.space]()
 

@@ -65,10 +65,16 @@ class StagedNetwork(nn.Module):
             x = self.forward_stage(index, x, *cell_arguments)
         return self.norm(x)
 
-    def forward_stage(self, index: int, x: Tensor, *cell_arguments: Any) -> Tensor:
-        """The block of stride 2 in front of a stage, and its cells."""
-        if index:
-            x = self.reductions[index - 1](x)
+    def forward_stage(self, index: int, x: Any, *cell_arguments: Any) -> Any:
+        """What halves the resolution in front of a stage, and the cells of the stage."""
+        return self.run_cells(index, self.enter_stage(index, x, *cell_arguments), *cell_arguments)
+
+    def enter_stage(self, index: int, x: Any, *cell_arguments: Any) -> Any:
+        """What halves the resolution in front of a stage; nothing before the first."""
+        return self.reductions[index - 1](x) if index else x
+
+    def run_cells(self, index: int, x: Any, *cell_arguments: Any) -> Any:
+        """The cells of a stage."""
         for cell in self.stages[index].children():
             if self.grad_checkpointing:
                 x = checkpoint(cell, x, *cell_arguments, use_reentrant=False)
@@ -98,6 +104,11 @@ class StagedNetwork(nn.Module):
         self.global_pool, self.head = create_classifier(
             self.num_features, num_classes, pool_type=global_pool
         )
+
+    def unnormed(self, x: Any) -> Tensor:
+        """The output of a stage, of what its cells hand on."""
+        output: Tensor = x
+        return output
 
     # What timm asks of its models besides: `features_only`, layer decay, less memory in training.
 
@@ -129,7 +140,7 @@ class StagedNetwork(nn.Module):
             x = self.forward_stage(index, x)
             if index in taken:
                 ends = index == len(self.feature_info) - 1
-                found.append(self.norm(x) if norm and ends else x)
+                found.append(self.norm(x) if norm and ends else self.unnormed(x))
         return found if intermediates_only else (self.norm(x), found)
 
     def prune_intermediate_layers(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import ImageShape
@@ -17,10 +17,15 @@ from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet
 from fewshot_core.training.classification import ClassificationTask
+from tasks.cifar10.darts import DartsSpace
+from tasks.cifar10.darts_network import DartsNetwork
 from tasks.cifar10.families import family_of
 from tasks.cifar10.graph import GraphSpace
 from tasks.cifar10.settings import DESCRIPTION, find_unread, make_space
 from tasks.cifar10.space import CellSpace
+
+AUXILIARY = 0.4
+"""Weight of the auxiliary head's loss."""
 
 
 class CellTask(ClassificationTask):
@@ -32,7 +37,21 @@ class CellTask(ClassificationTask):
         yield from super().find_unread(recipe)
         yield from find_unread(recipe)
 
-    def space(self, recipe: Recipe) -> CellSpace | GraphSpace:
+    def compare(self, outputs: Any, targets: Tensor, label_smoothing: float) -> Tensor:
+        """With the auxiliary head's loss, weighted as in DARTS, where a network has one."""
+        if not isinstance(outputs, tuple):
+            return super().compare(outputs, targets, label_smoothing)
+        main, auxiliary = (
+            super(CellTask, self).compare(o, targets, label_smoothing) for o in outputs
+        )
+        return main + AUXILIARY * auxiliary
+
+    def result(self, network: nn.Module) -> nn.Module:
+        if isinstance(network, DartsNetwork):
+            network.auxiliary = None
+        return network
+
+    def space(self, recipe: Recipe) -> CellSpace | GraphSpace | DartsSpace:
         return make_space(recipe.network)
 
     def supernet(

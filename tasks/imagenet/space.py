@@ -21,7 +21,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fewshot_core.errors import ArchitectureError, RecipeError
-from fewshot_core.spaces.space import Architecture, Decision, Feature, Option, SearchSpace
+from fewshot_core.spaces.space import (
+    Architecture,
+    Decision,
+    Feature,
+    Option,
+    SearchSpace,
+    append_idle,
+    read_idle,
+)
 from tasks.imagenet.counting import Counts, network_counts
 from tasks.imagenet.skeleton import (
     PLAIN,
@@ -123,16 +131,7 @@ class MobileSpace(SearchSpace):
         return self.of_blocks(units)
 
     def genotype(self, architecture: Architecture) -> str:
-        canonical = self.canonical(architecture)
-        text = _text(self.arch_def(architecture))
-        others = [
-            f"{decision.name}={choice}"
-            for decision, choice, usual in zip(
-                self.decisions, architecture.choices, canonical.choices, strict=True
-            )
-            if choice != usual
-        ]
-        return f"{text} # {' '.join(others)}" if others else text
+        return append_idle(self, _text(self.arch_def(architecture)), architecture)
 
     def parse(self, genotype: str) -> Architecture:
         """Read timm's block strings, in our form or as a JSON list of lists.
@@ -143,26 +142,7 @@ class MobileSpace(SearchSpace):
         if not isinstance(genotype, str):
             raise ArchitectureError(f"not a genotype of space {self.name!r}", found=genotype)
         text, _, others = genotype.strip().partition("#")
-        canonical = self.of_arch_def(_stages(text.strip()))
-        if not others.strip():
-            return canonical
-        choices = dict(self.choices(canonical))
-        for pair in others.split():
-            name, _, value = pair.partition("=")
-            options = self.decisions[self.position(name)].options
-            chosen = next((option for option in options if str(option) == value), None)
-            if chosen is None:
-                raise ArchitectureError(
-                    f"decision {name!r} has no option {value!r}",
-                    allowed=", ".join(map(str, options)),
-                )
-            choices[name] = chosen
-        architecture = self.architecture(choices)
-        if self.canonical(architecture) != canonical:
-            raise ArchitectureError(
-                "what follows # changes the network", found=others.strip()[:120]
-            )
-        return architecture
+        return read_idle(self, self.of_arch_def(_stages(text.strip())), others)
 
     def canonical(self, architecture: Architecture) -> Architecture:
         return self.of_blocks(

@@ -16,6 +16,7 @@ from torch import nn
 
 from fewshot_core.data.decode import _crop_square
 from fewshot_core.export.package import write_timm_folder
+from tasks.cifar10 import darts_network as pairs
 from tasks.cifar10 import graph_network as graphs
 from tasks.cifar10 import network as cells
 from tasks.cifar10 import stages
@@ -26,6 +27,13 @@ OTHER_CELL = "|none~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|none~1|nor_conv_3
 GRAPH = (
     "0111000-0001001-0000100-0000101-0000000-0000000-0000000;"
     "input,conv1x1-bn-relu,maxpool3x3,conv3x3-bn-relu,conv3x3-bn-relu,conv1x1-bn-relu,output"
+)
+DARTS = (
+    "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1), ('dil_conv_5x5', 0), "
+    "('avg_pool_3x3', 2), ('max_pool_3x3', 1), ('sep_conv_5x5', 3), ('skip_connect', 0), "
+    "('dil_conv_3x3', 4)], normal_concat=range(2, 6), reduce=[('skip_connect', 0), "
+    "('max_pool_3x3', 1), ('sep_conv_3x3', 1), ('skip_connect', 2), ('avg_pool_3x3', 0), "
+    "('dil_conv_3x3', 1), ('skip_connect', 3), ('sep_conv_5x5', 4)], reduce_concat=range(2, 6))"
 )
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
@@ -67,6 +75,7 @@ KINDS = {
     ),
     "proxyless": _mobile("searched_efficientnet", PROXYLESS),
     "graph": _cell(GRAPH, "nasbench1shot1_cell", graphs),
+    "darts": _cell(DARTS, "darts_cells", pairs),
     "macro": _mobile("searched_efficientnet", MACRO, stem_stride=1, act_layer="relu", bn_eps=1e-5),
 }
 

@@ -84,7 +84,7 @@ def test_strategies_are_listed(tmp_path: Path) -> None:
     assert [line.split()[0] for line in listed] == sorted(
         [
             *("random", "rea", "reinforce", "multilevel", "hyperband", "bohb", "smac", "tpe"),
-            *("nsga2", "darts", "pcdarts", "enas", "setn"),
+            *("nsga2", "lanas", "darts", "pcdarts", "enas", "setn"),
         ]
     )
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,11 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from tasks.cifar10 import network as network_module
+from fewshot_core.data import ImageShape
+from fewshot_core.export.package import join_sources
+from fewshot_core.recipe.load import load_recipe
 from tasks.cifar10.network import CellNetwork, live_edges, make_operation, parse_cell, run_cell
+from tasks.cifar10.task import TASK
 
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|nor_conv_1x1~0|none~1|skip_connect~2|"
 DEAD = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_1x1~2|"
@@ -121,13 +125,17 @@ def test_a_model_needs_a_cell() -> None:
         create(CELL.replace("skip_connect", "max_pool"))
 
 
-def test_the_file_depends_on_torch_and_timm_alone(tmp_path: Path) -> None:
-    """It travels with exported models to where this project is not installed."""
-    alone = tmp_path / "exported_model.py"
-    alone.write_bytes(Path(network_module.__file__).read_bytes())
+@pytest.mark.parametrize("space", ["nasbench201", "nasbench1shot1_1", "darts"])
+def test_the_files_depend_on_torch_and_timm_alone(tmp_path: Path, space: str) -> None:
+    """They travel with exported models to where this project is not installed."""
+    words = ["recipe=digits", f"network.space={space}", "network.channels=2", "split=none"]
+    recipe = load_recipe(words, drop_unread=True).recipe
+    architecture = TASK.space(recipe).sample(random.Random(0))
+    name, arguments, sources = TASK.export_model(architecture, recipe, ImageShape(3, 8, 10))
+    (tmp_path / "exported_model.py").write_text(join_sources(sources))
     code = (
         "import sys, timm, torch, exported_model\n"
-        f"model = timm.create_model('nasbench201_cell', genotype={CELL!r}, channels=2)\n"
+        f"model = timm.create_model({name!r}, **{arguments!r})\n"
         "assert model(torch.zeros(2, 3, 8, 8)).shape == (2, 10)\n"
         "ours = [m for m in sys.modules if m.split('.')[0] in ('fewshot_core', 'tasks')]\n"
         "assert not ours, ours\n"
