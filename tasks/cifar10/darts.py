@@ -30,6 +30,9 @@ from fewshot_core.spaces.space import (
     read_idle,
 )
 
+NAME = "darts"
+"""Of the space; a strategy has the same name."""
+
 OPERATIONS = (
     "max_pool_3x3",
     "avg_pool_3x3",
@@ -182,7 +185,7 @@ def darts() -> DartsSpace:
             if len(pairs) > 1:
                 decisions.append(Decision(inputs_name(kind, node), tuple(map(write_pair, pairs))))
             decisions += [Decision(edge_name(kind, node, s), OPERATIONS) for s in range(node)]
-    return DartsSpace("darts", tuple(decisions))
+    return DartsSpace(NAME, tuple(decisions))
 
 
 def genotype_text(cells: Cells) -> str:

@@ -10,15 +10,16 @@ from fewshot_core.description import SUPERNET, Description
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
+from tasks.cifar10.darts import NAME as DARTS
 from tasks.cifar10.darts import DartsSpace, darts
 from tasks.cifar10.graph import PARENTS, GraphSpace, nasbench1shot1
 from tasks.cifar10.space import CellSpace, nasbench201
 
-_SPACE_OF = {"auxiliary": ("darts",), "drop_path_rate": ("darts",)}
+_SPACE_OF = dict.fromkeys(("auxiliary", "drop_path_rate"), (DARTS,))
 
 SPACES: dict[str, Callable[[], CellSpace | GraphSpace | DartsSpace]] = {
     "nasbench201": nasbench201,
-    "darts": darts,
+    DARTS: darts,
     **{name: partial(nasbench1shot1, name) for name in PARENTS},
 }
 
