@@ -10,8 +10,8 @@ from fewshot_core.costs.table import CostTable
 from fewshot_core.data import ImageShape
 from fewshot_core.pipeline.rank import Truth
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.tasks import load_task
 from fewshot_core.trust.scores import read_table
-from tasks.cifar10.task import TASK
 
 COLUMNS = ("cifar10", "cifar100")
 """Columns of the table of true accuracies."""
@@ -30,8 +30,9 @@ def places_of(data: Path) -> tuple[str, ...]:
 
 
 def costs_of(recipe: Recipe) -> CostTable:
-    """The cost table of the recipe's cell networks."""
-    return TASK.costs(recipe, ImageShape(3, recipe.data.image_size or 32, 10))
+    """The cost table of the recipe's networks."""
+    shape = ImageShape(3, recipe.data.image_size or 32, 10)
+    return load_task(recipe.task).costs(recipe, shape)
 
 
 @dataclass(frozen=True)

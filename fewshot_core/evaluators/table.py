@@ -17,8 +17,7 @@ from fewshot_core.recipe.schema import EvaluatorSettings
 from fewshot_core.recipe.words import check_path
 from fewshot_core.spaces.region import ENUMERABLE, Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
-from fewshot_core.trust.scores import has_column
-from fewshot_core.trust.values import HASH, read_values
+from fewshot_core.trust.values import read_values
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,7 @@ class TabularEvaluator:
     def __init__(self, space: SearchSpace, path: Path, column: str) -> None:
         self.path = path
         self._space = space
-        self._scores = read_values(space, path, column)
-        self._folded = has_column(path, HASH)
+        self._scores, self._folded = read_values(space, path, column)
 
     def _find(self, architecture: Architecture) -> float | None:
         if self._folded:  # such a table has networks, each once

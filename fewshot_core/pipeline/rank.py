@@ -86,7 +86,7 @@ class Truth:
         Raises:
             DataError: It cannot be read, or holds something that is no architecture.
         """
-        rows = read_values(space, path, column, only=only)
+        rows = read_values(space, path, column, only=only).of
         architectures = list(rows)
         every = [table.costs(a) for a in architectures]
         sign = -1.0 if better == LOWER else 1.0

@@ -188,6 +188,10 @@ class Region:
 
         Exact where the region can be enumerated; otherwise the allowed options.
         """
+        return self._reachable
+
+    @cached_property
+    def _reachable(self) -> tuple[frozenset[Option], ...]:
         if not self.bands or self.box_size() > ENUMERABLE:
             return self._allowed_sets
         used: list[set[Option]] = [set() for _ in self.allowed]

@@ -108,8 +108,8 @@ def bootstrap_tau(
 
     Args:
         scores, truth: Arrays [n].
-        samples: Number of resamples; each costs one tau of n items (2 ms for 15,625; 2,000 of
-            them 30 ms for 100).
+        samples: Number of resamples; each costs one tau of n items (2 ms for 15,625), less up to
+            :data:`BY_PAIRS` items.
         seed: Seed of the resampling.
         level: Coverage of the interval, between 0 and 1.
 

@@ -46,6 +46,23 @@ def read_table(
         DataError: The file is missing or no CSV, a column is missing, a value is not a finite
             number, or an architecture comes twice.
     """
+    names = (architecture_column,) if architecture_column is not None else ARCHITECTURE_COLUMNS
+    return read_keyed(path, column, names)[1]
+
+
+def read_keyed(
+    path: str | os.PathLike[str], column: str, names: Sequence[str]
+) -> tuple[str, dict[str, float]]:
+    """Read a column of a CSV file whose rows are known by the first of some columns that it has.
+
+    Args:
+        path: As of :func:`read_table`, which says what is raised.
+        column: The numeric column to read.
+        names: The columns, the preferred one first.
+
+    Returns:
+        The name of the column of keys, and the values by key.
+    """
     path = Path(path)
     records = records_of(decode_text(path, read_content(path)), path)
     _, header = next(records, (0, []))
@@ -54,7 +71,6 @@ def read_table(
             f"score table {path} is empty", allowed="a CSV file with a header and one row or more"
         )
     header = [name.strip() for name in header]
-    names = (architecture_column,) if architecture_column is not None else ARCHITECTURE_COLUMNS
     architecture_at = _position(path, header, names)
     value_at = _position(path, header, (column,))
 
@@ -68,18 +84,7 @@ def read_table(
         raise DataError(
             f"score table {path} holds no rows", found="a header only", allowed="one row or more"
         )
-    return table
-
-
-def has_column(path: str | os.PathLike[str], column: str) -> bool:
-    """Whether a CSV file has a column.
-
-    Raises:
-        DataError: The file cannot be read.
-    """
-    path = Path(path)
-    _, header = next(records_of(decode_text(path, read_content(path)), path), (0, []))
-    return column in (name.strip() for name in header)
+    return header[architecture_at], table
 
 
 def write_table(

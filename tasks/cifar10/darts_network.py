@@ -15,10 +15,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from timm.layers import DropPath
-from timm.models import build_model_with_cfg
 from torch import Tensor, nn
 
-from tasks.cifar10.stages import StagedNetwork, describe_model, register
+from tasks.cifar10.stages import StagedNetwork, build, describe_model, register
 
 Pairs = Sequence[Sequence[tuple[str, int]]]
 """The two edges of each node: an operation and what it reads."""
@@ -245,6 +244,15 @@ class DartsSkeleton(StagedNetwork):
     def unnormed(self, x: Any) -> Tensor:
         return Last()(x)
 
+    def prune_intermediate_layers(
+        self,
+        indices: int | Sequence[int] | None = 1,
+        prune_norm: bool = False,
+        prune_head: bool = True,
+    ) -> list[int]:
+        """As of all networks. There is no norm to prune, and what stands there is needed."""
+        return super().prune_intermediate_layers(indices, False, prune_head)
+
 
 class DartsNetwork(DartsSkeleton):
     """A network of two decided cells.
@@ -320,11 +328,4 @@ default_cfgs = describe_model("darts_cells")
 @register
 def darts_cells(pretrained: bool = False, *, genotype: str, **kwargs: Any) -> nn.Module:
     """A network of the DARTS space; ``genotype`` is DARTS's text."""
-    return build_model_with_cfg(
-        DartsNetwork,
-        "darts_cells",
-        pretrained,
-        feature_cfg={"out_indices": (0, 1, 2), "feature_cls": "getter"},
-        cells=parse_cells(genotype),
-        **kwargs,
-    )
+    return build("darts_cells", DartsNetwork, pretrained, cells=parse_cells(genotype), **kwargs)

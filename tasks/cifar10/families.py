@@ -155,7 +155,7 @@ class GraphCells(CellFamily):
         base = {name: value - 2 * projection[name] for name, value in plain.items()}
         options: dict[str, dict[Any, dict[str, float]]] = {}
         for node in range(1, space.inner + 2):
-            options[graph.inputs_name(space, node)] = {graph.INPUT: projection}
+            options[graph.inputs_name(node, space.inner)] = {graph.INPUT: projection}
             if node <= space.inner:
                 options[graph.operation_of(node)] = dict(added)
         return CostTable(space, base, options)

@@ -121,10 +121,7 @@ class GraphSpace(SearchSpace):
     @cached_property
     def _places(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """For each inner node and the output, all sets of parents it may have."""
-        return tuple(
-            tuple(itertools.combinations(range(node), count))
-            for node, count in enumerate(self.numbers, start=1)
-        )
+        return parent_sets(self.numbers)
 
     def parents_of(self, node: int) -> tuple[tuple[int, ...], ...]:
         """All sets of parents of a node, or of the output, which is the one after the last."""
@@ -134,7 +131,9 @@ class GraphSpace(SearchSpace):
         """The architecture as a graph, with what does not reach the output."""
         chosen = self.choices(architecture)
         parents = (
-            read_parents(chosen[name]) if (name := inputs_name(self, node)) in chosen else only[0]
+            read_parents(chosen[name])
+            if (name := inputs_name(node, self.inner)) in chosen
+            else only[0]
             for node, only in enumerate(self._places, start=1)
         )
         operations = (str(chosen[operation_of(node)]) for node in range(1, self.inner + 1))
@@ -162,7 +161,7 @@ class GraphSpace(SearchSpace):
             zip(cell.parents, self._places, strict=True), start=1
         ):
             if len(allowed) > 1:
-                chosen[inputs_name(self, node)] = _write_parents(parents)
+                chosen[inputs_name(node, self.inner)] = _write_parents(parents)
         return self.architecture(chosen)
 
     # -- text ------------------------------------------------------------------------------------
@@ -240,7 +239,7 @@ class GraphSpace(SearchSpace):
         return self.cell(architecture).hash()
 
     def hashes(self) -> Mapping[str, Architecture]:
-        """Representatives by NAS-Bench-101's hashes: of the largest space in about a minute."""
+        """Representatives by NAS-Bench-101's hashes; the largest space takes a minute or two."""
         return self._by_hash
 
     @cached_property
@@ -300,9 +299,9 @@ class GraphSpace(SearchSpace):
         for node in cell.live():
             found.append((operation_of(node), cell.operations[node - 1]))
             if 0 in cell.parents[node - 1]:
-                found.append((inputs_name(self, node), INPUT))
+                found.append((inputs_name(node, self.inner), INPUT))
         if 0 in cell.parents[-1]:
-            found.append((inputs_name(self, self.inner + 1), INPUT))
+            found.append((inputs_name(self.inner + 1, self.inner), INPUT))
         return found
 
     # -- features --------------------------------------------------------------------------------
@@ -328,21 +327,29 @@ def operation_of(node: int) -> str:
     return f"node{node}_operation"
 
 
-def inputs_name(space: GraphSpace, node: int) -> str:
-    """Name of the decision for the parents of a node; the output is the one after the last."""
-    return f"{f'node{node}' if node <= space.inner else OUTPUT}_inputs"
+def inputs_name(node: int, inner: int) -> str:
+    """Name of the decision for the parents of a node, or of the output, behind ``inner`` nodes."""
+    return f"{f'node{node}' if node <= inner else OUTPUT}_inputs"
+
+
+def parent_sets(numbers: Sequence[int]) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """All sets of parents of each inner node and of the output, by how many each has."""
+    return tuple(
+        tuple(itertools.combinations(range(node), count))
+        for node, count in enumerate(numbers, start=1)
+    )
 
 
 def nasbench1shot1(name: str) -> GraphSpace:
     """One of the three spaces by its name, as in :data:`PARENTS`."""
     numbers = PARENTS[name]
-    bare = GraphSpace(name, (Decision("none", (0,)),), numbers)
+    inner = len(numbers) - 1
     decisions = []
-    for node, sets in enumerate(bare._places, start=1):
+    for node, sets in enumerate(parent_sets(numbers), start=1):
         if len(sets) > 1:
             options = tuple(_write_parents(parents) for parents in sets)
-            decisions.append(Decision(inputs_name(bare, node), options))
-        if node <= bare.inner:
+            decisions.append(Decision(inputs_name(node, inner), options))
+        if node <= inner:
             decisions.append(Decision(operation_of(node), OPERATIONS))
     return GraphSpace(name, tuple(decisions), numbers)
 

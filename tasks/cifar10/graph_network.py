@@ -12,10 +12,9 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from timm.models import build_model_with_cfg
 from torch import Tensor, nn
 
-from tasks.cifar10.stages import StagedNetwork, describe_model, register
+from tasks.cifar10.stages import StagedNetwork, build, describe_model, register
 
 Graph = tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]
 """Operations of the nodes, and parents of the nodes and of the output; 0 is the input."""
@@ -175,11 +174,6 @@ default_cfgs = describe_model("nasbench1shot1_cell")
 @register
 def nasbench1shot1_cell(pretrained: bool = False, *, genotype: str, **kwargs: Any) -> nn.Module:
     """A NAS-Bench-1Shot1 network; ``genotype`` is the text of its cell."""
-    return build_model_with_cfg(
-        GraphNetwork,
-        "nasbench1shot1_cell",
-        pretrained,
-        feature_cfg={"out_indices": (0, 1, 2), "feature_cls": "getter"},
-        graph=parse_graph(genotype),
-        **kwargs,
+    return build(
+        "nasbench1shot1_cell", GraphNetwork, pretrained, graph=parse_graph(genotype), **kwargs
     )

@@ -18,7 +18,6 @@ from tasks.cifar10.graph_network import (
     GraphSkeleton,
     conv_bn_relu,
     make_graph_operation,
-    parse_graph,
     run_graph,
 )
 
@@ -162,8 +161,7 @@ class GraphSupernet(Supernet):
     def extract(self, architecture: Architecture) -> GraphNetwork:
         """The standalone network of an architecture, with copies of the weights."""
         plan = self.plan(architecture)
-        graph = parse_graph(self.space.genotype(architecture))
-        network = GraphNetwork(graph, affine=self.affine, **self.shape)
+        network = GraphNetwork((plan.operations, plan.parents), affine=self.affine, **self.shape)
         weights = dict(self._take(plan))
         tensors = network.state_dict()
         assert tensors.keys() == weights.keys()
@@ -197,7 +195,7 @@ def select_blocks(weight: Tensor, blocks: int, chosen: Sequence[int]) -> Tensor:
 def possible_parents(region: Region, node: int) -> list[tuple[int, ...]]:
     """Sets of parents that some architecture of the region gives a node, or the output."""
     space = _space_of(region)
-    name = inputs_name(space, node)
+    name = inputs_name(node, space.inner)
     if name not in {decision.name for decision in space.decisions}:
         return list(space.parents_of(node))
     return [read_parents(option) for option in region.reachable()[space.position(name)]]

@@ -14,10 +14,9 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from timm.models import build_model_with_cfg
 from torch import Tensor, nn
 
-from tasks.cifar10.stages import StagedNetwork, describe_model, register
+from tasks.cifar10.stages import StagedNetwork, build, describe_model, register
 
 Edge = tuple[int, int, str]  # target node, source node, operation
 
@@ -193,11 +192,4 @@ default_cfgs = describe_model("nasbench201_cell")
 @register
 def nasbench201_cell(pretrained: bool = False, *, genotype: str, **kwargs: Any) -> nn.Module:
     """A NAS-Bench-201 network; ``genotype`` is the text of its cell."""
-    return build_model_with_cfg(
-        CellNetwork,
-        "nasbench201_cell",
-        pretrained,
-        feature_cfg={"out_indices": (0, 1, 2), "feature_cls": "getter"},
-        cell=parse_cell(genotype),
-        **kwargs,
-    )
+    return build("nasbench201_cell", CellNetwork, pretrained, cell=parse_cell(genotype), **kwargs)

@@ -14,7 +14,13 @@ from typing import Any
 
 import torch.nn.functional as F
 from timm.layers import create_classifier
-from timm.models import generate_default_cfgs, is_model, model_entrypoint, register_model
+from timm.models import (
+    build_model_with_cfg,
+    generate_default_cfgs,
+    is_model,
+    model_entrypoint,
+    register_model,
+)
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -200,3 +206,14 @@ def register(entry: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
 
 def _code(entry: Callable[..., nn.Module]) -> tuple[bytes, tuple[str, ...]]:
     return entry.__code__.co_code, entry.__code__.co_names
+
+
+def build(name: str, network: type[nn.Module], pretrained: bool, **arguments: Any) -> nn.Module:
+    """A model of timm: the network, with weights where they are asked for."""
+    return build_model_with_cfg(
+        network,
+        name,
+        pretrained,
+        feature_cfg={"out_indices": (0, 1, 2), "feature_cls": "getter"},
+        **arguments,
+    )

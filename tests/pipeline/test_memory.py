@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fewshot_core.pipeline.faults import OutOfMemoryError
+from fewshot_core.pipeline.faults import OutOfMemoryError, sparing_collections
 from fewshot_core.pipeline.search import search
 from fewshot_core.supernet import Supernet
 from fewshot_core.training.classification import ClassificationObjective, ClassificationTask
@@ -86,3 +86,18 @@ def test_a_full_device_is_one_line_and_the_run_can_go_on(
     assert "\n" not in said
     assert advice in said
     search(words)  # the lock is gone, and what there is continues
+
+
+def test_what_was_there_is_passed_over_by_collections_of_a_run_alone() -> None:
+    before = gc.get_freeze_count()  # of these tests themselves, which are left as they are
+    with sparing_collections():
+        assert gc.get_freeze_count() == before or not before
+    assert gc.get_freeze_count() == before
+    gc.unfreeze()
+    try:
+        with sparing_collections():
+            assert gc.get_freeze_count() > 10_000
+        assert gc.get_freeze_count() == 0
+    finally:
+        if before:
+            gc.freeze()

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from fewshot_core.errors import DataError
 from fewshot_core.report.ranking_table import ranking_markdown, ranking_table
+from fewshot_core.trust import correlation
 from fewshot_core.trust.ranking import (
     IsoCost,
     RankFigures,
@@ -380,3 +381,17 @@ def test_terminal_table_shows_names_as_they_are() -> None:
     text = console.export_text()
     assert "few-shot [k=5]" in text
     assert "198 (197 to 199)" in text
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+@pytest.mark.parametrize("size", [2, 3, 10, 60])
+def test_taus_resampled_at_once_are_those_of_each(
+    monkeypatch: pytest.MonkeyPatch, size: int, decimals: int
+) -> None:
+    """To the last bit, with ties and without."""
+    generator = np.random.default_rng(size)
+    scores, truth = generator.normal(size=size).round(decimals), generator.normal(size=size)
+    at_once = correlation._resampled_taus(scores, truth, 100, 1, 0.95)
+    monkeypatch.setattr(correlation, "BY_PAIRS", 0)
+    assert (at_once == correlation._resampled_taus(scores, truth, 100, 1, 0.95)).all()
+    assert size < 10 or len(set(at_once)) > 10

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fewshot_core.data import ImageShape
+from benchmarks.studies.cifar10 import costs_of
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.tasks import load_task
@@ -115,12 +115,11 @@ class Files:
         """
         benchmark = BENCHMARKS[self.benchmark]
         recipe = load_recipe([f"recipe={benchmark.recipe}"]).recipe
-        task = load_task(recipe.task)
-        space = task.space(recipe)
+        space = load_task(recipe.task).space(recipe)
         truth = {space.parse(text): v for text, v in read_table(self.truth, self.column).items()}
         if benchmark.folded:
             truth = {a: truth[space.canonical(a)] for a in truth}
-        costs = task.costs(recipe, ImageShape(3, recipe.data.image_size or 32, 10))
+        costs = costs_of(recipe)
         guides = {
             **{name: _read_guide(space, path, truth) for name, path in self.scores},
             self.truth_guide: truth,

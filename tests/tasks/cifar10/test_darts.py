@@ -258,6 +258,14 @@ def test_an_auxiliary_head_is_there_in_training_and_gone_in_the_end(images: Tens
     assert large.train()(torch.randn(2, 3, 32, 32))[1].shape == (2, 10)
 
 
+def test_a_pruned_network_gives_the_stages_that_are_left(images: Tensor) -> None:
+    cells = SPACE.cells(SPACE.parse(SECOND_ORDER))
+    network = DartsNetwork(cells, channels=4, cells_per_stage=1).eval()
+    expected = network.forward_intermediates(images, [1], intermediates_only=True)
+    network.prune_intermediate_layers([1], prune_norm=True)
+    assert torch.equal(network.forward_features(images), expected[0])
+
+
 def test_paths_are_dropped_more_and_more() -> None:
     network = DartsNetwork(
         SPACE.cells(SPACE.parse(SECOND_ORDER)), channels=4, cells_per_stage=1, drop_path_rate=0.4
