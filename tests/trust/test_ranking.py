@@ -80,24 +80,24 @@ def test_tau_equals_its_definition(pairs: list[tuple[int, int]]) -> None:
 @given(PAIRS)
 def test_monotone_transforms_change_nothing(pairs: list[tuple[int, int]]) -> None:
     scores, truth = np.array(pairs, dtype=float).T
-    for correlation in (kendall, spearman):
-        expected = correlation(scores, truth)
-        assert correlation(np.exp(scores), truth**3) == pytest.approx(expected, abs=1e-12)
-        assert correlation(-scores, truth) == pytest.approx(-expected, abs=1e-12)
-        assert correlation(truth, scores) == pytest.approx(expected, abs=1e-12)
+    for measure in (kendall, spearman):
+        expected = measure(scores, truth)
+        assert measure(np.exp(scores), truth**3) == pytest.approx(expected, abs=1e-12)
+        assert measure(-scores, truth) == pytest.approx(-expected, abs=1e-12)
+        assert measure(truth, scores) == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("correlation", [kendall, spearman])
-def test_conventions_at_the_edges(correlation: Any) -> None:
-    assert correlation([1, 2, 3], [4, 5, 6]) == pytest.approx(1)
-    assert correlation([3, 2, 1], [4, 5, 6]) == pytest.approx(-1)
-    assert correlation([7, 7, 7], [4, 5, 6]) == 0.0
-    assert correlation([4, 5, 6], [0.1, 0.1, 0.1]) == 0.0
-    assert math.isnan(correlation([1], [1]))
-    assert math.isnan(correlation([], []))
+@pytest.mark.parametrize("measure", [kendall, spearman])
+def test_conventions_at_the_edges(measure: Any) -> None:
+    assert measure([1, 2, 3], [4, 5, 6]) == pytest.approx(1)
+    assert measure([3, 2, 1], [4, 5, 6]) == pytest.approx(-1)
+    assert measure([7, 7, 7], [4, 5, 6]) == 0.0
+    assert measure([4, 5, 6], [0.1, 0.1, 0.1]) == 0.0
+    assert math.isnan(measure([1], [1]))
+    assert math.isnan(measure([], []))
 
 
-@pytest.mark.parametrize("correlation", [kendall, spearman])
+@pytest.mark.parametrize("measure", [kendall, spearman])
 @pytest.mark.parametrize(
     ("scores", "truth", "words"),
     [
@@ -108,9 +108,9 @@ def test_conventions_at_the_edges(correlation: Any) -> None:
         (["high", 2], [1, 2], "scores are not numbers"),
     ],
 )
-def test_bad_arrays(correlation: Any, scores: Any, truth: Any, words: str) -> None:
+def test_bad_arrays(measure: Any, scores: Any, truth: Any, words: str) -> None:
     with pytest.raises(DataError, match=words):
-        correlation(scores, truth)
+        measure(scores, truth)
 
 
 # --- iso-cost -----------------------------------------------------------------------------------
@@ -217,8 +217,8 @@ def test_top_shares_are_rounded_up(count: int, top10: int, top1: int) -> None:
     result = figures(scores, truth)
     for size, name in ((top10, "top10"), (top1, "top1")):
         best = sorted(range(count), key=lambda index: -truth[index])[:size]
-        for correlation, prefix in ((kendall, "tau"), (spearman, "spearman")):
-            expected = correlation(scores[best], truth[best])
+        for measure, prefix in ((kendall, "tau"), (spearman, "spearman")):
+            expected = measure(scores[best], truth[best])
             assert getattr(result, f"{prefix}_{name}") == pytest.approx(expected, nan_ok=True)
 
 
