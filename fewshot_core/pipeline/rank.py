@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import make_inherited
 from fewshot_core.plugins import names_with
 from fewshot_core.recipe.load import load_recipe
+from fewshot_core.recipe.schema import Recipe
 from fewshot_core.report.ranking_table import ranking_markdown, ranking_table
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import sha256, write_json, write_text
@@ -31,7 +33,13 @@ from fewshot_core.spaces.region import RegionTree
 from fewshot_core.spaces.space import Architecture, SearchSpace, read_architectures
 from fewshot_core.tasks import load_task
 from fewshot_core.trust.ensemble import rank_ensemble
-from fewshot_core.trust.ranking import ISO_MINIMUM, RankFigures, random_figures, rank_figures
+from fewshot_core.trust.ranking import (
+    ISO_MINIMUM,
+    RankFigures,
+    group_by_cost,
+    random_figures,
+    rank_figures,
+)
 from fewshot_core.trust.scores import ScoreLog, read_table
 from fewshot_core.trust.values import read_values
 
@@ -41,6 +49,9 @@ BASELINES = {
     "FLOPs": "flops",
     "FLOPs, connected part": "connected_flops",
 }
+NEARLY_EQUAL = 0.1
+"""The share by which costs differ in a group where hardly any are exactly equal."""
+
 ENSEMBLE = "rank ensemble:"
 """How the rows of scores joined with the connected parameters begin."""
 
@@ -50,6 +61,16 @@ class Truth:
     """Architectures with their true values and what a ranking needs to know of them.
 
     Arrays have the shape [n].
+
+    Attributes:
+        space: What the architectures belong to.
+        architectures: They themselves.
+        values: Their true values; higher is better.
+        costs: Their costs by name.
+        connected: Whether the output of each sees its input.
+        canonical: Ids, equal for those that are the same network.
+        iso_minimum: Smallest group of equal cost that counts.
+        cost: Name of the cost by which architectures are equal.
     """
 
     space: SearchSpace
@@ -59,6 +80,7 @@ class Truth:
     connected: NDArray[np.bool_]
     canonical: Sequence[str]
     iso_minimum: int = ISO_MINIMUM
+    cost: str = "connected_params"
 
     @classmethod
     def read(
@@ -71,6 +93,7 @@ class Truth:
         better: str = HIGHER,
         only: Collection[str] | None = None,
         iso_minimum: int = ISO_MINIMUM,
+        cost: str = "connected_params",
     ) -> Truth:
         """Read a benchmark table.
 
@@ -81,34 +104,67 @@ class Truth:
             table: Gives their costs.
             better: ``lower`` where less is better; the values are then turned.
             only: Genotypes, as the file writes them, to restrict the ranking to.
-            iso_minimum: See :func:`rank_figures`.
+            iso_minimum, cost: Of a group of equal cost.
 
         Raises:
             DataError: It cannot be read, or holds something that is no architecture.
         """
-        rows = read_values(space, path, column, only=only).of
-        architectures = list(rows)
+        values = read_values(space, path, column, only=only).of
+        if better == LOWER:
+            values = {architecture: -value for architecture, value in values.items()}
+        return cls.of(space, values, table, iso_minimum, cost)
+
+    @classmethod
+    def of(
+        cls,
+        space: SearchSpace,
+        values: Mapping[Architecture, float],
+        table: CostTable,
+        iso_minimum: int = ISO_MINIMUM,
+        cost: str = "connected_params",
+    ) -> Truth:
+        """Architectures whose values, the higher the better, are known; see :meth:`read`."""
+        architectures = list(values)
         every = [table.costs(a) for a in architectures]
-        sign = -1.0 if better == LOWER else 1.0
         return cls(
             space,
             architectures,
-            sign * np.array(list(rows.values())),
+            np.array(list(values.values())),
             {name: np.array([c[name] for c in every]) for name in BASELINES.values()},
             np.array([space.connected(a) is not None for a in architectures]),
             [space.canonical(a).id for a in architectures],
             iso_minimum,
+            cost,
         )
+
+    @cached_property
+    def tolerance(self) -> float:
+        """The share by which equal costs differ.
+
+        It is 0 where half of the connected architectures have enough others of exactly their
+        cost, and :data:`NEARLY_EQUAL` in spaces whose costs are all different.
+        """
+        groups = group_by_cost(self.costs[self.cost], self.connected, self.iso_minimum)
+        grouped = sum(group.size for group in groups)
+        return 0.0 if 2 * grouped >= self.connected.sum() else NEARLY_EQUAL
+
+    @property
+    def equality(self) -> str:
+        """What equal cost means, in words."""
+        within = f" within {self.tolerance:.0%}" if self.tolerance else ""
+        names = {key: name for name, key in BASELINES.items()}
+        return f"equal {names[self.cost]}{within}, {self.iso_minimum} architectures or more"
 
     def figures(self, scores: NDArray[np.float64]) -> RankFigures:
         """All figures of one predictor, scores [n] in the order of the architectures."""
         return rank_figures(
             scores,
             self.values,
-            costs=self.costs["connected_params"],
+            costs=self.costs[self.cost],
             connected=self.connected,
             canonical=self.canonical,
             iso_minimum=self.iso_minimum,
+            tolerance=self.tolerance,
         )
 
     def ensemble(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -120,10 +176,11 @@ class Truth:
         rows = {name: self.figures(self.costs[key]) for name, key in BASELINES.items()}
         random = random_figures(
             self.values,
-            costs=self.costs["connected_params"],
+            costs=self.costs[self.cost],
             connected=self.connected,
             canonical=self.canonical,
             iso_minimum=self.iso_minimum,
+            tolerance=self.tolerance,
         )
         return rows | {f"random (mean of {random.seeds})": random.mean}
 
@@ -191,6 +248,13 @@ def _better(options: Mapping[str, Any], metrics: Sequence[Metric], console: Cons
     return better
 
 
+def _limited_cost(recipe: Recipe) -> str:
+    """The cost within which people choose: the one that the recipe limits, else parameters."""
+    limits = recipe.constraint
+    only_flops = limits.flops is not None and limits.params is None
+    return "connected_flops" if only_flops else "connected_params"
+
+
 def _rank_file(options: Mapping[str, Any]) -> None:
     path, console = options["scores"], Console()
     if not options["recipe"]:
@@ -209,6 +273,7 @@ def _rank_file(options: Mapping[str, Any]) -> None:
         task.space(recipe),
         table,
         better=_better(options, metrics, console),
+        cost=_limited_cost(recipe),
     )
     scores = truth.align(read_table(path, options["score_column"]), path)
     column = options["score_column"]
@@ -218,7 +283,7 @@ def _rank_file(options: Mapping[str, Any]) -> None:
         path.stem: truth.figures(scores),
         f"{ENSEMBLE} {path.stem}": truth.figures(truth.ensemble(scores)),
     }
-    console.print(ranking_table(rows | truth.baselines()))
+    console.print(ranking_table(rows | truth.baselines(), truth.equality))
 
 
 def _rank_run(options: Mapping[str, Any]) -> None:
@@ -241,6 +306,7 @@ def _rank_supernets(run: Run, options: Mapping[str, Any]) -> None:
         run.root.space,
         run.costs,
         better=_better(options, run.task.description.metrics, run.console),
+        cost=_limited_cost(run.recipe),
     )
     if not run.evaluator.inherits:
         raise DataError(
@@ -267,9 +333,9 @@ def _rank_supernets(run: Run, options: Mapping[str, Any]) -> None:
             key = f"{ENSEMBLE} {name}, by {kind.name}"
             ensembles[key] = truth.figures(truth.ensemble(values))
     rows |= ensembles | truth.baselines()
-    run.console.print(ranking_table(rows))
+    run.console.print(ranking_table(rows, truth.equality))
     if run.writes:
-        write_ranking(run.folder, rows, options)
+        write_ranking(run.folder, rows, truth.equality, options)
 
 
 def score_all(
@@ -316,7 +382,10 @@ def score_all(
 
 
 def write_ranking(
-    folder: RunFolder, rows: Mapping[str, RankFigures], options: Mapping[str, Any]
+    folder: RunFolder,
+    rows: Mapping[str, RankFigures],
+    equality: str,
+    options: Mapping[str, Any],
 ) -> None:
     """Keep the figures in ``ranking.json`` and ``ranking.md``."""
     write_json(
@@ -325,7 +394,8 @@ def write_ranking(
             "truth": str(options["truth"]),
             "truth_sha256": sha256(Path(options["truth"])),
             "column": options["column"],
+            "equality": equality,
             "predictors": {name: figures.to_json() for name, figures in rows.items()},
         },
     )
-    write_text(folder.file("ranking.md"), ranking_markdown(rows) + "\n")
+    write_text(folder.file("ranking.md"), ranking_markdown(rows, equality) + "\n")

@@ -16,6 +16,7 @@ _COLUMNS = (
     "tau",
     "tau distinct",
     "iso-cost tau",
+    "upper half",
     "rho",
     "tau top 10 %",
     "tau top 1 %",
@@ -24,9 +25,14 @@ _COLUMNS = (
 )
 
 
-def ranking_table(rows: Mapping[str, RankFigures]) -> Table:
-    """One row per predictor (name -> figures), in the given order."""
-    table = Table(caption=_caption(rows) or None)
+def ranking_table(rows: Mapping[str, RankFigures], equality: str = "equal cost") -> Table:
+    """One row per predictor (name -> figures), in the given order.
+
+    Args:
+        rows: Figures by the name of the predictor.
+        equality: What the groups of equal cost are, in words, for the caption.
+    """
+    table = Table(caption=_caption(rows, equality) or None)
     for index, column in enumerate(_COLUMNS):
         # A narrow terminal folds the names: cut short, the baselines could not be told apart.
         justify: Literal["left", "right"] = "right" if index else "left"
@@ -36,7 +42,7 @@ def ranking_table(rows: Mapping[str, RankFigures]) -> Table:
     return table
 
 
-def ranking_markdown(rows: Mapping[str, RankFigures]) -> str:
+def ranking_markdown(rows: Mapping[str, RankFigures], equality: str = "equal cost") -> str:
     """The table of :func:`ranking_table` as Markdown text that ends with a line break."""
     lines = [
         _markdown_row(_COLUMNS),
@@ -46,7 +52,7 @@ def ranking_markdown(rows: Mapping[str, RankFigures]) -> str:
             for name, figures in rows.items()
         ),
     ]
-    caption = _caption(rows)
+    caption = _caption(rows, equality)
     if caption:
         lines += ["", caption]
     return "\n".join(lines) + "\n"
@@ -57,6 +63,7 @@ def _cells(figures: RankFigures) -> list[str]:
         figures.tau,
         figures.tau_distinct,
         figures.iso_cost_tau,
+        figures.upper_tau,
         figures.spearman,
         figures.tau_top10,
         figures.tau_top1,
@@ -82,13 +89,29 @@ def _best(figures: RankFigures) -> str:
     return text
 
 
-def _caption(rows: Mapping[str, RankFigures]) -> str:
+def _caption(rows: Mapping[str, RankFigures], equality: str) -> str:
     """What the rows were measured on, when it is the same for all; else nothing."""
-    shared = {(row.count, row.distinct_count, row.best_possible) for row in rows.values()}
+    shared = {
+        (
+            row.count,
+            row.distinct_count,
+            row.best_possible,
+            row.iso_cost_count,
+            row.iso_cost_groups,
+            row.upper_count,
+            row.upper_groups,
+        )
+        for row in rows.values()
+    }
     if len(shared) != 1:
         return ""
-    count, distinct, best = shared.pop()
-    return f"{count} architectures, {distinct} distinct networks; best true score {_score(best)}."
+    count, distinct, best, *equal = shared.pop()
+    text = f"{count} architectures, {distinct} distinct networks; best true score {_score(best)}."
+    iso_count, iso_groups, upper_count, upper_groups = equal
+    return (
+        f"{text} Iso-cost ({equality}): {iso_count} in {iso_groups} groups, {upper_count} in"
+        f" {upper_groups} of the upper half by cost."
+    )
 
 
 def _markdown_row(cells: tuple[str, ...] | list[str]) -> str:

@@ -59,32 +59,60 @@ def spearman(scores: ArrayLike, truth: ArrayLike) -> float:
     return _spearman(*check_pair(scores, truth))
 
 
+def group_by_cost(
+    costs: ArrayLike,
+    connected: ArrayLike,
+    minimum: int = ISO_MINIMUM,
+    tolerance: float = 0.0,
+    *,
+    upper: bool = False,
+) -> list[NDArray[np.intp]]:
+    """Indices of architectures of equal cost, the cheapest group first.
+
+    Args:
+        costs: Array [n].
+        connected: Booleans [n]; architectures whose output does not see the input are left out.
+        minimum: Groups with fewer architectures are left out; 2 is the least that counts.
+        tolerance: Within a group costs exceed the lowest by at most this share of it; 0: equal.
+        upper: Only groups that cost more than the median of the connected architectures: those
+            among which people choose who want the best network they can pay for.
+    """
+    costs = check_vector(costs, "costs")
+    kept = np.flatnonzero(_booleans(connected, costs.size))
+    if not kept.size:
+        return []
+    order = kept[np.argsort(costs[kept], kind="stable")]
+    ordered, median = costs[order], np.median(costs[kept])
+    groups, start = [], 0
+    while start < order.size:
+        end = int(np.searchsorted(ordered, ordered[start] * (1 + tolerance), side="right"))
+        if end - start >= max(minimum, 2) and (not upper or ordered[start] > median):
+            groups.append(np.sort(order[start:end]))
+        start = end
+    return groups
+
+
 def iso_cost_tau(
     scores: ArrayLike,
     truth: ArrayLike,
     costs: ArrayLike,
     connected: ArrayLike,
     minimum: int = ISO_MINIMUM,
+    tolerance: float = 0.0,
+    *,
+    upper: bool = False,
 ) -> IsoCost:
-    """Tau-b inside groups of exactly equal cost, averaged with the group sizes as weights.
+    """Tau-b inside groups of equal cost, averaged with the group sizes as weights.
 
     Args:
         scores, truth, costs: Arrays [n].
-        connected: Booleans [n]; architectures whose output does not see the input are left out,
-            because telling those from working networks is no merit among equals.
-        minimum: Groups with fewer architectures are left out; below 2 no tau exists, so 2 is the
-            least that counts.
+        connected: Booleans [n]; telling dead architectures from working ones is no merit among
+            equals.
+        minimum, tolerance, upper: See :func:`group_by_cost`.
     """
     scores, truth = check_pair(scores, truth)
     costs = check_vector(costs, "costs", scores.size)
-    kept = np.flatnonzero(_booleans(connected, scores.size))
-    _, group, sizes = np.unique(costs[kept], return_inverse=True, return_counts=True)
-    by_group = kept[np.argsort(group, kind="stable")]
-    members = [
-        indices
-        for indices in np.split(by_group, np.cumsum(sizes)[:-1])
-        if indices.size >= max(minimum, 2)
-    ]
+    members = group_by_cost(costs, connected, minimum, tolerance, upper=upper)
     total = sum(indices.size for indices in members)
     if not total:
         return IsoCost(math.nan, 0, 0)

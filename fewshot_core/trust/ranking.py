@@ -24,6 +24,7 @@ from fewshot_core.trust.correlation import (
     bootstrap_tau_difference,
     check_pair,
     check_vector,
+    group_by_cost,
     iso_cost_tau,
     kendall,
     spearman,
@@ -36,6 +37,7 @@ __all__ = [
     "RankFigures",
     "bootstrap_tau",
     "bootstrap_tau_difference",
+    "group_by_cost",
     "iso_cost_tau",
     "kendall",
     "random_figures",
@@ -60,6 +62,8 @@ class RankFigures:
         best_ties: Number of architectures that share the best predicted score.
         best_possible: The best true score there is.
         iso_cost_tau, iso_cost_groups, iso_cost_count: See :class:`IsoCost`.
+        upper_tau, upper_groups, upper_count: The same in the upper half by cost, the groups that
+            cost more than the median architecture.
     """
 
     count: int
@@ -80,6 +84,9 @@ class RankFigures:
     iso_cost_tau: float
     iso_cost_groups: int
     iso_cost_count: int
+    upper_tau: float
+    upper_groups: int
+    upper_count: int
 
     def to_json(self) -> dict[str, float | int | None]:
         """Field -> value; None for nan, which JSON cannot write."""
@@ -103,6 +110,7 @@ def rank_figures(
     connected: ArrayLike,
     canonical: Sequence[Hashable],
     iso_minimum: int = ISO_MINIMUM,
+    tolerance: float = 0.0,
 ) -> RankFigures:
     """All figures of one predictor.
 
@@ -111,7 +119,7 @@ def rank_figures(
         connected: Booleans [n]; see :func:`iso_cost_tau`.
         canonical: n ids, equal for architectures that are the same network. For the distinct
             figures each id counts once, with the mean score and the mean truth of its class.
-        iso_minimum: Smallest group of equal cost that counts for the iso-cost figure.
+        iso_minimum, tolerance: What a group of equal cost is; see :func:`group_by_cost`.
 
     Raises:
         DataError: No architecture, a value that is not finite, or lengths that differ.
@@ -123,7 +131,10 @@ def rank_figures(
     distinct_scores, distinct_truth = _class_means(scores, classes), _class_means(truth, classes)
     top10, top1 = _top(truth, percent=10), _top(truth, percent=1)
     best = truth[scores == scores.max()]
-    iso_cost = iso_cost_tau(scores, truth, costs, connected, iso_minimum)
+    equal, upper = (
+        iso_cost_tau(scores, truth, costs, connected, iso_minimum, tolerance, upper=half)
+        for half in (False, True)
+    )
     return RankFigures(
         count=scores.size,
         tau=kendall(scores, truth),
@@ -140,9 +151,12 @@ def rank_figures(
         best_true_high=float(best.max()),
         best_ties=best.size,
         best_possible=float(truth.max()),
-        iso_cost_tau=iso_cost.tau,
-        iso_cost_groups=iso_cost.groups,
-        iso_cost_count=iso_cost.architectures,
+        iso_cost_tau=equal.tau,
+        iso_cost_groups=equal.groups,
+        iso_cost_count=equal.architectures,
+        upper_tau=upper.tau,
+        upper_groups=upper.groups,
+        upper_count=upper.architectures,
     )
 
 
@@ -154,6 +168,7 @@ def random_figures(
     canonical: Sequence[Hashable],
     seeds: int = 5,
     iso_minimum: int = ISO_MINIMUM,
+    tolerance: float = 0.0,
 ) -> RandomFigures:
     """The random baseline: :func:`rank_figures` of random permutations, seeds 0 to ``seeds - 1``.
 
@@ -171,6 +186,7 @@ def random_figures(
             connected=connected,
             canonical=canonical,
             iso_minimum=iso_minimum,
+            tolerance=tolerance,
         )
         for seed in range(seeds)
     ]

@@ -29,6 +29,12 @@ BLOCKS = 4
 """Nodes of a cell, and so blocks of its output."""
 
 
+POOLS: Mapping[str, Callable[[int], nn.Module]] = {
+    "max_pool_3x3": lambda stride: nn.MaxPool2d(3, stride, padding=1),
+    "avg_pool_3x3": lambda stride: nn.AvgPool2d(3, stride, padding=1, count_include_pad=False),
+}
+
+
 def convolution(inputs: int, outputs: int, affine: bool) -> nn.Sequential:
     """ReLU, 1x1 convolution, batch norm."""
     return nn.Sequential(
@@ -70,11 +76,14 @@ class FactorizedReduce(nn.Module):
 
 
 def make_darts_operation(name: str, channels: int, stride: int, affine: bool = True) -> nn.Module:
-    """An operation of an edge: ``[B, C, H, W]`` to ``[B, C, ceil(H/stride), ceil(W/stride)]``."""
-    if name == "max_pool_3x3":
-        return nn.MaxPool2d(3, stride, padding=1)
-    if name == "avg_pool_3x3":
-        return nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
+    """An operation of an edge: ``[B, C, H, W]`` to ``[B, C, ceil(H/stride), ceil(W/stride)]``.
+
+    In a search, whose batch norms have no scales, pooled values are normalised as well, as in
+    DARTS: what an edge adds to a node is then of one size for all operations but the skip.
+    """
+    if name in POOLS:
+        pool = POOLS[name](stride)
+        return pool if affine else nn.Sequential(pool, nn.BatchNorm2d(channels, affine=False))
     if name == "skip_connect":
         return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, affine)
     if name in ("sep_conv_3x3", "sep_conv_5x5"):

@@ -17,13 +17,14 @@ from benchmarks.studies.jobs import Job, make_slug, merge_row, read_rows, run_jo
 from benchmarks.studies.mobile.measure import Mobile
 from benchmarks.studies.ranking.measure import Ranking
 from benchmarks.studies.record import RESULTS, read_figures
+from benchmarks.studies.spaces.measure import Spaces
 from benchmarks.studies.strategies.measure import Strategies
 from benchmarks.studies.study import Study
 from benchmarks.studies.tables import Table, spread, spread_text
 from benchmarks.studies.together import Together
 from tests.benchmarks.shared import options
 
-WITH_ROWS = (Ranking, Differentiable, Mobile, Generators, Together)
+WITH_ROWS = (Ranking, Differentiable, Mobile, Generators, Together, Spaces)
 
 
 def all_jobs(made: Study, rows: dict[str, Any]) -> list[Job]:

@@ -23,6 +23,7 @@ from fewshot_core.trust.ranking import (
     RankFigures,
     bootstrap_tau,
     bootstrap_tau_difference,
+    group_by_cost,
     iso_cost_tau,
     kendall,
     random_figures,
@@ -166,6 +167,29 @@ def test_iso_cost_equals_its_definition(
     if kept:
         total = sum(len(g) * reference_tau(*zip(*g, strict=True)) for g in kept)
         assert result.tau == pytest.approx(total / result.architectures, abs=1e-12)
+
+
+def test_the_upper_half_by_cost_is_above_the_median_of_the_connected() -> None:
+    costs = [1, 1, 2, 2, 3, 3, 9, 9, 9]
+    connected = [True] * 6 + [False, True, False]
+    groups = group_by_cost(costs, connected, 2)
+    assert [group.tolist() for group in groups] == [[0, 1], [2, 3], [4, 5]]
+    assert [group.tolist() for group in group_by_cost(costs, connected, 2, upper=True)] == [[4, 5]]
+    scores, truth = [1, 2, 1, 2, 2, 1, 0, 0, 0], range(9)
+    upper = iso_cost_tau(scores, truth, costs, connected, 2, upper=True)
+    assert upper == IsoCost(pytest.approx(-1), 1, 2)
+    found = figures(scores, truth, costs=costs, connected=connected, iso_minimum=2)
+    assert (found.upper_tau, found.upper_groups, found.upper_count) == (-1, 1, 2)
+    assert found.iso_cost_tau == pytest.approx(1 / 3)
+
+
+def test_nearly_equal_costs_make_a_group() -> None:
+    costs = [100, 109, 110, 111, 300, 331, 0, 0]
+    every = [True] * 8
+    groups = [group.tolist() for group in group_by_cost(costs, every, 2, 0.1)]
+    assert groups == [[6, 7], [0, 1, 2]]
+    assert [group.tolist() for group in group_by_cost(costs, every, 2)] == [[6, 7]]
+    assert group_by_cost(costs, [False] * 8, 2) == []
 
 
 def test_cost_as_predictor_has_no_iso_cost_rank_information() -> None:
@@ -359,20 +383,20 @@ def rows() -> dict[str, RankFigures]:
 
 def test_markdown_has_one_row_per_predictor() -> None:
     lines = ranking_markdown(rows()).splitlines()
-    assert lines[0].startswith("| predictor | tau | tau distinct | iso-cost tau | rho |")
-    assert (
-        lines[2] == "| few-shot [k=5] | 1.000 | 1.000 | 1.000 | 1.000 | 1.000 | 1.000 | 199 | 1 |"
-    )
+    assert lines[0].startswith("| predictor | tau | tau distinct | iso-cost tau | upper half |")
+    ones = " | ".join(["1.000"] * 3)
+    assert lines[2] == f"| few-shot [k=5] | {ones} | n/a | {ones} | 199 | 1 |"
     assert lines[3].startswith(r"| a\|b | 1.000 |")
     assert lines[3].endswith("| 0.000 | 198 (197 to 199) | 3 |")
-    assert lines[5] == "200 architectures, 200 distinct networks; best true score 199."
+    assert lines[5].startswith("200 architectures, 200 distinct networks; best true score 199.")
+    assert lines[5].endswith("(equal cost): 200 in 1 groups, 0 in 0 of the upper half by cost.")
 
 
 def test_markdown_of_different_benchmarks_has_no_common_caption() -> None:
     mixed = rows() | {"small": figures([1, 2, 3], [-1, -2, -3])}
     lines = ranking_markdown(mixed).splitlines()
     assert len(lines) == 5
-    assert lines[4] == "| small | -1.000 | -1.000 | n/a | -1.000 | n/a | n/a | -3 | 1 |"
+    assert lines[4] == "| small | -1.000 | -1.000 | n/a | n/a | -1.000 | n/a | n/a | -3 | 1 |"
 
 
 def test_terminal_table_shows_names_as_they_are() -> None:

@@ -1,0 +1,113 @@
+"""Spaces, arms and sizes of the study of spaces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Place:
+    """A space with a table of true values.
+
+    Attributes:
+        words: Its lab recipe, and what the study changes in it.
+        table: A CSV file in the folder of data sets.
+        column: Its column of true values.
+        decision: Regions are its options.
+        options: Number of them.
+        epochs: Passes over the training images that an arm may spend.
+        networks: Networks of the table that are ranked.
+        trained: How many of them are trained from scratch, each with an equal share.
+        cost: What networks of equal cost have in common.
+    """
+
+    words: tuple[str, ...]
+    table: str
+    column: str
+    decision: str
+    options: int
+    epochs: float = 6
+    networks: int = 300
+    trained: int = 20
+    cost: str = "connected_params"
+
+    def settings(self, arm: str) -> list[str]:
+        """Settings of an arm: all see as many images."""
+        if arm == "few-shot":
+            # Half of the images for the parent, and the other half divided among the regions.
+            each = self.epochs / 2 / self.options
+            split = ["split=decision", f"split.decision={self.decision}", "split.when=always"]
+            return [*split, f"supernet.epochs={self.epochs / 2:g}", f"regions.epochs={each:g}"]
+        if arm == "from scratch":
+            return ["split=none", f"retrain.epochs={self.epochs / self.trained:g}"]
+        if arm == "NASWOT":
+            return ["split=none", "evaluator=naswot"]
+        return ["split=none", f"supernet.epochs={self.epochs:g}"]
+
+
+ARMS = ("one-shot", "few-shot", "from scratch", "NASWOT")
+SUPERNETS = ("one-shot", "few-shot")
+
+SMALL = ("data.image_size=16", "data.pad=2", "supernet.lr=0.05", "regions.lr=0.025")
+NASBENCH101 = ("nasbench101/accuracies.csv", "valid_108")
+
+
+def _one_shot_one(number: int, last: str, networks: int) -> Place:
+    words = ("recipe=nasbench1shot1_lab", f"network.space=nasbench1shot1_{number}")
+    return Place((*words, *SMALL), *NASBENCH101, last, 3, networks=networks)
+
+
+PLACES = {
+    "nasbench201": Place(
+        ("recipe=nasbench201", *SMALL), "nasbench201/accuracies.csv", "cifar10", "edge_1_0", 5
+    ),
+    "nasbench_macro": Place(
+        ("recipe=nasbench_macro_lab", *SMALL),
+        "nasbenchmacro/accuracies.csv",
+        "cifar10",
+        "unit1_block1",
+        3,
+        cost="connected_flops",
+    ),
+    "nasbench1shot1_1": _one_shot_one(1, "node4_operation", 195),
+    "nasbench1shot1_2": _one_shot_one(2, "node4_operation", 300),
+    "nasbench1shot1_3": _one_shot_one(3, "node5_operation", 300),
+    "darts": Place(
+        ("recipe=darts_lab", *SMALL),
+        "nasbench301/surrogate_sample.csv",
+        "cifar10",
+        "normal_edge_2_0",
+        7,
+        epochs=2,
+        networks=150,
+        trained=10,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Sizes of the study.
+
+    Attributes:
+        seeds: Seeds of every arm.
+        words: Settings of every recipe.
+        share: Share of the networks and epochs of a place that is taken.
+    """
+
+    seeds: int
+    words: tuple[str, ...]
+    share: float = 1.0
+
+
+FULL = Size(3, ("data.source=images", "evaluator.images=1000", "evaluator.recalibrate=256"))
+QUICK = Size(
+    1,
+    (
+        "data.source=images",
+        "data.limit=2000",
+        "evaluator.images=128",
+        "evaluator.recalibrate=128",
+    ),
+    share=0.05,
+)
