@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewshot_core.errors import RegionError
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet, copy_into
 from tasks.cifar10.darts import (
+    INPUTS,
     KINDS,
     NODES,
     Cells,
@@ -30,6 +31,13 @@ from tasks.cifar10.darts_network import (
     make_darts_operation,
     run_darts_cell,
 )
+from tasks.cifar10.partial import (
+    divide_channels,
+    join_parts,
+    require_whole,
+    take_part,
+    take_past,
+)
 
 Mixed = Mapping[tuple[int, int], Mapping[str, Tensor]]
 """By node and source the weight of each operation of an edge."""
@@ -46,9 +54,11 @@ class SharedDartsCell(nn.Module):
         reduction: bool,
         after: bool,
         affine: bool,
+        partial: int,
     ) -> None:
         super().__init__()
-        self.kind = KINDS[reduction]
+        self.kind, self.partial = KINDS[reduction], partial
+        part = divide_channels(channels, partial)
         self.inputs = DartsInputs(inputs, channels, after, affine)
         self.edges = nn.ModuleDict()
         for node in NODES:
@@ -57,7 +67,7 @@ class SharedDartsCell(nn.Module):
                 stride = 2 if reduction and source < 2 else 1
                 self.edges[edge_key(node, source)] = nn.ModuleDict(
                     {
-                        name: make_darts_operation(name, channels, stride, affine)
+                        name: make_darts_operation(name, part, stride, affine)
                         for name in sorted(names)
                     }
                 )
@@ -72,19 +82,35 @@ class SharedDartsCell(nn.Module):
         known, mine = list(self.inputs(states)), weights[self.kind]
         edges: Any = self.edges
         for node in NODES:
-            terms = [
-                weight * edges[edge_key(node, source)][name](known[source])
-                for (target, source), options in mine.items()
-                if target == node
-                for name, weight in options.items()
-            ]
-            known.append(sum(terms[1:], start=terms[0]))
+            terms, past = [], []
+            for (target, source), options in mine.items():
+                if target != node:
+                    continue
+                whole = known[source]
+                part = take_part(whole, self.partial)
+                operations = edges[edge_key(node, source)]
+                terms += [weight * operations[name](part) for name, weight in options.items()]
+                if self.partial > 1:
+                    # A part of every option, so they get the weight of all of them.
+                    past.append(sum(options.values()) * self._pass_by(source, whole))
+            total = sum(terms[1:], start=terms[0])
+            if past:
+                total = join_parts(total, sum(past[1:], start=past[0]), self.partial)
+            known.append(total)
         return states[1], torch.cat(known[2:], dim=1)
 
     def _operate(self, node: int, name: str, source: int, x: Tensor) -> Tensor:
-        edges: Any = self.edges
-        output: Tensor = edges[edge_key(node, source)][name](x)
-        return output
+        operations: Any = self.edges
+        output: Tensor = operations[edge_key(node, source)][name](take_part(x, self.partial))
+        if self.partial == 1:
+            return output
+        return join_parts(output, self._pass_by(source, x), self.partial)
+
+    def _pass_by(self, source: int, x: Tensor) -> Tensor:
+        """The channels that no operation sees, at the resolution of those that one does."""
+        past = take_past(x, self.partial)
+        halved = self.kind == KINDS[True] and source < INPUTS
+        return F.max_pool2d(past, 2, ceil_mode=True) if halved else past
 
 
 class DartsSupernet(Supernet):
@@ -101,13 +127,10 @@ class DartsSupernet(Supernet):
         affine: bool = False,
         partial: int = 1,
     ) -> None:
+        """``partial``: operations see one of so many channels, the others go past them."""
         super().__init__(region)
-        if partial > 1:
-            raise RegionError(
-                "cells of the DARTS space have no partial channels yet", fix="strategy=darts"
-            )
         assert isinstance(region.space, DartsSpace)
-        self.space, self.affine = region.space, affine
+        self.space, self.affine, self.partial = region.space, affine, partial
         self.shape: dict[str, Any] = {
             "channels": channels,
             "cells_per_stage": cells_per_stage,
@@ -116,7 +139,7 @@ class DartsSupernet(Supernet):
         }
         self.net = DartsSkeleton(
             lambda inputs, width, reduction, after: SharedDartsCell(
-                region, inputs, width, reduction, after, affine
+                region, inputs, width, reduction, after, affine, partial
             ),
             **self.shape,
         )
@@ -163,6 +186,7 @@ class DartsSupernet(Supernet):
 
     def extract(self, architecture: Architecture) -> DartsNetwork:
         """The standalone network of an architecture, with the supernet's weights."""
+        require_whole(self.partial)
         cells = self.plan(architecture)
         network = DartsNetwork(cells, affine=self.affine, **self.shape)
         operations = {

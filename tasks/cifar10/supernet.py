@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewshot_core.errors import RecipeError, RegionError
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet, copy_into
@@ -23,6 +22,13 @@ from tasks.cifar10.network import (
     edge_key,
     make_operation,
     run_cell,
+)
+from tasks.cifar10.partial import (
+    divide_channels,
+    join_parts,
+    require_whole,
+    take_part,
+    take_past,
 )
 from tasks.cifar10.pooling import SharedAveragePool
 from tasks.cifar10.space import CellSpace, edge_name
@@ -77,14 +83,8 @@ class SharedCell(nn.Module):
         super().__init__()
         space = region.space
         assert isinstance(space, CellSpace)
-        if channels % partial:
-            raise RecipeError(
-                f"{channels} channels cannot be divided by preferences.partial={partial}",
-                fix=f"make network.channels a multiple of {partial}",
-            )
         self.partial = partial
-        channels //= partial
-        self.channels = channels
+        self.channels = channels = divide_channels(channels, partial)
         self.edges = nn.ModuleDict()
         for (target, source), options in zip(space.edges, region.reachable(), strict=True):
             names = sorted(str(option) for option in options if option != "none")
@@ -129,7 +129,7 @@ class SharedCell(nn.Module):
 
     def mixed(self, x: Tensor, weights: Mapping[tuple[int, int], MixedEdge]) -> Tensor:
         """The cell with every operation of every edge, weighted; edges in the order of targets."""
-        nodes, parts = [x], [self._part(x)]
+        nodes, parts = [x], [take_part(x, self.partial)]
         known: dict[tuple[int, str], Tensor] = {}
         for _, edges in groupby(weights.items(), lambda item: item[0][0]):
             mixes: list[Tensor] = []
@@ -139,10 +139,10 @@ class SharedCell(nn.Module):
                 if self.partial > 1:
                     # A part of every option, so they get the weight of all together: 1, or the
                     # edge's share where edges are normalised (Xu et al., equation 3).
-                    past.append(mixed.total * nodes[edge[1]][:, parts[0].shape[1] :])
+                    past.append(mixed.total * take_past(nodes[edge[1]], self.partial))
             total = _sum(mixes) if mixes else torch.zeros_like(parts[0])
-            nodes.append(self._join(total, _sum(past)) if past else total)
-            parts.append(self._part(nodes[-1]))
+            nodes.append(join_parts(total, _sum(past), self.partial) if past else total)
+            parts.append(take_part(nodes[-1], self.partial))
         return nodes[-1]
 
     def _mix(
@@ -161,25 +161,13 @@ class SharedCell(nn.Module):
                 known[place] = output
             yield weight * output
 
-    def _part(self, x: Tensor) -> Tensor:
-        """The channels that operations see, one of ``partial``."""
-        if self.partial == 1:
-            return x
-        part = x[:, : x.shape[1] // self.partial]
-        like = x.is_contiguous(memory_format=torch.channels_last)
-        layout = torch.channels_last if like else torch.contiguous_format
-        return part.contiguous(memory_format=layout)
-
-    def _join(self, part: Tensor, past: Tensor) -> Tensor:
-        """With the channels that went past the operation, shuffled (Xu et al., section 3.2)."""
-        return torch.channel_shuffle(torch.cat([part, past], dim=1), self.partial)
-
     def _operate(self, edge: Edge, x: Tensor) -> Tensor:
         target, source, operation = edge
         apply: Any = self.edges[edge_key(target, source)]
-        part = self._part(x)
-        output: Tensor = apply[operation](part)
-        return output if self.partial == 1 else self._join(output, x[:, part.shape[1] :])
+        output: Tensor = apply[operation](take_part(x, self.partial))
+        if self.partial == 1:
+            return output
+        return join_parts(output, take_past(x, self.partial), self.partial)
 
 
 def _sum(tensors: list[Tensor]) -> Tensor:
@@ -322,8 +310,7 @@ class CellSupernet(Supernet):
     def extract(self, architecture: Architecture) -> CellNetwork:
         """The standalone network of an architecture, with the supernet's weights."""
         self.region.require(architecture)
-        if self.partial > 1:
-            raise RegionError("a supernet of partial channels holds no standalone networks")
+        require_whole(self.partial)
         cell = self.space.cell(architecture)
         network = CellNetwork(cell, affine=self.affine, **self.shape)
         operation = {edge_key(target, source): name for target, source, name in cell}

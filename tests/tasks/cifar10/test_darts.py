@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fewshot_core.costs.table import measure
 from fewshot_core.data import ImageShape
-from fewshot_core.errors import ArchitectureError, RegionError
+from fewshot_core.errors import ArchitectureError, RecipeError, RegionError
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.spaces.region import Region
@@ -23,7 +23,12 @@ from fewshot_core.testing.spaces import Cost, SpaceSuite
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
 from fewshot_core.testing.tasks import TaskSuite
 from tasks.cifar10.darts import KINDS, OPERATIONS, darts, edge_name
-from tasks.cifar10.darts_network import DartsNetwork, FixedDartsCell, parse_cells
+from tasks.cifar10.darts_network import (
+    DartsNetwork,
+    FixedDartsCell,
+    make_darts_operation,
+    parse_cells,
+)
 from tasks.cifar10.darts_supernet import DartsSupernet
 from tasks.cifar10.task import TASK
 
@@ -127,9 +132,9 @@ def test_cells_that_cannot_be_are_refused(old: str, new: str, problem: str) -> N
 # --- supernets
 
 
-def make(region: Region, affine: bool = False) -> DartsSupernet:
+def make(region: Region, affine: bool = False, partial: int = 1) -> DartsSupernet:
     shape = {"channels": 4, "cells_per_stage": 1, "num_classes": 3, "in_chans": 3}
-    return DartsSupernet(region, affine=affine, **shape)
+    return DartsSupernet(region, affine=affine, partial=partial, **shape)
 
 
 class TestSupernet(SupernetSuite):
@@ -178,8 +183,9 @@ def images() -> Tensor:
     return torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def test_a_mixture_of_one_architecture_is_that_architecture(images: Tensor) -> None:
-    supernet = make(Region.root(SPACE)).eval()
+@pytest.mark.parametrize("partial", [1, 4])
+def test_a_mixture_of_one_architecture_is_that_architecture(images: Tensor, partial: int) -> None:
+    supernet = make(Region.root(SPACE), partial=partial).eval()
     for seed in range(3):
         architecture = SPACE.sample(random.Random(seed))
         weights = {
@@ -198,10 +204,43 @@ def test_every_decision_gets_a_gradient_from_a_mixture(images: Tensor) -> None:
     assert all(values.grad is not None and values.grad.any() for values in logits.values())
 
 
-def test_partial_channels_are_refused() -> None:
-    shape = {"channels": 4, "cells_per_stage": 1, "num_classes": 3, "in_chans": 3}
-    with pytest.raises(RegionError, match="no partial channels"):
-        DartsSupernet(Region.root(SPACE), partial=4, **shape)
+EDGES = ", ".join(["('skip_connect', 0)", "('skip_connect', 1)"] * 4)
+SKIPS = SPACE.parse(
+    f"Genotype(normal=[{EDGES}], normal_concat=[2, 3, 4, 5], "
+    f"reduce=[{EDGES}], reduce_concat=[2, 3, 4, 5])"
+)
+
+
+def test_partial_channels_go_past_the_operations() -> None:
+    """Skips alone change nothing but the order of the channels; where a cell halves, what goes past
+    does so as well."""
+    supernet = make(Region.root(SPACE), partial=2).eval()
+    cells = supernet.plan(SKIPS)
+    normal, reduction = supernet.net.stages[0][0], supernet.net.reductions[0]  # type: ignore[index]
+    width = supernet.net.stem[0].out_channels  # type: ignore[union-attr]
+    x = torch.randn(2, width, 5, 5)
+    first, second = normal.inputs((x, x))
+    node = normal((x, x), cells)[1][:, :4]
+    torch.testing.assert_close(node.sum(1), (first + second).sum(1))
+    assert not torch.equal(node, first + second)
+    states = normal((x, x), cells)
+    assert reduction(states, cells)[1].shape[-2:] == (3, 3)
+    with pytest.raises(RegionError, match="partial channels"):
+        supernet.extract(SKIPS)
+    with pytest.raises(RecipeError, match="4 channels cannot be divided"):
+        make(Region.root(SPACE), partial=3)
+
+
+def test_a_search_normalises_what_it_pools_and_a_network_does_not() -> None:
+    """As in DARTS. Without it sums of poolings grow from node to node, and shared weights with
+    them."""
+    for name in ("max_pool_3x3", "avg_pool_3x3"):
+        searched, final = (make_darts_operation(name, 4, 1, affine) for affine in (False, True))
+        assert [type(module) for module in searched][1] is nn.BatchNorm2d  # type: ignore[attr-defined]
+        assert not [*searched.parameters(), *final.buffers()]
+        x = 5 + 3 * torch.randn(64, 4, 8, 8)
+        assert searched(x).std() == pytest.approx(1, abs=0.01)
+        torch.testing.assert_close(searched[1](final(x)), searched(x))  # type: ignore[index]
 
 
 # --- networks
