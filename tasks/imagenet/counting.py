@@ -2,8 +2,9 @@
 
 Stdlib alone, because a space counts with it. For a block of ``m`` expanded channels from h x h to
 h' x h' pixels, h' = ceil(h / stride), multiply-adds are ``in m h^2 + m k^2 h'^2 + m out h'^2``, and
-``2 m r`` for squeeze-and-excitation to r channels. fvcore's default total adds 2 for every element
-that batch norm writes and 1 for every element that is pooled.
+``2 m r`` for squeeze-and-excitation to r channels. A separable block without expansion lacks the
+first, and g groups make the last a g-th. fvcore's default total adds 2 for every element that batch
+norm writes and 1 for every element that is pooled.
 """
 
 from __future__ import annotations
@@ -64,8 +65,15 @@ def network_counts(
 def _block(unit: Unit, block: Block, channels: int, size: int, smaller: int) -> Cost:
     if block == PLAIN:
         return _conv(channels, unit.width, 1, smaller)
-    kernel, expansion = block
+    kernel, expansion, groups = block
     wide = round_width(channels * expansion)
+    if unit.separable and expansion == 1:
+        return _total(
+            [
+                _conv(1, channels, kernel, smaller),
+                _conv(channels // groups, unit.width, 1, smaller),
+            ]
+        )
     costs = [
         _conv(channels, wide, 1, size),
         _conv(1, wide, kernel, smaller),

@@ -25,12 +25,12 @@ def network_svg(space: MobileSpace, architecture: Architecture) -> str:
     """
     units = space.units(architecture)
     blocks = [block for unit in units for _, block in unit]
-    kernels = sorted({k for places in space.every_slot() for slot in places for k, _ in slot})
-    base = MARGIN + 20 + UNIT * max(e for _, e in blocks)
+    kernels = sorted({b.kernel for places in space.every_slot() for slot in places for b in slot})
+    base = MARGIN + 20 + UNIT * max((block.expansion for block in blocks), default=1)
     parts, x = [], MARGIN
     for unit, chosen in zip(space.skeleton.units, units, strict=True):
         left = x
-        for _, (kernel, expansion) in chosen:
+        for _, (kernel, expansion, groups) in chosen:
             height = UNIT * max(expansion, 1)
             colour = COLOURS[kernels.index(kernel) % len(COLOURS)]
             middle = x + WIDTH / 2
@@ -40,7 +40,8 @@ def network_svg(space: MobileSpace, architecture: Architecture) -> str:
                 _text(middle, base - height / 2 + 5, str(kernel), "#ffffff"),
             ]
             if expansion:  # a plain convolution has none
-                parts.append(_text(middle, base - height - 5, f"e{expansion}", size=11))
+                label = f"e{expansion}" + (f" g{groups}" if groups > 1 else "")
+                parts.append(_text(middle, base - height - 5, label, size=11))
             x += WIDTH + GAP
         stride = f", /{unit.stride}" if unit.stride > 1 else ""
         parts.append(_text((left + x - GAP) / 2, base + 18, f"{unit.width}{stride}"))

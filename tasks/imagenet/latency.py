@@ -70,10 +70,10 @@ def network_parts(space: MobileSpace, shape: ImageShape) -> NetworkParts:
     return NetworkParts((around,), options)
 
 
-def _shallow(space: MobileSpace, kernel_expansion: Sequence[Block], depth: int) -> list[list[str]]:
+def _shallow(space: MobileSpace, chosen: Sequence[Block], depth: int) -> list[list[str]]:
     units = [
-        [unit.block(*block, first=slot == 0) for slot in range(min(depth, unit.slots))]
-        for unit, block in zip(space.skeleton.units, kernel_expansion, strict=True)
+        [unit.block(block, first=slot == 0) for slot in range(min(depth, unit.slots))]
+        for unit, block in zip(space.skeleton.units, chosen, strict=True)
     ]
     return space.skeleton.stages(units)
 
@@ -89,7 +89,7 @@ def _block(
 
 def _around(space: MobileSpace, shape: ImageShape, width: int, size: int) -> nn.Module:
     model: Any = timm_network(
-        space.skeleton, _shallow(space, [(3, 1)] * len(space.skeleton.units), 1), shape
+        space.skeleton, _shallow(space, [Block(3, 1)] * len(space.skeleton.units), 1), shape
     )
     stages, start = list(model.blocks), len(space.skeleton.before)
     end = start + len(space.skeleton.units)

@@ -12,6 +12,8 @@ ICLR 2019): ReLU6, batch norm with an epsilon of 0.001.
 
 from __future__ import annotations
 
+import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,7 +28,7 @@ from timm.models import (
     register_model,
 )
 from timm.models._builder import pretrained_cfg_for_features
-from timm.models._efficientnet_blocks import SqueezeExcite
+from timm.models._efficientnet_blocks import DepthwiseSeparableConv, SqueezeExcite
 from timm.models._efficientnet_builder import (
     decode_arch_def,
     resolve_act_layer,
@@ -35,14 +37,17 @@ from timm.models._efficientnet_builder import (
 )
 from timm.models.efficientnet import EfficientNet, EfficientNetFeatures
 from timm.models.mobilenetv3 import MobileNetV3, MobileNetV3Features
-from torch import nn
+from torch import Tensor, nn
 
 if __name__ == "<run_path>":  # runpy leaves no module behind, and pickled models name theirs
     __name__ = Path(__file__).stem
     sys.modules.setdefault(__name__, sys.modules["<run_path>"])
 
 NO_ACTIVATION = "nid"
-"""The word in a block's string that timm does not know: no activation."""
+"""A word in a block's string that timm does not know: no activation."""
+
+GROUPS = re.compile(r"_pg(\d+)$")
+"""Another: groups of the 1x1 convolution that ends a block without expansion."""
 
 HEAD_ARGUMENTS = ("num_classes", "num_features", "global_pool", "head_bias")
 """What a model that gives features of its stages does not take."""
@@ -56,6 +61,51 @@ def squeeze_excite() -> Any:
         force_act_layer=nn.ReLU,
         rd_round_fn=round_channels,
     )
+
+
+class ShuffledSeparable(nn.Module):
+    """A depthwise separable block whose 1x1 convolution has groups of channels (FBNet).
+
+    The channels are shuffled in front of the block, so that groups of several blocks mix.
+
+    Args:
+        block: timm's block without groups; its other layers are taken over.
+        groups: Number of groups.
+    """
+
+    def __init__(self, block: DepthwiseSeparableConv, groups: int) -> None:
+        super().__init__()
+        self.groups, self.has_skip = groups, block.has_skip
+        self.conv_dw, self.bn1, self.bn2 = block.conv_dw, block.bn1, block.bn2
+        whole: Any = block.conv_pw
+        self.conv_pw = nn.Conv2d(
+            whole.in_channels, whole.out_channels, 1, groups=groups, bias=False
+        )
+        # As timm does: by the outputs of a group.
+        nn.init.normal_(self.conv_pw.weight, 0, math.sqrt(2 * groups / whole.out_channels))
+        self.drop_path = block.drop_path
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed = x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+        y: Tensor = self.bn2(self.conv_pw(self.bn1(self.conv_dw(mixed))))
+        return self.drop_path(y) + x if self.has_skip else y
+
+
+def _with_groups(
+    model: Callable[..., nn.Module], arch_def: Sequence[Sequence[str]]
+) -> Callable[..., nn.Module]:
+    """Makes timm's model, and then groups in the blocks whose strings ask for them."""
+
+    def make(**arguments: Any) -> nn.Module:
+        made: Any = model(**arguments)
+        for stage, texts in zip(made.blocks, arch_def, strict=True):
+            for place, text in enumerate(texts):
+                if found := GROUPS.search(text):
+                    stage[place] = ShuffledSeparable(stage[place], int(found[1]))
+        network: nn.Module = made
+        return network
+
+    return make
 
 
 def _build(
@@ -77,7 +127,7 @@ def _build(
         scales = 1 + sum(stage[0]["stride"] > 1 for stage in blocks)
         arguments.setdefault("out_indices", tuple(range(scales)))
     model = build_model_with_cfg(
-        features if features_only else whole,
+        _with_groups(features if features_only else whole, arch_def),
         name,
         pretrained,
         pretrained_strict=not features_only,

@@ -12,6 +12,7 @@ from fewshot_core.recipe.declare import check_values, setting
 from fewshot_core.recipe.schema import InheritingSettings, Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
 from tasks.imagenet.skeleton import (
+    fbnet_skeleton,
     lab_variant,
     macro_skeleton,
     ofa_skeleton,
@@ -21,19 +22,21 @@ from tasks.imagenet.space import (
     EXPANSIONS,
     KERNELS,
     MobileSpace,
+    fbnet,
     nasbench_macro,
     ofa_mbv3,
     proxyless,
 )
 
-SPACES = ("ofa_mbv3", "proxyless", "nasbench_macro")
+SPACES = ("ofa_mbv3", "proxyless", "fbnet", "nasbench_macro")
 
-_VARIED = ("ofa_mbv3", "proxyless")
+_VARIED = ("ofa_mbv3", "proxyless", "fbnet")
 _SPACE_OF = {
     "depths": ("ofa_mbv3",),
     "learned_kernels": ("ofa_mbv3",),
     "blocks": ("proxyless",),
-    **dict.fromkeys(("kernels", "expansions", "units", "strides", "stem_stride", "head"), _VARIED),
+    **dict.fromkeys(("kernels", "expansions"), ("ofa_mbv3", "proxyless")),
+    **dict.fromkeys(("units", "strides", "stem_stride", "head"), _VARIED),
 }
 """Settings that some spaces alone have."""
 
@@ -62,7 +65,7 @@ class MobileSettings:
     strides: list[int] = setting([], "1 or 2 for each of them; empty: the paper's")
     stem_stride: int = setting(2, "1 for images of 32 pixels")
     head: int | None = setting(
-        None, "features before the classifier; none: 1280, wider with the width"
+        None, "features before the classifier; none: 1280, of fbnet 1984, wider with the width"
     )
     drop_rate: float = setting(0.0, "dropout before the classifier", low=0, below=1)
     drop_path_rate: float = setting(
@@ -117,6 +120,9 @@ def make_space(settings: MobileSettings, image_size: int | None) -> MobileSpace:
         "stem_stride": settings.stem_stride,
         "head": settings.head,
     }
+    if settings.space == "fbnet":
+        skeleton = lab_variant(fbnet_skeleton(settings.width), **variant)
+        return fbnet(skeleton, image_size=image_size)
     expansions = settings.expansions or EXPANSIONS[settings.space]
     if settings.space == "proxyless":
         skeleton = lab_variant(proxyless_skeleton(settings.width, settings.blocks), **variant)

@@ -8,13 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from fewshot_core.errors import RecipeError
 
-Block = tuple[int, int]
-"""Kernel size and expansion of an inverted residual block."""
 
-PLAIN: Block = (1, 0)
+class Block(NamedTuple):
+    """What may be chosen for a place.
+
+    Attributes:
+        kernel: Kernel size of the depthwise convolution.
+        expansion: Its channels, in those of the input.
+        groups: Groups of the 1x1 convolution behind it; without expansion alone.
+    """
+
+    kernel: int
+    expansion: int
+    groups: int = 1
+
+
+PLAIN = Block(1, 0)
 """A 1x1 convolution and batch norm, where a unit begins and nothing else changes its shape."""
 
 SE_RATIO = 0.25
@@ -40,6 +53,7 @@ class Unit:
         slots: Places for blocks.
         activation: timm's short name: ``re``, ``r6`` or ``hs``.
         squeeze: Whether blocks have squeeze-and-excitation.
+        separable: Whether blocks without expansion have no 1x1 convolution in front, either.
     """
 
     width: int
@@ -47,13 +61,21 @@ class Unit:
     slots: int
     activation: str
     squeeze: bool = False
+    separable: bool = False
 
-    def block(self, kernel: int, expansion: int, first: bool) -> str:
-        """timm's string for a block of this unit; ``nid``, no activation, is a word of ours."""
+    def block(self, block: Block, first: bool) -> str:
+        """timm's string for a block of this unit.
+
+        Two words are ours: ``nid``, no activation, and ``pg2``, two groups of the last convolution.
+        """
         stride = self.stride if first else 1
-        if (kernel, expansion) == PLAIN:
+        if block == PLAIN:
             return f"cn_r1_k1_s{stride}_c{self.width}_nid"
+        kernel, expansion, groups = block
         squeeze = f"_se{SE_RATIO}" if self.squeeze else ""
+        if self.separable and expansion == 1:
+            grouped = f"_pg{groups}" if groups > 1 else ""
+            return f"ds_r1_k{kernel}_s{stride}_e1_c{self.width}_n{self.activation}{grouped}"
         return f"ir_r1_k{kernel}_s{stride}_e{expansion}_c{self.width}{squeeze}_n{self.activation}"
 
 
@@ -99,14 +121,17 @@ class Skeleton:
 
     def stages(self, units: Iterable[Sequence[str]]) -> list[list[str]]:
         """timm's strings for the whole network, given those of the units."""
-        around = [list(stage) for stage in (self.before, self.after)]
-        between = [list(unit) for unit in units]
-        return [*filter(None, around[:1]), *between, *filter(None, around[1:])]
+        return [list(stage) for stage in (self.before, *units, self.after) if stage]
 
     @property
     def after(self) -> tuple[str, ...]:
         """timm's strings for what follows the units, a stage of its own."""
         return (f"cn_r1_k1_s1_c{self.last}_n{self.activation}",) if self.last else ()
+
+    def keeps_shape(self, unit: int) -> bool:
+        """Whether a unit, counted from 0, gives what it reads the shape that it has."""
+        before = self.units[unit - 1].width if unit else self.width
+        return self.units[unit].stride == 1 and self.units[unit].width == before
 
     def arguments(self) -> dict[str, object]:
         """Keyword arguments of the timm model, without ``arch_def``."""
@@ -155,6 +180,29 @@ def proxyless_skeleton(width: float, slots: int = 4) -> Skeleton:
         last=0,
         head=round_width(1280 * max(1.0, width)),
         activation="r6",
+    )
+
+
+def fbnet_skeleton(width: float = 1.0) -> Skeleton:
+    """FBNet (Wu et al., CVPR 2019): 22 blocks in seven units, of the widths of FBNet-B and C.
+
+    Convolutions have no bias, which is of no use in front of a batch norm; the released ones do.
+    """
+    units = ((16, 1, 1), (24, 2, 4), (32, 2, 4), (64, 2, 4), (112, 1, 4), (184, 2, 4), (352, 1, 1))
+    return Skeleton(
+        model="searched_efficientnet",
+        stem=round_width(16 * width),
+        stem_stride=2,
+        first_width=0,
+        first_activation="re",
+        units=tuple(
+            Unit(round_width(c * width), stride, slots, "re", separable=True)
+            for c, stride, slots in units
+        ),
+        last=0,
+        head=round_width(1984 * width),
+        activation="re",
+        further=(("act_layer", "relu"), ("bn_eps", 1e-5)),
     )
 
 
@@ -211,10 +259,7 @@ def lab_variant(
                 found=list(strides),
                 allowed=f"{len(kept)} numbers, each 1 or 2",
             )
-        kept = [
-            Unit(unit.width, stride, unit.slots, unit.activation, unit.squeeze)
-            for unit, stride in zip(kept, strides, strict=True)
-        ]
+        kept = [replace(unit, stride=stride) for unit, stride in zip(kept, strides, strict=True)]
     if stem_stride not in (None, 1, 2):
         raise RecipeError("network.stem_stride is out of range", found=stem_stride, allowed="1, 2")
     if head is not None and head < 8:

@@ -1,4 +1,4 @@
-"""The spaces ``ofa_mbv3``, ``proxyless``, ``nasbench_macro`` and variants of them; stdlib alone.
+"""The spaces ``ofa_mbv3``, ``proxyless``, ``fbnet``, ``nasbench_macro`` and variants; stdlib alone.
 
 A genotype is timm's block strings, blocks separated by a space and stages by ``|``::
 
@@ -35,6 +35,7 @@ from tasks.imagenet.skeleton import (
     PLAIN,
     Block,
     Skeleton,
+    fbnet_skeleton,
     macro_skeleton,
     ofa_skeleton,
     proxyless_skeleton,
@@ -47,7 +48,10 @@ EXPANSIONS = {"ofa_mbv3": (3, 4, 6), "proxyless": (3, 6)}
 MACRO = (SKIP, "k3e3", "k5e6")
 """What a layer of NAS-Bench-Macro may be, in the order of the digits of its codes."""
 
-_NUMBERS = re.compile(r"ir_r1_k(\d{1,3})_s\d_e(\d{1,3})_")
+FBNET = ("k3e1", "k3e1g2", "k3e3", "k3e6", "k5e1", "k5e1g2", "k5e3", "k5e6", SKIP)
+"""What a block of FBNet may be: ``g2`` has two groups of channels, which are shuffled before."""
+
+_NUMBERS = re.compile(r"(?:ir|ds)_r1_k(\d{1,3})_s\d_e(\d{1,3})_.*?(?:pg(\d{1,2}))?$")
 _STAGE, _BLOCK = " | ", " "
 
 
@@ -72,7 +76,7 @@ class MobileSpace(SearchSpace):
 
     @abstractmethod
     def units(self, architecture: Architecture) -> list[list[tuple[int, Block]]]:
-        """The blocks of each unit that the network has: (slot, (kernel, expansion))."""
+        """The blocks of each unit that the network has: (slot, block)."""
 
     @abstractmethod
     def of_blocks(self, units: Sequence[Sequence[Block]]) -> Architecture:
@@ -91,7 +95,7 @@ class MobileSpace(SearchSpace):
     def arch_def(self, architecture: Architecture) -> list[list[str]]:
         """timm's description of the network: a list of block strings for each stage."""
         return self.skeleton.stages(
-            [unit.block(*block, first=slot == 0) for slot, block in blocks]
+            [unit.block(block, first=slot == 0) for slot, block in blocks]
             for unit, blocks in zip(self.skeleton.units, self.units(architecture), strict=True)
         )
 
@@ -103,6 +107,7 @@ class MobileSpace(SearchSpace):
         """
         skeleton = self.skeleton
         fixed = skeleton.stages([])
+        arch_def = self._fill_up(arch_def, len(fixed))
         start, count = len(skeleton.before), len(skeleton.units) + len(fixed)
         end = start + len(skeleton.units)
         if len(arch_def) != count or [*arch_def[:start], *arch_def[end:]] != fixed:
@@ -118,17 +123,22 @@ class MobileSpace(SearchSpace):
             blocks = []
             for place, text in enumerate(stage):
                 found = _NUMBERS.match(text)
-                usual = PLAIN if text.startswith("cn_") else (3, 3)
-                block = (int(found[1]), int(found[2])) if found else usual
-                if text != unit.block(*block, first=place == 0):
+                usual = PLAIN if text.startswith("cn_") else Block(3, 3)
+                block = Block(*(int(n or 1) for n in found.groups())) if found else usual
+                if text != unit.block(block, first=place == 0):
                     raise ArchitectureError(
                         f"block {place + 1} of unit {number} is none of space {self.name!r}",
                         found=text[:80],
-                        allowed=f"like {unit.block(3, 3, first=place == 0)}",
+                        allowed=f"like {unit.block(Block(3, 3), first=place == 0)}",
                     )
                 blocks.append(block)
             units.append(blocks)
         return self.of_blocks(units)
+
+    def _fill_up(self, arch_def: Sequence[Sequence[str]], fixed: int) -> Sequence[Sequence[str]]:
+        """timm's strings with an empty stage where a unit has no blocks; ``fixed`` stages are not
+        chosen."""
+        return arch_def
 
     def genotype(self, architecture: Architecture) -> str:
         return append_idle(self, _text(self.arch_def(architecture)), architecture)
@@ -190,17 +200,17 @@ class MobileSpace(SearchSpace):
         does not know how many classes there are.
         """
 
-        def over_blocks(value: int) -> Feature:
+        def over_blocks(value: str) -> Feature:
             return lambda a: float(
-                sum(block[value] for blocks in self.units(a) for _, block in blocks)
+                sum(getattr(block, value) for blocks in self.units(a) for _, block in blocks)
             )
 
         places = sum(unit.slots for unit in self.skeleton.units)
         features: dict[str, Feature] = {
             "blocks": lambda a: float(sum(map(len, self.units(a)))),
             "skips": lambda a: float(places - sum(map(len, self.units(a)))),
-            "kernels": over_blocks(0),
-            "expansions": over_blocks(1),
+            "kernels": over_blocks("kernel"),
+            "expansions": over_blocks("expansion"),
         }
         if self.image_size is not None:
             features["mflops"] = self._mflops
@@ -235,7 +245,7 @@ class ElasticSpace(MobileSpace):
     def units(self, architecture: Architecture) -> list[list[tuple[int, Block]]]:
         c = architecture.choices
         return [
-            [(slot, (c[k], c[e])) for slot, k, e in slots[: c[depth]]]  # type: ignore[misc,index]
+            [(slot, Block(c[k], c[e])) for slot, k, e in slots[: c[depth]]]  # type: ignore[arg-type,index]
             for depth, slots in self._places
         ]
 
@@ -245,7 +255,7 @@ class ElasticSpace(MobileSpace):
             zip(self._places, units, strict=True), start=1
         ):
             self._choose(choices, depth, len(blocks), f"unit {number} cannot have that depth")
-            for (_, k, e), (kernel, expansion) in zip(slots, blocks, strict=False):
+            for (_, k, e), (kernel, expansion, _) in zip(slots, blocks, strict=False):
                 self._choose(choices, k, kernel, f"unit {number} has no such kernel")
                 self._choose(choices, e, expansion, f"unit {number} has no such expansion")
         return Architecture(self.name, tuple(choices))
@@ -259,7 +269,7 @@ class ElasticSpace(MobileSpace):
     def slots(self, allowed: Sequence[Sequence[Option]]) -> list[list[list[Block]]]:
         return [
             [
-                [(k, e) for k in allowed[kernel] for e in allowed[expansion]]  # type: ignore[misc]
+                [Block(k, e) for k in allowed[kernel] for e in allowed[expansion]]  # type: ignore[arg-type]
                 for _, kernel, expansion in slots[: max(allowed[depth])]  # type: ignore[index]
             ]
             for depth, slots in self._places
@@ -281,13 +291,17 @@ class OperationSpace(MobileSpace):
 
     @cached_property
     def _operations(self) -> dict[Option, Block]:
-        pairs = itertools.product(range(1, 32), range(1, 32))
-        return {operation_name(block): block for block in pairs}
+        numbers = itertools.product(range(1, 32), range(1, 32), (1, 2))
+        return {operation_name(block): block for block in itertools.starmap(Block, numbers)}
 
-    def _block_of(self, slot: int, option: Option) -> Block | None:
-        """What an option puts into a slot of its unit; None: nothing."""
+    def may_be_empty(self, unit: int) -> bool:
+        """Whether a unit, counted from 0, may have no block at all."""
+        return False
+
+    def _block_of(self, unit: int, slot: int, option: Option) -> Block | None:
+        """What an option puts into a slot of a unit; None: nothing."""
         if option == SKIP:
-            return None if slot else PLAIN
+            return None if slot or self.may_be_empty(unit) else PLAIN
         return self._operations[option]
 
     @cached_property
@@ -297,17 +311,19 @@ class OperationSpace(MobileSpace):
 
     def units(self, architecture: Architecture) -> list[list[tuple[int, Block]]]:
         found = []
-        for places in self._places:
-            chosen = [self._block_of(s, architecture.choices[i]) for s, i in enumerate(places)]
+        for u, places in enumerate(self._places):
+            chosen = [self._block_of(u, s, architecture.choices[i]) for s, i in enumerate(places)]
             found.append([(slot, block) for slot, block in enumerate(chosen) if block is not None])
         return found
 
     def of_blocks(self, units: Sequence[Sequence[Block]]) -> Architecture:
         choices: list[Option] = []
         for number, (places, blocks) in enumerate(zip(self._places, units, strict=True), start=1):
-            if not 1 <= len(blocks) <= len(places):
+            least = 0 if self.may_be_empty(number - 1) else 1
+            if not least <= len(blocks) <= len(places):
                 raise ArchitectureError(
-                    f"unit {number} cannot have {len(blocks)} blocks", allowed=f"1 to {len(places)}"
+                    f"unit {number} cannot have {len(blocks)} blocks",
+                    allowed=f"{least} to {len(places)}",
                 )
             for place, block in itertools.zip_longest(places, blocks):
                 name = SKIP if block in (None, PLAIN) else operation_name(block)
@@ -324,11 +340,30 @@ class OperationSpace(MobileSpace):
     def slots(self, allowed: Sequence[Sequence[Option]]) -> list[list[list[Block]]]:
         return [
             [
-                [block for o in allowed[i] if (block := self._block_of(slot, o)) is not None]
+                [block for o in allowed[i] if (block := self._block_of(u, slot, o)) is not None]
                 for slot, i in enumerate(places)
             ]
-            for places in self._places
+            for u, places in enumerate(self._places)
         ]
+
+
+@dataclass(frozen=True)
+class FbnetSpace(OperationSpace):
+    """FBNet (Wu et al., CVPR 2019): blocks with and without expansion, and groups of channels.
+
+    A block that changes width or resolution cannot be skipped. The first unit, of one block, may do
+    neither, and then be left out.
+    """
+
+    def may_be_empty(self, unit: int) -> bool:
+        return unit == 0 and self.skeleton.keeps_shape(0)
+
+    def _fill_up(self, arch_def: Sequence[Sequence[str]], fixed: int) -> Sequence[Sequence[str]]:
+        missing = len(self.skeleton.units) + fixed - len(arch_def)
+        if missing != 1 or not self.may_be_empty(0):
+            return arch_def
+        start = len(self.skeleton.before)
+        return [*arch_def[:start], [], *arch_def[start:]]
 
 
 @dataclass(frozen=True)
@@ -362,8 +397,9 @@ class MacroSpace(OperationSpace):
 
 
 def operation_name(block: Block) -> str:
-    """Name of an operation: ``k5e6``."""
-    return f"k{block[0]}e{block[1]}"
+    """Name of an operation: ``k5e6``, ``k3e1g2``."""
+    kernel, expansion, groups = block
+    return f"k{kernel}e{expansion}" + (f"g{groups}" if groups > 1 else "")
 
 
 def ofa_mbv3(
@@ -410,13 +446,27 @@ def proxyless(
     """
     skeleton = skeleton or proxyless_skeleton(1.0)
     _check_options(kernels, expansions)
-    names = tuple(operation_name(block) for block in itertools.product(kernels, expansions))
+    names = tuple(operation_name(Block(*pair)) for pair in itertools.product(kernels, expansions))
     decisions = [
         Decision(slot_name(u, slot), names if slot == 0 else (*names, SKIP))
         for u, unit in enumerate(skeleton.units)
         for slot in range(unit.slots)
     ]
     return OperationSpace("proxyless", tuple(decisions), skeleton, image_size)
+
+
+def fbnet(skeleton: Skeleton | None = None, *, image_size: int | None = None) -> FbnetSpace:
+    """The space of FBNet: 9^16 x 8^6 = 4.9e20 architectures."""
+    skeleton = skeleton or fbnet_skeleton()
+    decisions = [
+        Decision(
+            slot_name(u, slot),
+            FBNET if slot or (u == 0 and skeleton.keeps_shape(u)) else FBNET[:-1],
+        )
+        for u, unit in enumerate(skeleton.units)
+        for slot in range(unit.slots)
+    ]
+    return FbnetSpace("fbnet", tuple(decisions), skeleton, image_size)
 
 
 def nasbench_macro(

@@ -61,7 +61,7 @@ class ElasticBlock(nn.Module):
         self.has_skip = bool(block.has_skip)
 
     def forward(self, x: Tensor, block: Block) -> Tensor:
-        kernel, _ = block
+        kernel = block.kernel
         wide = self._width(block)
         weight = self.kernels(self.conv_dw.weight[:wide], kernel)
         y = leading_norm(self.bn1, F.conv2d(x, self.conv_pw.weight[:wide]))
@@ -75,7 +75,7 @@ class ElasticBlock(nn.Module):
 
     def take(self, block: Block) -> Iterator[tuple[str, Tensor]]:
         """The tensors of timm's block that does the same, by their names there."""
-        kernel, _ = block
+        kernel = block.kernel
         wide = self._width(block)
         widths = {self.conv_pw.out_channels: wide}
         if not isinstance(self.se, nn.Identity):
@@ -93,7 +93,7 @@ class ElasticBlock(nn.Module):
                 yield name, tensor[:wide] if tensor.ndim else tensor
 
     def _width(self, block: Block) -> int:
-        return round_width(self.conv_pw.in_channels * block[1])
+        return round_width(self.conv_pw.in_channels * block.expansion)
 
     @staticmethod
     def _gate(se: SqueezeExcite, x: Tensor) -> Tensor:
@@ -217,11 +217,12 @@ class MobileSupernet(Supernet):
         yield from self.frame.state_dict().items()
         yield from _add_prefix("blocks.0.", self.first.state_dict().items())
         units, start = self.space.units(architecture), len(self.space.skeleton.before)
-        for number, (unit, blocks) in enumerate(zip(self.units, units, strict=True), start=start):
+        present = [pair for pair in zip(self.units, units, strict=True) if pair[1]]
+        for number, (unit, blocks) in enumerate(present, start=start):
             for index, (slot, block) in enumerate(blocks):
                 elastic = cast(ElasticBlock | ChoiceBlock, cast(nn.ModuleList, unit)[slot])
                 yield from _add_prefix(f"blocks.{number}.{index}.", elastic.take(block))
-        yield from _add_prefix(f"blocks.{start + len(units)}.", self.after.state_dict().items())
+        yield from _add_prefix(f"blocks.{start + len(present)}.", self.after.state_dict().items())
 
     def slice_parent(
         self, name: str, parent: Mapping[str, Tensor], shape: torch.Size
@@ -253,12 +254,14 @@ class _TimmBlocks:
         self.after = stages[0][-1] if skeleton.after else _nothing()
         self.frame.blocks = _nothing()
         self.slots: dict[tuple[int, int], dict[Block, nn.Module]] = {}
+        stage = start
         for u, places in enumerate(wanted):
             present = [s for s, blocks in enumerate(places) if blocks]
             for s, blocks in enumerate(places):
                 self.slots[u, s] = {
-                    block: stages[i][start + u][present.index(s)] for i, block in enumerate(blocks)
+                    block: stages[i][stage][present.index(s)] for i, block in enumerate(blocks)
                 }
+            stage += bool(present)
 
 
 def _timm_blocks(
@@ -278,18 +281,19 @@ def _timm_blocks(
                 for slot, blocks in enumerate(places)
                 if blocks
             ]
-            units.append([unit.block(*block, first=slot == 0) for slot, block in chosen])
+            units.append([unit.block(block, first=slot == 0) for slot, block in chosen])
         models.append(timm_network(skeleton, skeleton.stages(units), shape, drop_rate=drop_rate))
     return _TimmBlocks(models, skeleton, wanted)
 
 
 def _largest(blocks: Sequence[Block]) -> list[Block]:
-    return [(max(k for k, _ in blocks), max(e for _, e in blocks))]
+    return [Block(max(b.kernel for b in blocks), max(b.expansion for b in blocks))]
 
 
 def _between(space: ElasticSpace, unit: int, slot: int, blocks: Sequence[Block]) -> list[int]:
     """The sizes on the way from the largest kernel of a slot to its smallest."""
-    low, high = min(k for k, _ in blocks), max(k for k, _ in blocks)
+    kernels = [block.kernel for block in blocks]
+    low, high = min(kernels), max(kernels)
     options = space.kernel_options(unit, slot)
     return [size for size in options if low <= size <= high]
 

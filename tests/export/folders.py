@@ -67,6 +67,10 @@ OFA = [
 ]
 PROXYLESS = [["ds_r1_k3_s1_e1_c8_nr6"], ["ir_r1_k3_s2_e3_c8_nr6"], ["ir_r1_k5_s2_e3_c16_nr6"]]
 MACRO = [["cn_r1_k1_s2_c8_nid", "ir_r1_k3_s1_e3_c8_nre"], ["ir_r1_k5_s2_e6_c16_nre"]]
+FBNET = [
+    ["ds_r1_k5_s2_e1_c16_nre_pg2", "ds_r1_k3_s1_e1_c16_nre_pg2", "ds_r1_k3_s1_e1_c16_nre"],
+    ["ir_r1_k3_s2_e3_c16_nre"],
+]
 KINDS = {
     "cell": _cell(CELL),
     "other cell, gray": replace(_cell(OTHER_CELL), channels=1),
@@ -76,6 +80,7 @@ KINDS = {
     "proxyless": _mobile("searched_efficientnet", PROXYLESS),
     "graph": _cell(GRAPH, "nasbench1shot1_cell", graphs),
     "darts": _cell(DARTS, "darts_cells", pairs),
+    "fbnet": _mobile("searched_efficientnet", FBNET, stem_stride=1, act_layer="relu"),
     "macro": _mobile("searched_efficientnet", MACRO, stem_stride=1, act_layer="relu", bn_eps=1e-5),
 }
 

@@ -29,8 +29,17 @@ SPACES: dict[str, dict[str, object]] = {
     | {"split.decision": "normal_edge_2_0", "network.auxiliary": "true", "regions.epochs": 0.2},
     "nasbench_macro": {key: value for key, value in MOBILE.items() if key not in OFA}
     | {"network.width": 0.125, "constraint.flops": "300K", "split": "none"},
+    "fbnet": MOBILE
+    | {
+        "network.strides": "[1,2]",
+        "network.width": 0.5,
+        "constraint.flops": "200K",
+        "split": "decision",
+        "split.decision": "unit1_block1",
+        "regions.epochs": 0.2,
+    },
 }
-REGIONS = {"nasbench1shot1_2": 3, "darts": 7, "nasbench_macro": 0}
+REGIONS = {"nasbench1shot1_2": 3, "darts": 7, "nasbench_macro": 0, "fbnet": 9}
 
 
 @pytest.mark.parametrize("name", SPACES)

@@ -48,21 +48,26 @@ class Place:
 ARMS = ("one-shot", "few-shot", "from scratch", "NASWOT")
 SUPERNETS = ("one-shot", "few-shot")
 
-SMALL = ("data.image_size=16", "data.pad=2", "supernet.lr=0.05", "regions.lr=0.025")
+SMALL = ("data.image_size=16", "data.pad=2")
+RATES = ("supernet.lr=0.05", "regions.lr=0.025")
 NASBENCH101 = ("nasbench101/accuracies.csv", "valid_108")
 
 
 def _one_shot_one(number: int, last: str, networks: int) -> Place:
     words = ("recipe=nasbench1shot1_lab", f"network.space=nasbench1shot1_{number}")
-    return Place((*words, *SMALL), *NASBENCH101, last, 3, networks=networks)
+    return Place((*words, *SMALL, *RATES), *NASBENCH101, last, 3, networks=networks)
 
 
 PLACES = {
     "nasbench201": Place(
-        ("recipe=nasbench201", *SMALL), "nasbench201/accuracies.csv", "cifar10", "edge_1_0", 5
+        ("recipe=nasbench201", *SMALL, *RATES),
+        "nasbench201/accuracies.csv",
+        "cifar10",
+        "edge_1_0",
+        5,
     ),
     "nasbench_macro": Place(
-        ("recipe=nasbench_macro_lab", *SMALL),
+        ("recipe=nasbench_macro_lab", *SMALL, *RATES),
         "nasbenchmacro/accuracies.csv",
         "cifar10",
         "unit1_block1",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tasks.imagenet.skeleton import (
+    fbnet_skeleton,
     lab_variant,
     macro_skeleton,
     ofa_skeleton,
@@ -10,9 +13,11 @@ from tasks.imagenet.skeleton import (
 )
 from tasks.imagenet.space import (
     ElasticSpace,
+    FbnetSpace,
     MacroSpace,
     MobileSpace,
     OperationSpace,
+    fbnet,
     nasbench_macro,
     ofa_mbv3,
     proxyless,
@@ -38,14 +43,23 @@ def small_macro() -> MacroSpace:
     return nasbench_macro(macro_skeleton(0.25), image_size=8)
 
 
+def small_fbnet() -> FbnetSpace:
+    """Three units, the first of which may be empty, for images of 8 pixels."""
+    skeleton = lab_variant(fbnet_skeleton(0.5), units=[1, 2, 7], stem_stride=1, head=16)
+    units = tuple(replace(unit, slots=min(unit.slots, 3)) for unit in skeleton.units)
+    return fbnet(replace(skeleton, units=units), image_size=8)
+
+
 FULL: dict[str, MobileSpace] = {
     "ofa": ofa_mbv3(),
     "ofa at 1.2": ofa_mbv3(ofa_skeleton(1.2)),
     "proxyless": proxyless(),
     "macro": nasbench_macro(),
+    "fbnet": fbnet(),
 }
 SMALL: dict[str, MobileSpace] = {
     "ofa": small_ofa(),
     "proxyless": small_proxyless(),
     "macro": small_macro(),
+    "fbnet": small_fbnet(),
 }

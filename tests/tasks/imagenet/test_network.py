@@ -16,14 +16,15 @@ from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from tasks.imagenet import network
 from tasks.imagenet.costs import cost_table
+from tasks.imagenet.skeleton import Block
 from tasks.imagenet.space import MobileSpace
 from tests.tasks.imagenet.spaces import FULL, SMALL
 
 assert network  # it registers the models
 
 IMAGENET = ImageShape(3, 224, 1000)
-OFA_SMALLEST = [[(3, 3)] * 2] * 5
-OFA_LARGEST = [[(7, 6)] * 4] * 5
+OFA_SMALLEST = [[Block(3, 3)] * 2] * 5
+OFA_LARGEST = [[Block(7, 6)] * 4] * 5
 
 
 def build(space: MobileSpace, architecture: Architecture, **settings: object) -> nn.Module:
@@ -33,8 +34,8 @@ def build(space: MobileSpace, architecture: Architecture, **settings: object) ->
     )
 
 
-def all_blocks(kernel: int, expansion: int) -> list[list[tuple[int, int]]]:
-    return [[(kernel, expansion)] * 4] * 5 + [[(kernel, expansion)]]
+def all_blocks(kernel: int, expansion: int) -> list[list[Block]]:
+    return [[Block(kernel, expansion)] * 4] * 5 + [[Block(kernel, expansion)]]
 
 
 GOLDEN = [
@@ -44,7 +45,7 @@ GOLDEN = [
     ("ofa", OFA_LARGEST, 128, 188_248_320, 7_664_760),
     ("ofa at 1.2", OFA_SMALLEST, 224, 193_078_200, 4_602_456),
     ("ofa at 1.2", OFA_LARGEST, 224, 843_101_040, 10_701_632),
-    ("proxyless", [[(3, 3)]] * 6, 224, 102_528_896, 2_154_984),
+    ("proxyless", [[Block(3, 3)]] * 6, 224, 102_528_896, 2_154_984),
     ("proxyless", all_blocks(3, 6), 224, 472_620_800, 4_684_776),
     ("proxyless", all_blocks(7, 6), 224, 606_590_720, 5_103_336),
 ]
@@ -102,7 +103,7 @@ def test_the_table_is_what_fvcore_counts_for_200_networks(name: str) -> None:
 
 
 def test_the_cheapest_network_is_found_without_enumeration() -> None:
-    for name, blocks in (("ofa", OFA_SMALLEST), ("proxyless", [[(3, 3)]] * 6)):
+    for name, blocks in (("ofa", OFA_SMALLEST), ("proxyless", [[Block(3, 3)]] * 6)):
         space = FULL[name]
         table = cost_table(space, IMAGENET)
         for measure_name in ("flops", "params"):
@@ -137,7 +138,7 @@ def test_details_of_the_papers() -> None:
     assert type(ofa.blocks[2][0].se.gate) is nn.Hardsigmoid
     assert type(ofa.blocks[4][0].se.act1) is nn.ReLU
     assert ofa.blocks[2][0].se.conv_reduce.out_channels == 24  # a quarter of 24 x 3, rounded
-    mobile = build(FULL["proxyless"], FULL["proxyless"].of_blocks([[(3, 3)]] * 6))
+    mobile = build(FULL["proxyless"], FULL["proxyless"].of_blocks([[Block(3, 3)]] * 6))
     assert {m.eps for m in mobile.modules() if isinstance(m, nn.BatchNorm2d)} == {1e-3}
     assert not mobile.blocks[0][0].has_skip
     assert type(mobile.bn1.act) is nn.ReLU6

