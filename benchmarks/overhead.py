@@ -22,7 +22,7 @@ from typing import Any
 import optuna
 
 from benchmarks.studies.record import time_call, write_results
-from benchmarks.studies.strategies.measure import accept, prepare_search
+from benchmarks.studies.strategies.measure import prepare_search
 from benchmarks.studies.tables import Table
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.search.loop import run_search
@@ -92,7 +92,9 @@ def _time_blocks(root: Region, name: str, evaluations: int) -> list[float]:
 
     study, made = prepare_search(name, root, _cost)
     marks[0] = time.process_time()
-    run_search(study, root, made, Nothing(), accept, count=evaluations, seed=0, on_trial=mark)
+    run_search(
+        study, root, made, Nothing(), lambda _: True, count=evaluations, seed=0, on_trial=mark
+    )
     return [1000 * (b - a) / block for a, b in itertools.pairwise(marks)]
 
 

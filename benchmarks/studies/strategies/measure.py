@@ -110,13 +110,13 @@ def _installed_methods(options: argparse.Namespace) -> Sequence[str]:
 
 
 class Lookup:
-    """An evaluator that looks scores up."""
+    """An evaluator that looks scores up in a table."""
 
-    def __init__(self, values: Values) -> None:
-        self.values = values
+    def __init__(self, table: GuidedTable, values: Values) -> None:
+        self.table, self.values = table, values
 
     def evaluate(self, architecture: Architecture) -> Mapping[str, float]:
-        return {"score": self.values[architecture]}
+        return {"score": self.values[self.table.row(architecture)]}
 
 
 def measure_method(
@@ -142,19 +142,19 @@ def search_once(
     """
     region = Region.root(table.space)
     began = time.process_time()
-    study, strategy = prepare_search(method, region)
+    study, strategy = prepare_search(method, region, accepts=table.knows)
     done = run_search(
         study,
         region,
         strategy,
-        Lookup(table.guides[guide]),
-        accept,
+        Lookup(table, table.guides[guide]),
+        table.knows,
         count=evaluations,
         seed=derive_seed(seed, "strategies", method),
     )
     seconds = time.process_time() - began
     scores = np.array([trial.score for trial in done])
-    truth = np.array([table.truth[trial.architecture] for trial in done])
+    truth = np.array([table.truth[table.row(trial.architecture)] for trial in done])
     places = [point - 1 for point in points_of(evaluations)]
     return {
         "oracle": np.maximum.accumulate(truth)[places].tolist(),
@@ -176,14 +176,12 @@ def _find_best(scores: NDArray[np.float64]) -> list[int]:
 
 
 def prepare_search(
-    method: str, region: Region, cost: Callable[[Architecture], float] = lambda architecture: 0.0
+    method: str,
+    region: Region,
+    cost: Callable[[Architecture], float] = lambda architecture: 0.0,
+    accepts: Callable[[Architecture], bool] = lambda architecture: True,
 ) -> tuple[optuna.Study, Strategy]:
     """Make a strategy with its default settings, and a study in memory for it."""
     settings = plugin("strategy", method).default()
-    strategy = make_strategy(settings, StrategyContext(region, accept, cost))
+    strategy = make_strategy(settings, StrategyContext(region, accepts, cost))
     return new_study(strategy.directions), strategy
-
-
-def accept(architecture: Architecture) -> bool:
-    """Accept any architecture: searches in a table have no constraint."""
-    return True

@@ -18,6 +18,7 @@ from fewshot_core.recipe.load import load_recipe
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.tasks import load_task
 from fewshot_core.trust.scores import read_table
+from fewshot_core.trust.values import read_values
 
 METHODS = ("random", "hyperband", "rea", "reinforce", "lanas", "tpe", "bohb", "smac")
 """Hyperband stands beside random search: a table has one budget, and nothing can be promoted."""
@@ -29,19 +30,27 @@ class Benchmark:
 
     Attributes:
         file: Where it is in a folder of data sets.
-        recipe: A recipe of its space.
+        recipe: A recipe of its space, and what is changed in it.
         folded: Whether equal networks have one truth, that of their representative. NAS-Bench-201
             has trained cells that are one network each by itself.
     """
 
     file: str
-    recipe: str
+    recipe: tuple[str, ...]
     folded: bool = False
 
 
 BENCHMARKS = {
-    "nasbench201": Benchmark("nasbench201/accuracies.csv", "nasbench201"),
-    "nasbenchmacro": Benchmark("nasbenchmacro/accuracies.csv", "nasbench_macro", folded=True),
+    "nasbench201": Benchmark("nasbench201/accuracies.csv", ("recipe=nasbench201",)),
+    "nasbenchmacro": Benchmark(
+        "nasbenchmacro/accuracies.csv", ("recipe=nasbench_macro",), folded=True
+    ),
+    # A sample of NAS-Bench-101, of which 4,023 networks are in this space: no others are tried.
+    "nasbench101": Benchmark(
+        "nasbench101/accuracies.csv",
+        ("recipe=nasbench1shot1", "network.space=nasbench1shot1_3"),
+        folded=True,
+    ),
 }
 
 TOP = 1000
@@ -63,7 +72,7 @@ class GuidedTable:
     """What every cell is worth.
 
     Attributes:
-        truth: The true values.
+        truth: The true values; where ``folded``, of representatives.
         guides: The scores, by the name of the guide; one of them is the truth itself.
         folded: Whether equal networks have one truth.
     """
@@ -73,11 +82,18 @@ class GuidedTable:
     guides: Mapping[str, Values]
     folded: bool = False
 
+    def row(self, architecture: Architecture) -> Architecture:
+        """Under which architecture the values of one stand, if there are any."""
+        return self.space.canonical(architecture) if self.folded else architecture
+
+    def knows(self, architecture: Architecture) -> bool:
+        """Whether the table has it: a search tries no other."""
+        return self.row(architecture) in self.truth
+
     @cached_property
     def top(self) -> float:
         """The lowest truth of the best 0.1 %: of networks, where equal ones share theirs."""
-        those = {self.space.canonical(a) for a in self.truth} if self.folded else self.truth
-        ranked = sorted((self.truth[a] for a in those), reverse=True)
+        ranked = sorted(self.truth.values(), reverse=True)
         return ranked[max(1, round(len(ranked) / TOP)) - 1]
 
 
@@ -114,11 +130,11 @@ class Files:
             DataError: A file is missing or damaged, or lacks a cell.
         """
         benchmark = BENCHMARKS[self.benchmark]
-        recipe = load_recipe([f"recipe={benchmark.recipe}"]).recipe
+        recipe = load_recipe(benchmark.recipe).recipe
         space = load_task(recipe.task).space(recipe)
-        truth = {space.parse(text): v for text, v in read_table(self.truth, self.column).items()}
+        truth = read_values(space, self.truth, self.column).of
         if benchmark.folded:
-            truth = {a: truth[space.canonical(a)] for a in truth}
+            truth = {a: value for a, value in truth.items() if space.canonical(a) == a}
         costs = costs_of(recipe)
         guides = {
             **{name: _read_guide(space, path, truth) for name, path in self.scores},
