@@ -86,6 +86,9 @@ class EvaluatorContext(Protocol):
     def input_size(self) -> tuple[int, int, int]:
         """Channels, height and width of the images that networks are trained on."""
 
+    def costs(self, architecture: Architecture) -> Mapping[str, float]:
+        """What a network costs: :meth:`fewshot_core.costs.table.CostTable.costs`."""
+
     def metric(self, name: str) -> Metric:
         """What the task measures under this name."""
 

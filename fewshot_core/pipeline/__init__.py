@@ -10,6 +10,7 @@
                                        ``standalone`` and ``kept_scores``
 ``asking``, ``study_name``             the strategy is asked, the study keeps what was said
 ``derive``, ``relaxation``             differentiable strategies
+``ladder``                             which of the best is it? Trainings choose
 ``audit``, ``candidates``              may the scores be trusted?
 ``search``, ``retrain``, ``rank``,     the tools
 ``export``, ``report``

@@ -14,7 +14,8 @@ from fewshot_core.pipeline.candidates import COST, Candidate, about_equal, score
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.standalone import train_standalone
 from fewshot_core.runs.files import write_json
-from fewshot_core.search.trial import Trial, best_trial
+from fewshot_core.search.trial import Trial
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.training.loop import DivergedError
 from fewshot_core.trust.equal_cost import choose_spread
 from fewshot_core.trust.ranking import bootstrap_tau, kendall
@@ -22,7 +23,7 @@ from fewshot_core.trust.scores import write_table
 from fewshot_core.trust.verdict import BASELINES, Evidence, judge, span
 
 
-def audit(run: Run, done: list[Trial]) -> dict[str, Any] | None:
+def audit(run: Run, done: list[Trial], found: Architecture) -> dict[str, Any] | None:
     """Train ``audit.networks`` scored architectures of about equal cost and correlate.
 
     They are spread evenly over the ranks of their scores, trained on the training part and measured
@@ -33,12 +34,13 @@ def audit(run: Run, done: list[Trial]) -> dict[str, Any] | None:
     Args:
         run: The run.
         done: The trials of its search.
+        found: What the search hands over.
 
     Returns:
         What ``audit.json`` holds; None where there are fewer than three networks to train.
     """
     settings, metric = run.recipe.audit, run.task.description.metric
-    candidates = score_candidates(run, about_equal(run, done))
+    candidates = score_candidates(run, about_equal(run, done, found))
     chosen = [
         candidates[i] for i in choose_spread([c.score for c in candidates], settings.networks)
     ]
@@ -62,7 +64,6 @@ def audit(run: Run, done: list[Trial]) -> dict[str, Any] | None:
     if len(rows) < 3:
         run.console.print(f"audit: not made, networks trained to the end: {len(rows)} (least: 3)")
         return None
-    found = run.costs.costs(best_trial(done, cost=run.price).architecture)[COST]
     result = {
         "epochs": settings.epochs,
         "metric": metric.name,
@@ -70,7 +71,7 @@ def audit(run: Run, done: list[Trial]) -> dict[str, Any] | None:
         "candidates": len(candidates),
         "asked": settings.networks,
         "diverged": len(chosen) - len(rows),
-        **figures(rows, metric, int(found), settings.networks),
+        **figures(rows, metric, int(run.costs.costs(found)[COST]), settings.networks),
     }
     if run.writes:
         write_table(run.folder.file("audit.csv"), rows, list(rows[0]))

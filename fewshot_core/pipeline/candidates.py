@@ -42,14 +42,14 @@ class Candidate:
     trial: int | None = None
 
 
-def about_equal(run: Run, done: list[Trial]) -> list[Candidate]:
+def about_equal(run: Run, done: list[Trial], found: Architecture) -> list[Candidate]:
     """Distinct connected networks that cost about as much as the one found.
 
-    Those of the search come first, the found one before all; the drawn ones have no score yet.
+    Those of the search come first, the best-scored before all; the drawn ones have no score yet.
     """
     space, networks = run.root.space, run.recipe.audit.networks
     best = best_trial(done, cost=run.price)
-    middle = run.costs.costs(best.architecture)[COST]
+    middle = run.costs.costs(found)[COST]
     pool: dict[Architecture, Candidate] = {}
     for trial in [best, *full(done)]:
         architecture = trial.architecture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import resource
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.supernets import new_supernet, settings_of
 from fewshot_core.pipeline.training import build_network, make_stream
 from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.search.ladder import plan_rungs
 from fewshot_core.search.loop import sample_feasible
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.paths import PathPolicy, make_paths
@@ -35,6 +36,7 @@ class Estimate:
     Attributes:
         supernet_steps: Training steps of all supernets together.
         supernet_seconds: Seconds that one of them takes.
+        ladder_steps: Training steps of all networks of the ladder.
         retrain_steps: Training steps of all networks that are retrained.
         retrain_seconds: Seconds that one of them takes.
         device_hours: Hours of all trainings, times the number of processes.
@@ -44,6 +46,7 @@ class Estimate:
 
     supernet_steps: int
     supernet_seconds: float
+    ladder_steps: int
     retrain_steps: int
     retrain_seconds: float
     device_hours: float
@@ -56,7 +59,12 @@ class Estimate:
 
     def __str__(self) -> str:
         kind = "CPU" if self.device == "cpu" else "GPU"
-        parts = [f"{self.retrain_steps:,} steps of retraining at {self.retrain_seconds:.2f} s"]
+        retraining = f"of retraining at {self.retrain_seconds:.2f} s"
+        parts = [f"{self.retrain_steps:,} steps {retraining}"]
+        if self.ladder_steps:
+            parts = [
+                f"{self.ladder_steps:,} steps of the ladder and {self.retrain_steps:,} {retraining}"
+            ]
         if self.supernet_steps:
             supernets = f"{self.supernet_steps:,} steps of supernets at"
             parts.insert(0, f"{supernets} {self.supernet_seconds:.2f} s")
@@ -89,15 +97,21 @@ def estimate(run: Run) -> Estimate:
     networks = recipe.retrain.seeds * (1 + len(recipe.retrain.compare))
     count = images + (len(run.images.data().validation) if recipe.retrain.use_validation else 0)
     retrain_steps = networks * steps_for(recipe.retrain, count)
+    # Networks of a ladder take the steps that retrained ones take, on fewer images.
+    ladder_steps = sum(
+        rung.networks * steps_for(replace(recipe.retrain, epochs=rung.epochs), images)
+        for rung in plan_rungs(recipe.ladder)
+    )
     rng = random.Random(derive_seed(recipe.seed, "estimate"))
     architecture = sample_feasible(root, run.accepts(), rng)
     network = build_network(run, architecture, 0)
     retrain_seconds = _step(run, network, recipe.retrain, None)
-    seconds = supernet_steps * supernet_seconds + retrain_steps * retrain_seconds
+    seconds = supernet_steps * supernet_seconds + (ladder_steps + retrain_steps) * retrain_seconds
     run.worker.free_memory()
     return Estimate(
         supernet_steps=supernet_steps,
         supernet_seconds=supernet_seconds,
+        ladder_steps=ladder_steps,
         retrain_steps=retrain_steps,
         retrain_seconds=retrain_seconds,
         device_hours=seconds * run.worker.num_processes / 3600,

@@ -60,6 +60,9 @@ class RunContext:
     def accepts(self) -> Constraint:
         return searchable(self.run)
 
+    def costs(self, architecture: Architecture) -> Mapping[str, float]:
+        return self.run.costs.costs(architecture)
+
     def metric(self, name: str) -> Metric:
         return self.run.task.description.find_metric(name)
 

@@ -12,6 +12,7 @@ from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.derive import derive
 from fewshot_core.pipeline.estimate import ESTIMATE, estimate
 from fewshot_core.pipeline.faults import at_work
+from fewshot_core.pipeline.ladder import Climb, climb
 from fewshot_core.pipeline.opening import start
 from fewshot_core.pipeline.run import FRONT_COST, Run
 from fewshot_core.pipeline.scorers import prepare_scorers
@@ -49,8 +50,12 @@ def _search(run: Run) -> None:
             run = train_supernets(run)
         done = ask_and_tell(run)
     record(run, done)
+    found = best_trial(done, cost=run.price).architecture
+    if run.recipe.ladder.networks and (climbed := climb(run, done)):
+        record_climb(run, climbed)
+        found = climbed.found.place.architecture
     if run.recipe.audit.networks:
-        audit(run, done)
+        audit(run, done, found)
     if run.writes:
         # matplotlib takes its time to import, and the other processes have no use for it.
         from fewshot_core.pipeline.report import write_report
@@ -108,6 +113,29 @@ def record(run: Run, done: list[Trial]) -> None:
     partial = "" if whole == len(done) else f", {whole} of them with the whole budget"
     run.console.print(f"best of {len(done)} trials{partial}: {space.genotype(found)}")
     run.console.print(f"  score {best.score:.4g}, found in trial {best.number}")
+
+
+def record_climb(run: Run, climbed: Climb) -> None:
+    """Hand over the best of the last rung in place of the best score."""
+    if not run.writes:
+        return
+    space, result = run.root.space, climbed.found
+    place = result.place
+    write_json(
+        run.folder.file("found.json"),
+        space.to_json(place.architecture)
+        | {
+            "score": None if place.trial is None else place.trial.score,
+            "metrics": {} if place.trial is None else dict(place.trial.metrics),
+            "trial": None if place.trial is None else place.trial.number,
+            "costs": run.costs.costs(place.architecture),
+            "ladder": dict(result.metrics),
+        },
+    )
+    metric = run.task.description.metric
+    text = f"{result.metrics[metric.name]:.4g}{f' {metric.unit}' if metric.unit else ''}"
+    run.console.print(f"ladder: best of the last rung: {space.genotype(place.architecture)}")
+    run.console.print(f"  validation {metric.name} {text}, {climbed.facts['images']:,} images")
 
 
 def _front(run: Run, done: list[Trial]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def unread_settings(recipe: Recipe, task: Any = None) -> list[Unread]:
         recipe: Whose choices may be of any kind; of one that does not exist nothing is said.
         task: Its task, which knows of more; None: not yet imported.
     """
-    found = [*_data(recipe), *_audit(recipe), *_retrain(recipe)]
+    found = [*_data(recipe), *_ladder(recipe), *_audit(recipe), *_retrain(recipe)]
     if not any(check_choices(recipe)):
         found += [*_supernets(recipe), *_strategy(recipe), *_search(recipe)]
     return found if task is None else [*found, *task.find_unread(recipe)]
@@ -127,6 +127,13 @@ def _search(recipe: Recipe) -> Unreads:
     if not recipe.search.storage:
         reader = "search.storage=URL reads it"
         yield Unread("search.silence", "search.storage=none", ("search.storage",), reader)
+
+
+def _ladder(recipe: Recipe) -> Unreads:
+    if recipe.ladder.networks == 0:
+        for key in ("epochs", "rungs", "keep", "pool", "proposals"):
+            reader = "ladder.networks=48 reads it"
+            yield Unread(f"ladder.{key}", "ladder.networks=0", ("ladder.networks",), reader)
 
 
 def _audit(recipe: Recipe) -> Unreads:

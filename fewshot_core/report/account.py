@@ -34,6 +34,7 @@ class Account:
         predictor: What predictor.json says.
         searched: Whether its search has ended.
         audited: Whether there is an audit.
+        rungs: Networks on each rung of a ladder; empty: there was none.
     """
 
     recipe: Recipe
@@ -42,6 +43,7 @@ class Account:
     predictor: Mapping[str, Any] | None = None
     searched: bool = True
     audited: bool = False
+    rungs: Sequence[int] = ()
 
     # -- how architectures got their scores ----------------------------------------------------
 
@@ -141,7 +143,8 @@ class Account:
         search = f"{self.method()}, {recipe}, strategy `{self.recipe.strategy.name}`"
         found = f"found by {search}"
         if label == "found":
-            return f"{found[:1].upper()}{found[1:]}; then trained from scratch."
+            chosen = f"; chosen by {self.ladder()}" if self.rungs else ""
+            return f"{found[:1].upper()}{found[1:]}{chosen}; then trained from scratch."
         limits = self.limits()
         what = {
             "given": "Given by hand, and not found by a search",
@@ -159,13 +162,24 @@ class Account:
         same = " The search of that run found the same architecture." if "found" in also else ""
         return f"{text}.{same}"
 
+    def ladder(self) -> str:
+        """``short trainings from scratch of 48 networks, then longer ones of 12 and 3``."""
+        first, *further = self.rungs
+        if not further:
+            return f"trainings from scratch of {first} networks"
+        return (
+            f"short trainings from scratch of {first} networks, then longer ones of "
+            f"{_enumerate(further)}"
+        )
+
     def scoring(self) -> str:
         """How the search got its scores; a sentence, or what is true in its place."""
         if not self.searched:
             return "No search was ended in this run."
+        last = f" The last choice was made by {self.ladder()}." if self.rungs else ""
         return (
             f"The search was a {self.method()}. It compared architectures by a score: "
-            f"{self.score_meaning()}."
+            f"{self.score_meaning()}.{last}"
         )
 
     def trained_on(self) -> str:
@@ -188,6 +202,9 @@ class Account:
         use = find_words(self.evaluator).training
         train = [*([use] if use else []), "to retrain networks"]
         validation = ["to score architectures"] if self.evaluator.measures else []
+        if self.rungs:
+            train.insert(-1, "to train the networks of the ladder")
+            validation.append("to choose among those")
         if self.audited:
             train.insert(-1, "to train the networks of the audit")
             validation.append("to audit the scores")
@@ -211,6 +228,7 @@ def account_of(recipe: Recipe, facts: RunFacts) -> Account:
         facts.predictor,
         searched=facts.found is not None,
         audited=facts.audit is not None,
+        rungs=[] if facts.ladder is None else [r["networks"] for r in facts.ladder["rungs"]],
     )
 
 
@@ -251,6 +269,12 @@ def classes_text(data: DataSettings, classes: object) -> str:
 def with_unit(text: str, metric: Metric) -> str:
     """A label with the unit of its metric, where it has one."""
     return f"{text} ({metric.unit})" if metric.unit else text
+
+
+def _enumerate(numbers: Sequence[int]) -> str:
+    """``12``, ``12 and 3``, ``24, 12 and 6``."""
+    *before, last = map(str, numbers)
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def count_in_words(number: int, noun: str) -> str:

@@ -146,12 +146,14 @@ class RunFacts:
         partial: How many trials had a part of it.
         failed: How many with the whole budget have a score that is no number.
         predictor: How well scores are predicted, where they are.
+        ladder: The rungs of trainings from scratch that chose, where there were any.
     """
 
     trials: list[TrialFacts] = field(default_factory=list)
     partial: int = 0
     failed: int = 0
     found: Mapping[str, Any] | None = None
+    ladder: Mapping[str, Any] | None = None
     audit: AuditFacts | None = None
     regions: list[RegionFacts] = field(default_factory=list)
     derived: list[DerivedFacts] = field(default_factory=list)
@@ -218,6 +220,7 @@ def read_history(run: Path) -> RunFacts:
         found=_optional(run / "found.json"),
         regions=_regions(run),
         predictor=predictor if isinstance(predictor, dict) else None,
+        ladder=_ladder(run),
     )
 
 
@@ -299,6 +302,27 @@ def _trials(path: Path) -> tuple[list[TrialFacts], int, int]:
         raise RunFolderError(f"{path} is damaged", found=repr(error)) from None
     finite = [trial for trial in trials if math.isfinite(trial.score)]
     return finite, len(rows) - len(whole), len(trials) - len(finite)
+
+
+_RUNG = {"networks", "epochs", "origins", "best", "mean", "tau_before", "model_tau"}
+
+
+def _ladder(run: Path) -> Mapping[str, Any] | None:
+    """What chose among the best scores, if that was a ladder.
+
+    Raises:
+        RunFolderError: The file is damaged.
+    """
+    ladder = _optional(run / "ladder.json")
+    if ladder is None:
+        return None
+    try:
+        whole = ladder["rungs"] and all(rung.keys() >= _RUNG for rung in ladder["rungs"])
+        if not whole or ladder["metric"] not in ladder["found"] or "images" not in ladder:
+            raise KeyError("rungs, metric, found, images")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise RunFolderError(f"the ladder in {run} is damaged", found=repr(error)) from None
+    return dict(ladder)
 
 
 def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:

@@ -37,6 +37,7 @@ def render(page: Page) -> str:
         _drawing(page),
         _pictures(page),
         _ranking(page),
+        _ladder(page),
         _regions(page),
         _preferences(page),
         _top_trials(page),
@@ -167,6 +168,42 @@ def _ranking(page: Page) -> str:
 
 
 # -- how it came about -----------------------------------------------------------------------------
+
+
+def _ladder(page: Page) -> str:
+    """The rungs of trainings from scratch that chose."""
+    ladder = page.facts.ladder
+    if ladder is None:
+        return ""
+    rows: list[list[Cell]] = []
+    for number, rung in enumerate(ladder["rungs"], start=1):
+        proposed = rung["origins"].get("model", 0)
+        order = rung["tau_before"]
+        rows.append(
+            [
+                number,
+                rung["networks"],
+                f"{rung['epochs']:.3g}",
+                f"{rung['mean']:.4g}",
+                f"{rung['best']:.4g}",
+                "" if order is None else f"{order:.2f}",
+                proposed or "",
+                "" if rung["model_tau"] is None else f"{rung['model_tau']:.2f}",
+            ]
+        )
+    header = ["rung", "networks", "epochs each", f"mean {ladder['metric']}", "best"]
+    header += ["τ with what was known", "proposed by a model", "its τ on results held out"]
+    return _section(
+        "Ladder",
+        table(
+            header,
+            rows,
+            caption="Networks trained from scratch, measured on all validation images; the best of "
+            "a rung climb to the next. What was known: the scores of the search, then the results "
+            f"one rung below. In all {ladder['images']:,} training images. Every training: "
+            "ladder.csv.",
+        ),
+    )
 
 
 def _regions(page: Page) -> str:

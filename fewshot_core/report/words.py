@@ -21,6 +21,7 @@ from fewshot_core.report.account import (
     data_name,
 )
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
+from fewshot_core.tasks import load_description
 from fewshot_core.trust.verdict import BASELINES, judge, span
 
 LEVEL = 0.05
@@ -64,12 +65,16 @@ def summary(recipe: Recipe, facts: RunFacts, metric: Metric) -> list[str]:
     account = account_of(recipe, facts)
     sentences = []
     if facts.found is not None:
-        costs = facts.found["costs"]
-        sentences.append(
-            f"{_describe_search(account, facts)} a network with {costs['connected_params']:,.0f} "
-            f"parameters and {costs['connected_flops']:,.0f} FLOPs; its score is "
-            f"{facts.found['score']:.4g} ({account.score_meaning()})."
+        costs, score = facts.found["costs"], facts.found["score"]
+        what = (
+            f"a network with {costs['connected_params']:,.0f} parameters and "
+            f"{costs['connected_flops']:,.0f} FLOPs"
         )
+        scored = "" if score is None else f"; its score is {score:.4g} ({account.score_meaning()})"
+        if facts.ladder is not None:
+            sentences += _describe_ladder(account, facts, f"{what}{scored}")
+        else:
+            sentences.append(f"{_describe_search(account, facts)} {what}{scored}.")
     rows = _found_first(facts.retrained)
     if rows:
         sentences += _describe_retrained(account, rows, metric)
@@ -79,6 +84,27 @@ def summary(recipe: Recipe, facts: RunFacts, metric: Metric) -> list[str]:
             f"{subject} has not been retrained yet, so nothing is known of its test {metric.name}."
         )
     return sentences
+
+
+def _describe_ladder(account: Account, facts: RunFacts, what: str) -> list[str]:
+    """How scores and trainings from scratch came to what is handed over."""
+    assert facts.ladder is not None
+    name, last = facts.ladder["metric"], facts.ladder["rungs"][-1]
+    metric = load_description(account.recipe.task).find_metric(name)
+    unit = f" {metric.unit}" if metric.unit else ""
+    epochs = "one epoch" if last["epochs"] == 1 else f"{last['epochs']:.3g} epochs"
+    found = facts.ladder["found"]
+    origin = {
+        "random": " It was drawn at random: there were too few scores.",
+        "model": " A model of the results so far had proposed it.",
+    }.get(found["origin"], "")
+    trials = f"{len(facts.trials):,} trials" if facts.trials else "no trials with a score"
+    return [
+        f"After {trials} the last choice was made by {account.ladder()}: {what}.{origin}",
+        f"On the last rung it had the best validation {metric.name} after {epochs}, "
+        f"{found[name]:.4g}{unit}"
+        + ("; to be the best of several flatters that number." if last["networks"] > 1 else "."),
+    ]
 
 
 def _describe_search(account: Account, facts: RunFacts) -> str:

@@ -131,6 +131,15 @@ class ToyContext:
                 nn.Linear(width, 4),
             )
 
+    def costs(self, architecture: Architecture) -> Mapping[str, float]:
+        """The larger the architecture, the more."""
+        size = total(architecture)
+        return {
+            f"{part}{name}": factor * (1 + size)
+            for part in ("", "connected_")
+            for name, factor in (("params", 10.0), ("flops", 90.0))
+        }
+
     def metric(self, name: str) -> Metric:
         """Accuracy or loss."""
         return next(metric for metric in CLASSIFICATION if metric.name == name)

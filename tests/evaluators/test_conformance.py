@@ -10,6 +10,7 @@ import pytest
 
 from fewshot_core.errors import DataError
 from fewshot_core.evaluators import TabularEvaluator, make_evaluator
+from fewshot_core.evaluators.counting import CountingSettings
 from fewshot_core.evaluators.naswot import NaswotSettings
 from fewshot_core.evaluators.predictor import PredictorSettings
 from fewshot_core.evaluators.table import TableSettings
@@ -45,6 +46,20 @@ class TestSynflow(EvaluatorSuite):
 
 class TestNaswot(EvaluatorSuite):
     plugin = "naswot"
+
+
+class TestCounting(EvaluatorSuite):
+    plugin = "counting"
+
+
+def test_the_larger_network_counts_as_the_better_one() -> None:
+    context = ToyContext()
+    several = [context.root.sample(random.Random(seed)) for seed in range(10)]
+    for cost in ("params", "flops"):
+        evaluator = make_evaluator(CountingSettings(cost=cost), context)
+        for architecture in several:
+            counted = context.costs(architecture)[f"connected_{cost}"]
+            assert evaluator.evaluate(architecture) == {"score": counted}
 
 
 def write_value(path: Path, missing: int = 0) -> Path:

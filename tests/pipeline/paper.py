@@ -12,7 +12,7 @@ import pytest
 from fewshot_core.costs.table import Constraint, CostTable, Limits
 from fewshot_core.description import Description
 from fewshot_core.evaluators import agreed
-from fewshot_core.pipeline import audit, candidates
+from fewshot_core.pipeline import audit, candidates, ladder
 from fewshot_core.pipeline.candidates import COST
 from fewshot_core.pipeline.processes import Team
 from fewshot_core.plugins import Plugin, plugin_of
@@ -42,6 +42,7 @@ class Paper:
         self.folder = RunFolder(path, writes)
         self.console = Console(writes=False)
         self.task = SimpleNamespace(description=Description({}))
+        self.images = SimpleNamespace(data=lambda: SimpleNamespace(train=range(100)))
         self.asked: list[Architecture] = []
         self.trained: list[tuple[Architecture, float]] = []
         self.dies_at: int | None = None
@@ -110,8 +111,9 @@ def on_paper(monkeypatch: pytest.MonkeyPatch) -> None:
         "make_agreed",
         lambda run: agreed.agreed(SimpleNamespace(evaluate=run.evaluate)),  # type: ignore[arg-type]
     )
-    monkeypatch.setattr(
-        audit,
-        "train_standalone",
-        lambda run, architecture, epochs, every_image: run.train(architecture, epochs),
-    )
+    for module in (audit, ladder):
+        monkeypatch.setattr(
+            module,
+            "train_standalone",
+            lambda run, architecture, epochs, every_image: run.train(architecture, epochs),
+        )

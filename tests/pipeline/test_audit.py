@@ -16,7 +16,7 @@ from fewshot_core.pipeline import kept_scores
 from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.candidates import COST, about_equal, score_candidates
 from fewshot_core.plugins import plugin
-from fewshot_core.search.trial import Trial
+from fewshot_core.search.trial import Trial, best_trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.strategies import Killed
@@ -35,11 +35,14 @@ def nothing(architecture: Architecture) -> float:
 
 
 def audited(run: Paper, done: list[Trial] | None = None) -> dict[str, Any] | None:
-    return audit(run, done or run.search())  # type: ignore[arg-type]
+    done = done or run.search()
+    return audit(run, done, best_trial(done, cost=run.price).architecture)  # type: ignore[arg-type]
 
 
 def equal(run: Paper, done: list[Trial] | None = None) -> list[Any]:
-    return about_equal(run, done or run.search())  # type: ignore[arg-type]
+    done = done or run.search()
+    found = best_trial(done, cost=run.price).architecture
+    return about_equal(run, done, found)  # type: ignore[arg-type]
 
 
 # --- what an audit says

@@ -111,7 +111,7 @@ def test_the_front_has_the_fewest_parameters_of_equals(run: Paper) -> None:
 def test_an_audit_is_about_the_cost_of_what_was_found(run: Paper) -> None:
     run.limits = Limits(params=1e9)
     run.change(audit__networks=3)
-    result = audit(run, trials())  # type: ignore[arg-type]
+    result = audit(run, trials(), FEW_PARAMS)  # type: ignore[arg-type]
     assert result is not None
     assert result["cost"]["found"] == 1900  # FLOPs of the one with the fewest parameters
 

@@ -206,6 +206,7 @@ ALWAYS = {
         "evaluator.batch_size",
         "strategy.name",
         "search.storage",
+        "ladder.networks",
         "audit.networks",
     ),
     *("constraint.flops", "constraint.params", "constraint.latency"),

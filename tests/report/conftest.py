@@ -203,7 +203,8 @@ def _ranking(run: Run) -> None:
     figures = rank_figures(
         truth, truth, costs=[1.0] * len(truth), connected=[True] * len(truth), canonical=genotypes
     )
-    write_ranking(run.folder, {"one-shot": figures}, {"truth": table, "column": "cifar10"})
+    options = {"truth": table, "column": "cifar10"}
+    write_ranking(run.folder, {"one-shot": figures}, "equal parameters", options)
 
 
 _WRITERS: dict[str, Callable[[Run], None]] = {

@@ -253,6 +253,8 @@ def test_nothing_to_report_on_is_one_line(make_run: MakeRun) -> None:
         ("trials.csv", "number,architecture\n1,a\n"),
         ("audit.json", "{}"),
         ("regions.json", "{}"),
+        ("ladder.json", "[]"),
+        ("ladder.json", '{"rungs": [{}]}'),
         ("ranking.json", '{"predictors": {"a": {}}}'),
         ("retrain.json", "[]"),
         ("found.json", "{"),
