@@ -17,7 +17,13 @@ from fewshot_core.pipeline.regions import read_tree
 from fewshot_core.pipeline.run import KeptRun
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.report import plots
-from fewshot_core.report.account import account_of, count_in_words, count_of, with_unit
+from fewshot_core.report.account import (
+    account_of,
+    count_in_words,
+    count_of,
+    epochs_text,
+    with_unit,
+)
 from fewshot_core.report.canvas import save_picture, svg_text
 from fewshot_core.report.facts import RegionFacts, Retrained, RunFacts, read_facts
 from fewshot_core.report.html import render
@@ -117,13 +123,14 @@ def draw(run: KeptRun, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, s
             plots.score_against_cost(facts.trials, "flops", scores, found.id if found else None),
         )
     if facts.audit is not None:
-        truth = f"validation {audited},\n{facts.audit.epochs:g} epochs from scratch"
+        epochs = epochs_text(facts.audit.epochs)
+        truth = f"validation {audited},\n{epochs} from scratch"
         differ = len(set(facts.audit.costs["connected_params"])) > 1
         by = "by their score, and by their parameters" if differ else "by their score"
         yield (
             "audit",
-            f"{len(facts.audit.values)} networks trained from scratch for {facts.audit.epochs:g} "
-            f"epochs, measured {account.on} the {count_of(facts.data, 'validation')}validation "
+            f"{len(facts.audit.values)} networks trained from scratch for {epochs}, "
+            f"measured {account.on} the {count_of(facts.data, 'validation')}validation "
             f"images: {by}; Kendall's τ with its 95 % bootstrap interval.",
             plots.audit_scatter(facts.audit, scores, with_unit(truth, metric)),
         )

@@ -271,6 +271,11 @@ def with_unit(text: str, metric: Metric) -> str:
     return f"{text} ({metric.unit})" if metric.unit else text
 
 
+def epochs_text(epochs: float) -> str:
+    """``1 epoch``, ``0.417 epochs``."""
+    return f"{epochs:.3g} epoch{'' if epochs == 1 else 's'}"
+
+
 def _enumerate(numbers: Sequence[int]) -> str:
     """``12``, ``12 and 3``, ``24, 12 and 6``."""
     *before, last = map(str, numbers)

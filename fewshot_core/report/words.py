@@ -19,6 +19,7 @@ from fewshot_core.report.account import (
     count_in_words,
     count_of,
     data_name,
+    epochs_text,
 )
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
 from fewshot_core.tasks import load_description
@@ -92,7 +93,6 @@ def _describe_ladder(account: Account, facts: RunFacts, what: str) -> list[str]:
     name, last = facts.ladder["metric"], facts.ladder["rungs"][-1]
     metric = load_description(account.recipe.task).find_metric(name)
     unit = f" {metric.unit}" if metric.unit else ""
-    epochs = "one epoch" if last["epochs"] == 1 else f"{last['epochs']:.3g} epochs"
     found = facts.ladder["found"]
     origin = {
         "random": " It was drawn at random: there were too few scores.",
@@ -101,8 +101,8 @@ def _describe_ladder(account: Account, facts: RunFacts, what: str) -> list[str]:
     trials = f"{len(facts.trials):,} trials" if facts.trials else "no trials with a score"
     return [
         f"After {trials} the last choice was made by {account.ladder()}: {what}.{origin}",
-        f"On the last rung it had the best validation {metric.name} after {epochs}, "
-        f"{found[name]:.4g}{unit}"
+        f"On the last rung it had the best validation {metric.name} after "
+        f"{epochs_text(last['epochs'])}, {found[name]:.4g}{unit}"
         + ("; to be the best of several flatters that number." if last["networks"] > 1 else "."),
     ]
 
@@ -240,9 +240,9 @@ def verdict(audit: AuditFacts, facts: RunFacts, on: str = "on") -> Verdict:
     )
     parts = [
         f"{evidence.networks} networks of {cost} connected FLOPs{found}, spread over the ranks of "
-        f"the scores{among}, were trained from scratch for {audit.epochs:g} epochs and measured "
-        f"{on} the {count_of(facts.data, 'validation')}validation images{lost}. Kendall's τ (1: "
-        f"the same order, 0: chance) between the scores and these results is "
+        f"the scores{among}, were trained from scratch for {epochs_text(audit.epochs)} and "
+        f"measured {on} the {count_of(facts.data, 'validation')}validation images{lost}. "
+        f"Kendall's τ (1: the same order, 0: chance) between the scores and these results is "
         f"{format_correlation(audit.of_scores)}. {counting}"
     ]
     if trusted and best.tau >= audit.of_scores.low:

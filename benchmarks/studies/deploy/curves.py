@@ -1,0 +1,259 @@
+"""Learning curves of networks whose true accuracies are known."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.studies.cifar10 import costs_of, places_of
+from benchmarks.studies.deploy.show import make_tables, summarise
+from benchmarks.studies.jobs import Job, Rows, make_slug
+from benchmarks.studies.runs import Bench, StudyRun, load_words
+from benchmarks.studies.study import Study
+from fewshot_core.costs.table import CostTable
+from fewshot_core.pipeline.rank import Truth
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.tasks import load_task
+from fewshot_core.trust.values import read_values
+
+BLOCK = 10
+"""Networks that a job trains."""
+
+SMALL = ("data.image_size=16", "data.pad=2")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A table of true accuracies, and how its networks are trained here.
+
+    Attributes:
+        table: The table in the folder of data sets.
+        columns: Its columns of true values.
+        words: Settings of every training.
+        cost: What is limited.
+        networks: How many are trained for the shortest lengths.
+        upper: Share of them that is drawn from the half that costs more.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    words: tuple[str, ...]
+    cost: str
+    networks: int
+    upper: float = 0.5
+
+
+PLACES = {
+    "nasbench201": Place(
+        "nasbench201/accuracies.csv",
+        ("cifar10", "cifar100"),
+        ("recipe=nasbench201", *SMALL, "retrain.lr=0.1"),
+        "connected_params",
+        400,
+    ),
+    "nasbenchmacro": Place(
+        "nasbenchmacro/accuracies.csv",
+        ("cifar10",),
+        ("recipe=nasbench_macro_lab", *SMALL, "retrain.lr=0.05"),
+        "connected_flops",
+        300,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Sizes of the curves.
+
+    Attributes:
+        lengths: Training images of a network, and which share of the networks gets so many: the
+            best by the length before.
+        again: Share of the networks of the first lengths that are trained with a second seed.
+        words: Settings of every recipe.
+        share: Share of the networks of a place.
+    """
+
+    lengths: tuple[tuple[int, float], ...]
+    again: float
+    words: tuple[str, ...]
+    share: float = 1.0
+
+
+FULL = Size(
+    lengths=((6_000, 1.0), (22_000, 1.0), (67_000, 1 / 3), (200_000, 0.1)),
+    again=0.2,
+    words=("data.source=images",),
+)
+QUICK = Size(
+    lengths=((600, 1.0), (1_200, 0.4)),
+    again=0.5,
+    words=("data.source=images", "data.limit=2000"),
+    share=0.03,
+)
+
+
+class Deploy(Study):
+    """Learning curves, length by length: the longer ones of the better networks."""
+
+    needs = "cifar10"
+    module = "benchmarks.studies.deploy"
+    folder = "runs/deploy"
+    stages = ("length1", "length2", "length3", "length4", "again")
+    name = "deploy"
+    seeds = 2
+    tables = staticmethod(make_tables)
+
+    def __init__(self, options: argparse.Namespace, work: Path) -> None:
+        self.size = QUICK if options.quick else FULL
+        self.data = options.data
+        self._networks: dict[str, list[Architecture]] = {}
+        self.places = {
+            name: replace(place, networks=max(BLOCK, round(place.networks * self.size.share)))
+            for name, place in PLACES.items()
+            if (options.data / place.table).exists()
+        }
+        self.benches = {
+            name: Bench((*place.words, *self.size.words), places_of(options.data), work)
+            for name, place in self.places.items()
+        }
+
+    def jobs(self, stage: str, rows: Rows) -> Sequence[Job]:
+        jobs: list[Job] = []
+        for name in self.places:
+            if stage == "again":
+                few = self._drawn(name)[: self._share(name, self.size.again)]
+                for images, share in self.size.lengths:
+                    if share == 1.0:
+                        jobs += self._blocks(name, images, 1, few)
+                continue
+            number = int(stage.removeprefix("length")) - 1
+            if number < len(self.size.lengths):
+                images, _ = self.size.lengths[number]
+                jobs += self._blocks(name, images, 0, self._chosen(name, number, rows))
+        # Places in turn: of a study that is stopped each has something.
+        return sorted(jobs, key=lambda job: int(job.key.rsplit(" ", 1)[1]))
+
+    def summarise(self, rows: Rows) -> dict[str, Any]:
+        found = {}
+        for name, place in self.places.items():
+            recipe = self.benches[name].recipe()
+            values = {c: read_networks(place, c, self.data) for c in place.columns}
+            curves = curves_of(name, rows)
+            trained = {a for of_seed in curves.values() for a in of_seed}
+            truths = {
+                column: Truth.of(
+                    costs_of(recipe).space,
+                    {a: value for a, value in known.items() if a.id in trained},
+                    costs_of(recipe),
+                    5,
+                    place.cost,
+                )
+                for column, known in values.items()
+            }
+            found[name] = summarise(curves, truths, place.networks)
+        return found
+
+    # -- which networks ------------------------------------------------------------------------
+
+    def _share(self, name: str, share: float) -> int:
+        return math.ceil(self.places[name].networks * share - 1e-9)
+
+    def _drawn(self, name: str) -> list[Architecture]:
+        if name not in self._networks:
+            costs = costs_of(self.benches[name].recipe())
+            self._networks[name] = draw_networks(self.places[name], self.data, costs)
+        return self._networks[name]
+
+    def _chosen(self, name: str, number: int, rows: Rows) -> list[Architecture]:
+        """The networks of a length; none before those of the length before are all done."""
+        drawn = self._drawn(name)
+        share = self.size.lengths[number][1]
+        if share == 1.0:
+            return drawn
+        before = curves_of(name, rows).get((self.size.lengths[number - 1][0], 0), {})
+        if not before or len(before) < len(self._chosen(name, number - 1, rows)):
+            return []
+        ranked = sorted((a for a in drawn if a.id in before), key=lambda a: -before[a.id][0])
+        return ranked[: self._share(name, share)]
+
+    def _blocks(
+        self, name: str, images: int, seed: int, networks: Sequence[Architecture]
+    ) -> list[Job]:
+        bench, jobs = self.benches[name], []
+        for start in range(0, len(networks), BLOCK):
+            number, block = start // BLOCK, networks[start : start + BLOCK]
+            key = f"{name} | {images} images | seed {seed} | {number}"
+            words = [*bench.words, f"seed={seed}"]
+            # A length of the better networks has others if those before it change.
+            which = [f"networks={' '.join(a.id for a in block)}"]
+            slug = make_slug(name, images, seed, number)
+            measure = partial(measure_block, images, block)
+            jobs.append(bench.job(key, slug, words, measure, recipe=[*words, *which]))
+        return jobs
+
+
+@lru_cache(maxsize=4)
+def read_networks(place: Place, column: str, data: Path) -> Mapping[Architecture, float]:
+    """Distinct connected networks of a table with their true values, ordered by their ids."""
+    recipe = load_words(place.words).recipe
+    space = load_task(recipe.task).space(recipe)
+    values = read_values(space, data / place.table, column).of
+    return {
+        a: values[a]
+        for a in sorted(values, key=lambda a: a.id)
+        if space.canonical(a) == a and space.connected(a) is not None
+    }
+
+
+def draw_networks(place: Place, data: Path, costs: CostTable) -> list[Architecture]:
+    """The networks that are trained, in an order of which any beginning is a sample.
+
+    Of ten in a row so many are of the half that costs more as ``place.upper`` says.
+    """
+    known = list(read_networks(place, place.columns[0], data))
+    random.Random(0).shuffle(known)
+    prices = {a: costs.costs(a)[place.cost] for a in known}
+    median = sorted(prices.values())[len(known) // 2]
+    halves = {
+        True: [a for a in known if prices[a] > median],
+        False: [a for a in known if prices[a] <= median],
+    }
+    drawn: list[Architecture] = []
+    while len(drawn) < place.networks and any(halves.values()):
+        share = sum(prices[a] > median for a in drawn) / max(1, len(drawn))
+        half = share < place.upper if all(halves.values()) else bool(halves[True])
+        drawn.append(halves[half].pop())
+    return drawn
+
+
+def measure_block(images: int, networks: Sequence[Architecture], run: StudyRun) -> dict[str, Any]:
+    """Train some networks from scratch; accuracy and loss of each by its id."""
+    epochs = images / len(run.data.train)
+    found = {}
+    for network in networks:
+        metrics = run.train_standalone(network, epochs)
+        found[network.id] = [round(metrics["accuracy"], 3), round(metrics["loss"], 5)]
+    shutil.rmtree(run.file("standalone"))  # its figures are kept, and there will be thousands
+    return {"precision": run.precision, "networks": found}
+
+
+Curves = Mapping[tuple[int, int], Mapping[str, Sequence[float]]]
+"""By images and seed: accuracy and loss of networks by their ids."""
+
+
+def curves_of(name: str, rows: Rows) -> dict[tuple[int, int], dict[str, list[float]]]:
+    """What is known of a place."""
+    found: dict[tuple[int, int], dict[str, list[float]]] = {}
+    for key, row in rows.items():
+        place, images, seed, _ = key.split(" | ")
+        if place == name:
+            which = int(images.split()[0]), int(seed.split()[1])
+            found.setdefault(which, {}).update(row["networks"])
+    return found

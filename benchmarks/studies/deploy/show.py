@@ -1,0 +1,100 @@
+"""The learning curves in figures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.studies.tables import Table
+from fewshot_core.pipeline.rank import Truth
+from fewshot_core.trust.correlation import bootstrap_tau, iso_cost_tau, kendall
+
+Curves = Mapping[tuple[int, int], Mapping[str, Sequence[float]]]
+
+LEAST = 8
+"""Networks without which a tau says nothing."""
+
+
+def summarise(curves: Curves, truths: Mapping[str, Truth], networks: int) -> dict[str, Any]:
+    """How each length orders the networks, and how two seeds of one agree.
+
+    Args:
+        curves: By images and seed: accuracy and loss of networks by their ids.
+        truths: The networks with their true values, by column.
+        networks: How many are to be trained.
+    """
+    lengths = {}
+    for (images, seed), known in sorted(curves.items()):
+        if seed:
+            continue
+        again = curves.get((images, 1), {})
+        both = [name for name in known if name in again]
+        lengths[str(images)] = {
+            "networks": len(known),
+            "mean_accuracy": round(float(np.mean([v[0] for v in known.values()])), 2),
+            "seeds_tau": _tau([known[n][0] for n in both], [again[n][0] for n in both]),
+            "seeds_networks": len(both),
+            "columns": {column: _compare(known, truth) for column, truth in truths.items()},
+        }
+    return {"networks": networks, "lengths": lengths}
+
+
+def _compare(known: Mapping[str, Sequence[float]], truth: Truth) -> dict[str, Any]:
+    places = [i for i, a in enumerate(truth.architectures) if a.id in known]
+    found: dict[str, Any] = {}
+    for kind, which, sign in (("accuracy", 0, 1.0), ("loss", 1, -1.0)):
+        scores = np.array([sign * known[truth.architectures[i].id][which] for i in places])
+        values = truth.values[places]
+        costs, connected = truth.costs[truth.cost][places], truth.connected[places]
+        upper = iso_cost_tau(
+            scores, values, costs, connected, truth.iso_minimum, truth.tolerance, upper=True
+        )
+        equal = iso_cost_tau(scores, values, costs, connected, truth.iso_minimum, truth.tolerance)
+        found[kind] = {
+            "tau": _tau(scores, values),
+            "interval": list(bootstrap_tau(scores, values)) if len(places) >= LEAST else None,
+            "iso_cost_tau": equal.tau if equal.groups else None,
+            "upper_tau": upper.tau if upper.groups else None,
+            "upper_count": upper.architectures,
+        }
+    return found
+
+
+def _tau(one: Any, other: Any) -> float | None:
+    return kendall(one, other) if len(one) >= LEAST else None
+
+
+def make_tables(figures: Mapping[str, Any]) -> list[Table]:
+    """One table for each place."""
+    header = (
+        *("images", "networks", "mean accuracy", "tau, two seeds", "column"),
+        *("tau by accuracy", "by loss", "iso-cost tau", "upper half"),
+    )
+    tables = []
+    for name, place in figures.items():
+        lines = []
+        for images, row in place["lengths"].items():
+            for column, kinds in row["columns"].items():
+                by = kinds["accuracy"]
+                seeds = _text(row["seeds_tau"])
+                lines.append(
+                    [
+                        f"{int(images):,}",
+                        str(row["networks"]),
+                        f"{row['mean_accuracy']:.2f}",
+                        f"{seeds} ({row['seeds_networks']})" if row["seeds_networks"] else "–",
+                        column,
+                        _text(by["tau"]),
+                        _text(kinds["loss"]["tau"]),
+                        _text(by["iso_cost_tau"]),
+                        _text(by["upper_tau"]),
+                    ]
+                )
+        tables.append(Table(f"{name}: trained from scratch, of {place['networks']}", header, lines))
+    return tables
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
