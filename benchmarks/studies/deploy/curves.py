@@ -23,10 +23,13 @@ from fewshot_core.spaces.space import Architecture
 from fewshot_core.tasks import load_task
 from fewshot_core.trust.values import read_values
 
+LEAST = 4
+"""Networks of a place, however small its share is."""
+
 BLOCK = 10
 """Networks that a job trains."""
 
-SMALL = ("data.image_size=16", "data.pad=2")
+SMALL = ("data.image_size=16", "data.pad=2", "split=none")
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ QUICK = Size(
     lengths=((600, 1.0), (1_200, 0.4)),
     again=0.5,
     words=("data.source=images", "data.limit=2000"),
-    share=0.03,
+    share=0.01,
 )
 
 
@@ -115,7 +118,7 @@ class Deploy(Study):
         self.data = options.data
         self._networks: dict[str, list[Architecture]] = {}
         self.places = {
-            name: replace(place, networks=max(BLOCK, round(place.networks * self.size.share)))
+            name: replace(place, networks=max(LEAST, round(place.networks * self.size.share)))
             for name, place in PLACES.items()
             if (options.data / place.table).exists()
         }
