@@ -92,7 +92,7 @@ def graph_svg(space: GraphSpace, architecture: Architecture) -> str:
     nodes = cell.output + 1
     middle = round((nodes - 2) * LIFT * CURVE) + RADIUS + TEXT
     width = (nodes - 1) * STEP + 2 * (MARGIN + RADIUS)
-    height = middle + round(max(0, nodes - 3) * LIFT * CURVE) + RADIUS + 2 * TEXT
+    height = middle + RADIUS + 2 * TEXT
     parts = [
         _opening(width, height),
         f"<title>{escape(f'cell {space.genotype(architecture)}')}</title>",
@@ -100,7 +100,7 @@ def graph_svg(space: GraphSpace, architecture: Architecture) -> str:
     ]
     for target, parents in enumerate(cell.parents, start=1):
         for source in parents:
-            path, _, _ = _curve(source, target, middle)
+            path, _, _ = _curve(source, target, middle, above=True)  # labels are below
             faint = "" if target in live else ' opacity="0.4" stroke-dasharray="5 5"'
             parts.append(
                 f'<path d="{path}" fill="none" stroke="currentColor" stroke-width="1.8" '
@@ -186,11 +186,15 @@ def _marker(name: str, colour: str) -> str:
     )
 
 
-def _curve(source: int, target: int, middle: int) -> tuple[str, float, float]:
-    """The path of an arrow between two nodes, and where its label stands."""
+def _curve(
+    source: int, target: int, middle: int, *, above: bool = False
+) -> tuple[str, float, float]:
+    """The path of an arrow between two nodes, and where its label stands.
+
+    Edges from odd nodes pass below, so that labels do not lie on each other, unless ``above``.
+    """
     span = target - source
-    # Edges from odd nodes pass below, so that edges of equal span do not lie on each other.
-    below = span > 1 and source % 2 == 1
+    below = span > 1 and source % 2 == 1 and not above
     start, end = _x(source), _x(target)
     if span == 1:
         x1, x2 = start + RADIUS, end - RADIUS - 2
