@@ -24,7 +24,7 @@ from benchmarks.studies.tables import Table, spread, spread_text
 from benchmarks.studies.together import Together
 from tests.benchmarks.shared import options
 
-WITH_ROWS = (Ranking, Differentiable, Mobile, Generators, Together, Spaces)
+WITH_ROWS = (Ranking, Differentiable, Mobile, Generators, Together)
 
 
 def all_jobs(made: Study, rows: dict[str, Any]) -> list[Job]:
@@ -61,7 +61,7 @@ def test_the_tables_of_stored_figures_are_made(kind: type[Study], tmp_path: Path
 
 
 @pytest.mark.parametrize("words", [(), ("--quick",)], ids=["full", "quick"])
-@pytest.mark.parametrize("kind", [*WITH_ROWS, Strategies], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [*WITH_ROWS, Strategies, Spaces], ids=lambda kind: kind.__name__)
 def test_jobs_have_names_of_their_own(
     kind: type[Study], words: tuple[str, ...], tmp_path: Path
 ) -> None:

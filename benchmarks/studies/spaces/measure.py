@@ -55,7 +55,7 @@ class Spaces(Study):
 
     def jobs(self, stage: str, rows: Rows) -> Sequence[Job]:
         place, bench = self.places[stage], self.benches[stage]
-        if not (self.data / place.table).exists():
+        if self.data.exists() and not (self.data / place.table).exists():
             print(f"stage {stage}: {self.data} holds no {place.table}")
             return []
         costs = ["costs", *bench.words]
