@@ -162,13 +162,17 @@ FORBIDDEN = {
 }
 
 
+SAFE = {("fewshot_core/data/pickled.py", "pickle")}
+"""An unpickler that knows arrays and nothing else; tests/data/test_pickled.py tries to fool it."""
+
+
 def test_nothing_forbidden_is_written() -> None:
     texts = {name(path): path.read_text(encoding="utf-8") for path in SHIPPED}
     bad = [
         (path, rule)
         for path, text in texts.items()
         for rule, pattern in FORBIDDEN.items()
-        if pattern.search(text)
+        if pattern.search(text) and (path, rule) not in SAFE
     ]
     assert bad == []
 

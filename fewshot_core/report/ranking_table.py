@@ -14,13 +14,13 @@ from fewshot_core.trust.ranking import RankFigures
 _COLUMNS = (
     "predictor",
     "tau",
-    "tau distinct",
-    "iso-cost tau",
-    "upper half",
+    "tau\ndistinct",
+    "iso-cost\ntau",
+    "upper\nhalf",
     "rho",
-    "tau top 10 %",
-    "tau top 1 %",
-    "true score of predicted best",
+    "tau top\n10 %",
+    "tau top\n1 %",
+    "true score of\npredicted best",
     "ties",
 )
 
@@ -45,7 +45,7 @@ def ranking_table(rows: Mapping[str, RankFigures], equality: str = "equal cost")
 def ranking_markdown(rows: Mapping[str, RankFigures], equality: str = "equal cost") -> str:
     """The table of :func:`ranking_table` as Markdown text that ends with a line break."""
     lines = [
-        _markdown_row(_COLUMNS),
+        _markdown_row([column.replace("\n", " ") for column in _COLUMNS]),
         _markdown_row(["---", *["---:"] * (len(_COLUMNS) - 1)]),
         *(
             _markdown_row([name.replace("|", r"\|"), *_cells(figures)])

@@ -11,6 +11,7 @@ from fewshot_core.errors import FewshotError, RecipeError
 from fewshot_core.recipe.declare import check_values, setting
 from fewshot_core.recipe.schema import InheritingSettings, Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
+from tasks.imagenet.fbnet import fbnet
 from tasks.imagenet.skeleton import (
     fbnet_skeleton,
     lab_variant,
@@ -22,7 +23,6 @@ from tasks.imagenet.space import (
     EXPANSIONS,
     KERNELS,
     MobileSpace,
-    fbnet,
     nasbench_macro,
     ofa_mbv3,
     proxyless,

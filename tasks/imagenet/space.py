@@ -1,4 +1,4 @@
-"""The spaces ``ofa_mbv3``, ``proxyless``, ``fbnet``, ``nasbench_macro`` and variants; stdlib alone.
+"""The spaces ``ofa_mbv3``, ``proxyless``, ``nasbench_macro`` and variants; stdlib alone.
 
 A genotype is timm's block strings, blocks separated by a space and stages by ``|``::
 
@@ -35,7 +35,6 @@ from tasks.imagenet.skeleton import (
     PLAIN,
     Block,
     Skeleton,
-    fbnet_skeleton,
     macro_skeleton,
     ofa_skeleton,
     proxyless_skeleton,
@@ -47,9 +46,6 @@ EXPANSIONS = {"ofa_mbv3": (3, 4, 6), "proxyless": (3, 6)}
 
 MACRO = (SKIP, "k3e3", "k5e6")
 """What a layer of NAS-Bench-Macro may be, in the order of the digits of its codes."""
-
-FBNET = ("k3e1", "k3e1g2", "k3e3", "k3e6", "k5e1", "k5e1g2", "k5e3", "k5e6", SKIP)
-"""What a block of FBNet may be: ``g2`` has two groups of channels, which are shuffled before."""
 
 _NUMBERS = re.compile(r"(?:ir|ds)_r1_k(\d{1,3})_s\d_e(\d{1,3})_.*?(?:pg(\d{1,2}))?$")
 _STAGE, _BLOCK = " | ", " "
@@ -348,25 +344,6 @@ class OperationSpace(MobileSpace):
 
 
 @dataclass(frozen=True)
-class FbnetSpace(OperationSpace):
-    """FBNet (Wu et al., CVPR 2019): blocks with and without expansion, and groups of channels.
-
-    A block that changes width or resolution cannot be skipped. The first unit, of one block, may do
-    neither, and then be left out.
-    """
-
-    def may_be_empty(self, unit: int) -> bool:
-        return unit == 0 and self.skeleton.keeps_shape(0)
-
-    def _fill_up(self, arch_def: Sequence[Sequence[str]], fixed: int) -> Sequence[Sequence[str]]:
-        missing = len(self.skeleton.units) + fixed - len(arch_def)
-        if missing != 1 or not self.may_be_empty(0):
-            return arch_def
-        start = len(self.skeleton.before)
-        return [*arch_def[:start], [], *arch_def[start:]]
-
-
-@dataclass(frozen=True)
 class MacroSpace(OperationSpace):
     """NAS-Bench-Macro: eight layers, each skipped, small or large; a genotype is its code.
 
@@ -453,20 +430,6 @@ def proxyless(
         for slot in range(unit.slots)
     ]
     return OperationSpace("proxyless", tuple(decisions), skeleton, image_size)
-
-
-def fbnet(skeleton: Skeleton | None = None, *, image_size: int | None = None) -> FbnetSpace:
-    """The space of FBNet: 9^16 x 8^6 = 4.9e20 architectures."""
-    skeleton = skeleton or fbnet_skeleton()
-    decisions = [
-        Decision(
-            slot_name(u, slot),
-            FBNET if slot or (u == 0 and skeleton.keeps_shape(u)) else FBNET[:-1],
-        )
-        for u, unit in enumerate(skeleton.units)
-        for slot in range(unit.slots)
-    ]
-    return FbnetSpace("fbnet", tuple(decisions), skeleton, image_size)
 
 
 def nasbench_macro(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tasks.imagenet.fbnet import FbnetSpace, fbnet
 from tasks.imagenet.skeleton import (
     fbnet_skeleton,
     lab_variant,
@@ -13,11 +14,9 @@ from tasks.imagenet.skeleton import (
 )
 from tasks.imagenet.space import (
     ElasticSpace,
-    FbnetSpace,
     MacroSpace,
     MobileSpace,
     OperationSpace,
-    fbnet,
     nasbench_macro,
     ofa_mbv3,
     proxyless,

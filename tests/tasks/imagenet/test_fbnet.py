@@ -14,9 +14,9 @@ from fewshot_core.data import ImageShape
 from fewshot_core.spaces.space import Architecture
 from tasks.imagenet.build import timm_network
 from tasks.imagenet.costs import cost_table
+from tasks.imagenet.fbnet import FbnetSpace, fbnet
 from tasks.imagenet.network import ShuffledSeparable
 from tasks.imagenet.skeleton import fbnet_skeleton
-from tasks.imagenet.space import FbnetSpace, fbnet
 
 SHAPE = ImageShape(3, 224, 1000)
 
