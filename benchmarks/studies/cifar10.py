@@ -1,17 +1,21 @@
-"""CIFAR-10, and the cells of NAS-Bench-201 with their true accuracies on it."""
+"""CIFAR-10, and networks of published tables with their true accuracies on it."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import ImageShape
 from fewshot_core.pipeline.rank import Truth
+from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.tasks import load_task
 from fewshot_core.trust.scores import read_table
+from fewshot_core.trust.values import read_values
 
 COLUMNS = ("cifar10", "cifar100")
 """Columns of the table of true accuracies."""
@@ -33,6 +37,24 @@ def costs_of(recipe: Recipe) -> CostTable:
     """The cost table of the recipe's networks."""
     shape = ImageShape(3, recipe.data.image_size or 32, 10)
     return load_task(recipe.task).costs(recipe, shape)
+
+
+def read_networks(words: Sequence[str], table: Path, column: str) -> dict[Architecture, float]:
+    """Distinct connected networks of a table with their true values, in the order of their ids.
+
+    Args:
+        words: Settings of a recipe of their space.
+        table: A CSV file.
+        column: Its column of true values.
+    """
+    recipe = load_recipe(words, drop_unread=True).recipe
+    space = load_task(recipe.task).space(recipe)
+    values = read_values(space, table, column).of
+    return {
+        a: values[a]
+        for a in sorted(values, key=lambda a: a.id)
+        if space.canonical(a) == a and space.connected(a) is not None
+    }
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,14 @@ PICTURES = ROOT / "docs" / "pictures"
 
 
 def command() -> str:
-    """The command line of this process, without a path of this machine in front."""
+    """The command line of this process, without what is a place of this machine alone."""
+    words = list(sys.argv[1:])
+    while "--work" in words:
+        at = words.index("--work")
+        del words[at : at + 2]
     spec = sys.modules["__main__"].__spec__
     program = f"-m {spec.name.removesuffix('.__main__')}" if spec else sys.argv[0]
-    return " ".join(["python", program, *sys.argv[1:]])
+    return " ".join(["python", program, *words])
 
 
 def machine() -> dict[str, Any]:

@@ -13,7 +13,7 @@ import io
 import math
 import pickle
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def read_batch(path: Path) -> Batch:
     return Batch(pixels, labels.astype(np.int64))
 
 
-def convert(folder: Path, to: Path, classes: int, console: Console) -> Iterator[str]:
+def convert(folder: Path, to: Path, classes: int, console: Console) -> list[str]:
     """Write the images of the first classes as ``train.tar`` and ``test.tar``.
 
     Args:
@@ -111,7 +111,7 @@ def convert(folder: Path, to: Path, classes: int, console: Console) -> Iterator[
         classes: How many classes, 1 to 1000.
         console: Shows progress.
 
-    Yields:
+    Returns:
         A line for each file that was written, and one that says how to use them.
 
     Raises:
@@ -127,12 +127,18 @@ def convert(folder: Path, to: Path, classes: int, console: Console) -> Iterator[
             raise DataError(
                 f"{show_name(path)} is there already", fix="move it away, or name another to="
             )
-    for (part, path), names in zip(targets.items(), (TRAIN, TEST), strict=True):
-        with console.progress(f"{part} images", len(names), 0) as tick:
-            count = _write_part(path, [folder / name for name in names], classes, tick)
-        yield f"{path}: {count:,} images"
+    lines = []
+    try:
+        for (part, path), names in zip(targets.items(), (TRAIN, TEST), strict=True):
+            with console.progress(f"{part} images", len(names), 0) as tick:
+                count = _write_part(path, [folder / name for name in names], classes, tick)
+            lines.append(f"{path}: {count:,} images")
+    except BaseException:  # one without the other is of no use, and would be in the way
+        for path in targets.values():
+            path.unlink(missing_ok=True)
+        raise
     roots = f"data.root={targets['train']} data.test_root={targets['test']}"
-    yield f"use them with data.source=images {roots}"
+    return [*lines, f"use them with data.source=images {roots}"]
 
 
 def _write_part(

@@ -26,7 +26,7 @@ from fewshot_core.runs.replacing import replacing
 OF_A_RUN = (
     *("recipe", "overrides", "environment", "data", "costs", "latency", "regions", "splitting"),
     *("checkpoints", "study", "trials", "found", "pareto", "derived", "predictor", "estimate"),
-    *("standalone", "audit", "audit-scores", "scores", "ranking", "retrain", "metric"),
+    *("standalone", "ladder", "audit", "audit-scores", "scores", "ranking", "retrain", "metric"),
     *("pictures", "report", "images", "inputs", "study-name"),
 )
 """Names, without their endings, of what runs keep in their folder."""

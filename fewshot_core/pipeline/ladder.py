@@ -100,6 +100,14 @@ def climb(run: Run, done: Sequence[Trial]) -> Climb | None:
         return None
     found = best_first(run, rungs[-1])[0]
     facts = _describe(run, plan, rungs, orders, found)
+    metric = run.task.description.metric
+    unit = f" {metric.unit}" if metric.unit else ""
+    genotype = run.root.space.genotype(found.place.architecture)
+    run.console.print(f"ladder: best of the last rung: {genotype}")
+    run.console.print(
+        f"  validation {metric.name} {found.metrics[metric.name]:.4g}{unit}, "
+        f"{facts['images']:,} images"
+    )
     if run.writes:
         rows = [row for number, rung in enumerate(rungs) for row in _rows(run, number, plan, rung)]
         write_table(run.folder.file(TABLE), rows, list(rows[0]))

@@ -21,6 +21,7 @@ from fewshot_core.pipeline.supernets import losses_of, train_supernets
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.runs.files import write_json
 from fewshot_core.search.trial import Trial, best_trial, full
+from fewshot_core.spaces.space import Architecture
 from fewshot_core.trust.scores import write_table
 
 COST_COLUMNS = ("params", "flops", "connected_params", "connected_flops")
@@ -50,10 +51,8 @@ def _search(run: Run) -> None:
             run = train_supernets(run)
         done = ask_and_tell(run)
     record(run, done)
-    found = best_trial(done, cost=run.price).architecture
-    if run.recipe.ladder.networks and (climbed := climb(run, done)):
-        record_climb(run, climbed)
-        found = climbed.found.place.architecture
+    climbed = climb(run, done) if run.recipe.ladder.networks else None
+    found = hand_over(run, done, climbed)
     if run.recipe.audit.networks:
         audit(run, done, found)
     if run.writes:
@@ -76,7 +75,7 @@ def _estimate(run: Run) -> None:
 
 
 def record(run: Run, done: list[Trial]) -> None:
-    """Write the trials, the architecture found and the Pareto front."""
+    """Write the trials and the Pareto front."""
     if not run.writes:
         return
     space = run.root.space
@@ -96,46 +95,44 @@ def record(run: Run, done: list[Trial]) -> None:
             }
         )
     write_table(run.folder.file("trials.csv"), rows, list(rows[0]))
-    best = best_trial(done, cost=run.price)
-    found = space.plain(best.architecture)
-    write_json(
-        run.folder.file("found.json"),
-        space.to_json(found)
-        | {
-            "score": best.score,
-            "metrics": dict(best.metrics),
-            "trial": best.number,
-            "costs": run.costs.costs(best.architecture),
-        },
-    )
     write_json(run.folder.file("pareto.json"), _front(run, done))
-    whole = len(full(done))
+    best, whole = best_trial(done, cost=run.price), len(full(done))
     partial = "" if whole == len(done) else f", {whole} of them with the whole budget"
-    run.console.print(f"best of {len(done)} trials{partial}: {space.genotype(found)}")
+    genotype = space.genotype(space.plain(best.architecture))
+    run.console.print(f"best of {len(done)} trials{partial}: {genotype}")
     run.console.print(f"  score {best.score:.4g}, found in trial {best.number}")
 
 
-def record_climb(run: Run, climbed: Climb) -> None:
-    """Hand over the best of the last rung in place of the best score."""
-    if not run.writes:
-        return
-    space, result = run.root.space, climbed.found
-    place = result.place
-    write_json(
-        run.folder.file("found.json"),
-        space.to_json(place.architecture)
-        | {
-            "score": None if place.trial is None else place.trial.score,
-            "metrics": {} if place.trial is None else dict(place.trial.metrics),
-            "trial": None if place.trial is None else place.trial.number,
-            "costs": run.costs.costs(place.architecture),
-            "ladder": dict(result.metrics),
-        },
-    )
-    metric = run.task.description.metric
-    text = f"{result.metrics[metric.name]:.4g}{f' {metric.unit}' if metric.unit else ''}"
-    run.console.print(f"ladder: best of the last rung: {space.genotype(place.architecture)}")
-    run.console.print(f"  validation {metric.name} {text}, {climbed.facts['images']:,} images")
+def hand_over(run: Run, done: list[Trial], climbed: Climb | None) -> Architecture:
+    """Write what the search has found, which other tools take for its end.
+
+    Args:
+        run: The run.
+        done: The trials of its search.
+        climbed: What a ladder came to; None: the best score is found.
+
+    Returns:
+        The architecture.
+    """
+    trial: Trial | None = best_trial(done, cost=run.price)
+    if climbed is None:
+        assert trial is not None
+        architecture, results = trial.architecture, {}
+    else:
+        place = climbed.found.place
+        trial, architecture = place.trial, place.architecture
+        results = {"ladder": dict(climbed.found.metrics)}
+    value = {
+        "score": None if trial is None else trial.score,
+        "metrics": {} if trial is None else dict(trial.metrics),
+        "trial": None if trial is None else trial.number,
+        "costs": run.costs.costs(architecture),
+    }
+    space = run.root.space
+    if run.writes:
+        found = space.to_json(space.plain(architecture))
+        write_json(run.folder.file("found.json"), found | value | results)
+    return architecture
 
 
 def _front(run: Run, done: list[Trial]) -> dict[str, Any]:

@@ -113,6 +113,7 @@ class RankingFacts:
 
     truth: str
     column: str
+    equality: str
     figures: Mapping[str, RankFigures]
     clouds: Mapping[str, tuple[list[float], list[float]]]
 
@@ -409,10 +410,10 @@ def _ranking(run: Path) -> RankingFacts | None:
         return None
     try:
         figures = {name: _figures(row) for name, row in value["predictors"].items()}
-        truth, column = str(value["truth"]), str(value["column"])
+        truth, column, equality = (str(value[key]) for key in ("truth", "column", "equality"))
     except (KeyError, TypeError, AttributeError) as error:
         raise RunFolderError(f"{run / 'ranking.json'} is damaged", found=repr(error)) from None
-    return RankingFacts(truth, column, figures, _clouds(run, Path(truth), column))
+    return RankingFacts(truth, column, equality, figures, _clouds(run, Path(truth), column))
 
 
 def _figures(row: Mapping[str, Any]) -> RankFigures:

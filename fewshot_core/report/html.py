@@ -163,7 +163,7 @@ def _ranking(page: Page) -> str:
         "Ranking",
         f"<p>Scores against column <code>{escape(ranking.column)}</code> of "
         f"<code>{escape(ranking.truth)}</code>, beside costs and random scores.</p>",
-        from_rich(ranking_table(ranking.figures)),
+        from_rich(ranking_table(ranking.figures, ranking.equality)),
     )
 
 

@@ -25,7 +25,7 @@ _COLUMNS = (
 )
 
 
-def ranking_table(rows: Mapping[str, RankFigures], equality: str = "equal cost") -> Table:
+def ranking_table(rows: Mapping[str, RankFigures], equality: str) -> Table:
     """One row per predictor (name -> figures), in the given order.
 
     Args:
@@ -42,7 +42,7 @@ def ranking_table(rows: Mapping[str, RankFigures], equality: str = "equal cost")
     return table
 
 
-def ranking_markdown(rows: Mapping[str, RankFigures], equality: str = "equal cost") -> str:
+def ranking_markdown(rows: Mapping[str, RankFigures], equality: str) -> str:
     """The table of :func:`ranking_table` as Markdown text that ends with a line break."""
     lines = [
         _markdown_row([column.replace("\n", " ") for column in _COLUMNS]),

@@ -9,6 +9,7 @@
     checkpoints/REGION/  one training each              trials.csv      the search, readable
     found.json           the architecture found         audit.csv       scores against trainings
     pareto.json          what nothing cheaper beats     derived.json    what each region prefers
+    ladder.csv           trainings that chose           ladder.json     what its rungs came to
     retrain/LABEL-SEED/  one training each              retrain.json    their test accuracy
     audit-scores.csv     scores for the audit alone     audit.json      what the audit shows
     scores/  ranking.json  pictures/  report.html  export/

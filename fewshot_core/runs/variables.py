@@ -59,6 +59,9 @@ RECORDED = (
 )
 """How variables begin that decide which routines compute."""
 
+PLACES = ("TORCHINDUCTOR_CACHE_DIR",)
+"""Those of them that are folders of one machine, and say nothing to another."""
+
 HARMLESS = (
     # The number of threads has a line of its own; where they run and how they wait changes no bit.
     *("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "OMP_PROC_BIND", "OMP_PLACES", "OMP_DISPLAY_"),
@@ -153,7 +156,8 @@ def asks_for_cpu(environ: Mapping[str, str] | None = None) -> bool:
 def record_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables that decide which routines compute, as they are now."""
     variables = os.environ if environ is None else environ
-    return {name: variables[name] for name in sorted(variables) if name.startswith(RECORDED)}
+    known = [n for n in sorted(variables) if n.startswith(RECORDED) and n not in PLACES]
+    return {name: variables[name] for name in known}
 
 
 def select_consequential(variables: Mapping[str, str]) -> dict[str, str]:

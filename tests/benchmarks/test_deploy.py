@@ -15,7 +15,7 @@ from benchmarks.studies.deploy.curves import (
     Deploy,
     curves_of,
     draw_networks,
-    read_networks,
+    read_once,
 )
 from tests.benchmarks.shared import options
 
@@ -39,7 +39,7 @@ def finished(study: Deploy, stage: str, rows: dict[str, Any]) -> dict[str, Any]:
 def test_half_of_any_beginning_costs_more_than_the_median(study: Deploy, name: str) -> None:
     place, costs = study.places[name], costs_of(study.benches[name].recipe())
     drawn = study._drawn(name)
-    known = read_networks(place, place.columns[0], study.data)
+    known = read_once(place, place.columns[0], study.data)
     prices = sorted(costs.costs(a)[place.cost] for a in known)
     median = prices[len(prices) // 2]
     assert len(set(drawn)) == len(drawn) == place.networks

@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, to: Path, classes: int = 3) -> list[str]:
-    return list(convert(folder, to, classes, Console()))
+    return convert(folder, to, classes, Console())
 
 
 def test_images_and_labels_are_those_of_the_arrays(folder: Path, tmp_path: Path) -> None:
@@ -125,9 +125,10 @@ def test_what_does_not_fit_is_told_in_one_line(tmp_path: Path, case: str) -> Non
     assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_file_leaves_nothing(folder: Path, tmp_path: Path) -> None:
-    (folder / TRAIN[3]).write_bytes((folder / TRAIN[3]).read_bytes()[:100])
-    with pytest.raises(DataError, match=TRAIN[3]):
+@pytest.mark.parametrize("name", [TRAIN[3], TEST[0]])
+def test_a_damaged_file_leaves_nothing(folder: Path, tmp_path: Path, name: str) -> None:
+    (folder / name).write_bytes((folder / name).read_bytes()[:100])
+    with pytest.raises(DataError, match=name):
         run(folder, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
 

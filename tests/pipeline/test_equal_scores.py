@@ -13,7 +13,7 @@ import pytest
 from fewshot_core.costs.table import CostTable, Limits
 from fewshot_core.pipeline import retrain as retrain_module
 from fewshot_core.pipeline.audit import audit
-from fewshot_core.pipeline.search import record
+from fewshot_core.pipeline.search import hand_over, record
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.space import Architecture
 from tasks.cifar10.space import nasbench201
@@ -84,7 +84,7 @@ def test_a_search_hands_over_the_cheapest_of_the_best(
     limits: Limits, expected: Architecture, run: Paper
 ) -> None:
     run.limits = limits
-    record(run, trials())  # type: ignore[arg-type]
+    hand_over(run, trials(), None)  # type: ignore[arg-type]
     found = json.loads(run.folder.file("found.json").read_text())
     assert found["trial"] == ORDER.index(expected)
     assert found["genotype"] == run.root.space.genotype(expected)

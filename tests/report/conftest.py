@@ -21,7 +21,7 @@ from fewshot_core.pipeline.processes import Team
 from fewshot_core.pipeline.rank import write_ranking
 from fewshot_core.pipeline.regions import plant_tree
 from fewshot_core.pipeline.run import Run
-from fewshot_core.pipeline.search import record
+from fewshot_core.pipeline.search import hand_over, record
 from fewshot_core.plugins import plugin, plugin_of
 from fewshot_core.recipe.schema import default_split, recipe_type
 from fewshot_core.runs.checkpoint import StageState
@@ -135,6 +135,7 @@ def _trials(run: Run) -> list[Trial]:
 
 def _search(run: Run) -> None:
     record(run, _trials(run))
+    hand_over(run, _trials(run), None)
 
 
 def _audit(run: Run) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.moments import named, watch
-from tests.tools.process import Running, succeed, words_of
+from tests.tools.process import Running, run_tool, succeed, words_of
+from tests.tools.refusals import refused
 from tests.tools.tiny import MOBILE, TINY
 
 LADDER = {
@@ -37,6 +38,7 @@ def test_a_ladder_that_was_killed_ends_with_the_same_bits(tmp_path: Path, task: 
     moment = named(whole / "moments", "step of network", 0.6)
     assert searched(killed, task, moment, "kill") == -9
     assert not (killed / "run" / "ladder.json").exists()
+    refused(run_tool("retrain", ["run=run"], killed), "holds no finished search")
     assert searched(killed, task) == 0
     for name in FILES:
         assert (killed / "run" / name).read_bytes() == (whole / "run" / name).read_bytes(), name

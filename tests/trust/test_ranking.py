@@ -382,7 +382,7 @@ def rows() -> dict[str, RankFigures]:
 
 
 def test_markdown_has_one_row_per_predictor() -> None:
-    lines = ranking_markdown(rows()).splitlines()
+    lines = ranking_markdown(rows(), "equal cost").splitlines()
     assert lines[0].startswith("| predictor | tau | tau distinct | iso-cost tau | upper half |")
     ones = " | ".join(["1.000"] * 3)
     assert lines[2] == f"| few-shot [k=5] | {ones} | n/a | {ones} | 199 | 1 |"
@@ -394,14 +394,14 @@ def test_markdown_has_one_row_per_predictor() -> None:
 
 def test_markdown_of_different_benchmarks_has_no_common_caption() -> None:
     mixed = rows() | {"small": figures([1, 2, 3], [-1, -2, -3])}
-    lines = ranking_markdown(mixed).splitlines()
+    lines = ranking_markdown(mixed, "equal cost").splitlines()
     assert len(lines) == 5
     assert lines[4] == "| small | -1.000 | -1.000 | n/a | n/a | -1.000 | n/a | n/a | -3 | 1 |"
 
 
 def test_terminal_table_shows_names_as_they_are() -> None:
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(ranking_table(rows()))
+    console.print(ranking_table(rows(), "equal cost"))
     text = console.export_text()
     assert "few-shot [k=5]" in text
     assert "198 (197 to 199)" in text

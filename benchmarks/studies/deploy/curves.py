@@ -12,16 +12,14 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.studies.cifar10 import costs_of, places_of
+from benchmarks.studies.cifar10 import costs_of, places_of, read_networks
 from benchmarks.studies.deploy.show import make_tables, summarise
 from benchmarks.studies.jobs import Job, Rows, make_slug
-from benchmarks.studies.runs import Bench, StudyRun, load_words
+from benchmarks.studies.runs import Bench, StudyRun
 from benchmarks.studies.study import Study
 from fewshot_core.costs.table import CostTable
 from fewshot_core.pipeline.rank import Truth
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.tasks import load_task
-from fewshot_core.trust.values import read_values
 
 LEAST = 4
 """Networks of a place, however small its share is."""
@@ -147,7 +145,7 @@ class Deploy(Study):
         found = {}
         for name, place in self.places.items():
             recipe = self.benches[name].recipe()
-            values = {c: read_networks(place, c, self.data) for c in place.columns}
+            values = {c: read_once(place, c, self.data) for c in place.columns}
             curves = curves_of(name, rows)
             trained = {a for of_seed in curves.values() for a in of_seed}
             truths = {
@@ -203,16 +201,9 @@ class Deploy(Study):
 
 
 @lru_cache(maxsize=4)
-def read_networks(place: Place, column: str, data: Path) -> Mapping[Architecture, float]:
-    """Distinct connected networks of a table with their true values, ordered by their ids."""
-    recipe = load_words(place.words).recipe
-    space = load_task(recipe.task).space(recipe)
-    values = read_values(space, data / place.table, column).of
-    return {
-        a: values[a]
-        for a in sorted(values, key=lambda a: a.id)
-        if space.canonical(a) == a and space.connected(a) is not None
-    }
+def read_once(place: Place, column: str, data: Path) -> Mapping[Architecture, float]:
+    """The networks of a place with the values of a column."""
+    return read_networks(place.words, data / place.table, column)
 
 
 def draw_networks(place: Place, data: Path, costs: CostTable) -> list[Architecture]:
@@ -220,7 +211,7 @@ def draw_networks(place: Place, data: Path, costs: CostTable) -> list[Architectu
 
     Of ten in a row so many are of the half that costs more as ``place.upper`` says.
     """
-    known = list(read_networks(place, place.columns[0], data))
+    known = list(read_once(place, place.columns[0], data))
     random.Random(0).shuffle(known)
     prices = {a: costs.costs(a)[place.cost] for a in known}
     median = sorted(prices.values())[len(known) // 2]
@@ -229,10 +220,12 @@ def draw_networks(place: Place, data: Path, costs: CostTable) -> list[Architectu
         False: [a for a in known if prices[a] <= median],
     }
     drawn: list[Architecture] = []
+    upper = 0
     while len(drawn) < place.networks and any(halves.values()):
-        share = sum(prices[a] > median for a in drawn) / max(1, len(drawn))
-        half = share < place.upper if all(halves.values()) else bool(halves[True])
+        wanted = upper < place.upper * max(1, len(drawn))
+        half = wanted if all(halves.values()) else bool(halves[True])
         drawn.append(halves[half].pop())
+        upper += half
     return drawn
 
 
@@ -245,10 +238,6 @@ def measure_block(images: int, networks: Sequence[Architecture], run: StudyRun) 
         found[network.id] = [round(metrics["accuracy"], 3), round(metrics["loss"], 5)]
     shutil.rmtree(run.file("standalone"))  # its figures are kept, and there will be thousands
     return {"precision": run.precision, "networks": found}
-
-
-Curves = Mapping[tuple[int, int], Mapping[str, Sequence[float]]]
-"""By images and seed: accuracy and loss of networks by their ids."""
 
 
 def curves_of(name: str, rows: Rows) -> dict[tuple[int, int], dict[str, list[float]]]:

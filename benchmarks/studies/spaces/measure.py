@@ -13,19 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.studies.cifar10 import costs_of, places_of
+from benchmarks.studies.cifar10 import costs_of, places_of, read_networks
 from benchmarks.studies.jobs import Job, Rows, make_slug
-from benchmarks.studies.runs import Bench, StudyRun, load_words
+from benchmarks.studies.runs import Bench, StudyRun
 from benchmarks.studies.spaces.arms import ARMS, FULL, PLACES, QUICK, SUPERNETS, Place
 from benchmarks.studies.spaces.show import make_tables, summarise
 from benchmarks.studies.study import Study
 from fewshot_core.costs.table import CostTable
 from fewshot_core.pipeline.rank import BASELINES, Truth
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.tasks import load_task
 from fewshot_core.trust.correlation import kendall
 from fewshot_core.trust.ranking import random_figures
-from fewshot_core.trust.values import read_values
 
 FIGURES = ("tau", "iso_cost_tau", "upper_tau", "best_true")
 """What is kept of a ranking."""
@@ -109,17 +107,14 @@ def _shrink(place: Place, share: float) -> Place:
 
 
 @lru_cache(maxsize=1)
-def read_networks(place: Place, data: Path) -> Mapping[Architecture, float]:
-    """Distinct networks of a table with their true values; a worker reads it once for all jobs."""
-    recipe = load_words(place.words).recipe
-    space = load_task(recipe.task).space(recipe)
-    values = read_values(space, data / place.table, place.column).of
-    return {a: values[a] for a in sorted(values, key=lambda a: a.id) if space.canonical(a) == a}
+def _read_once(place: Place, data: Path) -> Mapping[Architecture, float]:
+    """The networks of a place, which a worker reads once for all jobs: hashes take their time."""
+    return read_networks(place.words, data / place.table, place.column)
 
 
 def read_truth(place: Place, data: Path, costs: CostTable) -> Truth:
     """The networks that are ranked, drawn once."""
-    values = read_networks(place, data)
+    values = _read_once(place, data)
     drawn = random.Random(0).sample(list(values), place.networks)
     return Truth.of(costs.space, {a: values[a] for a in drawn}, costs, GROUP, place.cost)
 

@@ -232,8 +232,7 @@ def test_partial_channels_go_past_the_operations() -> None:
 
 
 def test_a_search_normalises_what_it_pools_and_a_network_does_not() -> None:
-    """As in DARTS. Without it sums of poolings grow from node to node, and shared weights with
-    them."""
+    """As in DARTS."""
     for name in ("max_pool_3x3", "avg_pool_3x3"):
         searched, final = (make_darts_operation(name, 4, 1, affine) for affine in (False, True))
         assert [type(module) for module in searched][1] is nn.BatchNorm2d  # type: ignore[attr-defined]
