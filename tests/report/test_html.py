@@ -317,7 +317,7 @@ def test_numbers_stand_to_the_right() -> None:
 
 
 def test_terminal_tables_keep_their_brackets() -> None:
-    rich = ranking_table({})
+    rich = ranking_table({}, "equal cost")
     rich.add_row(r"\[bold] <x>", *["1.0"] * (len(rich.columns) - 1))
     assert "<td>[bold] &lt;x&gt;</td>" in from_rich(rich)
 
