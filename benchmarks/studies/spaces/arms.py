@@ -26,7 +26,7 @@ class Place:
     column: str
     decision: str
     options: int
-    epochs: float = 6
+    epochs: float = 4
     networks: int = 300
     trained: int = 20
     cost: str = "connected_params"
@@ -83,7 +83,7 @@ PLACES = {
         "cifar10",
         "normal_edge_2_0",
         7,
-        epochs=2,
+        epochs=1.5,
         networks=150,
         trained=10,
     ),
@@ -105,7 +105,7 @@ class Size:
     share: float = 1.0
 
 
-FULL = Size(3, ("data.source=images", "evaluator.images=1000", "evaluator.recalibrate=256"))
+FULL = Size(3, ("data.source=images", "evaluator.images=500", "evaluator.recalibrate=256"))
 QUICK = Size(
     1,
     (
