@@ -31,7 +31,7 @@ from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.strategies import new_study
-from tasks.cifar10.task import TASK
+from fewshot_tasks.cifar10.task import TASK
 
 LONG = ("random", "rea", "reinforce", "hyperband")
 """Strategies whose cost must not grow with the trials."""

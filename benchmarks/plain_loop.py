@@ -28,8 +28,15 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.spaces.paths import UniformPaths
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
-from tasks.cifar10.network import CellSkeleton, Edge, edge_key, live_edges, make_operation, run_cell
-from tasks.cifar10.space import OPERATIONS, CellSpace
+from fewshot_tasks.cifar10.network import (
+    CellSkeleton,
+    Edge,
+    edge_key,
+    live_edges,
+    make_operation,
+    run_cell,
+)
+from fewshot_tasks.cifar10.space import OPERATIONS, CellSpace
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
 

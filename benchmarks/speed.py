@@ -46,9 +46,9 @@ from fewshot_core.runs.precision import resolve_precision
 from fewshot_core.spaces.paths import UniformPaths
 from fewshot_core.spaces.region import Region
 from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
-from tasks.cifar10.space import CellSpace
-from tasks.cifar10.supernet import CellSupernet
-from tasks.cifar10.task import TASK
+from fewshot_tasks.cifar10.space import CellSpace
+from fewshot_tasks.cifar10.supernet import CellSupernet
+from fewshot_tasks.cifar10.task import TASK
 
 SHAPE = ImageShape(3, 32, 10)
 

@@ -166,10 +166,11 @@ class TaskDefaults:
 class Task(TaskDefaults, ABC):
     """A kind of search: its space, networks, objective and metrics.
 
-    A task is found by name (``tasks.NAME.task:TASK``) or by a dotted path ``package.module:TASK``.
-    What it may say besides is declared in :class:`TaskDefaults`. A task that classifies images
-    derives from :class:`fewshot_core.training.classification.ClassificationTask`, which has
-    objective, loss and scorer.
+    A task is found by name (``fewshot_tasks.NAME.task:TASK``) or by a dotted path
+    ``package.module:TASK``. What it may say besides is declared in :class:`TaskDefaults`. A task
+    that classifies images derives from
+    :class:`fewshot_core.training.classification.ClassificationTask`, which has objective, loss and
+    scorer.
     """
 
     description: Description

@@ -15,6 +15,12 @@ from fewshot_core.description import Description
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.recipe.words import with_hint
 
+HOME = "fewshot_tasks"
+"""The package of the tasks that come along: the folder ``tasks`` of the checkout.
+
+It is installed under this name, because a project of a user's own may well have a folder ``tasks``.
+"""
+
 if TYPE_CHECKING:  # the module imports torch, and `--help` must not
     from fewshot_core.task import Task
 
@@ -28,8 +34,8 @@ def load_description(name: str) -> Description:
     Raises:
         RecipeError: There is no such task, or it is not one.
     """
-    if name.isidentifier() and importlib.util.find_spec("tasks") is not None:
-        module = f"tasks.{name}.settings"
+    if name.isidentifier() and importlib.util.find_spec(HOME) is not None:
+        module = f"{HOME}.{name}.settings"
         try:
             described = getattr(importlib.import_module(module), "DESCRIPTION", None)
         except ModuleNotFoundError as error:
@@ -54,7 +60,7 @@ def load_task(name: str) -> Task:
         RecipeError: There is no such task, or it is not one.
     """
     own = ":" in name
-    module_name, _, attribute = (name if own else f"tasks.{name}.task:TASK").partition(":")
+    module_name, _, attribute = (name if own else f"{HOME}.{name}.task:TASK").partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
         raise _unknown_task_error(name)
     module = _import(module_name, name)
@@ -75,8 +81,8 @@ def load_task(name: str) -> Task:
 
 
 def task_names() -> list[str]:
-    """The tasks that come with the project: the folders of ``tasks`` that hold a ``task.py``."""
-    spec = importlib.util.find_spec("tasks")
+    """The tasks that come with the project: the folders of :data:`HOME` that hold a ``task.py``."""
+    spec = importlib.util.find_spec(HOME)
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     return sorted(
         {file.parent.name for folder in folders for file in Path(folder).glob("*/task.py")}

@@ -14,8 +14,6 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from setuptools import find_packages
-
 ROOT = Path(__file__).resolve().parents[1]
 CORE = sorted((ROOT / "fewshot_core").rglob("*.py"))
 TASKS = sorted((ROOT / "tasks").rglob("*.py"))
@@ -59,7 +57,7 @@ def imports(nodes: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             # A relative import would hide where it leads, so nothing here may use one.
             assert node.level == 0, f"relative import of {node.module}"
-            # `from tasks import cifar10` imports tasks.cifar10.
+            # `from fewshot_tasks import cifar10` imports fewshot_tasks.cifar10.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -79,7 +77,7 @@ def test_the_core_never_imports_tasks_or_tools() -> None:
         (name(path), module)
         for path in CORE
         for module in imports(tree(path))
-        if within(module, "tasks") or within(module, "tools")
+        if within(module, "fewshot_tasks") or within(module, "tools")
     ]
     assert bad == []
 
@@ -87,9 +85,9 @@ def test_the_core_never_imports_tasks_or_tools() -> None:
 def test_a_task_never_imports_another() -> None:
     bad = []
     for path in TASKS:
-        own = ".".join(path.relative_to(ROOT).parts[:2])
-        others = (m for m in imports(tree(path)) if within(m, "tasks") and not within(m, own))
-        bad += [(name(path), module) for module in others]
+        own = f"fewshot_tasks.{path.relative_to(ROOT).parts[1]}"
+        tasks = (m for m in imports(tree(path)) if within(m, "fewshot_tasks"))
+        bad += [(name(path), module) for module in tasks if not within(module, own)]
     assert bad == []
 
 
@@ -251,13 +249,10 @@ def packaging() -> dict:
 
 
 def test_the_wheel_holds_every_package() -> None:
-    """setuptools' own discovery leaves folders named tasks out without a word."""
-    found = set(find_packages(str(ROOT), include=packaging()["packages"]["find"]["include"]))
-    expected = {
-        path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in [*CORE, *TASKS]
-    }
-    assert found == expected
-    assert {"fewshot_core", "fewshot_core.testing", "tasks", "tasks.cifar10"} <= found
+    """They are listed one by one: setuptools' own discovery leaves folders named tasks out."""
+    core = {".".join(path.parent.relative_to(ROOT).parts) for path in CORE}
+    tasks = {".".join(("fewshot_tasks", *p.parent.relative_to(ROOT).parts[1:])) for p in TASKS}
+    assert sorted(packaging()["packages"]) == sorted([*core, *tasks, "fewshot_recipes"])
 
 
 def test_every_folder_with_modules_is_a_package() -> None:
@@ -268,8 +263,14 @@ def test_every_folder_with_modules_is_a_package() -> None:
 def test_the_wheel_holds_what_is_no_module() -> None:
     """Whatever else lies in the packages has to be listed."""
     listed = packaging()["package-data"]
-    for package in ("fewshot_core", "tasks"):
-        for path in (ROOT / package).rglob("*"):
+    places = packaging()["package-dir"]
+    assert places == {
+        "fewshot_core": "fewshot_core",
+        "fewshot_recipes": "recipes",
+        "fewshot_tasks": "tasks",
+    }
+    for package, folder in places.items():
+        for path in (ROOT / folder).rglob("*"):
             if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts:
-                inside = path.relative_to(ROOT / package).as_posix()
+                inside = path.relative_to(ROOT / folder).as_posix()
                 assert any(fnmatch.fnmatch(inside, p) for p in listed.get(package, [])), path

@@ -24,10 +24,10 @@ from fewshot_core.spaces.space import Architecture, Option, SearchSpace
 from fewshot_core.testing.tasks import TaskSuite
 from fewshot_core.training.classification import ClassificationObjective
 from fewshot_core.training.objective import Objective
-from tasks.cifar10.settings import DESCRIPTION, CellSettings
-from tasks.cifar10.space import CellSpace, nasbench201
-from tasks.cifar10.supernet import CellSupernet
-from tasks.cifar10.task import CellTask
+from fewshot_tasks.cifar10.settings import DESCRIPTION, CellSettings
+from fewshot_tasks.cifar10.space import CellSpace, nasbench201
+from fewshot_tasks.cifar10.supernet import CellSupernet
+from fewshot_tasks.cifar10.task import CellTask
 
 SHAPE = ImageShape(1, 8, 4)
 

@@ -21,10 +21,12 @@ class RecipeFile:
 
 
 def recipe_folders(recipes_dir: Path | None = None) -> list[Path]:
-    """The folders that are searched: the given one, or ``recipes`` here and in the checkout."""
+    """The folders that are searched: the given one, or ``recipes`` here and what comes along."""
     if recipes_dir is not None:
         return [recipes_dir]
-    folders = [Path.cwd() / "recipes", Path(__file__).resolve().parents[2] / "recipes"]
+    beside = Path(__file__).resolve().parents[2]
+    installed = beside / "fewshot_recipes"
+    folders = [Path.cwd() / "recipes", installed if installed.is_dir() else beside / "recipes"]
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
 
 

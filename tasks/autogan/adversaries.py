@@ -18,10 +18,10 @@ from fewshot_core.errors import RegionError
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet, copy_into
-from tasks.autogan.discriminator import Discriminator
-from tasks.autogan.network import Generator, GeneratorBody
-from tasks.autogan.settings import GanSettings
-from tasks.autogan.space import Cell, GeneratorSpace
+from fewshot_tasks.autogan.discriminator import Discriminator
+from fewshot_tasks.autogan.network import Generator, GeneratorBody
+from fewshot_tasks.autogan.settings import GanSettings
+from fewshot_tasks.autogan.space import Cell, GeneratorSpace
 
 CRITIC, GENERATOR = "critic", "generator"
 """Whose loss ``forward`` returns in place of images."""
@@ -50,7 +50,7 @@ class SharedGenerator(Supernet):
     """All generators of a region; block types have their own convolutions, the rest is shared."""
 
     def __init__(self, region: Region, **shape: int) -> None:
-        """``shape``: as of :class:`tasks.autogan.network.GeneratorBody`."""
+        """``shape``: as of :class:`fewshot_tasks.autogan.network.GeneratorBody`."""
         super().__init__(region)
         assert isinstance(region.space, GeneratorSpace)
         self.shape = shape

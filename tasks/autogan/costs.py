@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fewshot_core.costs.table import CostTable, measure
-from tasks.autogan.network import NEAREST, Generator
-from tasks.autogan.space import BLOCKS, NORMS, SKIPS, UPSAMPLINGS, Cell, GeneratorSpace
+from fewshot_tasks.autogan.network import NEAREST, Generator
+from fewshot_tasks.autogan.space import BLOCKS, NORMS, SKIPS, UPSAMPLINGS, Cell, GeneratorSpace
 
 PLAIN = (0, 0, NEAREST, 0, 0)
 """The cell without norm, shortcut and skips: what the pieces are measured on."""
@@ -22,7 +22,7 @@ def generator_costs(space: GeneratorSpace, shape: Mapping[str, int]) -> CostTabl
 
     Args:
         space: Its number of cells counts.
-        shape: Keyword arguments of :class:`tasks.autogan.network.Generator`.
+        shape: Keyword arguments of :class:`fewshot_tasks.autogan.network.Generator`.
     """
     plain = [PLAIN[: 4 + (place > 0)] for place in range(space.cells)]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from fewshot_core.spaces.space import Architecture
-from tasks.autogan.network import sources_of
-from tasks.autogan.space import BLOCKS, NORMS, UPSAMPLINGS, GeneratorSpace
+from fewshot_tasks.autogan.network import sources_of
+from fewshot_tasks.autogan.space import BLOCKS, NORMS, UPSAMPLINGS, GeneratorSpace
 
 WIDTH, HEIGHT, GAP, MARGIN, ARC = 150, 118, 70, 20, 52
 ORDERS = {

@@ -19,13 +19,13 @@ from fewshot_core.report.account import channels_text, read_account
 from fewshot_core.report.results import LABELS, format_spread, summarise
 from fewshot_core.runs.files import write_copy, write_json, write_tensors, write_text
 from fewshot_core.spaces.space import Architecture
-from tasks.autogan import network as source
-from tasks.autogan.adversaries import AdversarialNetwork
-from tasks.autogan.metrics import name_metric
-from tasks.autogan.pictures import write_grid
-from tasks.autogan.scorer import draw_fixed_noise, generate
-from tasks.autogan.settings import DESCRIPTION, generator_shape
-from tasks.autogan.space import GeneratorSpace
+from fewshot_tasks.autogan import network as source
+from fewshot_tasks.autogan.adversaries import AdversarialNetwork
+from fewshot_tasks.autogan.metrics import name_metric
+from fewshot_tasks.autogan.pictures import write_grid
+from fewshot_tasks.autogan.scorer import draw_fixed_noise, generate
+from fewshot_tasks.autogan.settings import DESCRIPTION, generator_shape
+from fewshot_tasks.autogan.space import GeneratorSpace
 
 CODE = "generator.py"
 SAMPLES = 64

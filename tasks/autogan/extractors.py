@@ -24,7 +24,7 @@ from fewshot_core.runs.files import digest_of_weights, sha256
 from fewshot_core.seeds import derive_seed
 from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
 from fewshot_core.training.loop import Stage, train
-from tasks.autogan.settings import MetricSettings
+from fewshot_tasks.autogan.settings import MetricSettings
 
 INCEPTION = "inception-v3-compat"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"

@@ -27,8 +27,8 @@ from torch_fidelity.utils import get_featuresdict_from_dataset
 
 from fewshot_core.runs.files import write_atomic
 from fewshot_core.runs.folder import file_name
-from tasks.autogan.extractors import Extractor
-from tasks.autogan.settings import MetricSettings
+from fewshot_tasks.autogan.extractors import Extractor
+from fewshot_tasks.autogan.settings import MetricSettings
 
 KID_SUBSET = 1000
 

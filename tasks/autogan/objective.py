@@ -18,8 +18,8 @@ from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.training.classification import check_optimizer
 from fewshot_core.training.objective import followers_in, learning_rate
-from tasks.autogan.adversaries import CRITIC, GENERATOR, AdversarialSupernet, Adversaries
-from tasks.autogan.settings import GanSettings
+from fewshot_tasks.autogan.adversaries import CRITIC, GENERATOR, AdversarialSupernet, Adversaries
+from fewshot_tasks.autogan.settings import GanSettings
 
 LOOK = 50
 """Steps between two looks at the losses: each waits for the device."""

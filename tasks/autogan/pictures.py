@@ -21,8 +21,8 @@ from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.files import write_atomic
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import recalibrate_norms
-from tasks.autogan.metric import Judge
-from tasks.autogan.scorer import generate
+from fewshot_tasks.autogan.metric import Judge
+from fewshot_tasks.autogan.scorer import generate
 
 ROWS = 8
 SHOWN = ("found", "given", "one-shot", "random", "largest")

@@ -17,15 +17,15 @@ from fewshot_core.recipe.schema import Recipe, recalibration_images
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet, recalibrate_norms
-from tasks.autogan.extractors import (
+from fewshot_tasks.autogan.extractors import (
     Extractor,
     classifier,
     common_folder,
     inception,
     require_classes,
 )
-from tasks.autogan.metric import Judge, Reference, join_features
-from tasks.autogan.network import to_bytes
+from fewshot_tasks.autogan.metric import Judge, Reference, join_features
+from fewshot_tasks.autogan.network import to_bytes
 
 
 class GanScorer:

@@ -13,8 +13,8 @@ from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.places import absolute
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
-from tasks.autogan.metrics import METRICS
-from tasks.autogan.space import MOST_CELLS
+from fewshot_tasks.autogan.metrics import METRICS
+from fewshot_tasks.autogan.space import MOST_CELLS
 
 if TYPE_CHECKING:  # the module imports torch, and recipes are checked without it
     from fewshot_core.data import ImageShape

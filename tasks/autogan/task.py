@@ -25,21 +25,21 @@ from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.task import Task
 from fewshot_core.training.loop import Watch
 from fewshot_core.training.objective import Objective, Scorer
-from tasks.autogan import export
-from tasks.autogan.adversaries import (
+from fewshot_tasks.autogan import export
+from fewshot_tasks.autogan.adversaries import (
     GENERATOR,
     AdversarialNetwork,
     AdversarialSupernet,
     Adversaries,
 )
-from tasks.autogan.costs import generator_costs
-from tasks.autogan.draw import generator_svg
-from tasks.autogan.extractors import inception_file
-from tasks.autogan.metrics import name_metric
-from tasks.autogan.objective import GanObjective
-from tasks.autogan.pictures import ROWS, SampleWatch, SupernetWatch, pictures
-from tasks.autogan.scorer import check_metric, draw_fixed_noise, make_judge, make_scorer
-from tasks.autogan.settings import (
+from fewshot_tasks.autogan.costs import generator_costs
+from fewshot_tasks.autogan.draw import generator_svg
+from fewshot_tasks.autogan.extractors import inception_file
+from fewshot_tasks.autogan.metrics import name_metric
+from fewshot_tasks.autogan.objective import GanObjective
+from fewshot_tasks.autogan.pictures import ROWS, SampleWatch, SupernetWatch, pictures
+from fewshot_tasks.autogan.scorer import check_metric, draw_fixed_noise, make_judge, make_scorer
+from fewshot_tasks.autogan.settings import (
     DESCRIPTION,
     cells_for,
     check_recipe,
@@ -48,7 +48,7 @@ from tasks.autogan.settings import (
     generator_shape,
     image_size_of,
 )
-from tasks.autogan.space import GeneratorSpace, generator_space
+from fewshot_tasks.autogan.space import GeneratorSpace, generator_space
 
 
 class GanTask(Task):

@@ -3,7 +3,7 @@
 A 3x3 stem of 3C channels, then 3N + 2 cells: three stages of N normal cells with C, 2C and 4C
 channels a node, and a reduction cell in front of the second and third. A cell reads the two cells
 before it, through 1x1 convolutions, and concatenates its four nodes. C=36 and N=6 (20 cells) are
-DARTS's. It travels with exported models, see :mod:`tasks.cifar10.stages`.
+DARTS's. It travels with exported models, see :mod:`fewshot_tasks.cifar10.stages`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from tasks.cifar10.stages import StagedNetwork, build, describe_model, register
+from fewshot_tasks.cifar10.stages import StagedNetwork, build, describe_model, register
 
 Pairs = Sequence[Sequence[tuple[str, int]]]
 """The two edges of each node: an operation and what it reads."""

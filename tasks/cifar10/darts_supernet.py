@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet, copy_into
-from tasks.cifar10.darts import (
+from fewshot_tasks.cifar10.darts import (
     INPUTS,
     KINDS,
     NODES,
@@ -22,7 +22,7 @@ from tasks.cifar10.darts import (
     inputs_name,
     read_pair,
 )
-from tasks.cifar10.darts_network import (
+from fewshot_tasks.cifar10.darts_network import (
     DartsInputs,
     DartsNetwork,
     DartsSkeleton,
@@ -31,7 +31,7 @@ from tasks.cifar10.darts_network import (
     make_darts_operation,
     run_darts_cell,
 )
-from tasks.cifar10.partial import (
+from fewshot_tasks.cifar10.partial import (
     divide_channels,
     join_parts,
     require_whole,

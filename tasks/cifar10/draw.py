@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from fewshot_core.spaces.space import Architecture
-from tasks.cifar10.darts import DartsSpace
-from tasks.cifar10.graph import GraphSpace
-from tasks.cifar10.space import CellSpace
+from fewshot_tasks.cifar10.darts import DartsSpace
+from fewshot_tasks.cifar10.graph import GraphSpace
+from fewshot_tasks.cifar10.space import CellSpace
 
 # Readable on white and on black, and told apart by the colour-blind; the labels say it anyway.
 COLOURS = {

@@ -13,18 +13,18 @@ from fewshot_core.data import ImageShape
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet
-from tasks.cifar10 import darts, darts_network, graph, graph_network, network, stages
-from tasks.cifar10.darts import DartsSpace
-from tasks.cifar10.darts_network import DartsNetwork
-from tasks.cifar10.darts_supernet import DartsSupernet
-from tasks.cifar10.draw import cell_svg, darts_svg, graph_svg
-from tasks.cifar10.graph import GraphSpace
-from tasks.cifar10.graph_network import Graph, GraphNetwork
-from tasks.cifar10.graph_supernet import GraphSupernet
-from tasks.cifar10.network import CellNetwork
-from tasks.cifar10.settings import CellSettings
-from tasks.cifar10.space import OPERATIONS, CellSpace
-from tasks.cifar10.supernet import CellSupernet
+from fewshot_tasks.cifar10 import darts, darts_network, graph, graph_network, network, stages
+from fewshot_tasks.cifar10.darts import DartsSpace
+from fewshot_tasks.cifar10.darts_network import DartsNetwork
+from fewshot_tasks.cifar10.darts_supernet import DartsSupernet
+from fewshot_tasks.cifar10.draw import cell_svg, darts_svg, graph_svg
+from fewshot_tasks.cifar10.graph import GraphSpace
+from fewshot_tasks.cifar10.graph_network import Graph, GraphNetwork
+from fewshot_tasks.cifar10.graph_supernet import GraphSupernet
+from fewshot_tasks.cifar10.network import CellNetwork
+from fewshot_tasks.cifar10.settings import CellSettings
+from fewshot_tasks.cifar10.space import OPERATIONS, CellSpace
+from fewshot_tasks.cifar10.supernet import CellSupernet
 
 POOL = "max_pool_3x3"
 

@@ -2,7 +2,7 @@
 
 A 3x3 stem, three stages of three cells with C, 2C and 4C channels a node, max pooling between them,
 global average pooling and a linear classifier. A node reads the cell's input through a 1x1
-convolution of its own. It travels with exported models, see :mod:`tasks.cifar10.stages`.
+convolution of its own. It travels with exported models, see :mod:`fewshot_tasks.cifar10.stages`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tasks.cifar10.stages import StagedNetwork, build, describe_model, register
+from fewshot_tasks.cifar10.stages import StagedNetwork, build, describe_model, register
 
 Graph = tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]
 """Operations of the nodes, and parents of the nodes and of the output; 0 is the input."""

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet
-from tasks.cifar10.graph import GraphSpace, inputs_name, operation_of, read_parents
-from tasks.cifar10.graph_network import (
+from fewshot_tasks.cifar10.graph import GraphSpace, inputs_name, operation_of, read_parents
+from fewshot_tasks.cifar10.graph_network import (
     GraphNetwork,
     GraphSkeleton,
     conv_bn_relu,

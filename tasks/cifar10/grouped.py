@@ -1,6 +1,7 @@
 """Stages of cells in one program: every part of a batch goes through its own cell.
 
-See :mod:`tasks.cifar10.kernels` for the layout of feature maps and for what runs on the device.
+See :mod:`fewshot_tasks.cifar10.kernels` for the layout of feature maps and for what runs on the
+device.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tasks.cifar10 import kernels
+from fewshot_tasks.cifar10 import kernels
 
 CODES = {
     "none": kernels.NONE.value,

@@ -3,7 +3,7 @@
 The macro skeleton is that of NAS-Bench-201 (Dong and Yang, ICLR 2020, section 2.1): a 3x3 stem,
 three stages of N cells with C, 2C and 4C channels, a residual block of stride 2 between stages,
 then batch norm, ReLU, global average pooling and a linear classifier. C=16 and N=5 are theirs.
-It travels with exported models, see :mod:`tasks.cifar10.stages`.
+It travels with exported models, see :mod:`fewshot_tasks.cifar10.stages`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tasks.cifar10.stages import StagedNetwork, build, describe_model, register
+from fewshot_tasks.cifar10.stages import StagedNetwork, build, describe_model, register
 
 Edge = tuple[int, int, str]  # target node, source node, operation
 

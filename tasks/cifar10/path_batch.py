@@ -1,8 +1,8 @@
 """A batch in parts through a supernet of cells, each part through a cell of its own.
 
-The stages of cells are one program on the device (:mod:`tasks.cifar10.grouped`); the convolutions
-between them are torch's, and batch norm sees the images of one part at a time, as it does where
-each part is a batch by itself.
+The stages of cells are one program on the device (:mod:`fewshot_tasks.cifar10.grouped`); the
+convolutions between them are torch's, and batch norm sees the images of one part at a time, as it
+does where each part is a batch by itself.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasks.cifar10.grouped import CODES, CONVOLUTIONS, CellStage, Layout, Norms, PartNorm
-from tasks.cifar10.network import CellSkeleton, ReductionBlock, edge_key
+from fewshot_tasks.cifar10.grouped import CODES, CONVOLUTIONS, CellStage, Layout, Norms, PartNorm
+from fewshot_tasks.cifar10.network import CellSkeleton, ReductionBlock, edge_key
 
 
 def codes_of(plans: Sequence[Sequence[str]]) -> Tensor:
@@ -62,7 +62,7 @@ class GroupedNetwork:
 
         Args:
             images: The parts, one after the other.
-            codes: ``[parts, edges]``, see :data:`tasks.cifar10.grouped.CODES`.
+            codes: ``[parts, edges]``, see :data:`fewshot_tasks.cifar10.grouped.CODES`.
             given: Statistics to normalise with, in the order of those returned; without, each
                 part is normalised by its own.
             shared: Whether the images are those of every part; the logits are then

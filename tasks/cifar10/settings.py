@@ -10,10 +10,10 @@ from fewshot_core.description import SUPERNET, Description
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
-from tasks.cifar10.darts import NAME as DARTS
-from tasks.cifar10.darts import DartsSpace, darts
-from tasks.cifar10.graph import PARENTS, GraphSpace, nasbench1shot1
-from tasks.cifar10.space import CellSpace, nasbench201
+from fewshot_tasks.cifar10.darts import NAME as DARTS
+from fewshot_tasks.cifar10.darts import DartsSpace, darts
+from fewshot_tasks.cifar10.graph import PARENTS, GraphSpace, nasbench1shot1
+from fewshot_tasks.cifar10.space import CellSpace, nasbench201
 
 _SPACE_OF = dict.fromkeys(("auxiliary", "drop_path_rate"), (DARTS,))
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet, copy_into
-from tasks.cifar10.network import (
+from fewshot_tasks.cifar10.network import (
     CellNetwork,
     CellSkeleton,
     Edge,
@@ -23,18 +23,18 @@ from tasks.cifar10.network import (
     make_operation,
     run_cell,
 )
-from tasks.cifar10.partial import (
+from fewshot_tasks.cifar10.partial import (
     divide_channels,
     join_parts,
     require_whole,
     take_part,
     take_past,
 )
-from tasks.cifar10.pooling import SharedAveragePool
-from tasks.cifar10.space import CellSpace, edge_name
+from fewshot_tasks.cifar10.pooling import SharedAveragePool
+from fewshot_tasks.cifar10.space import CellSpace, edge_name
 
 if TYPE_CHECKING:
-    from tasks.cifar10.path_batch import GroupedNetwork
+    from fewshot_tasks.cifar10.path_batch import GroupedNetwork
 
 WIDEST = 128
 """Channels of a stage whose kernels still fit into registers, a square of them."""
@@ -241,12 +241,12 @@ class CellSupernet(Supernet):
         """Codes of the operations ``[parts, edges]``, where Triton's kernels can run."""
         if not (runs_kernels(device) and self.partial == 1 and self.net.num_features <= WIDEST):
             return None
-        from tasks.cifar10.path_batch import codes_of  # which needs Triton
+        from fewshot_tasks.cifar10.path_batch import codes_of  # which needs Triton
 
         return codes_of([self.plan(architecture).operations for architecture in architectures])
 
     def _group(self) -> GroupedNetwork:
-        from tasks.cifar10.path_batch import GroupedNetwork
+        from fewshot_tasks.cifar10.path_batch import GroupedNetwork
 
         if self._grouped is None:
             self._grouped = GroupedNetwork(self.net, self.space.edges, self.affine)
@@ -272,7 +272,7 @@ class CellSupernet(Supernet):
     def _logits_of(
         self, codes: Tensor, calibration: Sequence[Tensor], batches: Iterable[Tensor]
     ) -> Iterator[Tensor]:
-        from tasks.cifar10.path_batch import Recalibration
+        from fewshot_tasks.cifar10.path_batch import Recalibration
 
         network = self._group()
         statistics = Recalibration(network)

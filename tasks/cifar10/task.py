@@ -17,12 +17,12 @@ from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet
 from fewshot_core.training.classification import ClassificationTask
-from tasks.cifar10.darts import DartsSpace
-from tasks.cifar10.darts_network import DartsNetwork
-from tasks.cifar10.families import family_of
-from tasks.cifar10.graph import GraphSpace
-from tasks.cifar10.settings import DESCRIPTION, find_unread, make_space
-from tasks.cifar10.space import CellSpace
+from fewshot_tasks.cifar10.darts import DartsSpace
+from fewshot_tasks.cifar10.darts_network import DartsNetwork
+from fewshot_tasks.cifar10.families import family_of
+from fewshot_tasks.cifar10.graph import GraphSpace
+from fewshot_tasks.cifar10.settings import DESCRIPTION, find_unread, make_space
+from fewshot_tasks.cifar10.space import CellSpace
 
 AUXILIARY = 0.4
 """Weight of the auxiliary head's loss."""

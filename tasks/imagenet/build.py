@@ -9,8 +9,8 @@ import timm
 from torch import nn
 
 from fewshot_core.data import ImageShape
-from tasks.imagenet import network
-from tasks.imagenet.skeleton import Skeleton
+from fewshot_tasks.imagenet import network
+from fewshot_tasks.imagenet.skeleton import Skeleton
 
 SOURCE = network.__file__
 """The file that registers the models; to import it is to register them."""

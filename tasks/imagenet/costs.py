@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fewshot_core.costs.table import MEASURES, CostTable
 from fewshot_core.data import ImageShape
-from tasks.imagenet.counting import Cost, network_counts
-from tasks.imagenet.space import MobileSpace
+from fewshot_tasks.imagenet.counting import Cost, network_counts
+from fewshot_tasks.imagenet.space import MobileSpace
 
 
 def cost_table(space: MobileSpace, shape: ImageShape) -> CostTable:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.imagenet.skeleton import PLAIN, SE_RATIO, Block, Skeleton, Unit, round_width
+from fewshot_tasks.imagenet.skeleton import PLAIN, SE_RATIO, Block, Skeleton, Unit, round_width
 
 Cost = tuple[int, int, int]
 """Parameters, multiply-adds of convolutions and linear layers, fvcore's default total."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from fewshot_core.spaces.space import Architecture
-from tasks.imagenet.space import MobileSpace
+from fewshot_tasks.imagenet.space import MobileSpace
 
 # Readable on white and on black, and told apart by the colour-blind; the labels say it anyway.
 COLOURS = ("#2a7fc0", "#0b8f66", "#cc5200", "#8a5cb8", "#7a7a7a")

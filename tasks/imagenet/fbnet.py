@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fewshot_core.spaces.space import Decision
-from tasks.imagenet.skeleton import Skeleton, fbnet_skeleton
-from tasks.imagenet.space import SKIP, OperationSpace, slot_name
+from fewshot_tasks.imagenet.skeleton import Skeleton, fbnet_skeleton
+from fewshot_tasks.imagenet.space import SKIP, OperationSpace, slot_name
 
 FBNET = ("k3e1", "k3e1g2", "k3e3", "k3e6", "k5e1", "k5e1g2", "k5e3", "k5e6", SKIP)
 """What a block of FBNet may be: ``g2`` has two groups of channels, which are shuffled before."""

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from fewshot_core.costs.latency import NetworkParts, Part
 from fewshot_core.data import ImageShape
-from tasks.imagenet.build import timm_network
-from tasks.imagenet.skeleton import Block
-from tasks.imagenet.space import MobileSpace, slot_name
+from fewshot_tasks.imagenet.build import timm_network
+from fewshot_tasks.imagenet.skeleton import Block
+from fewshot_tasks.imagenet.space import MobileSpace, slot_name
 
 
 class _Without(nn.Module):

@@ -11,15 +11,15 @@ from fewshot_core.errors import FewshotError, RecipeError
 from fewshot_core.recipe.declare import check_values, setting
 from fewshot_core.recipe.schema import InheritingSettings, Recipe
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
-from tasks.imagenet.fbnet import fbnet
-from tasks.imagenet.skeleton import (
+from fewshot_tasks.imagenet.fbnet import fbnet
+from fewshot_tasks.imagenet.skeleton import (
     fbnet_skeleton,
     lab_variant,
     macro_skeleton,
     ofa_skeleton,
     proxyless_skeleton,
 )
-from tasks.imagenet.space import (
+from fewshot_tasks.imagenet.space import (
     EXPANSIONS,
     KERNELS,
     MobileSpace,

@@ -30,8 +30,8 @@ from fewshot_core.spaces.space import (
     append_idle,
     read_idle,
 )
-from tasks.imagenet.counting import Counts, network_counts
-from tasks.imagenet.skeleton import (
+from fewshot_tasks.imagenet.counting import Counts, network_counts
+from fewshot_tasks.imagenet.skeleton import (
     PLAIN,
     Block,
     Skeleton,

@@ -24,9 +24,9 @@ from fewshot_core.supernet.elastic import (
     leading_norm,
     shrunk_kernel,
 )
-from tasks.imagenet.build import timm_network
-from tasks.imagenet.skeleton import SE_RATIO, Block, Skeleton, round_width
-from tasks.imagenet.space import ElasticSpace, MobileSpace, operation_name
+from fewshot_tasks.imagenet.build import timm_network
+from fewshot_tasks.imagenet.skeleton import SE_RATIO, Block, Skeleton, round_width
+from fewshot_tasks.imagenet.space import ElasticSpace, MobileSpace, operation_name
 
 if TYPE_CHECKING:  # a module that timm does not promise to keep
     from timm.models._efficientnet_blocks import InvertedResidual, SqueezeExcite

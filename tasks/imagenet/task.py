@@ -16,13 +16,13 @@ from fewshot_core.recipe.unread import Unread
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.training.classification import ClassificationTask
-from tasks.imagenet.build import SOURCE, timm_arguments, timm_network
-from tasks.imagenet.costs import cost_table
-from tasks.imagenet.draw import network_svg
-from tasks.imagenet.latency import network_parts
-from tasks.imagenet.settings import DESCRIPTION, check_recipe, find_unread, make_space
-from tasks.imagenet.space import MobileSpace
-from tasks.imagenet.supernet import MobileSupernet
+from fewshot_tasks.imagenet.build import SOURCE, timm_arguments, timm_network
+from fewshot_tasks.imagenet.costs import cost_table
+from fewshot_tasks.imagenet.draw import network_svg
+from fewshot_tasks.imagenet.latency import network_parts
+from fewshot_tasks.imagenet.settings import DESCRIPTION, check_recipe, find_unread, make_space
+from fewshot_tasks.imagenet.space import MobileSpace
+from fewshot_tasks.imagenet.supernet import MobileSupernet
 
 
 class MobileTask(ClassificationTask):

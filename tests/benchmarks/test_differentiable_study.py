@@ -33,7 +33,7 @@ from fewshot_core.pipeline.relaxation import Relaxation
 from fewshot_core.plugins import names_with
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
-from tasks.cifar10.task import TASK
+from fewshot_tasks.cifar10.task import TASK
 from tests.benchmarks.shared import options
 
 IMAGES = 45_000

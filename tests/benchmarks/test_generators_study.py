@@ -11,8 +11,8 @@ from benchmarks.studies.generators.show import draw_arms, make_tables, summarise
 from benchmarks.studies.runs import load_words
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.splitters import SplitterContext, grow_tree
-from tasks.autogan.space import generator_space
-from tasks.autogan.task import TASK
+from fewshot_tasks.autogan.space import generator_space
+from fewshot_tasks.autogan.task import TASK
 from tests.benchmarks.shared import options
 
 

@@ -20,7 +20,7 @@ from benchmarks.studies.runs import Bench
 from fewshot_core.costs.table import measure
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.splitters import SplitterContext, grow_tree
-from tasks.imagenet.task import TASK
+from fewshot_tasks.imagenet.task import TASK
 from tests.benchmarks.shared import options
 
 WORDS = ("recipe=mobile_cifar", "data.source=images", "data.root=x")

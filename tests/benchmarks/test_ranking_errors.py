@@ -7,7 +7,7 @@ from benchmarks.studies.ranking import errors
 from fewshot_core.data import ImageShape
 from fewshot_core.pipeline.rank import Truth
 from fewshot_core.recipe.load import load_recipe
-from tasks.cifar10.task import TASK
+from fewshot_tasks.cifar10.task import TASK
 
 
 @pytest.fixture(scope="module")

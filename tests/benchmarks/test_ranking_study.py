@@ -19,7 +19,7 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.spaces.paths import make_paths
 from fewshot_core.spaces.region import Region
 from fewshot_core.training.loop import steps_for
-from tasks.cifar10.task import TASK
+from fewshot_tasks.cifar10.task import TASK
 from tests.benchmarks.shared import options
 
 IMAGES = 45_000

@@ -31,7 +31,7 @@ from fewshot_core.errors import DataError
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.spaces.region import Region
 from fewshot_core.testing.toys import total, toy_space
-from tasks.cifar10.task import TASK
+from fewshot_tasks.cifar10.task import TASK
 
 SPACE = toy_space(5, 5, 5)
 

@@ -380,7 +380,7 @@ def main() -> None:
     how, where = sys.argv[1:]
     only = BY_PATH if how == "runpy" else [name_of(check) for check in CHECKS]
     torch.set_num_threads(1)
-    for name in ("fewshot_core", "tasks"):
+    for name in ("fewshot_core", "fewshot_tasks"):
         sys.modules[name] = None  # type: ignore[assignment]  # as if they were not installed
     EXPORTS.extend(Export(path) for path in sorted(Path(where).iterdir()) if path.is_dir())
     for export in EXPORTS:

@@ -16,11 +16,11 @@ from torch import nn
 
 from fewshot_core.data.decode import _crop_square
 from fewshot_core.export.package import write_timm_folder
-from tasks.cifar10 import darts_network as pairs
-from tasks.cifar10 import graph_network as graphs
-from tasks.cifar10 import network as cells
-from tasks.cifar10 import stages
-from tasks.imagenet import network as mobile
+from fewshot_tasks.cifar10 import darts_network as pairs
+from fewshot_tasks.cifar10 import graph_network as graphs
+from fewshot_tasks.cifar10 import network as cells
+from fewshot_tasks.cifar10 import stages
+from fewshot_tasks.imagenet import network as mobile
 
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|nor_conv_1x1~0|none~1|skip_connect~2|"
 OTHER_CELL = "|none~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"

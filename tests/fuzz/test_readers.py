@@ -26,10 +26,10 @@ from fewshot_core.spaces.space import SearchSpace
 from fewshot_core.spaces.splitters import ByDecision
 from fewshot_core.testing.toys import toy_space
 from fewshot_core.trust.scores import ScoreLog, read_table
-from tasks.autogan.space import generator_space
-from tasks.cifar10.space import nasbench201
-from tasks.imagenet.space import proxyless
-from tasks.imagenet.task import TASK as IMAGENET
+from fewshot_tasks.autogan.space import generator_space
+from fewshot_tasks.cifar10.space import nasbench201
+from fewshot_tasks.imagenet.space import proxyless
+from fewshot_tasks.imagenet.task import TASK as IMAGENET
 
 from .conftest import Inputs
 

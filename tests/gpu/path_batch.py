@@ -18,8 +18,8 @@ from fewshot_core.spaces.paths import PathBatches, UniformPaths
 from fewshot_core.spaces.paths.uniform import UniformSettings
 from fewshot_core.spaces.region import Region
 from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
-from tasks.cifar10.space import nasbench201
-from tasks.cifar10.supernet import CellSupernet
+from fewshot_tasks.cifar10.space import nasbench201
+from fewshot_tasks.cifar10.supernet import CellSupernet
 
 ROOT = Region.root(nasbench201())
 GPU = torch.device("cuda")

@@ -25,7 +25,7 @@ from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.region import Region, RegionTree
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.testing.strategies import Killed
-from tasks.cifar10.space import nasbench201
+from fewshot_tasks.cifar10.space import nasbench201
 
 SIZES = {"nor_conv_1x1": 100.0, "nor_conv_3x3": 900.0}
 Score = Callable[[Architecture], float]

@@ -16,7 +16,7 @@ from fewshot_core.pipeline.audit import audit
 from fewshot_core.pipeline.search import hand_over, record
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.space import Architecture
-from tasks.cifar10.space import nasbench201
+from fewshot_tasks.cifar10.space import nasbench201
 
 from .paper import Paper, on_paper  # noqa: F401
 

@@ -35,9 +35,9 @@ from fewshot_core.spaces.space import SearchSpace
 from fewshot_core.spaces.split_rule import SplitDecision
 from fewshot_core.trust.ranking import rank_figures
 from fewshot_core.trust.scores import ScoreLog, write_table
-from tasks.cifar10.settings import CellSettings
-from tasks.cifar10.space import nasbench201
-from tasks.cifar10.task import TASK
+from fewshot_tasks.cifar10.settings import CellSettings
+from fewshot_tasks.cifar10.space import nasbench201
+from fewshot_tasks.cifar10.task import TASK
 
 TRIALS = 24
 DATA = {

@@ -23,7 +23,7 @@ from fewshot_core.report.account import Account, classes_text, data_name
 from fewshot_core.report.facts import DerivedFacts, RegionFacts, Retrained, RunFacts
 from fewshot_core.report.words import comparison, describe_recipe, heading, summary, warn_unaudited
 from fewshot_core.runs.checkpoint import StageState
-from tasks.autogan.settings import MetricSettings
+from fewshot_tasks.autogan.settings import MetricSettings
 
 DATA = {"train": 1151, "validation": 56, "test": 359}
 COSTS = {"connected_params": 10, "connected_flops": 20}

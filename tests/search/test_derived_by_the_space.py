@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fewshot_core.search.preferences.relaxed import most_likely
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, Option
-from tasks.cifar10.space import CellSpace, nasbench201
+from fewshot_tasks.cifar10.space import CellSpace, nasbench201
 
 
 class TwoInputs(CellSpace):

@@ -40,7 +40,7 @@ def copy(finished: Path, tmp_path: Path) -> Path:
 
 def write_truth(folder: Path) -> None:
     """``truth.csv`` in the folder: 50 cells with made-up accuracies."""
-    from tasks.cifar10.space import nasbench201
+    from fewshot_tasks.cifar10.space import nasbench201
 
     rng, space = random.Random(0), nasbench201()
     cells = list(dict.fromkeys(space.genotype(space.sample(rng)) for _ in range(60)))[:50]

@@ -38,8 +38,8 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
     [f"fewshot_core.pipeline.{name}" for name in ("search", "retrain", "export", "rank", "report")]
     + [
-        "tasks.cifar10.task",
-        "tasks.imagenet.task",
+        "fewshot_tasks.cifar10.task",
+        "fewshot_tasks.imagenet.task",
         "fvcore.nn",
         "scipy.stats",
         "matplotlib.figure",

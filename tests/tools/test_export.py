@@ -11,7 +11,7 @@ import pytest
 import timm
 import torch
 
-from tasks.cifar10 import network
+from fewshot_tasks.cifar10 import network
 
 from .process import Done, Running, succeed
 

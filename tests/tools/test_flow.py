@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from fewshot_core.plugins import names_with, plugins
 from fewshot_core.spaces.space import Architecture
-from tasks.cifar10.space import nasbench201
+from fewshot_tasks.cifar10.space import nasbench201
 from tests.shared import once
 
 from .process import TIMEOUT, TOOLS, run_here, succeed, words_of
@@ -232,7 +232,7 @@ import json, pickle, sys
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("fewshot_core", "tasks"):
+        if name.partition(".")[0] in ("fewshot_core", "fewshot_tasks"):
             raise ImportError(name + " is not to be had here")
 
 sys.meta_path.insert(0, Blocked())
@@ -254,7 +254,7 @@ model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
 with torch.no_grad():
     result = model(pictures)
 config = timm.data.resolve_model_data_config(model)
-assert not [name for name in sys.modules if name.startswith(("fewshot_core", "tasks"))]
+assert not [name for name in sys.modules if name.startswith(("fewshot_core", "fewshot_tasks"))]
 numpy.save(logits, result.numpy())
 print(json.dumps({"input_size": config["input_size"], "mean": config["mean"]}))
 """
@@ -268,7 +268,7 @@ def images() -> torch.Tensor:
 @torch.no_grad()
 def logits_of(run: Path, images: torch.Tensor) -> np.ndarray[Any, Any]:
     """What the run's own network says, from the weights of its retraining."""
-    from tasks.cifar10.network import CellNetwork, parse_cell
+    from fewshot_tasks.cifar10.network import CellNetwork, parse_cell
 
     result = read(run / "retrain.json")["results"][0]
     network = CellNetwork(

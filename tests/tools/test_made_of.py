@@ -161,7 +161,7 @@ def test_test_images_among_the_training_images_are_counted(tmp_path: Path) -> No
 
 
 def write_table(path: Path, change: float = 0.0) -> None:
-    from tasks.cifar10.space import nasbench201
+    from fewshot_tasks.cifar10.space import nasbench201
 
     space = nasbench201()
     with path.open("w", newline="") as file:

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-import tasks.imagenet.network  # noqa: F401  registers the models
+import fewshot_tasks.imagenet.network  # noqa: F401  registers the models
 from tests.shared import once
 
 from .process import TIMEOUT, run_here, run_tool, succeed, words_of
@@ -76,7 +76,7 @@ import json, runpy, sys
 
 class Closed:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("fewshot_core", "tasks"):
+        if name.split(".")[0] in ("fewshot_core", "fewshot_tasks"):
             raise ImportError(name)
 
 sys.meta_path.insert(0, Closed())

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fewshot_core.recipe.schema import RetrainSettings
 from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
 from fewshot_core.training.extras import Extras
-from tasks.cifar10.task import CellTask
+from fewshot_tasks.cifar10.task import CellTask
 
 SETTINGS = RetrainSettings(lr=0.1, batch_size=8, epochs=2, grad_clip=None, momentum=0.0)
 STEPS = 4

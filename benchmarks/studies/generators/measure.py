@@ -19,7 +19,7 @@ from benchmarks.studies.jobs import Job, Rows, make_slug
 from benchmarks.studies.runs import Bench, StudyRun, copy_folder
 from benchmarks.studies.study import Figures, Study
 from fewshot_core.spaces.space import Architecture, SearchSpace
-from tasks.autogan.space import generator_space
+from fewshot_tasks.autogan.space import generator_space
 
 
 class Generators(Study):

@@ -24,7 +24,7 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.spaces.paths import CostPaths
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
-from tasks.imagenet.task import TASK
+from fewshot_tasks.imagenet.task import TASK
 
 BAND = 0.02
 """How far the FLOPs of a band's networks are from its middle, as a share."""

@@ -30,7 +30,7 @@ from fewshot_core.pipeline.rank import Truth
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.trust.ranking import ISO_MINIMUM
 from fewshot_core.trust.scores import read_table
-from tasks.cifar10.space import OPERATIONS
+from fewshot_tasks.cifar10.space import OPERATIONS
 
 Values = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from fewshot_core.search.strategies import StrategyContext, make_strategy
 from fewshot_core.spaces.region import Region
 from fewshot_core.testing.strategies import Make, Score, StrategySuite, from_plugin
 from fewshot_core.testing.toys import total, toy_space
-from tasks.autogan.space import generator_space
+from fewshot_tasks.autogan.space import generator_space
 
 ROOT = Region.root(toy_space(5, 5, 5, 5))
 

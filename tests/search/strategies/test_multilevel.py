@@ -13,7 +13,7 @@ from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.toys import toy_space
-from tasks.autogan.space import generator_space
+from fewshot_tasks.autogan.space import generator_space
 
 SPACE = generator_space()
 SETTINGS = MultilevelSettings(lr=0.02, hidden=16, level_trials=60, candidates=8, beam=3)

@@ -8,9 +8,9 @@ import pytest
 from fewshot_core.costs.table import CostTable, Limits, measure, require_feasible
 from fewshot_core.errors import ConstraintError
 from fewshot_core.spaces.region import Region
-from tasks.autogan.costs import generator_costs
-from tasks.autogan.network import Generator
-from tasks.autogan.space import GeneratorSpace, generator_space
+from fewshot_tasks.autogan.costs import generator_costs
+from fewshot_tasks.autogan.network import Generator
+from fewshot_tasks.autogan.space import GeneratorSpace, generator_space
 
 SHAPE = {"channels": 4, "latent": 6, "image_size": 16, "image_channels": 1}
 

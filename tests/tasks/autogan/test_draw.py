@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tasks.autogan.space import generator_space
-from tasks.autogan.task import TASK
+from fewshot_tasks.autogan.space import generator_space
+from fewshot_tasks.autogan.task import TASK
 
 
 @pytest.mark.parametrize("cells", [1, 2, 3])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fewshot_core.runs.files import write_copy, write_json, write_tensors
-from tasks.autogan import network
+from fewshot_tasks.autogan import network
 
 VECTORS = {"post": [0, 1, 0, 1, 1, 2, 2, 1, 1], "pre": [1, 2, 1, 0, 0, 1, 2, 0, 1]}
 SHAPE = {"channels": 4, "latent": 6, "image_size": 8, "image_channels": 1}
@@ -20,7 +20,7 @@ USE = """
 import copy, io, pickle, runpy, sys
 from pathlib import Path
 
-for name in ("fewshot_core", "tasks"):
+for name in ("fewshot_core", "fewshot_tasks"):
     sys.modules[name] = None
 import torch
 

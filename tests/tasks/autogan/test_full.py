@@ -23,7 +23,7 @@ from fewshot_core.spaces.region import Region, RegionTree
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.spaces.splitters import SplitterContext, grow_tree
 from fewshot_core.training.loop import Stage, train
-from tasks.autogan.task import TASK
+from fewshot_tasks.autogan.task import TASK
 
 AUTOGAN_A = "1,0,1,1,1,0,0,1,1,1,0,1,0,3"
 

@@ -19,20 +19,20 @@ from torch import Tensor
 from fewshot_core.data import ImageData
 from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.schema import Recipe
-from tasks.autogan import extractors
-from tasks.autogan.export import write_images
-from tasks.autogan.extractors import (
+from fewshot_tasks.autogan import extractors
+from fewshot_tasks.autogan.export import write_images
+from fewshot_tasks.autogan.extractors import (
     ClassifierFeatures,
     Extractor,
     SmallClassifier,
     classifier,
     inception,
 )
-from tasks.autogan.metric import ByteImages, Judge, Reference
-from tasks.autogan.metrics import METRICS, name_metric
-from tasks.autogan.scorer import make_judge
-from tasks.autogan.settings import MetricSettings
-from tasks.autogan.task import TASK
+from fewshot_tasks.autogan.metric import ByteImages, Judge, Reference
+from fewshot_tasks.autogan.metrics import METRICS, name_metric
+from fewshot_tasks.autogan.scorer import make_judge
+from fewshot_tasks.autogan.settings import MetricSettings
+from fewshot_tasks.autogan.task import TASK
 
 MakeRecipe = Callable[..., Recipe]
 SETTINGS = MetricSettings(images=60, splits=3, kid=True, precision_recall=True, batch_size=16)

@@ -12,11 +12,11 @@ from torch import nn
 
 from fewshot_core.costs.table import measure
 from fewshot_core.export.onnx import write_onnx
-from tasks.autogan.adversaries import CRITIC, GENERATOR, AdversarialNetwork, hinge
-from tasks.autogan.discriminator import Discriminator, deviations
-from tasks.autogan.network import Generator, split_vector, to_bytes
-from tasks.autogan.settings import GanSettings
-from tasks.autogan.space import generator_space
+from fewshot_tasks.autogan.adversaries import CRITIC, GENERATOR, AdversarialNetwork, hinge
+from fewshot_tasks.autogan.discriminator import Discriminator, deviations
+from fewshot_tasks.autogan.network import Generator, split_vector, to_bytes
+from fewshot_tasks.autogan.settings import GanSettings
+from fewshot_tasks.autogan.space import generator_space
 
 A = "1 0 1 1 1 0 0 1 1 1 0 1 0 3"
 B = "1 0 1 1 1 0 1 1 1 1 0 1 1 3"

@@ -18,10 +18,10 @@ from fewshot_core.runs.console import Console
 from fewshot_core.spaces.paths import FairPaths, UniformPaths
 from fewshot_core.spaces.region import Region
 from fewshot_core.training.loop import DivergedError, Stage, train
-from tasks.autogan.adversaries import AdversarialNetwork, AdversarialSupernet
-from tasks.autogan.objective import LOOK, CollapseWatch, GanObjective
-from tasks.autogan.settings import GanSettings
-from tasks.autogan.task import TASK
+from fewshot_tasks.autogan.adversaries import AdversarialNetwork, AdversarialSupernet
+from fewshot_tasks.autogan.objective import LOOK, CollapseWatch, GanObjective
+from fewshot_tasks.autogan.settings import GanSettings
+from fewshot_tasks.autogan.task import TASK
 
 MakeRecipe = Callable[..., Recipe]
 ADAM = TrainingSettings(

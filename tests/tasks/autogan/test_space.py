@@ -10,7 +10,7 @@ from fewshot_core.errors import ArchitectureError
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import SearchSpace
 from fewshot_core.testing.spaces import SpaceSuite
-from tasks.autogan.space import generator_space
+from fewshot_tasks.autogan.space import generator_space
 
 AUTOGAN_A = "1,0,1,1,1,0,0,1,1,1,0,1,0,3"
 SPACE = generator_space()
@@ -106,6 +106,6 @@ def test_cells_of_a_region() -> None:
 
 
 def test_it_needs_no_torch() -> None:
-    code = "import sys, tasks.autogan.space; print('torch' in sys.modules)"
+    code = "import sys, fewshot_tasks.autogan.space; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

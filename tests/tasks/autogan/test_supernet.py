@@ -13,14 +13,14 @@ from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import SearchSpace
 from fewshot_core.supernet import recalibrate_norms
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
-from tasks.autogan.adversaries import (
+from fewshot_tasks.autogan.adversaries import (
     CRITIC,
     GENERATOR,
     AdversarialSupernet,
     SharedGenerator,
 )
-from tasks.autogan.pictures import SupernetWatch
-from tasks.autogan.space import generator_space
+from fewshot_tasks.autogan.pictures import SupernetWatch
+from fewshot_tasks.autogan.space import generator_space
 
 TWO, THREE = generator_space(2), generator_space()
 SHAPE = {"channels": 3, "latent": 5, "image_size": 8, "image_channels": 3}

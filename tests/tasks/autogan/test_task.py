@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.task import Task
 from fewshot_core.testing.tasks import TaskSuite
-from tasks.autogan.task import TASK
+from fewshot_tasks.autogan.task import TASK
 
 
 class TestGenerators(TaskSuite):

@@ -19,8 +19,8 @@ from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import recalibrate_norms
 from fewshot_core.training.classification import ClassificationScorer
-from tasks.cifar10.space import nasbench201
-from tasks.cifar10.supernet import CellSupernet
+from fewshot_tasks.cifar10.space import nasbench201
+from fewshot_tasks.cifar10.supernet import CellSupernet
 
 pytestmark = pytest.mark.process  # Triton asks the system for libraries
 

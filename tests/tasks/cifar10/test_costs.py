@@ -13,9 +13,9 @@ from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe, recipe_type
 from fewshot_core.spaces.space import Architecture
-from tasks.cifar10.network import CellNetwork, parse_cell
-from tasks.cifar10.settings import DESCRIPTION, CellSettings
-from tasks.cifar10.task import TASK
+from fewshot_tasks.cifar10.network import CellNetwork, parse_cell
+from fewshot_tasks.cifar10.settings import DESCRIPTION, CellSettings
+from fewshot_tasks.cifar10.task import TASK
 
 DISCONNECTED = [
     "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",

@@ -22,15 +22,15 @@ from fewshot_core.task import Task
 from fewshot_core.testing.spaces import Cost, SpaceSuite
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
 from fewshot_core.testing.tasks import TaskSuite
-from tasks.cifar10.darts import KINDS, OPERATIONS, darts, edge_name
-from tasks.cifar10.darts_network import (
+from fewshot_tasks.cifar10.darts import KINDS, OPERATIONS, darts, edge_name
+from fewshot_tasks.cifar10.darts_network import (
     DartsNetwork,
     FixedDartsCell,
     make_darts_operation,
     parse_cells,
 )
-from tasks.cifar10.darts_supernet import DartsSupernet
-from tasks.cifar10.task import TASK
+from fewshot_tasks.cifar10.darts_supernet import DartsSupernet
+from fewshot_tasks.cifar10.task import TASK
 
 SPACE = darts()
 SECOND_ORDER = (

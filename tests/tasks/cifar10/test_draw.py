@@ -8,8 +8,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from fewshot_core.spaces.space import Architecture
-from tasks.cifar10.draw import LABELS, cell_svg
-from tasks.cifar10.space import OPERATIONS, nasbench201
+from fewshot_tasks.cifar10.draw import LABELS, cell_svg
+from fewshot_tasks.cifar10.space import OPERATIONS, nasbench201
 
 SPACE = nasbench201()
 NAMESPACE = "{http://www.w3.org/2000/svg}"

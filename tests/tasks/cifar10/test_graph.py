@@ -27,9 +27,9 @@ from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
 from fewshot_core.testing.tasks import TaskSuite
 from fewshot_core.trust.scores import write_table
 from fewshot_core.trust.values import read_values
-from tasks.cifar10.graph import PARENTS, GraphCell, GraphSpace, nasbench1shot1
-from tasks.cifar10.graph_supernet import GraphSupernet
-from tasks.cifar10.task import TASK
+from fewshot_tasks.cifar10.graph import PARENTS, GraphCell, GraphSpace, nasbench1shot1
+from fewshot_tasks.cifar10.graph_supernet import GraphSupernet
+from fewshot_tasks.cifar10.task import TASK
 
 SPACES = {name: nasbench1shot1(name) for name in PARENTS}
 FIRST, SECOND, THIRD = SPACES.values()

@@ -10,8 +10,8 @@ import pytest
 from fewshot_core.data import ImageShape
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.spaces.space import Architecture
-from tasks.cifar10.space import nasbench201
-from tasks.cifar10.task import TASK
+from fewshot_tasks.cifar10.space import nasbench201
+from fewshot_tasks.cifar10.task import TASK
 
 PAGE = (Path(__file__).parents[3] / "docs" / "identities.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| `([a-z ]+)` \| `(.+?)` \|", PAGE.replace(r"\|", "¦"), re.MULTILINE))

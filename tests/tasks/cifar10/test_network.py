@@ -13,8 +13,14 @@ from torch import Tensor, nn
 from fewshot_core.data import ImageShape
 from fewshot_core.export.package import join_sources
 from fewshot_core.recipe.load import load_recipe
-from tasks.cifar10.network import CellNetwork, live_edges, make_operation, parse_cell, run_cell
-from tasks.cifar10.task import TASK
+from fewshot_tasks.cifar10.network import (
+    CellNetwork,
+    live_edges,
+    make_operation,
+    parse_cell,
+    run_cell,
+)
+from fewshot_tasks.cifar10.task import TASK
 
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|nor_conv_1x1~0|none~1|skip_connect~2|"
 DEAD = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_1x1~2|"
@@ -137,7 +143,7 @@ def test_the_files_depend_on_torch_and_timm_alone(tmp_path: Path, space: str) ->
         "import sys, timm, torch, exported_model\n"
         f"model = timm.create_model({name!r}, **{arguments!r})\n"
         "assert model(torch.zeros(2, 3, 8, 8)).shape == (2, 10)\n"
-        "ours = [m for m in sys.modules if m.split('.')[0] in ('fewshot_core', 'tasks')]\n"
+        "ours = [m for m in sys.modules if m.split('.')[0] in ('fewshot_core', 'fewshot_tasks')]\n"
         "assert not ours, ours\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from tasks.cifar10 import pooling
-from tasks.cifar10.pooling import SharedAveragePool
+from fewshot_tasks.cifar10 import pooling
+from fewshot_tasks.cifar10.pooling import SharedAveragePool
 
 SHAPES = [(2, 16, 8, 8), (2, 4, 1, 5), (2, 4, 2, 1), (3, 5, 1, 1), (2, 3, 3, 2), (2, 3, 7, 5)]
 LAYOUTS = [torch.channels_last, torch.contiguous_format]

@@ -19,8 +19,8 @@ from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import make_evaluator
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.runs.folder import RunFolder
-from tasks.cifar10.network import CellNetwork, parse_cell
-from tasks.cifar10.space import nasbench201
+from fewshot_tasks.cifar10.network import CellNetwork, parse_cell
+from fewshot_tasks.cifar10.space import nasbench201
 
 SPACE = nasbench201()
 RICH = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|none~1|nor_conv_3x3~2|"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from fewshot_core.errors import ArchitectureError
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.testing.spaces import SpaceSuite
-from tasks.cifar10.network import live_edges, parse_cell
-from tasks.cifar10.space import NONLINEAR, OPERATIONS, nasbench201
+from fewshot_tasks.cifar10.network import live_edges, parse_cell
+from fewshot_tasks.cifar10.space import NONLINEAR, OPERATIONS, nasbench201
 
 SPACE = nasbench201()
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|none~0|avg_pool_3x3~1|nor_conv_1x1~2|"

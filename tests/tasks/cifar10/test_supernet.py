@@ -10,9 +10,9 @@ from fewshot_core.errors import RecipeError, RegionError
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import SearchSpace
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
-from tasks.cifar10.network import run_cell
-from tasks.cifar10.space import nasbench201
-from tasks.cifar10.supernet import CellSupernet
+from fewshot_tasks.cifar10.network import run_cell
+from fewshot_tasks.cifar10.space import nasbench201
+from fewshot_tasks.cifar10.supernet import CellSupernet
 
 SPACE = nasbench201()
 ONLY_ZEROS = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|"

@@ -9,7 +9,7 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.spaces.region import Region
 from fewshot_core.task import Task
 from fewshot_core.testing.tasks import TaskSuite
-from tasks.cifar10.task import TASK
+from fewshot_tasks.cifar10.task import TASK
 
 WORDS = ["recipe=digits", "network.channels=4", "network.cells_per_stage=1"]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tasks.imagenet.fbnet import FbnetSpace, fbnet
-from tasks.imagenet.skeleton import (
+from fewshot_tasks.imagenet.fbnet import FbnetSpace, fbnet
+from fewshot_tasks.imagenet.skeleton import (
     fbnet_skeleton,
     lab_variant,
     macro_skeleton,
     ofa_skeleton,
     proxyless_skeleton,
 )
-from tasks.imagenet.space import (
+from fewshot_tasks.imagenet.space import (
     ElasticSpace,
     MacroSpace,
     MobileSpace,

@@ -12,11 +12,11 @@ from torch import nn
 from fewshot_core.costs.table import measure
 from fewshot_core.data import ImageShape
 from fewshot_core.spaces.space import Architecture
-from tasks.imagenet.build import timm_network
-from tasks.imagenet.costs import cost_table
-from tasks.imagenet.fbnet import FbnetSpace, fbnet
-from tasks.imagenet.network import ShuffledSeparable
-from tasks.imagenet.skeleton import fbnet_skeleton
+from fewshot_tasks.imagenet.build import timm_network
+from fewshot_tasks.imagenet.costs import cost_table
+from fewshot_tasks.imagenet.fbnet import FbnetSpace, fbnet
+from fewshot_tasks.imagenet.network import ShuffledSeparable
+from fewshot_tasks.imagenet.skeleton import fbnet_skeleton
 
 SHAPE = ImageShape(3, 224, 1000)
 

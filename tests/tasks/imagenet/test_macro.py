@@ -12,9 +12,9 @@ from torch import nn
 
 from fewshot_core.data import ImageShape
 from fewshot_core.errors import ArchitectureError
-from tasks.imagenet.build import timm_network
-from tasks.imagenet.costs import cost_table
-from tasks.imagenet.space import nasbench_macro
+from fewshot_tasks.imagenet.build import timm_network
+from fewshot_tasks.imagenet.costs import cost_table
+from fewshot_tasks.imagenet.space import nasbench_macro
 from tests.tasks.imagenet.spaces import small_macro
 
 SPACE = nasbench_macro()

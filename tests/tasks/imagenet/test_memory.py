@@ -9,8 +9,8 @@ from torch import Tensor
 from fewshot_core.data import ImageShape
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
-from tasks.imagenet.space import ofa_mbv3
-from tasks.imagenet.supernet import MobileSupernet
+from fewshot_tasks.imagenet.space import ofa_mbv3
+from fewshot_tasks.imagenet.supernet import MobileSupernet
 
 
 def kept(net: MobileSupernet, architecture: Architecture, images: int, half: bool) -> float:

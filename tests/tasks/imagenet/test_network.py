@@ -14,10 +14,10 @@ from fewshot_core.costs.table import measure
 from fewshot_core.data import ImageShape
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
-from tasks.imagenet import network
-from tasks.imagenet.costs import cost_table
-from tasks.imagenet.skeleton import Block
-from tasks.imagenet.space import MobileSpace
+from fewshot_tasks.imagenet import network
+from fewshot_tasks.imagenet.costs import cost_table
+from fewshot_tasks.imagenet.skeleton import Block
+from fewshot_tasks.imagenet.space import MobileSpace
 from tests.tasks.imagenet.spaces import FULL, SMALL
 
 assert network  # it registers the models

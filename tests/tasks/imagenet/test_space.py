@@ -9,14 +9,14 @@ from timm.models._efficientnet_builder import decode_arch_def, round_channels
 from fewshot_core.errors import ArchitectureError, RecipeError
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.testing.spaces import Cost, SpaceSuite
-from tasks.imagenet.skeleton import (
+from fewshot_tasks.imagenet.skeleton import (
     Block,
     lab_variant,
     ofa_skeleton,
     proxyless_skeleton,
     round_width,
 )
-from tasks.imagenet.space import MobileSpace, ofa_mbv3, proxyless
+from fewshot_tasks.imagenet.space import MobileSpace, ofa_mbv3, proxyless
 from tests.tasks.imagenet.spaces import FULL, SMALL, small_fbnet, small_ofa, small_proxyless
 
 

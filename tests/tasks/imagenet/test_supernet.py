@@ -10,8 +10,8 @@ from fewshot_core.data import ImageShape
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.testing.supernets import MakeSupernet, SupernetSuite
-from tasks.imagenet.skeleton import Block
-from tasks.imagenet.supernet import MobileSupernet
+from fewshot_tasks.imagenet.skeleton import Block
+from fewshot_tasks.imagenet.supernet import MobileSupernet
 from tests.tasks.imagenet.spaces import FULL, small_fbnet, small_macro, small_ofa, small_proxyless
 
 SHAPE = ImageShape(3, 8, 5)

@@ -15,10 +15,10 @@ from fewshot_core.spaces.extremes import extreme
 from fewshot_core.spaces.region import Region
 from fewshot_core.task import Task
 from fewshot_core.testing.tasks import TaskSuite
-from tasks.imagenet.draw import network_svg
-from tasks.imagenet.settings import DESCRIPTION, MobileSettings, make_space
-from tasks.imagenet.space import MobileSpace
-from tasks.imagenet.task import TASK
+from fewshot_tasks.imagenet.draw import network_svg
+from fewshot_tasks.imagenet.settings import DESCRIPTION, MobileSettings, make_space
+from fewshot_tasks.imagenet.space import MobileSpace
+from fewshot_tasks.imagenet.task import TASK
 from tests.tasks.imagenet.spaces import FULL, SMALL
 
 SHAPE = ImageShape(3, 32, 10)
