@@ -1,9 +1,9 @@
 """The first moments of a tool, before anything that takes time is imported.
 
-A tool is its docstring and one call::
+A file of ``tools`` is one call::
 
     if __name__ == "__main__":
-        raise SystemExit(start("search", __doc__, action))
+        raise SystemExit(start_command("search"))
 
 Importing the command line takes a tenth of a second and torch some seconds; a signal that arrives
 meanwhile has to be answered as any other. So this module imports next to nothing itself.
@@ -19,29 +19,53 @@ from fewshot_core.runs.farewell import ENDING, is_main_process, leave
 
 TYPE_CHECKING = False  # typing's own takes as long to import as all the rest
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     Action = Callable[[list[str]], int | None]
 
 
+def start_command(name: str, words: Sequence[str] | None = None) -> int:
+    """Run a command of the program: :func:`start` with what its module says.
+
+    Args:
+        name: A module of :mod:`fewshot_core.commands`.
+        words: What it is asked; by default the words of this process.
+    """
+    end_on_signals()
+    from fewshot_core.commands.command import find_command
+
+    found = find_command(name)
+    return start(found.name, found.about, found.action, keys=found.keys, words=words)
+
+
 def start(
-    tool: str, doc: str | None, action: Action, *, keys: Mapping[str, Any] | None = None
+    tool: str,
+    doc: str | None,
+    action: Action,
+    *,
+    keys: Mapping[str, Any] | None = None,
+    words: Sequence[str] | None = None,
 ) -> int:
-    """Run a tool with the words of this process: :func:`fewshot_core.recipe.cli.main`.
+    """Run a command with its words: :func:`fewshot_core.recipe.cli.main`.
 
     Outside of that call, before it and in the last moments of the interpreter, a signal ends the
     process with its line and nothing else. Signals that were ignored stay so (``nohup``).
     """
-    for number in ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, leave)
+    end_on_signals()
     open_standard_files()
     from fewshot_core.recipe.cli import main
     from fewshot_core.runs.threads import wait_passively
 
     wait_passively()
-    return main(tool, doc, settle_environment(action), keys=keys)
+    return main(tool, doc, settle_environment(action), keys=keys, argv=words)
+
+
+def end_on_signals() -> None:
+    """Let a signal end this process with its line, but for those that are ignored."""
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, leave)
 
 
 def settle_environment(action: Action) -> Action:

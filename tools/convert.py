@@ -1,28 +1,9 @@
 """Convert published data to what this program reads.
 
-images=DIR is a folder of down-sampled ImageNet as it is published (Chrabaszcz et al., 2017): the
-pickled files train_data_batch_1 to train_data_batch_10 and val_data. to=DIR gets train.tar and
-test.tar, class folders of PNG files. classes=120 keeps the first so many classes: those of
-ImageNet16-120.
+``fewshot convert``, as a file of the checkout.
 """
 
-from pathlib import Path
-
-from fewshot_core.start import start
-
-KEYS = {"images": Path, "to": Path, "classes": 120}
-
-
-def action(words: list[str]) -> None:
-    from fewshot_core.recipe.cli import parse_words
-
-    options = parse_words(words, KEYS)
-    from fewshot_core.data.pickled import convert
-    from fewshot_core.runs.console import Console
-
-    for line in convert(options["images"], options["to"], options["classes"], Console()):
-        print(line)
-
+from fewshot_core.start import start_command
 
 if __name__ == "__main__":
-    raise SystemExit(start("convert", __doc__, action, keys=KEYS))
+    raise SystemExit(start_command("convert"))

@@ -1,24 +1,9 @@
 """Export a retrained network: a folder for plain timm, ONNX, and a card with its numbers.
 
-label= picks the network (found, random, largest, given), out= the folder (RUN/export).
+``fewshot export``, as a file of the checkout.
 """
 
-from pathlib import Path
-
-from fewshot_core.start import start
-
-KEYS = {"run": Path | None, "recipe": "", "label": "", "out": Path | None}
-
-
-def action(words: list[str]) -> None:
-    from fewshot_core.recipe.cli import find_named_run, parse_words
-
-    options = parse_words(words, KEYS)
-    find_named_run(options)  # without a run there is no need to import torch
-    from fewshot_core.pipeline.export import export
-
-    export(options)
-
+from fewshot_core.start import start_command
 
 if __name__ == "__main__":
-    raise SystemExit(start("export", __doc__, action, keys=KEYS))
+    raise SystemExit(start_command("export"))

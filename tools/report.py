@@ -1,21 +1,9 @@
-"""Write the report of a run anew from what its folder holds, and print its main table."""
+"""Write the report of a run anew from what its folder holds, and print its main table.
 
-from pathlib import Path
+``fewshot report``, as a file of the checkout.
+"""
 
-from fewshot_core.start import start
-
-KEYS = {"run": Path | None, "recipe": ""}
-
-
-def action(words: list[str]) -> None:
-    from fewshot_core.recipe.cli import find_named_run, parse_words
-
-    options = parse_words(words, KEYS)
-    find_named_run(options)  # without a run there is no need to import torch
-    from fewshot_core.pipeline.report import report
-
-    report(options)
-
+from fewshot_core.start import start_command
 
 if __name__ == "__main__":
-    raise SystemExit(start("report", __doc__, action, keys=KEYS))
+    raise SystemExit(start_command("report"))

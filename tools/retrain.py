@@ -1,24 +1,9 @@
 """Train what a search found from scratch, beside a random and the largest architecture.
 
-The test images are read after all trainings. The same command again continues.
+``fewshot retrain``, as a file that ``accelerate launch`` takes.
 """
 
-from pathlib import Path
-
-from fewshot_core.start import start
-
-KEYS = {"run": Path | None, "recipe": "", "architecture": ""}
-
-
-def action(words: list[str]) -> None:
-    from fewshot_core.recipe.cli import find_named_run, parse_words
-
-    options = parse_words(words, KEYS, settings=True)
-    find_named_run(options)  # without a run there is no need to import torch
-    from fewshot_core.pipeline.retrain import retrain
-
-    retrain(options)
-
+from fewshot_core.start import start_command
 
 if __name__ == "__main__":
-    raise SystemExit(start("retrain", __doc__, action, keys=KEYS))
+    raise SystemExit(start_command("retrain"))

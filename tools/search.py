@@ -1,20 +1,9 @@
 """Search an architecture: train the supernets, ask the strategy, keep the best.
 
-Everything goes to the run folder (run=DIR, by default runs/RECIPE). The same command again
-continues a run that was stopped.
+``fewshot search``, as a file that ``accelerate launch`` takes.
 """
 
-from fewshot_core.start import start
-
-
-def action(words: list[str]) -> None:
-    from fewshot_core.recipe.cli import load_recipe
-
-    load_recipe(words)  # what is wrong with them is known before torch is imported
-    from fewshot_core.pipeline.search import search
-
-    search(words)
-
+from fewshot_core.start import start_command
 
 if __name__ == "__main__":
-    raise SystemExit(start("search", __doc__, action))
+    raise SystemExit(start_command("search"))

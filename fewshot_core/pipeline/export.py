@@ -80,9 +80,9 @@ def _results(run: KeptRun) -> list[dict[str, Any]]:
     if not path.exists():
         raise RunFolderError(
             f"{run.folder.path} holds no retrained network",
-            fix=f"run tools/retrain.py run={run.folder.path} first",
+            fix=f"run fewshot retrain run={run.folder.path} first",
         )
-    again = f"run tools/retrain.py run={run.folder.path} again: it writes the file anew"
+    again = f"run fewshot retrain run={run.folder.path} again: it writes the file anew"
     try:
         results: list[dict[str, Any]] = read_json(path, again)["results"]
     except (KeyError, TypeError):

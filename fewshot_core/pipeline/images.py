@@ -142,7 +142,7 @@ class RunImages:
             return ImageFacts.from_json(read_json(path))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"{path} is damaged", found=error, fix="delete it, and run tools/search.py again"
+                f"{path} is damaged", found=error, fix="delete it, and run fewshot search again"
             ) from None
 
     def keep(self) -> None:

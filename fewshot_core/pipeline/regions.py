@@ -75,7 +75,7 @@ def read_tree(folder: RunFolder, root: Region) -> RegionTree:
     path = folder.file(REGIONS)
     if not path.exists():
         return RegionTree(root)
-    found = read_json(path, "delete it, and run the same tools/search.py again")
+    found = read_json(path, "delete it, and run the same fewshot search again")
     return RegionTree.from_json(root.space, found)
 
 

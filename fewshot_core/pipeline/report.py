@@ -68,7 +68,7 @@ def write_report(run: KeptRun) -> Path:
     if facts.found is None and not facts.trials and not facts.retrained:
         raise RunFolderError(
             f"{path} holds nothing to report on: no finished search and no retrained network",
-            fix=f"run tools/search.py recipe={run.recipe.recipe} run={path} to its end",
+            fix=f"run fewshot search recipe={run.recipe.recipe} run={path} to its end",
         )
     pictures = []
     for name, caption, figure in draw(run, facts, metric):
@@ -187,7 +187,7 @@ def _results(run: KeptRun) -> dict[str, Any] | None:
         return None
     results: dict[str, Any] = read_json(path)
     if not isinstance(results, dict) or not results.get("results") or "metric" not in results:
-        raise RunFolderError(f"{path} is damaged", fix="delete it and run tools/retrain.py again")
+        raise RunFolderError(f"{path} is damaged", fix="delete it and run fewshot retrain again")
     return results
 
 

@@ -113,10 +113,10 @@ def found_architecture(run: Run) -> Architecture:
     if not path.exists():
         raise RunFolderError(
             f"{run.folder.path} holds no finished search",
-            fix=f"run tools/search.py recipe={run.recipe.recipe} run={run.folder.path} to its end",
+            fix=f"run fewshot search recipe={run.recipe.recipe} run={run.folder.path} to its end",
         )
     again = (
-        f"run tools/search.py recipe={run.recipe.recipe} run={run.folder.path} with its "
+        f"run fewshot search recipe={run.recipe.recipe} run={run.folder.path} with its "
         "settings again: it writes the file anew"
     )
     try:

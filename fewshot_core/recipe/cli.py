@@ -51,7 +51,7 @@ def main(
     """Run a tool and return its exit code.
 
     Args:
-        tool: The name of the file in ``tools``, without ``.py``.
+        tool: The name of the command.
         doc: The tool's docstring; ``--help`` shows it.
         action: What the tool does with its ``key=value`` words; a number is the exit code.
         keys: The words of the tool as for :func:`parse_words`; None for a tool that takes a recipe.
@@ -134,8 +134,8 @@ def _parser(
 ) -> argparse.ArgumentParser:
     words = "recipe=NAME [run=DIR] [key=value ...]" if takes_settings else "key=value ..."
     parser = argparse.ArgumentParser(
-        prog=f"tools/{tool}.py",
-        usage=f"accelerate launch tools/{tool}.py {words}",
+        prog=f"fewshot {tool}",
+        usage=f"fewshot {tool} {words}",
         description=(doc or "").strip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,  # every process of a launch would print it
@@ -170,15 +170,16 @@ def _help(
 
 def _examples(tool: str) -> str:
     name = next((name for name, _ in list_recipes()), "NAME")
-    command = f"tools/{tool}.py"
+    command = f"fewshot {tool}"
     lines = [
         "examples:",
-        f"  python {command} --list-recipes",
-        *([f"  python {command} --list-strategies"] if tool == "search" else []),
-        f"  python {command} --print-recipe recipe={name}",
-        f"  python {command} --help recipe={name}",
-        f"  accelerate launch {command} recipe={name}",
-        f"  accelerate launch {command} recipe={name} supernet.epochs=5 strategy=random",
+        f"  {command} --list-recipes",
+        *([f"  {command} --list-strategies"] if tool == "search" else []),
+        f"  {command} --print-recipe recipe={name}",
+        f"  {command} --help recipe={name}",
+        f"  {command} recipe={name}",
+        f"  {command} recipe={name} supernet.epochs=5 strategy=random",
+        f"  accelerate launch -m fewshot_core.{tool} recipe={name}",
     ]
     return "\n".join(lines) + "\n"
 

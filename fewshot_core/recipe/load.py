@@ -117,7 +117,7 @@ def with_changes(recipe: Recipe, words: Sequence[str]) -> Recipe:
             f"{wanted} is a setting of the run's recipe and would change its results",
             found=f"{key}={write_value(before.get(key))} in the recipe of this run",
             allowed=f"settings that change no result: {', '.join(free_settings(recipe))}",
-            fix=f"leave it out, or start another run with it: tools/search.py "
+            fix=f"leave it out, or start another run with it: fewshot search "
             f"recipe={recipe.recipe} {wanted} run=DIR",
         )
     return changed

@@ -57,7 +57,7 @@ def require_free(
     run, (key, _, value) = run_named(options), words[0].partition("=")
     if run is None or not (run / KEPT).is_file():
         raise RecipeError(
-            f"{key}={value} is a setting of a recipe, which belongs to tools/search.py",
+            f"{key}={value} is a setting of a recipe, which belongs to fewshot search",
             allowed=", ".join(f"{name}=" for name in keys),
         )
     with_changes(recipe_from_file(run / KEPT), words)
@@ -65,7 +65,7 @@ def require_free(
         raise RecipeError(
             f"{key}={value} is a setting of the run's recipe, and this tool takes none",
             allowed=", ".join(f"{name}=" for name in keys),
-            fix=f"give it to tools/search.py run={run}",
+            fix=f"give it to fewshot search run={run}",
         )
 
 

@@ -46,10 +46,10 @@ class Page:
 
     def command(self, tool: str, *words: str) -> str:
         """A command about this run, for a shell."""
-        return shlex.join(["python", f"tools/{tool}.py", f"run={self.run}", *words])
+        return shlex.join(["fewshot", tool, f"run={self.run}", *words])
 
     def search_command(self) -> str:
         """The command that starts this search, or continues it."""
         typed = [word for word in self.facts.overrides if word]
         words = [f"recipe={self.recipe.recipe}", f"run={self.run}", *typed]
-        return shlex.join(["python", "tools/search.py", *words])
+        return shlex.join(["fewshot", "search", *words])

@@ -210,7 +210,7 @@ class StageCheckpoint:
             )
         if not state.done:
             raise RunFolderError(
-                f"{self.folder} holds no finished training", fix="run tools/search.py to its end"
+                f"{self.folder} holds no finished training", fix="run fewshot search to its end"
             )
         return self.load(state)
 

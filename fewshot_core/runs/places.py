@@ -39,6 +39,6 @@ def require_run(path: Path) -> Path:
         raise RunFolderError(
             f"{path} is no run folder: it has no recipe.yaml",
             allowed=", ".join(known) or None,
-            fix="run tools/search.py first, or name another run=DIR",
+            fix="run fewshot search first, or name another run=DIR",
         )
     return recipe

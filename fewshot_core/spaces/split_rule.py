@@ -70,7 +70,7 @@ def read_splitting(run: Path) -> SplitDecision:
     Raises:
         RunFolderError: The file is missing or damaged.
     """
-    path, fix = run / SPLITTING, "delete it, and run the same tools/search.py again"
+    path, fix = run / SPLITTING, "delete it, and run the same fewshot search again"
     try:
         return SplitDecision(**read_json(path, fix))
     except TypeError as error:

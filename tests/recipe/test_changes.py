@@ -117,7 +117,7 @@ def test_a_tool_says_what_a_setting_is_in_the_run(run: Path, named: str) -> None
     line = refusal([named, "retrain.epochs=5"])
     assert "retrain.epochs=5 is a setting of the run's recipe and would change its" in line
     assert "found: retrain.epochs=40 in" in line
-    assert "tools/search.py recipe=demo retrain.epochs=5 run=DIR" in line
+    assert "fewshot search recipe=demo retrain.epochs=5 run=DIR" in line
     assert "unknown" not in line
 
 
@@ -133,12 +133,12 @@ def test_a_tool_hands_settings_on_that_change_nothing(run: Path) -> None:
 def test_a_tool_that_takes_none_says_where_they_belong(run: Path) -> None:
     line = refusal(["run=runs/demo", "data.root=/new"], settings=False)
     assert "data.root=/new is a setting of the run's recipe, and this tool takes none" in line
-    assert "tools/search.py run=runs/demo" in line
+    assert "fewshot search run=runs/demo" in line
 
 
 def test_settings_without_a_run(run: Path) -> None:
-    assert "belongs to tools/search.py" in refusal(["retrain.epochs=5"])
-    assert "belongs to tools/search.py" in refusal(["run=other", "retrain.epochs=5"])
+    assert "belongs to fewshot search" in refusal(["retrain.epochs=5"])
+    assert "belongs to fewshot search" in refusal(["run=other", "retrain.epochs=5"])
     assert "unknown setting 'nonsense'" in refusal(["run=other", "nonsense=5"])
 
 

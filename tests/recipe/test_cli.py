@@ -45,9 +45,9 @@ def test_help_lists_every_key_with_default_and_comment(
 ) -> None:
     assert main("search", DOC, nothing, argv=["--help"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("usage: accelerate launch tools/search.py recipe=NAME")
+    assert out.startswith("usage: fewshot search recipe=NAME")
     assert "More about it." in out
-    assert "  accelerate launch tools/search.py recipe=" in out
+    assert "  fewshot search recipe=" in out
     for key in Layout(Recipe).setting_keys():
         assert key.startswith("network.") or f"  {key}=" in out, key
     assert "random horizontal flips" in out

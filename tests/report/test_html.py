@@ -181,7 +181,7 @@ def test_a_stage_may_be_missing(make_run: MakeRun, missing: str) -> None:
     assert absent not in reader.headings
     if missing == "retrain":
         assert "has not been retrained yet" in text
-        assert f"tools/retrain.py run={session.folder.path}" in text
+        assert f"fewshot retrain run={session.folder.path}" in text
     if missing == "audit":
         assert "audit.networks=12" in text
         assert "verdict" not in text.partition("</style>")[2]

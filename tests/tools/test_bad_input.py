@@ -52,7 +52,7 @@ def test_a_damaged_recipe(copy: Path) -> None:
 @pytest.mark.parametrize("tool", ["retrain", "export", "report"])
 def test_no_run(tool: str, tmp_path: Path) -> None:
     done = run_here(tool, ["run=nowhere"], tmp_path)
-    refused(done, "nowhere is no run folder", "tools/search.py", "run=DIR")
+    refused(done, "nowhere is no run folder", "fewshot search", "run=DIR")
     refused(run_here(tool, [], tmp_path), "run=DIR", "recipe=NAME")
     assert not any(tmp_path.iterdir())
 
@@ -60,11 +60,11 @@ def test_no_run(tool: str, tmp_path: Path) -> None:
 def test_the_order_of_the_tools(copy: Path) -> None:
     (copy / "retrain.json").unlink()
     done = run_tool("export", ["run=run"], copy.parent)
-    refused(done, "run holds no retrained network", "run tools/retrain.py run=run first")
+    refused(done, "run holds no retrained network", "run fewshot retrain run=run first")
     (copy / "found.json").unlink()
     before = contents(copy)
     done = run_tool("retrain", ["run=run"], copy.parent)
-    refused(done, "run holds no finished search", "tools/search.py recipe=digits run=run")
+    refused(done, "run holds no finished search", "fewshot search recipe=digits run=run")
     assert contents(copy) == before
 
 
@@ -189,7 +189,7 @@ def test_a_damaged_find(text: str, copy: Path) -> None:
     (copy / "found.json").write_text(text)
     before = contents(copy)
     done = run_tool("retrain", ["run=run"], copy.parent)
-    refused(done, "run/found.json", "tools/search.py recipe=digits run=run")
+    refused(done, "run/found.json", "fewshot search recipe=digits run=run")
     assert contents(copy) == before
 
 
@@ -198,7 +198,7 @@ def test_damaged_results(text: str, copy: Path) -> None:
     (copy / "retrain.json").write_text(text)
     before = contents(copy)
     done = run_tool("export", ["run=run"], copy.parent)
-    refused(done, "run/retrain.json", "run tools/retrain.py run=run again")
+    refused(done, "run/retrain.json", "run fewshot retrain run=run again")
     assert contents(copy) == before
 
 
