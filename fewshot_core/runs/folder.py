@@ -325,6 +325,9 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
+    """The commit of the checkout; None of an installation, wherever it lies."""
+    if not (Path(__file__).parents[2] / "pyproject.toml").is_file():
+        return None  # a repository around it is somebody else's
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
