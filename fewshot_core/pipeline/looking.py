@@ -14,7 +14,7 @@ from fewshot_core.data.survey import Survey, images_to_read, take_survey
 from fewshot_core.errors import DataError
 from fewshot_core.pipeline.processes import do_once, make_accelerator
 from fewshot_core.pipeline.run import Run
-from fewshot_core.pipeline.survey_words import bad_table, choice_table, concerns, found_table
+from fewshot_core.pipeline.survey_words import bad_lines, choice_table, concerns, found_table
 from fewshot_core.recipe.fitting import Choice, Facts, Fitting
 from fewshot_core.recipe.keys import flatten
 from fewshot_core.recipe.load import KEPT, LoadedRecipe, load_recipe
@@ -82,6 +82,8 @@ def choose(loaded: LoadedRecipe, facts: Facts) -> list[Choice]:
     given = {key: settings[key] for key in loaded.given if key in settings}
     fitting = Fitting(facts, given)
     load_task(loaded.recipe.task).fit(fitting)
+    if fitting.choices:
+        fitting.choose("estimate", True, "says what all this will cost before it begins")
     return fitting.choices
 
 
@@ -105,7 +107,8 @@ def _look(loaded: LoadedRecipe, console: Console) -> Survey:
     if survey.bad:
         some = "1 image cannot" if len(survey.bad) == 1 else f"{len(survey.bad):,} images cannot"
         console.print(f"{some} be used:")
-        console.print(bad_table(survey))
+        for line in bad_lines(survey):
+            console.print(line)
         raise DataError(
             f"{some} be used",
             found="the list above",

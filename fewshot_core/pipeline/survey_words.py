@@ -46,14 +46,10 @@ def choice_table(choices: Sequence[Choice]) -> Table:
     return _two_columns((choice.word, choice.reason) for choice in choices)
 
 
-def bad_table(survey: Survey) -> Table:
-    """Every file that cannot be used, with what is wrong with it."""
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(overflow="fold", ratio=2)
-    table.add_column(overflow="fold", ratio=1)
+def bad_lines(survey: Survey) -> Iterator[str]:
+    """Every file that cannot be used, a line each, with what is wrong with it."""
     for name, fault in survey.bad:
-        table.add_row(_plain(f"  {name}"), _plain(fault))
-    return table
+        yield f"  {name}: {fault}"
 
 
 def concerns(survey: Survey, side: int) -> Iterator[str]:

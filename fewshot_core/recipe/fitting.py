@@ -102,9 +102,12 @@ SCALES = (
     Scale(1_000, "hundreds", 96, 32, 300, 100, 200, 3, 0.35, "rand-m6-mstd0.5", 512),
     Scale(10_000, "thousands", 128, 64, 200, 80, 300, 2, 0.25, "rand-m7-mstd0.5", 1024),
     Scale(100_000, "tens of thousands", 160, 128, 120, 60, 500, 1, 0.2, "rand-m9-mstd0.5", 2048),
-    Scale(math.inf, "a great many", 224, 256, 120, 60, 1000, 1, 0.08, "rand-m9-mstd0.5", 4096),
+    Scale(
+        *(math.inf, "hundreds of thousands", 224, 256, 120, 60, 1000, 1, 0.08),
+        *("rand-m9-mstd0.5", 4096),
+    ),
 )  # fmt: skip
-"""From few images to many."""
+"""From few images to many; docs/own_images.md has them as a table."""
 
 
 def scale_of(train: int) -> Scale:
@@ -121,6 +124,14 @@ def held_out(images: int, classes: int) -> int:
     """
     wanted = min(images // HELD_SHARE, max(HELD_MUCH, images // 100), HELD_MOST)
     return max(1, min(max(wanted, HELD_LEAST, 5 * classes), images // 3))
+
+
+def tested_on(images: int, classes: int) -> int:
+    """How many images are held out to test on: as many, but never more than a fifth.
+
+    Nothing is chosen by them, and what they take from a small set is missing in every training.
+    """
+    return max(1, min(held_out(images, classes), images // HELD_SHARE))
 
 
 def standard_error(count: int, accuracy: float = 0.8) -> float:
@@ -164,14 +175,13 @@ def fit_classifier(fitting: Fitting) -> None:
     _fit_supernet(fitting, scale, train)
     _fit_scores(fitting, scale, train, validation)
     _fit_retraining(fitting, scale, train, side)
-    fitting.choose("estimate", True, "says what all this will cost before it begins")
 
 
 def _fit_parts(fitting: Fitting) -> tuple[int, int]:
     """Images to train on and to validate with."""
     facts, left = fitting.facts, fitting.facts.images
     if facts.tested is None and not fitting.given.get("data.test_root"):
-        count = held_out(left, facts.classes)
+        count = tested_on(left, facts.classes)
         share = fitting.choose("data.test", _share(count, left), _held(count, "to test"))
         left -= round(left * share)
     left = min(left, fitting.given.get("data.limit") or left)
@@ -196,7 +206,7 @@ def _fit_pixels(fitting: Fitting, scale: Scale) -> int:
     # Up to a fifth more pixels than there are: what is lost by less is more than what is made up.
     fitting_sizes = [size for size in SIZES if size <= min(scale.side, 1.2 * facts.side)]
     side = max(fitting_sizes, default=SIZES[0])
-    reason = f"sides of {facts.side} as a rule, and no more than {scale.side} for {scale.name}"
+    reason = f"the median side is {facts.side}; at most {scale.side} for {scale.name} of images"
     side = int(fitting.choose("data.image_size", side, reason) or facts.side)
     size = facts.images * facts.channels * side**2
     held = f"{size / 2**30:.1f} GiB decoded"
@@ -215,9 +225,8 @@ def _fit_augmentation(fitting: Fitting, scale: Scale, side: int) -> None:
         pad = max(1, side // 8)
         fitting.choose("data.pad", pad, f"shifts, as is usual for {side} pixels")
     else:
-        crops = f"random crops, stronger with more images than {scale.name}"
-        last = scale is SCALES[-1]
-        fitting.choose("data.scale", scale.scale, "random crops as for ImageNet" if last else crops)
+        crops = f"random crops show at least this share, for {scale.name} of images"
+        fitting.choose("data.scale", scale.scale, crops)
         fitting.choose("data.jitter", 0.2, "brightness and colours of other cameras")
 
 
@@ -228,12 +237,12 @@ def _batch(scale: Scale, train: int) -> int:
 
 def _fit_supernet(fitting: Fitting, scale: Scale, train: int) -> None:
     batch = _batch(scale, train)
-    many = f"for {scale.name} of training images ({train:,})"
+    many = f"{scale.name} of training images: {train:,}"
     whole = fitting.choose("supernet.batch_size", batch, many)
     passes = "passes; each of the paths of a step counts as one"
     epochs = fitting.choose("supernet.epochs", scale.supernet_epochs, passes)
     rate = _rate(0.1 * whole / 256)
-    rate = fitting.choose("supernet.lr", rate, "0.1 for a batch of 256")
+    rate = fitting.choose("supernet.lr", rate, "0.1 for each 256 images of a batch")
     fitting.choose("supernet.warmup_epochs", _few(epochs, 0.05), "a twentieth of the passes")
     fitting.choose("regions.batch_size", whole, "as the supernet's")
     fitting.choose("regions.epochs", _few(epochs, 0.2), "a fifth, if the supernet is split at all")
@@ -253,7 +262,7 @@ def _fit_retraining(fitting: Fitting, scale: Scale, train: int, side: int) -> No
     batch = fitting.choose("retrain.batch_size", _batch(scale, train), "as the supernet's")
     passes = "passes of each network that is trained from scratch"
     epochs = fitting.choose("retrain.epochs", scale.retrain_epochs, passes)
-    fitting.choose("retrain.lr", _rate(0.1 * batch / 128), "0.1 for a batch of 128")
+    fitting.choose("retrain.lr", _rate(0.1 * batch / 128), "0.1 for each 128 images of a batch")
     fitting.choose("retrain.warmup_epochs", _few(epochs, 0.05), "a twentieth of the passes")
     if side > LIKE_CIFAR and fitting.facts.channels == 3:
         fitting.choose("retrain.augment", scale.policy, "timm's policy; m is its strength")

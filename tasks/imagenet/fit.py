@@ -70,7 +70,7 @@ def _fit_width(fitting: Fitting, side: int) -> None:
         if all(least[name] <= ROOM * limit for name, limit in limits.items()):
             break
     texts = [f"{_short(least[name])} to {_short(most[name])} {name}" for name in limits]
-    reason = f"networks have {' and '.join(texts)}"
+    reason = f"networks then have {' and '.join(texts)}"
     if all(most[name] <= limit for name, limit in limits.items()):
         reason += ", all within the limit: more pixels would use it (data.image_size)"
     fitting.choose("network.width", width, reason)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from fewshot_core.data import survey as module
 from fewshot_core.data.sources import list_parts
@@ -74,7 +75,7 @@ def test_what_there_is(tmp_path: Path) -> None:
 
 
 def test_every_bad_file_is_listed(tmp_path: Path) -> None:
-    whole = encoded(1, "JPEG")
+    whole = encoded(1, "JPEG", side=400)
     bad = {
         "cat/empty.png": b"",
         "cat/text.jpg": b"not an image",
@@ -94,7 +95,7 @@ def test_every_bad_file_is_listed(tmp_path: Path) -> None:
 
 def test_nothing_but_bad_files(tmp_path: Path) -> None:
     survey = survey_of(write(tmp_path, {"cat/1.png": b"", "dog/1.png": b""}))
-    with pytest.raises(DataError, match="no image of .* can be read"):
+    with pytest.raises(DataError, match=r"no image of .* can be read"):
         survey.facts()
     found_table(survey)
 
@@ -153,8 +154,6 @@ def test_uneven_classes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [80, 200])
 def test_words_that_are_typed_come_out_whole(width: int, tmp_path: Path) -> None:
-    from rich.console import Console
-
     out = io.StringIO()
     console = Console(file=out, width=width, color_system=None)
     reason = "a reason of many words " * 8

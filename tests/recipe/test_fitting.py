@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fewshot_core.recipe.fitting import (
+    SCALES,
     Facts,
     Fitting,
     fit_classifier,
@@ -31,7 +33,7 @@ def fit(images: Facts, **given: Any) -> dict[str, Any]:
 
 
 EXPECTED = {
-    200: (96, 8 * 2, 300, 100, 3, True),
+    200: (96, 16, 300, 100, 3, True),
     720: (96, 32, 300, 100, 3, True),
     5_000: (128, 64, 200, 80, 2, True),
     50_000: (160, 128, 120, 60, 1, False),
@@ -79,11 +81,41 @@ def test_720_images_are_no_longer_scored_on_eight() -> None:
 
 @pytest.mark.parametrize(
     ("images", "classes", "expected"),
-    [(3, 2, 1), (90, 2, 30), (400, 2, 100), (2_000, 2, 400), (2_000, 100, 500)]
-    + [(20_000, 10, 2_500), (400_000, 10, 4_000), (5_000_000, 10, 10_000)],
+    [
+        *[(3, 2, 1), (90, 2, 30), (400, 2, 100), (2_000, 2, 400), (2_000, 100, 500)],
+        *[(20_000, 10, 2_500), (400_000, 10, 4_000), (5_000_000, 10, 10_000)],
+    ],
 )
 def test_how_many_are_held_out(images: int, classes: int, expected: int) -> None:
     assert held_out(images, classes) == expected
+
+
+def test_a_small_set_gives_no_more_than_a_fifth_to_tests() -> None:
+    chosen = fit(facts(200, classes=4))
+    assert chosen["data.test"] == 0.2
+    assert round(160 * chosen["data.validation"]) == 53
+
+
+def test_the_documented_table_is_the_rule() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "own_images.md").read_text()
+    for key, field in COLUMNS.items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{key}`"))
+        cells = [cell.strip() for cell in row.strip("|").split("|")[1:]]
+        assert cells == [str(getattr(scale, field)) for scale in SCALES]
+
+
+COLUMNS = {
+    "data.image_size": "side",
+    "supernet.batch_size": "batch",
+    "supernet.epochs": "supernet_epochs",
+    "retrain.epochs": "retrain_epochs",
+    "search.trials": "trials",
+    "retrain.seeds": "seeds",
+    "data.scale": "scale",
+    "retrain.augment": "policy",
+    "evaluator.recalibrate": "recalibrate",
+}
+"""Rows of the table and what they are in the code."""
 
 
 def test_a_standard_error_is_that_of_a_share() -> None:
@@ -123,7 +155,7 @@ def test_gray_images_are_not_mirrored() -> None:
 def test_choices_are_a_function_of_the_facts() -> None:
     assert fit(facts(5_000)) == fit(facts(5_000))
     assert [scale_of(count).name for count in (999, 1_000, 99_999, 100_000)] == [
-        "hundreds", "thousands", "tens of thousands", "a great many",
+        "hundreds", "thousands", "tens of thousands", "hundreds of thousands",
     ]  # fmt: skip
 
 
