@@ -68,26 +68,27 @@ def concerns(survey: Survey, side: int) -> Iterator[str]:
     small = [short for short in survey.short_sides if 2 * short < side]
     if small:
         yield (
-            f"{_images(len(small))} have a side of less than half of {side} pixels, the smallest "
+            f"{_images(len(small), 'has', 'have')} a side of less than half of {side} pixels, the smallest "
             f"{small[0]}: enlarged, they are blurred"
         )
     if survey.contradictions:
         yield (
-            f"{_images(len(survey.contradictions))} lie in two classes as the same file, which "
+            f"{_images(len(survey.contradictions), 'lies', 'lie')} in two classes as the same file, which "
             f"contradicts itself: {_pairs(survey.contradictions)}"
         )
     if survey.crossing:
         yield (
-            f"{_images(len(survey.crossing))} of the test part are files of the training part too, "
+            f"{_images(len(survey.crossing), 'is', 'are')} in the test part and in the training part, "
             f"so test figures will be too high: {_pairs(survey.crossing)}"
         )
     if survey.copies:
-        held = " and may fall into training and test images" if survey.test is None else ""
-        yield f"{_images(len(survey.copies))} are copies of others{held}: {_pairs(survey.copies)}"
+        held = ", which may end in other parts" if survey.test is None else ""
+        some = _images(len(survey.copies), "is a copy of another", "are copies of others")
+        yield f"{some}{held}: {_pairs(survey.copies)}"
     if survey.rotated:
         yield (
-            f"{_images(survey.rotated)} are stored turned (EXIF orientation), and are read as they "
-            "are stored; exiftran -ai or jpegtran turn the files"
+            f"{_images(survey.rotated, 'is', 'are')} stored turned (EXIF orientation), and read as "
+            "stored; exiftran -ai or jpegtran turn the files"
         )
 
 
@@ -157,8 +158,8 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in ranked)
 
 
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"
+def _images(count: int, one: str, more: str) -> str:
+    return f"1 image {one}" if count == 1 else f"{count:,} images {more}"
 
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> str:

@@ -115,7 +115,8 @@ def test_copies_within_and_between_parts(tmp_path: Path) -> None:
     ]
     assert survey.facts().tested == 7
     text = " ".join(concerns(survey, 32))
-    assert "in two classes as the same file" in text
+    assert "1 image lies in two classes as the same file" in text
+    assert "2 images are copies of others: " in text
     assert "test figures will be too high" in text
 
 
