@@ -68,18 +68,18 @@ def concerns(survey: Survey, side: int) -> Iterator[str]:
     small = [short for short in survey.short_sides if 2 * short < side]
     if small:
         yield (
-            f"{_images(len(small), 'has', 'have')} a side of less than half of {side} pixels, the smallest "
-            f"{small[0]}: enlarged, they are blurred"
+            f"{_images(len(small), 'has', 'have')} a side of less than half of "
+            f"{side} pixels, the smallest {small[0]}: enlarged, they are blurred"
         )
     if survey.contradictions:
         yield (
-            f"{_images(len(survey.contradictions), 'lies', 'lie')} in two classes as the same file, which "
-            f"contradicts itself: {_pairs(survey.contradictions)}"
+            f"{_images(len(survey.contradictions), 'lies', 'lie')} in two classes as the same "
+            f"file, which contradicts itself: {_pairs(survey.contradictions)}"
         )
     if survey.crossing:
         yield (
-            f"{_images(len(survey.crossing), 'is', 'are')} in the test part and in the training part, "
-            f"so test figures will be too high: {_pairs(survey.crossing)}"
+            f"{_images(len(survey.crossing), 'is', 'are')} in the test part and in the "
+            f"training part, so test figures will be too high: {_pairs(survey.crossing)}"
         )
     if survey.copies:
         held = ", which may end in other parts" if survey.test is None else ""
