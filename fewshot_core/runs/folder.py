@@ -5,6 +5,7 @@
     splitting.json       whether the supernet is split  data.json       what the images are
     images.csv.gz        every image: class, part, digest
     inputs.json          what else was read, by digest
+    survey.json          what a look at the images has found, and what was chosen for them
     costs.json           the cost table                 study.log       the search (Optuna)
     checkpoints/REGION/  one training each              trials.csv      the search, readable
     found.json           the architecture found         audit.csv       scores against trainings
