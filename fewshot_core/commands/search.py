@@ -1,7 +1,8 @@
 """Search an architecture: train the supernets, ask the strategy, keep the best.
 
 Everything goes to the run folder (run=DIR, by default runs/RECIPE). The same command again
-continues a run that was stopped.
+continues a run that was stopped. Values with commas between them (seed=0,1,2 strategy=rea,random)
+are a sweep: a run for each combination, all in one folder (by default runs/RECIPE-sweep).
 """
 
 from __future__ import annotations
@@ -11,8 +12,16 @@ from fewshot_core.commands.command import Command
 
 def action(words: list[str]) -> None:
     from fewshot_core.recipe.cli import load_recipe
+    from fewshot_core.recipe.sweep import plan_sweep
 
-    load_recipe(words)  # what is wrong with them is known before torch is imported
+    # What is wrong with the words is known before torch is imported.
+    planned = plan_sweep(words)
+    if planned is not None:
+        from fewshot_core.pipeline.sweep import search_sweep
+
+        search_sweep(planned)
+        return
+    load_recipe(words)
     from fewshot_core.pipeline.search import search
 
     search(words)

@@ -21,15 +21,16 @@ from omegaconf import OmegaConf
 from fewshot_core.errors import RecipeError
 from fewshot_core.plugins import KINDS, Plugin, plugin
 from fewshot_core.recipe.check import check
-from fewshot_core.recipe.declare import fields_below, may_change_results
+from fewshot_core.recipe.declare import fields_below, may_change_results, place_of
 from fewshot_core.recipe.find import RecipeFile, find_recipe, list_recipes, read_chain
 from fewshot_core.recipe.keys import Layout, flatten
-from fewshot_core.recipe.layers import only_read, without_effect
+from fewshot_core.recipe.layers import given_in_vain, only_read
 from fewshot_core.recipe.loose import loose_type, settle, unread_of_others
 from fewshot_core.recipe.merge import Merger
 from fewshot_core.recipe.places import with_absolute_paths
 from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.unread import Unread
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
 from fewshot_core.recipe.yamltext import dump, parse_value, write_value
 from fewshot_core.tasks import load_description, load_task
@@ -42,6 +43,7 @@ __all__ = [
     "identity",
     "list_recipes",
     "load_recipe",
+    "place_settings",
     "recipe_from_file",
     "recipe_yaml",
     "with_changes",
@@ -58,6 +60,7 @@ class LoadedRecipe:
     recipe: Recipe
     overrides: tuple[str, ...]  # the words but `recipe=` and `run=`, as they were written
     run: Path | None  # the run folder, where one was named
+    dropped: frozenset[str] = frozenset()  # words that nothing reads, with `drop_unread`
 
 
 def load_recipe(
@@ -84,8 +87,10 @@ def load_recipe(
     folder = None if run is None else plain_path("run", run)
     path = _recipe_of(folder, recipes_dir) if named is None else find_recipe(named, recipes_dir)
     overrides = [(key, text) for key, text in pairs if key not in ("recipe", "run")]
-    recipe = _resolve(read_chain(path, recipes_dir), overrides, drop_unread=drop_unread)
-    return LoadedRecipe(recipe, tuple(f"{key}={text}" for key, text in overrides), folder)
+    dropped: set[str] | None = set() if drop_unread else None
+    recipe = _resolve(read_chain(path, recipes_dir), overrides, dropped)
+    words = tuple(f"{key}={text}" for key, text in overrides)
+    return LoadedRecipe(recipe, words, folder, frozenset(dropped or ()))
 
 
 def recipe_from_file(path: Path) -> Recipe:
@@ -94,7 +99,7 @@ def recipe_from_file(path: Path) -> Recipe:
     Raises:
         RecipeError: The file is missing, damaged or not a recipe.
     """
-    return _resolve(read_chain(path), [], drop_unread=True)
+    return _resolve(read_chain(path), [], set())
 
 
 def with_changes(recipe: Recipe, words: Sequence[str]) -> Recipe:
@@ -121,6 +126,22 @@ def with_changes(recipe: Recipe, words: Sequence[str]) -> Recipe:
             f"recipe={recipe.recipe} {wanted} run=DIR",
         )
     return changed
+
+
+def place_settings(named: str, words: Sequence[tuple[str, str]] = ()) -> frozenset[str]:
+    """The settings of a recipe, and of every plug-in it may choose, that are paths or addresses.
+
+    Args:
+        named: The recipe's name or file.
+        words: Keys and texts of a command; they may choose another task.
+    """
+    chain = read_chain(find_recipe(named))
+    values = [(key, parse_value(text)) for key, text in words if key == "task"]
+    task = _task_name(chain, values)
+    if not values:
+        _require_trusted("task", task)
+    every = loose_type(load_description(task).sections)()
+    return frozenset(k for k, field, _ in fields_below(every) if place_of(field) is not None)
 
 
 def recipe_yaml(recipe: Recipe) -> str:
@@ -206,8 +227,18 @@ def _recipe_of(run: Path | None, recipes_dir: Path | None) -> Path:
 
 
 def _resolve(
-    chain: Sequence[RecipeFile], overrides: Sequence[tuple[str, str]], *, drop_unread: bool = False
+    chain: Sequence[RecipeFile],
+    overrides: Sequence[tuple[str, str]],
+    dropped: set[str] | None = None,
 ) -> Recipe:
+    """The recipe of files and words.
+
+    Args:
+        chain: The files.
+        overrides: The words.
+        dropped: Gets the keys of words that nothing reads. None: they, and settings of files that
+            nothing reads, are an error.
+    """
     layers = [*map(_without_name, chain[:-1]), _with_name(chain[-1])]
     words = [(key, parse_value(text)) for key, text in overrides]
     name = _task_name(layers, words)
@@ -227,16 +258,25 @@ def _resolve(
     # Settings that could not be taken over keep their defaults, so the combinations of the others
     # can be checked in the same round.
     problems = [*merger.problems, *check(recipe, described.scores)]
-    if not drop_unread:
-        unread = [*unread_of_others(recipe, everything, own), *unread_settings(recipe)]
-        problems += without_effect(everything, unread, merger.layers)
+    unread = [*unread_of_others(recipe, everything, own), *unread_settings(recipe)]
+    problems += _in_vain(everything, unread, merger, dropped)
     raise_problems(problems)
     task = load_task(name)  # which may import torch, and knows of more settings when they are read
     raise_problems([*task.check_recipe(recipe)])
-    if not drop_unread:
-        more = unread_settings(recipe, task)
-        raise_problems([*without_effect(everything, more, merger.layers)])
+    raise_problems(_in_vain(everything, unread_settings(recipe, task), merger, dropped))
     return with_absolute_paths(only_read(recipe, task))
+
+
+def _in_vain(
+    everything: Any, unread: Sequence[Unread], merger: Merger, dropped: set[str] | None
+) -> list[str]:
+    """A line for each setting that was given in vain, unless these are to be dropped."""
+    vain = list(given_in_vain(everything, unread, merger.layers))
+    if dropped is None:
+        return [line for _, _, line in vain]
+    last = len(merger.layers) - 1
+    dropped |= {key for number, key, _ in vain if number == last}
+    return []
 
 
 def _own_plugins(layers: Sequence[RecipeFile], words: Sequence[tuple[str, Any]]) -> list[Plugin]:
