@@ -31,6 +31,7 @@ from fewshot_core.pipeline.supernets import origin_of
 from fewshot_core.pipeline.telling import tell_surroundings
 from fewshot_core.recipe.load import LoadedRecipe, with_changes
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.tracker_names import require_trackers
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.farewell import is_main_process
 from fewshot_core.runs.files import write_json
@@ -84,6 +85,7 @@ def prepare(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
     do_once(folder.writes, folder.require_free)
     folder.examine(recipe)
     check_packages()
+    require_trackers(recipe.track)
     run = open_run(recipe, folder, accelerator, data)
     with filling_memory(run):
         check(run)

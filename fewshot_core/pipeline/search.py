@@ -18,6 +18,7 @@ from fewshot_core.pipeline.run import FRONT_COST, Run
 from fewshot_core.pipeline.scorers import prepare_scorers
 from fewshot_core.pipeline.scoring import scoring_region
 from fewshot_core.pipeline.supernets import losses_of, train_supernets
+from fewshot_core.pipeline.tracking import track_pictures, tracking
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.runs.files import write_json
 from fewshot_core.search.trial import Trial, best_trial, full
@@ -34,7 +35,7 @@ def search(words: Sequence[str]) -> None:
         FewshotError: Something is wrong with the recipe, the data or the run folder.
     """
     run = start(load_recipe(words))
-    with at_work(run):
+    with at_work(run), tracking(run):
         _search(run)
     run.accelerator.end_training()
 
@@ -60,6 +61,7 @@ def _search(run: Run) -> None:
         from fewshot_core.pipeline.report import write_report
 
         run.console.print(f"report: {write_report(run)}")
+        track_pictures(run)
     for line in losses_of(run):
         run.console.print(line)
 

@@ -11,6 +11,7 @@ from fewshot_core.data import BatchStream, Images
 from fewshot_core.data.augment import Augment
 from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.pipeline.run import KeptRun, Run
+from fewshot_core.pipeline.tracking import track_training
 from fewshot_core.recipe.schema import RetrainSettings, TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.spaces.paths import PathPolicy
@@ -95,7 +96,7 @@ def fit(
     """
     per_step = paths.paths_per_step if paths else 1
     steps = steps_for(settings, len(images), per_step)
-    return train(
+    state = train(
         Stage(name, steps, seed, run.recipe.checkpoint_steps),
         model,
         lambda prepared: run.task.objective(prepared, settings, steps, run.worker),
@@ -107,3 +108,5 @@ def fit(
         watch=watch,
         stop=run.stop,
     )
+    track_training(run.console, name, state)  # what was trained before trackers were asked for
+    return state

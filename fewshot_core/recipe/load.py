@@ -21,7 +21,12 @@ from omegaconf import OmegaConf
 from fewshot_core.errors import RecipeError
 from fewshot_core.plugins import KINDS, Plugin, plugin
 from fewshot_core.recipe.check import check
-from fewshot_core.recipe.declare import fields_below, may_change_results, place_of
+from fewshot_core.recipe.declare import (
+    fields_below,
+    may_be_bare,
+    may_change_results,
+    place_of,
+)
 from fewshot_core.recipe.find import RecipeFile, find_recipe, list_recipes, read_chain
 from fewshot_core.recipe.keys import Layout, flatten
 from fewshot_core.recipe.layers import given_in_vain, only_read
@@ -43,9 +48,9 @@ __all__ = [
     "identity",
     "list_recipes",
     "load_recipe",
-    "place_settings",
     "recipe_from_file",
     "recipe_yaml",
+    "whole_settings",
     "with_changes",
 ]
 
@@ -128,8 +133,10 @@ def with_changes(recipe: Recipe, words: Sequence[str]) -> Recipe:
     return changed
 
 
-def place_settings(named: str, words: Sequence[tuple[str, str]] = ()) -> frozenset[str]:
-    """The settings of a recipe, and of every plug-in it may choose, that are paths or addresses.
+def whole_settings(named: str, words: Sequence[tuple[str, str]] = ()) -> frozenset[str]:
+    """The settings of a recipe, and of every plug-in it may choose, whose commas make no sweep.
+
+    Paths and addresses may hold commas, and so may lists without brackets.
 
     Args:
         named: The recipe's name or file.
@@ -141,7 +148,11 @@ def place_settings(named: str, words: Sequence[tuple[str, str]] = ()) -> frozens
     if not values:
         _require_trusted("task", task)
     every = loose_type(load_description(task).sections)()
-    return frozenset(k for k, field, _ in fields_below(every) if place_of(field) is not None)
+    return frozenset(
+        key
+        for key, field, _ in fields_below(every)
+        if place_of(field) is not None or may_be_bare(field)
+    )
 
 
 def recipe_yaml(recipe: Recipe) -> str:

@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.commas import Combination, combine, has_commas, split_value
 from fewshot_core.recipe.declare import fields_below, place_of
-from fewshot_core.recipe.load import LoadedRecipe, identity, load_recipe, place_settings
+from fewshot_core.recipe.load import (
+    LoadedRecipe,
+    free_settings,
+    identity,
+    load_recipe,
+    whole_settings,
+)
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
 from fewshot_core.recipe.yamltext import write_value
@@ -68,7 +74,7 @@ def plan_sweep(argv: Sequence[str]) -> PlannedSweep | None:
     named = dict(pairs).get("recipe", "")
     if not named:  # a single run says what is missing
         load_recipe(argv)
-    places = place_settings(named, pairs)
+    places = whole_settings(named, pairs)
     words = [(key, text) for key, text in pairs if key not in ("run", "recipe", "members")]
 
     def is_whole(key: str) -> bool:
@@ -102,6 +108,7 @@ def _members(
     never = set[str].intersection(*({*one.dropped} for one in loaded))
     if never:  # in none of the members: the words of the first are an error, as those of one run
         load_recipe([first, *_texts(combinations[0].words)])
+    _require_results(combinations[0], loaded[0].recipe)
     members: list[Member] = []
     recipes: dict[str, Recipe] = {}
     for combination, one in zip(combinations, loaded, strict=True):
@@ -115,6 +122,21 @@ def _members(
         name = _name(chosen, [member.name for member in members])
         members.append(Member(name, words, chosen))
     return members, list(recipes.values())
+
+
+def _require_results(combination: Combination, recipe: Recipe) -> None:
+    """Raise where the runs of a sweep would differ in a setting that changes no result.
+
+    Raises:
+        RecipeError: They would: each would be the same run.
+    """
+    free = free_settings(recipe)
+    for key, _ in combination.chosen:
+        if key in free:
+            raise RecipeError(
+                f"{key} changes no result: its values would make the same run several times",
+                fix="give it one value",
+            )
 
 
 def _load(words: Sequence[str]) -> LoadedRecipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
 from pathlib import Path
@@ -86,6 +87,26 @@ def test_a_run_of_a_sweep_is_that_run_alone(sweep: Path, tmp_path: Path) -> None
         for folder in (tmp_path / "alone", sweep / NAMES[3])
     )
     assert mine == theirs
+
+
+def test_a_sweep_is_compared(sweep: Path, tmp_path: Path) -> None:
+    words = [str(sweep), "csv=a.csv", "plot=a.svg"]
+    done = succeed("compare", words, tmp_path, pictures=True)
+    assert "strategy=random: not tested, too few common seeds" not in done.out  # it is the first
+    assert "strategy=rea: not tested, too few common seeds (least: 3)" in done.out
+    assert "were trained once" in done.out
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["runs"], row["seeds"]) for row in rows] == [
+        ("strategy=random", "0 1"),
+        ("strategy=rea", "0 1"),
+    ]
+    tests = [
+        json.loads((sweep / name / "retrain.json").read_text())["results"][0]["test"]["accuracy"]
+        for name in NAMES
+    ]
+    assert float(rows[0]["test accuracy mean"]) == pytest.approx((tests[0] + tests[2]) / 2)
+    assert "strategy=rea" in (tmp_path / "a.svg").read_text()
 
 
 def test_a_run_that_diverges_is_told_at_the_end(tmp_path: Path) -> None:
