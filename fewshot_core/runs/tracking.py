@@ -155,13 +155,14 @@ class Tracking:
         """Files in the run folder, unless the user has a server."""
         if os.environ.get("MLFLOW_TRACKING_URI"):
             return {}
-        import mlflow  # type: ignore[import-not-found,unused-ignore]
+        import mlflow
 
         # A plain folder; recent versions have to be asked for it.
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         folder = self._folder.absolute() / "mlflow"
         mlflow.set_tracking_uri(folder.as_uri())
-        return {"logging_dir": (folder / "artifacts").as_uri()}
+        # Not within: MLflow takes every folder there for an experiment.
+        return {"logging_dir": (self._folder.absolute() / "mlflow-artifacts").as_uri()}
 
     def _show(self, name: str, path: Path) -> None:
         tracker = self._trackers[name]
