@@ -7,16 +7,18 @@ differ only in the seed are a group; the first group is what the others are held
 from __future__ import annotations
 
 from fewshot_core.commands.command import Command
-from fewshot_core.recipe.compare_words import KEYS
+from fewshot_core.recipe.compare_words import KEYS, Asked, read_comparison
+
+
+def check(words: list[str]) -> Asked:
+    return read_comparison(words)
 
 
 def action(words: list[str]) -> None:
-    from fewshot_core.recipe.compare_words import read_comparison
-
-    asked = read_comparison(words)  # what is wrong with them is known before torch is imported
+    asked = check(words)  # what is wrong with them is known before torch is imported
     from fewshot_core.pipeline.compare import compare_runs
 
     compare_runs(asked)
 
 
-COMMAND = Command("compare", __doc__ or "", action, keys=KEYS)
+COMMAND = Command("compare", __doc__ or "", action, keys=KEYS, check=check)

@@ -7,24 +7,34 @@ are a sweep: a run for each combination, all in one folder (by default runs/RECI
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fewshot_core.commands.command import Command
 
+if TYPE_CHECKING:
+    from fewshot_core.recipe.sweep import PlannedSweep
 
-def action(words: list[str]) -> None:
+
+def check(words: list[str]) -> PlannedSweep | None:
     from fewshot_core.recipe.cli import load_recipe
     from fewshot_core.recipe.sweep import plan_sweep
 
-    # What is wrong with the words is known before torch is imported.
     planned = plan_sweep(words)
+    if planned is None:
+        load_recipe(words)
+    return planned
+
+
+def action(words: list[str]) -> None:
+    planned = check(words)  # what is wrong with them is known before torch is imported
     if planned is not None:
         from fewshot_core.pipeline.sweep import search_sweep
 
         search_sweep(planned)
         return
-    load_recipe(words)
     from fewshot_core.pipeline.search import search
 
     search(words)
 
 
-COMMAND = Command("search", __doc__ or "", action, many=True)
+COMMAND = Command("search", __doc__ or "", action, many=True, check=check)

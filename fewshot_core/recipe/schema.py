@@ -185,6 +185,12 @@ class TrainingSettings:
 class SupernetSettings(TrainingSettings):
     """Training of the parent supernet."""
 
+    schedule: str = setting(
+        "cosine",
+        "cosine | complexity; complexity: lr falls early in steps of small architectures and late "
+        "in those of large ones (DYNAS, CVPR 2025)",
+        choices=("cosine", "complexity"),
+    )
     paths: PathSettings = field(default_factory=make_default("paths", "uniform"))
 
     def check(self, key: str) -> Iterator[str]:

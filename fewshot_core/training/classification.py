@@ -39,6 +39,7 @@ from fewshot_core.training.objective import (
     followers_in,
     learning_rate,
 )
+from fewshot_core.training.pace import Pace
 
 AT_ONCE = 32
 """Architectures that are scored together where a supernet can run several."""
@@ -91,6 +92,7 @@ class ClassificationObjective:
         self.warmup = round(steps * settings.warmup_epochs / settings.epochs)
         self.accelerator = accelerator
         self.model, self.compare = model, compare
+        self.pace: Pace | None = None
         self._followers = followers_in(accelerator.unwrap_model(model))
         # Gathered once: a walk over the modules of a large supernet costs a tenth of a step.
         self._parameters = list(model.parameters())
@@ -122,7 +124,8 @@ class ClassificationObjective:
         self, batch: Batch, architectures: Sequence[Architecture | None], step: int
     ) -> dict[str, Tensor]:
         images, targets = batch
-        rate = learning_rate(self.settings, step, self.steps, self.warmup)
+        exponent = self.pace(architectures) if self.pace else None
+        rate = learning_rate(self.settings, step, self.steps, self.warmup, exponent)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         for module in self._followers:
