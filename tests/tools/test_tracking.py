@@ -31,7 +31,7 @@ def test_curves_of_a_killed_run_have_every_step_once(tmp_path: Path) -> None:
     tool.wait()
     succeed("search", words, tmp_path, pictures=True)
     succeed("retrain", ["run=run"], tmp_path, pictures=True)
-    succeed("retrain", ["run=run"], tmp_path)  # which sends nothing again
+    succeed("retrain", ["run=run"], tmp_path, pictures=True)  # it sends nothing again
     found = read_scalars(run / "logs" / "tensorboard")
     for name, tag in (("root", "supernet root"), (REGION, f"supernet {REGION}")):
         history = StageCheckpoint(run / "checkpoints" / name).state().history
