@@ -115,6 +115,11 @@ def place_of(field: dataclasses.Field[Any]) -> Place | None:
     return place
 
 
+def choices_of(field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    """The texts that a value of the field may be; none where any may."""
+    return tuple(field.metadata.get(_CHOICES) or ())
+
+
 def may_be_size(field: dataclasses.Field[Any]) -> bool:
     """Whether a value of the field may be written as ``300M``."""
     return bool(field.metadata.get(_SIZE))

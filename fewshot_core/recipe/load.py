@@ -30,6 +30,7 @@ from fewshot_core.recipe.merge import Merger
 from fewshot_core.recipe.places import with_absolute_paths
 from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.short_forms import FITTING, IMAGES, write_out
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
 from fewshot_core.recipe.yamltext import dump, parse_value, write_value
 from fewshot_core.tasks import load_description, load_task
@@ -50,18 +51,35 @@ __all__ = [
 KEPT = "recipe.yaml"
 """The file of a run folder that holds its recipe, resolved."""
 
+CHOSEN = Path("(chosen for these images)")
+"""What messages call the settings that the program has chosen."""
+
 
 @dataclass(frozen=True)
 class LoadedRecipe:
-    """A recipe, and how it was asked for."""
+    """A recipe, and how it was asked for.
+
+    Attributes:
+        recipe: The recipe.
+        overrides: The words but ``recipe=`` and ``run=``, as they were written.
+        run: The run folder, where one was named.
+        given: The settings that its files and the words give.
+        of_run: Whether it is the recipe of a run that there is.
+    """
 
     recipe: Recipe
-    overrides: tuple[str, ...]  # the words but `recipe=` and `run=`, as they were written
-    run: Path | None  # the run folder, where one was named
+    overrides: tuple[str, ...]
+    run: Path | None
+    given: frozenset[str] = frozenset()
+    of_run: bool = False
 
 
 def load_recipe(
-    argv: Sequence[str], *, recipes_dir: Path | None = None, drop_unread: bool = False
+    argv: Sequence[str],
+    *,
+    recipes_dir: Path | None = None,
+    drop_unread: bool = False,
+    chosen: Mapping[str, Any] | None = None,
 ) -> LoadedRecipe:
     """Read ``recipe=NAME key=value ...``, or ``run=DIR key=value ...`` of a run that there is.
 
@@ -74,6 +92,8 @@ def load_recipe(
         recipes_dir: Where recipes are looked up instead of the usual folders.
         drop_unread: For scripts that put words together from parts: settings that nothing reads
             are dropped, where they are an error otherwise.
+        chosen: Values that the program has chosen for settings which neither a file nor a word
+            gives. What is not read of them is dropped.
 
     Raises:
         RecipeError: One line with everything that is wrong; also a setting that nothing reads.
@@ -82,10 +102,19 @@ def load_recipe(
     raise_problems(problems)
     named, run = _last(pairs, "recipe"), _last(pairs, "run")
     folder = None if run is None else plain_path("run", run)
+    of_run = named is None and folder is not None and (folder / KEPT).is_file()
+    if named is None and not of_run and _last(pairs, IMAGES) is not None:
+        named = FITTING
     path = _recipe_of(folder, recipes_dir) if named is None else find_recipe(named, recipes_dir)
     overrides = [(key, text) for key, text in pairs if key not in ("recipe", "run")]
-    recipe = _resolve(read_chain(path, recipes_dir), overrides, drop_unread=drop_unread)
-    return LoadedRecipe(recipe, tuple(f"{key}={text}" for key, text in overrides), folder)
+    recipe, given = _merge(
+        read_chain(path, recipes_dir),
+        write_out(overrides),
+        drop_unread=drop_unread,
+        chosen=chosen or {},
+    )
+    typed = tuple(f"{key}={text}" for key, text in overrides)
+    return LoadedRecipe(recipe, typed, folder, given, of_run)
 
 
 def recipe_from_file(path: Path) -> Recipe:
@@ -109,7 +138,7 @@ def with_changes(recipe: Recipe, words: Sequence[str]) -> Recipe:
     """
     pairs, problems = split_words(words)
     raise_problems(problems)
-    changed = _resolve([RecipeFile(Path(KEPT), _as_data(recipe))], pairs)
+    changed = _resolve([RecipeFile(Path(KEPT), _as_data(recipe))], write_out(pairs))
     before, after = (flatten(dataclasses.asdict(one)) for one in (recipe, changed))
     for key in _different(recipe, changed):
         wanted = f"{key}={write_value(after.get(key))}"
@@ -208,6 +237,17 @@ def _recipe_of(run: Path | None, recipes_dir: Path | None) -> Path:
 def _resolve(
     chain: Sequence[RecipeFile], overrides: Sequence[tuple[str, str]], *, drop_unread: bool = False
 ) -> Recipe:
+    return _merge(chain, overrides, drop_unread=drop_unread)[0]
+
+
+def _merge(
+    chain: Sequence[RecipeFile],
+    overrides: Sequence[tuple[str, str]],
+    *,
+    drop_unread: bool = False,
+    chosen: Mapping[str, Any] | None = None,
+) -> tuple[Recipe, frozenset[str]]:
+    """The recipe that files and words make on top of what was chosen, and the keys they give."""
     layers = [*map(_without_name, chain[:-1]), _with_name(chain[-1])]
     words = [(key, parse_value(text)) for key, text in overrides]
     name = _task_name(layers, words)
@@ -218,6 +258,8 @@ def _resolve(
     own = _own_plugins(layers, words)
     loose = loose_type(sections, own)
     merger = Merger(Layout(loose), OmegaConf.structured(loose))
+    if chosen:  # below all others, so that whatever anybody says counts before it
+        merger.add_file(CHOSEN, chosen, resolved=True)
     for layer, file in zip(layers, chain, strict=True):
         # Recipes that people write do not name themselves.
         merger.add_file(layer.path, layer.content, resolved="recipe" in file.content)
@@ -236,7 +278,8 @@ def _resolve(
     if not drop_unread:
         more = unread_settings(recipe, task)
         raise_problems([*without_effect(everything, more, merger.layers)])
-    return with_absolute_paths(only_read(recipe, task))
+    said = [layer.keys for layer in merger.layers[1 if chosen else 0 :]]
+    return with_absolute_paths(only_read(recipe, task)), frozenset().union(*said)
 
 
 def _own_plugins(layers: Sequence[RecipeFile], words: Sequence[tuple[str, Any]]) -> list[Plugin]:

@@ -47,13 +47,13 @@ class DataSettings:
     shorthand: ClassVar[str] = "source"
     source: str = setting(
         "digits",
-        "digits | images (folder or tar of class folders) | wds (WebDataset shards) | "
+        "digits | images (folder, tar or zip of class folders) | wds (WebDataset shards) | "
         "hfds (Hugging Face data sets) | torch/NAME",
     )
     root: str | None = setting(
         None,
-        "The folder or tar file; wds: also names of shards with {0000..0099} or *; hfds: also a "
-        "name on the Hub; torch/NAME: where the download is kept.",
+        "The folder or the .tar, .tar.gz or .zip file; wds: also names of shards with "
+        "{0000..0099} or *; hfds: also a name on the Hub; torch/NAME: where the download is kept.",
         place=place_of_images,
         changes_results=False,
     )
@@ -61,6 +61,12 @@ class DataSettings:
         None,
         "test images of their own; else `test` is held out of root",
         place=place_of_images,
+        changes_results=False,
+    )
+    look: bool = setting(
+        False,
+        "Look at all images before anything else, say what was found, and choose what no recipe "
+        "and no word sets (docs/own_images.md).",
         changes_results=False,
     )
     image_key: str | None = setting(

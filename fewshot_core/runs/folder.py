@@ -5,6 +5,7 @@
     splitting.json       whether the supernet is split  data.json       what the images are
     images.csv.gz        every image: class, part, digest
     inputs.json          what else was read, by digest
+    survey.json          what a look at the images has found, and what was chosen for them
     costs.json           the cost table                 study.log       the search (Optuna)
     checkpoints/REGION/  one training each              trials.csv      the search, readable
     found.json           the architecture found         audit.csv       scores against trainings
@@ -325,6 +326,9 @@ def processor_name() -> str:
 
 
 def _commit() -> str | None:
+    """The commit of the checkout; None of an installation, wherever it lies."""
+    if not (Path(__file__).parents[2] / "pyproject.toml").is_file():
+        return None  # a repository around it is somebody else's
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)

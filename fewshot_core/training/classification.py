@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fewshot_core.data import Batch, ImageArray, ImageData
 from fewshot_core.data.stream import EvalBatches, calibration_batches, move_to_device
 from fewshot_core.errors import RecipeError, nearest
+from fewshot_core.recipe.fitting import Fitting, fit_classifier
 from fewshot_core.recipe.schema import (
     Recipe,
     RetrainSettings,
@@ -375,6 +376,9 @@ class ClassificationTask(Task):
             label_smoothing: Share of the probability that all classes have; 0 for probabilities.
         """
         return cross_entropy(outputs, targets, label_smoothing)
+
+    def fit(self, fitting: Fitting) -> None:
+        fit_classifier(fitting)
 
     def find_unread(self, recipe: Recipe) -> Iterator[Unread]:
         """What an optimiser does not take."""

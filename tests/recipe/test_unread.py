@@ -201,7 +201,7 @@ ALWAYS = {
         f"data.{name}"
         for name in ("source", "labelled", "image_size", "validation", "limit", "flip")
     ),
-    *(f"data.{name}" for name in ("pad", "cutout", "scale", "memory", "workers")),
+    *(f"data.{name}" for name in ("look", "pad", "cutout", "scale", "memory", "workers")),
     *(
         "evaluator.name",
         "evaluator.batch_size",
