@@ -42,9 +42,9 @@ class _Batches:
 def write_int8(source: Path, target: Path, batches: Sequence[Tensor]) -> None:
     """Write a quantised copy of an ONNX file, in the format QDQ.
 
-    Batch norm is folded into the convolutions before. Weights have a scale for each channel, and
-    one bit less than 8: on processors without VNNI sums of full products would saturate, and the
-    same file would give other labels there.
+    Batch norm behind a convolution is folded into it before. Weights have a scale for each
+    channel, and one bit less than 8: on processors without VNNI sums of full products would
+    saturate, and the same file would give other labels there.
 
     Args:
         source: The file of the network in float32.
