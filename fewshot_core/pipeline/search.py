@@ -19,6 +19,7 @@ from fewshot_core.pipeline.run import FRONT_COST, Run
 from fewshot_core.pipeline.scorers import prepare_scorers
 from fewshot_core.pipeline.scoring import scoring_region
 from fewshot_core.pipeline.supernets import losses_of, train_supernets
+from fewshot_core.pipeline.tracking import track_pictures, tracking
 from fewshot_core.runs.files import write_json
 from fewshot_core.search.trial import Trial, best_trial, full
 from fewshot_core.spaces.space import Architecture
@@ -36,7 +37,7 @@ def search(words: Sequence[str]) -> None:
     fitted = fit_to_images(words)
     run = start(fitted.loaded)
     keep_survey(run, fitted)
-    with at_work(run):
+    with at_work(run), tracking(run):
         _search(run)
     run.accelerator.end_training()
 
@@ -62,6 +63,7 @@ def _search(run: Run) -> None:
         from fewshot_core.pipeline.report import write_report
 
         run.console.print(f"report: {write_report(run)}")
+        track_pictures(run)
     for line in losses_of(run):
         run.console.print(line)
 

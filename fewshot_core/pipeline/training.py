@@ -12,6 +12,7 @@ from fewshot_core.data.augment import Augment
 from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.errors import RecipeError
 from fewshot_core.pipeline.run import KeptRun, Run
+from fewshot_core.pipeline.tracking import track_training
 from fewshot_core.recipe.schema import RetrainSettings, SupernetSettings, TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.spaces.paths import PathPolicy
@@ -124,7 +125,7 @@ def fit(
         objective = run.task.objective(prepared, settings, steps, run.worker)
         return with_pace(run, objective, settings)
 
-    return train(
+    state = train(
         Stage(name, steps, seed, run.recipe.checkpoint_steps),
         model,
         make_objective,
@@ -136,3 +137,5 @@ def fit(
         watch=watch,
         stop=run.stop,
     )
+    track_training(run.console, name, state)  # what was trained before trackers were asked for
+    return state

@@ -29,6 +29,7 @@ from fewshot_core.recipe.places import (
     local_model,
     place_of_images,
 )
+from fewshot_core.recipe.tracker_names import PACKAGES
 from fewshot_core.recipe.words import check_path
 
 KEYED = ("wds", "hfds")
@@ -442,6 +443,14 @@ class Recipe:
         "time; SLURM and Kubernetes kill after 30.",
         low=0,
         changes_results=False,
+    )
+    track: list[str] = setting(
+        [],
+        "Who else is told losses, scores, test results and pictures: tensorboard, or several in "
+        "brackets, [tensorboard,wandb] (docs/comparing.md)",
+        choices=tuple(PACKAGES),
+        changes_results=False,
+        bare=True,
     )
     data: DataSettings = field(default_factory=DataSettings)
     supernet: SupernetSettings = field(default_factory=SupernetSettings)

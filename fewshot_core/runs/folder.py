@@ -95,7 +95,7 @@ class RunFolder:
         """
         if not self.writes:
             return
-        self._lock = _take_lock(self.path)
+        self._lock = take_lock(self.path)
         try:
             self.examine(recipe)
         except FewshotError:
@@ -170,7 +170,7 @@ class RunFolder:
             RunFolderError: There is no run, or it is in use.
         """
         file = require_run(path)
-        lock = _take_lock(path) if writes else None
+        lock = take_lock(path) if writes else None
         recipe = recipe_from_file(file)  # of a folder that nobody changes meanwhile
         folder = cls(path, writes, works_apart(recipe.processes))
         folder._lock = lock
@@ -197,7 +197,7 @@ class RunFolder:
             RunFolderError: It is in use.
         """
         if (self.path / LOCK).exists():
-            _take_lock(self.path).close()
+            take_lock(self.path).close()
 
     def close(self) -> None:
         """Let others use the folder."""
@@ -224,7 +224,7 @@ class RunFolder:
         return self.training("retrain", f"{architecture.id}-{seed}")
 
 
-def _take_lock(path: Path) -> IO[str]:
+def take_lock(path: Path) -> IO[str]:
     """Keep other launches out of a folder, until what is returned is closed.
 
     Raises:

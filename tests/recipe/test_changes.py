@@ -22,7 +22,7 @@ from .conftest import Load
 
 KEYS = {"run": Path | None, "recipe": "", "architecture": ""}
 FREE = {
-    *("description", "processes", "grace_seconds", "checkpoint_steps", "estimate"),
+    *("description", "processes", "grace_seconds", "checkpoint_steps", "estimate", "track"),
     *("data.root", "data.test_root", "data.download", "data.look", "data.workers"),
     *("evaluator.table", "search.silence"),
 }

@@ -196,7 +196,7 @@ ALWAYS = {
         "threads",
         "processes",
     ),
-    *("checkpoint_steps", "estimate", "grace_seconds"),
+    *("checkpoint_steps", "estimate", "grace_seconds", "track"),
     *(
         f"data.{name}"
         for name in ("source", "labelled", "image_size", "validation", "limit", "flip")
