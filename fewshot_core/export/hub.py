@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fewshot_core.errors import FewshotError, RecipeError
@@ -56,9 +58,7 @@ def upload(folder: Path, name: str, private: bool) -> str:
         HubError: It is not reached, or it refuses. The folder stays as it is.
     """
     from huggingface_hub import HfApi, errors
-    from huggingface_hub.utils import disable_progress_bars
 
-    disable_progress_bars()
     # What says that the Hub was not reached derives from OSError or from a class of its client.
     unreached = (OSError, getattr(errors, "HTTPError", OSError))
     try:
@@ -71,17 +71,18 @@ def upload(folder: Path, name: str, private: bool) -> str:
                 found="a repository that everybody sees",
                 fix="make it private on the Hub, choose another name, or leave out private=true",
             )
-        api.upload_folder(
-            repo_id=name,
-            folder_path=folder,
-            commit_message="Upload the export of a search",
-            ignore_patterns=[MARKER, "__pycache__/*", "*.pyc"],
-        )
+        with _without_bars():
+            api.upload_folder(
+                repo_id=name,
+                folder_path=folder,
+                commit_message="Upload the export of a search",
+                ignore_patterns=[MARKER, "__pycache__/*", "*.pyc"],
+            )
     except errors.HfHubHTTPError as error:
         raise _refused(folder, name, error) from None
     except errors.LocalTokenNotFoundError:
         raise HubError(_kept(folder, name), found="no token", fix=TOKEN_FIX) from None
-    except ValueError as error:  # a card that the Hub does not take, among others
+    except (ValueError, RuntimeError) as error:  # of its client: a card that it does not take
         raise HubError(_kept(folder, name), found=str(error)) from None
     except unreached as error:
         raise HubError(
@@ -90,6 +91,20 @@ def upload(folder: Path, name: str, private: bool) -> str:
             fix="run the same command again when there is a connection",
         ) from None
     return str(address)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """A line tells of the end; bars of a library would run through other lines."""
+    from huggingface_hub import utils
+
+    before = utils.are_progress_bars_disabled()
+    utils.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not before:
+            utils.enable_progress_bars()
 
 
 def _refused(folder: Path, name: str, error: Exception) -> HubError:
