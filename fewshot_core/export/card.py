@@ -7,6 +7,7 @@ from typing import Any
 
 from fewshot_core.recipe.schema import DataSettings
 from fewshot_core.report.account import Account, channels_text, classes_text, count_of, data_name
+from fewshot_core.runs.retrained import GIVEN, TRIAL, kind_of_label
 
 SHOWN_CLASSES = 20
 """More class names than this are left to config.json."""
@@ -127,9 +128,9 @@ def training_text(
         "the seeds."
     )
     given = (
-        " What is given by hand was chosen outside of this run; if by test results, its own "
-        "flatters it."
-        if any(r["label"] == "given" for r in results)
+        " What is given by hand, or as a trial by its number, was chosen by somebody; if by test "
+        "results, its own flatters it."
+        if any(kind_of_label(str(r["label"])) in (GIVEN, TRIAL) for r in results)
         else ""
     )
     return (

@@ -19,7 +19,7 @@ from fewshot_core.pipeline.retrain import build_candidate
 from fewshot_core.pipeline.run import KeptRun
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.report.account import read_account
-from fewshot_core.report.results import LABELS, format_spread, summarise
+from fewshot_core.report.results import format_spread, label_text, summarise
 from fewshot_core.runs.files import read_json, write_json, write_text
 from fewshot_core.runs.replacing import replacing
 
@@ -56,7 +56,7 @@ def export(options: Mapping[str, Any]) -> None:
         network.load_state_dict(stage.load_finished())
         network = run.task.result(network)
         _fill(run, folder, network, architecture, result, results)
-    run.console.print(f"exported {LABELS.get(result['label'], result['label'])}: {target}")
+    run.console.print(f"exported {label_text(result['label'])}: {target}")
     run.folder.close()
 
 
@@ -141,7 +141,7 @@ def _fill(
         "onnx": write_onnx(folder / "model.onnx", network, images),
     }
     rows = [
-        (LABELS.get(r["label"], r["label"]), format_spread(r["values"]), f"{r['params']:,}")
+        (label_text(r["label"]), format_spread(r["values"]), f"{r['params']:,}")
         for r in summarise(results, metric.name)
     ]
     write_text(

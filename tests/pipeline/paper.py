@@ -42,7 +42,8 @@ class Paper:
         self.folder = RunFolder(path, writes)
         self.console = Console(writes=False)
         self.task = SimpleNamespace(description=Description({}))
-        self.images = SimpleNamespace(data=lambda: SimpleNamespace(train=range(100)))
+        data = SimpleNamespace(train=range(100), validation=range(10_000))
+        self.images = SimpleNamespace(data=lambda: data)
         self.asked: list[Architecture] = []
         self.trained: list[tuple[Architecture, float]] = []
         self.dies_at: int | None = None

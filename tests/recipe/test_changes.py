@@ -117,8 +117,14 @@ def test_a_tool_says_what_a_setting_is_in_the_run(run: Path, named: str) -> None
     line = refusal([named, "retrain.epochs=5"])
     assert "retrain.epochs=5 is a setting of the run's recipe and would change its" in line
     assert "found: retrain.epochs=40 in" in line
-    assert "fewshot search recipe=demo retrain.epochs=5 run=DIR" in line
+    assert "fewshot retrain run=DIR retrain.epochs=5" in line
     assert "unknown" not in line
+    for word, command in {
+        "search.trials=900": "fewshot search run=DIR search.trials=900",
+        "constraint.flops=5000": "fewshot search from=DIR constraint.flops=5000 run=NEW",
+        "supernet.epochs=3": "fewshot search recipe=demo supernet.epochs=3 run=DIR",
+    }.items():
+        assert command in refusal([named, word])
 
 
 def test_a_tool_hands_settings_on_that_change_nothing(run: Path) -> None:
