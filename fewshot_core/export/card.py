@@ -94,7 +94,7 @@ with torch.inference_mode():
 Run it in this folder, or give the folder's path in both lines. An image of another size is scaled,
 its shorter side to {size} pixels (bicubic), and cropped in the centre to {size}x{size}; it is
 normalised as `config.json` says. `model.onnx` takes `images` {shape}, normalised likewise, and
-gives `logits`. Their order is that of the classes: {_name_classes(classes)}.
+gives `logits`. Their order is that of the classes: {name_classes(classes)}.
 
 Checked at export, largest difference of the logits: timm folder {differences["timm"]:.1e}, ONNX by
 onnxruntime {differences["onnx"]:.1e}. Weights are safetensors: opening them runs no code. The
@@ -140,7 +140,8 @@ def training_text(
     )
 
 
-def _name_classes(classes: Sequence[str]) -> str:
+def name_classes(classes: Sequence[str]) -> str:
+    """Names of classes, or the first of them where there are many."""
     if len(classes) > SHOWN_CLASSES:
         first, more = ", ".join(classes[:SHOWN_CLASSES]), len(classes) - SHOWN_CLASSES
         return f"{first} and {more} more, all in `label_names` of `config.json`"

@@ -3,61 +3,133 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fewshot_core.contexts import ExportContext
-from fewshot_core.errors import RunFolderError
+from fewshot_core.errors import RecipeError, RunFolderError
 from fewshot_core.export.card import model_card
+from fewshot_core.export.inherited_card import inherited_card
 from fewshot_core.export.onnx import onnx_latency, write_onnx
 from fewshot_core.export.package import check_timm_folder, write_timm_folder
-from fewshot_core.pipeline.opening import attach_to_read
+from fewshot_core.pipeline.faults import at_work
+from fewshot_core.pipeline.images import ImageFacts
+from fewshot_core.pipeline.inheriting import (
+    Inherited,
+    as_searched,
+    inherit_network,
+    require_inheritable,
+)
+from fewshot_core.pipeline.opening import attach, attach_to_read
 from fewshot_core.pipeline.retrain import build_candidate
-from fewshot_core.pipeline.run import KeptRun
+from fewshot_core.pipeline.run import KeptRun, Run
+from fewshot_core.pipeline.selection import Selected, found_architecture, select
+from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.report.account import read_account
 from fewshot_core.report.results import format_spread, label_text, summarise
 from fewshot_core.runs.files import read_json, write_json, write_text
 from fewshot_core.runs.replacing import replacing
+from fewshot_core.runs.retrained import FOUND, settings_of_label
+
+RETRAINED, INHERITED = "retrained", "inherited"
+"""Whose weights an export has: a training's from scratch, or the supernet's."""
 
 OF_A_RUN = (
     *("recipe", "overrides", "environment", "data", "costs", "latency", "regions", "splitting"),
     *("checkpoints", "study", "trials", "found", "pareto", "derived", "predictor", "estimate"),
     *("standalone", "ladder", "audit", "audit-scores", "scores", "ranking", "retrain", "metric"),
-    *("pictures", "report", "images", "inputs", "study-name"),
+    *("pictures", "report", "images", "inputs", "study-name", "reused"),
 )
 """Names, without their endings, of what runs keep in their folder."""
 
 
-def export(options: Mapping[str, Any]) -> None:
-    """Export the retrained network ``options['label']``.
+def export(options: Mapping[str, Any]) -> Path:
+    """Export the retrained network ``options['label']``, or any with its supernet's weights.
 
     Of several seeds the first is taken: choosing the best by its test result would turn the test
     images into a choice. The folder appears whole or not at all, and takes the place of nothing
     but an export that nobody has changed.
 
+    With ``options['weights']`` of ``inherited`` nothing has to be retrained: the network of what
+    the search found, or of ``trial``, ``front`` or ``architecture``, gets the weights of its
+    supernet (:mod:`fewshot_core.pipeline.inheriting`).
+
+    Returns:
+        The folder.
+
     Raises:
+        RecipeError: The words do not go together.
         RunFolderError: Nothing was retrained, there is no such label, or ``options['out']`` is
             not free.
         ExportError: The export computes other logits than the network.
     """
+    if options.get("weights", RETRAINED) == INHERITED:
+        return _export_inherited(options)
     run = attach_to_read(options)
     results = _results(run)
-    result = _choose(results, options["label"])
+    result = _choose(results, _label_of(run, results, options))
+    run = replace(run, recipe=with_values(run.recipe, result.get("settings") or {}))
     target = Path(options["out"] or run.folder.file("export"))
     _require_apart(target, run.folder.path)
     with replacing(target) as folder:
         architecture = run.root.space.parse(result["genotype"])
         network = build_candidate(run, result["seed"], architecture).cpu().eval()
-        stage = run.folder.retraining(architecture, result["seed"])
+        stage = run.folder.retraining(architecture, result["seed"], result.get("settings"))
         network.load_state_dict(stage.load_finished())
         network = run.task.result(network)
         _fill(run, folder, network, architecture, result, results)
     run.console.print(f"exported {label_text(result['label'])}: {target}")
     run.folder.close()
+    return target
+
+
+def _label_of(run: KeptRun, results: list[dict[str, Any]], options: Mapping[str, Any]) -> str:
+    """The label of the results that the words of the tool mean; empty: the usual one."""
+    selected = select(run, options)
+    if selected is None:
+        return str(options["label"])
+    if options["label"]:
+        raise RecipeError(
+            f"label={options['label']} and {selected.label}: which of them?",
+            fix="give one of these words",
+        )
+    labels = [r["label"] for r in results if r["id"] == selected.architecture.id]
+    if not labels:
+        raise RunFolderError(
+            f"{selected.label} has not been retrained",
+            found=", ".join(dict.fromkeys(str(r["label"]) for r in results)),
+            fix=f"run fewshot retrain run={run.folder.path} with the same word first, or export it "
+            "with weights=inherited",
+        )
+    return min(map(str, labels), key=lambda label: (bool(settings_of_label(label)), label))
+
+
+def _export_inherited(options: Mapping[str, Any]) -> Path:
+    if options.get("label"):
+        raise RecipeError(
+            f"label={options['label']} names a retrained network, and weights=inherited exports "
+            "one that is not",
+            fix="leave one of the two out; trial=, front= and architecture= choose another network",
+        )
+    run = attach(options)
+    with at_work(run):
+        require_inheritable(run)
+        selected = select(run, options)
+        wanted = selected.architecture if selected else found_architecture(run)
+        target = Path(options["out"] or run.folder.file("export"))
+        _require_apart(target, run.folder.path)
+        with replacing(target) as folder:
+            inherited = inherit_network(run, wanted)
+            small = replace(run, recipe=as_searched(run.recipe, run))
+            _fill_inherited(small, folder, inherited, selected)
+        named = selected.label if selected else FOUND
+        run.console.print(f"exported {label_text(named)}, with the supernet's weights: {target}")
+    return target
 
 
 def _require_apart(target: Path, run: Path) -> None:
@@ -92,7 +164,8 @@ def _results(run: KeptRun) -> list[dict[str, Any]]:
 
 def _choose(results: list[dict[str, Any]], label: str) -> dict[str, Any]:
     labels = list(dict.fromkeys(r["label"] for r in results))
-    wanted = label or ("given" if labels == ["given"] else "found")
+    only = labels[0] if len(labels) == 1 else FOUND
+    wanted = label or (FOUND if FOUND in labels else only)
     if wanted not in labels:
         raise RunFolderError(f"no retrained network {wanted!r}", allowed=", ".join(labels))
     return next(r for r in results if r["label"] == wanted)
@@ -122,24 +195,9 @@ def _fill(
         )
         run.task.hand_over(context, folder, network, architecture, result, results)
         return
-    model_name, arguments, sources = model
-    size = data.shape.input_size
-    write_timm_folder(
-        folder,
-        network,
-        model_name=model_name,
-        arguments=arguments,
-        sources=sources,
-        input_size=size,
-        mean=data.mean,
-        std=data.std,
-        classes=data.classes,
+    model_name, differences, latency = _write_model(
+        folder, network, model, run.images.facts(), data.shape.input_size
     )
-    images = torch.randn(4, *size, generator=torch.Generator().manual_seed(0))
-    differences = {
-        "timm": check_timm_folder(folder, network, images),
-        "onnx": write_onnx(folder / "model.onnx", network, images),
-    }
     rows = [
         (label_text(r["label"]), format_spread(r["values"]), f"{r['params']:,}")
         for r in summarise(results, metric.name)
@@ -157,6 +215,82 @@ def _fill(
             classes=data.classes,
             environment=environment,
             differences=differences,
-            latency=onnx_latency(folder / "model.onnx", images[:1]),
+            latency=latency,
         ),
     )
+
+
+def _write_model(
+    folder: Path,
+    network: torch.nn.Module,
+    model: tuple[str, dict[str, Any], Sequence[Path]],
+    data: ImageFacts,
+    size: tuple[int, int, int],
+) -> tuple[str, dict[str, float], float]:
+    """Write a network as a timm folder and as ONNX, and check both.
+
+    Args:
+        folder: Where to.
+        network: In ``eval()`` mode, on the CPU.
+        model: What :meth:`fewshot_core.task.Task.export_model` says.
+        data: What is known of the images.
+        size: Channels, height and width of an image.
+
+    Returns:
+        The name of the timm model; the largest difference of the logits by check; milliseconds for
+        one image by onnxruntime.
+    """
+    model_name, arguments, sources = model
+    write_timm_folder(
+        folder,
+        network,
+        model_name=model_name,
+        arguments=arguments,
+        sources=sources,
+        input_size=size,
+        mean=data.mean,
+        std=data.std,
+        classes=data.classes,
+    )
+    images = torch.randn(4, *size, generator=torch.Generator().manual_seed(0))
+    differences = {
+        "timm": check_timm_folder(folder, network, images),
+        "onnx": write_onnx(folder / "model.onnx", network, images),
+    }
+    return model_name, differences, onnx_latency(folder / "model.onnx", images[:1])
+
+
+def _fill_inherited(run: Run, folder: Path, inherited: Inherited, chosen: Selected | None) -> None:
+    """Fill the folder of an export with inherited weights.
+
+    Args:
+        run: The run, with the sizes of its supernets.
+        folder: The folder.
+        inherited: The network.
+        chosen: How it was chosen by hand; None: the search found it.
+    """
+    architecture, data = inherited.architecture, run.images.facts()
+    shape = run.images.search_data().shape
+    write_json(folder / "architecture.json", run.root.space.to_json(architecture))
+    write_text(folder / "recipe.yaml", recipe_yaml(run.recipe))
+    model = run.task.export_model(architecture, run.recipe, shape)
+    assert model is not None, "classifiers are timm models"
+    model_name, differences, latency = _write_model(
+        folder, inherited.network, model, data, shape.input_size
+    )
+    costs = run.task.costs(run.recipe, shape).costs(architecture)
+    card = inherited_card(
+        model_name=model_name,
+        account=read_account(run.folder.path, run.recipe, data.described),
+        label=FOUND if chosen is None else chosen.label,
+        genotype=run.root.space.genotype(architecture),
+        region=inherited.region.id,
+        metrics=inherited.metrics,
+        calibrated=inherited.calibrated,
+        costs=costs,
+        data=data.described | {"image_size": shape.input_size[1]},
+        classes=data.classes,
+        differences=differences,
+        latency=latency,
+    )
+    write_text(folder / "README.md", card)

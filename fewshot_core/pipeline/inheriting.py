@@ -1,4 +1,4 @@
-"""A network with the weights that it inherits from the supernet of its region: no training of its own.
+"""A network with the weights that it inherits from the supernet of its region, not retrained.
 
 It is what a score of the search was measured on: the same weights, and batch norm recalibrated on
 the same images.
@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from fewshot_core.description import as_supernet
 from fewshot_core.errors import RegionError, RunFolderError
 from fewshot_core.evaluators.inherited import representative
-from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.scorers import make_scorer
 from fewshot_core.pipeline.supernets import load_supernet
+from fewshot_core.pipeline.training import build
+from fewshot_core.recipe.schema import Recipe
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import keep_calibrated
@@ -76,7 +81,9 @@ def inherit_network(run: Run, architecture: Architecture) -> Inherited:
     if run.shares_equal:
         architecture = representative(run.root, architecture)
     region = run.tree.locate(architecture)
-    network = load_supernet(run, region).extract(architecture).eval()
+    supernet = load_supernet(run, region)
+    network = as_trained_alone(run, architecture, supernet.extract(architecture))
+    network = network.to(run.worker.device).eval()
     data = run.images.search_data()
     scorer = make_scorer(run, run.recipe, data, "validation")
     if not isinstance(scorer, ClassificationScorer):
@@ -92,10 +99,35 @@ def inherit_network(run: Run, architecture: Architecture) -> Inherited:
     return Inherited(network.cpu().eval(), architecture, region, metrics, images)
 
 
-def as_searched(run: Run) -> Run:
-    """The run as its supernets know it: with images of the size that they see."""
-    size = run.recipe.data.search_size
-    if size is None:
-        return run
-    data = replace(run.recipe.data, image_size=size, search_size=None)
-    return replace(run, recipe=replace(run.recipe, data=data))
+def as_trained_alone(run: Run, architecture: Architecture, extracted: nn.Module) -> nn.Module:
+    """The network as it is built to be trained from scratch, with the weights of an extracted one.
+
+    A supernet's batch norm may have no weights of its own; here they are 1 and 0, which is the
+    same function.
+
+    Raises:
+        RegionError: The two differ in something else.
+    """
+    recipe = as_searched(run.recipe, run)
+    shape = run.images.search_data().shape
+    network = build(run, lambda: run.task.network(architecture, recipe, shape), 0)
+    found = network.load_state_dict(extracted.state_dict(), strict=False)
+    norms = {name: m for name, m in network.named_modules() if isinstance(m, _BatchNorm)}
+    others = [key for key in found.missing_keys if key.rpartition(".")[0] not in norms]
+    if others or found.unexpected_keys:
+        raise RegionError(
+            "the supernet's weights are not those of a network that is trained from scratch",
+            found=", ".join([*others, *found.unexpected_keys][:4]),
+            fix="retrain it, and export without weights=inherited",
+        )
+    with torch.no_grad():
+        for key in found.missing_keys:
+            norm, _, name = key.rpartition(".")
+            getattr(norms[norm], name).fill_(1.0 if name == "weight" else 0.0)
+    return network
+
+
+def as_searched(recipe: Recipe, run: KeptRun) -> Recipe:
+    """A recipe whose networks have the sizes that the supernets have."""
+    own = {name: as_supernet(getattr(recipe, name)) for name in run.task.description.sections}
+    return replace(recipe, **own)

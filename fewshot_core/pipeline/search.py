@@ -109,7 +109,7 @@ def record(run: Run, done: list[Trial]) -> None:
     best, whole = best_trial(done, cost=run.price), len(full(done))
     partial = "" if whole == len(done) else f", {whole} of them with the whole budget"
     genotype = space.genotype(space.plain(best.architecture))
-    run.console.print(f"best score of {len(done)} trials{partial}: {genotype}")
+    run.console.print(f"best of {len(done)} trials{partial}: {genotype}")
     run.console.print(f"  score {best.score:.4g}, found in trial {best.number}")
 
 

@@ -178,6 +178,17 @@ class Account:
         same = " The search of that run found the same architecture." if "found" in also else ""
         return f"{text}.{settings}{same}"
 
+    def chosen(self, label: str) -> str:
+        """How a network was chosen that was not trained from scratch; a sentence."""
+        search = f"{self.method()}, recipe `{self.recipe.recipe}`, strategy "
+        search += f"`{self.recipe.strategy.name}`"
+        if kind_of_label(label) == TRIAL:
+            return f"It is {label} of a search ({search}), chosen by hand among its trials."
+        if label == GIVEN:
+            return f"It was given by hand, and not found by the search of its run ({search})."
+        last = f", and chosen by {self.ladder()}" if self.rungs else ""
+        return f"It was found by {search}{last}."
+
     def ladder(self) -> str:
         """``short trainings from scratch of 48 networks, then longer ones of 12 and 3``."""
         first, *further = self.rungs

@@ -55,7 +55,7 @@ def heading(recipe: Recipe, facts: RunFacts) -> str:
 
 def describe_recipe(recipe: Recipe, facts: RunFacts) -> str:
     """The recipe's own words, marked as such; nothing where they speak of other images."""
-    changed = [word for word in facts.overrides if word]
+    changed = [word for word in facts.overrides if word and not word.startswith("#")]
     if not recipe.description or any(word.startswith("data") for word in changed):
         return ""
     note = "" if not changed else f" Typed beside it: {' '.join(changed)}."

@@ -40,11 +40,12 @@ class Reused:
 
     @property
     def sentence(self) -> str:
-        """Where they are from, for reports and cards."""
-        first = "" if self.trained == self.source else f", which had them from `{self.trained}`"
+        """Where they are from, for reports and cards; without paths of a machine."""
+        source, trained = Path(self.source).name, Path(self.trained).name
+        first = "" if self.trained == self.source else f", which had them from `{trained}`"
         return (
-            f"The supernets were not trained in this run: they are those of `{self.source}`{first} "
-            f"({self.images:,} images seen there)."
+            f"The supernets were not trained in this run: they are those of the run `{source}`"
+            f"{first} ({self.images:,} images seen there)."
         )
 
 

@@ -1,0 +1,102 @@
+"""The card of a network that was not trained on its own: it has the weights of its supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fewshot_core.export.card import images_text, name_classes
+from fewshot_core.report.account import Account, channels_text
+
+
+def inherited_card(
+    *,
+    model_name: str,
+    account: Account,
+    label: str,
+    genotype: str,
+    region: str,
+    metrics: Mapping[str, float],
+    calibrated: int,
+    costs: Mapping[str, float],
+    data: Mapping[str, Any],
+    classes: Sequence[str],
+    differences: Mapping[str, float],
+    latency: float,
+) -> str:
+    """Markdown. It has no test result, because nobody has measured one.
+
+    Args:
+        model_name: The name of the timm model.
+        account: What the run did.
+        label: How the network was chosen, as in ``retrain.json``.
+        genotype: Its architecture as text.
+        region: The region whose supernet has the weights.
+        metrics: What it reaches on the validation images.
+        calibrated: Training images that batch norm was measured on.
+        costs: Its figures, as of :meth:`fewshot_core.costs.table.CostTable.costs`.
+        data: What the run records of its images, ``image_size`` as supernets see them.
+        classes: Their names.
+        differences: Largest difference of the logits by check.
+        latency: Milliseconds for one image by onnxruntime, on the CPU of this machine.
+    """
+    size = data["image_size"]
+    params, flops = costs["connected_params"], costs["connected_flops"]
+    shape = f"[batch, {data['channels']}, {size}, {size}]"
+    measured = "\n".join(f"| validation {name} | {value:.4g} |" for name, value in metrics.items())
+    norms = (
+        f"Batch norm was measured anew on {calibrated:,} training images, for this network alone."
+        if calibrated
+        else "Batch norm has the running statistics of the supernet, over all its networks."
+    )
+    return f"""---
+tags: [image-classification, timm, neural-architecture-search]
+library_name: timm
+---
+# {model_name}, with the weights of a supernet
+
+**These weights were not trained for this network alone.** {account.chosen(label)} It has the
+weights of the supernet of region `{region}`, which it shared in training with the other networks of
+that region. Trained from scratch it would have others. Its architecture:
+
+    {genotype}
+
+| | |
+| --- | --- |
+{measured}
+| test result | not measured |
+| parameters | {params:,.0f} |
+| FLOPs: multiply-adds of convolutions and linear layers, one image | {flops:,.0f} |
+| latency of one image, onnxruntime on the CPU that exported it | {latency:.2f} ms |
+| data | {images_text(account.recipe.data, data)} |
+| images | {size}x{size} pixels, {channels_text(data["channels"])} |
+
+## How the numbers came about
+
+{account.scoring()}
+
+{norms} The validation images are those that the search compared networks by, so that the best of
+many has a flattered result on them. The test images were not read for this export.
+
+## Use
+
+```python
+import runpy, timm, torch
+from PIL import Image
+
+runpy.run_path("{model_name}.py")  # registers the model with timm; needs only torch and timm
+model = timm.create_model("local-dir:.", pretrained=True).eval()
+prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+image = Image.open("your image").convert("{"L" if data["channels"] == 1 else "RGB"}")
+with torch.inference_mode():
+    logits = model(prepare(image).unsqueeze(0))
+```
+
+Run it in this folder, or give the folder's path in both lines. `model.onnx` takes `images` {shape},
+normalised as `config.json` says, and gives `logits`. Their order is that of the classes:
+{name_classes(classes)}.
+
+Checked at export, largest difference of the logits: timm folder {differences["timm"]:.1e}, ONNX by
+onnxruntime {differences["onnx"]:.1e}. Weights are safetensors: opening them runs no code. The
+registering Python file is code; read it before you run it.
+"""
