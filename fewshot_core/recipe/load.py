@@ -42,6 +42,7 @@ from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
 from fewshot_core.recipe.yamltext import dump, parse_value
+from fewshot_core.runs.places import REUSED
 from fewshot_core.tasks import load_description, load_task
 
 __all__ = [
@@ -160,7 +161,7 @@ def _last(pairs: Sequence[tuple[str, str]], key: str) -> str | None:
 
 
 def _source_of(text: str | None, named: str | None, run: Path | None) -> Path | None:
-    """The run that ``from=DIR`` names; None where there is none, or its recipe is the run's by now.
+    """The run that ``from=DIR`` names; None where there is none, or the run has begun.
 
     Raises:
         RecipeError: It does not go with the other words, or holds no run.
@@ -179,10 +180,15 @@ def _source_of(text: str | None, named: str | None, run: Path | None) -> Path | 
         raise RecipeError(
             f"from={text} and run={run} are one folder", fix=f"fewshot search run={run} goes on"
         )
+    if (run / KEPT).is_file():  # it has what it needs, wherever the other has gone
+        if not (run / REUSED).is_file():
+            raise RecipeError(
+                f"run={run} has supernets of its own, and not those of from={text}",
+                fix=f"choose a new run=DIR; fewshot search run={run} goes on with this one",
+            )
+        return None
     if (source / KEPT).is_file():
         return source
-    if (run / KEPT).is_file():  # it has what it needs, wherever the other has gone
-        return None
     known = sorted(path.parent.as_posix() for path in source.parent.glob(f"*/{KEPT}"))
     raise RecipeError(
         f"from={text} is no run folder: it has no {KEPT}",

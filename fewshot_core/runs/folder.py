@@ -46,7 +46,7 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_json, write_text
 from fewshot_core.runs.launch import works_apart, world_size
-from fewshot_core.runs.places import require_run
+from fewshot_core.runs.places import REUSED, require_run
 from fewshot_core.runs.precision import USED
 from fewshot_core.runs.threads import available_cores
 from fewshot_core.runs.variables import record_variables
@@ -55,9 +55,6 @@ from fewshot_core.spaces.space import Architecture
 
 CHECKPOINTS = "checkpoints"
 """The folder of the supernets' checkpoints."""
-
-REUSED = "reused.json"
-"""The file that says where supernets are from that another run has trained."""
 
 LOCK = ".lock"
 """The file that a launch at work in the folder holds locked."""

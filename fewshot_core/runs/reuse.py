@@ -13,8 +13,9 @@ from typing import Any
 from fewshot_core.errors import RunFolderError
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_copy, write_json
-from fewshot_core.runs.folder import CHECKPOINTS, REUSED, RunFolder
+from fewshot_core.runs.folder import CHECKPOINTS, RunFolder
 from fewshot_core.runs.origin import ORIGIN, require_origin
+from fewshot_core.runs.places import REUSED
 from fewshot_core.spaces.region import Region
 
 

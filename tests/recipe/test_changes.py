@@ -139,6 +139,9 @@ def test_a_new_run_has_the_recipe_of_the_one_whose_supernets_it_uses(run: Path) 
 def test_a_run_that_has_begun_does_not_need_its_source(run: Path) -> None:
     new = run.with_name("new")
     run.rename(new)
+    with pytest.raises(RecipeError, match="run=runs/new has supernets of its own"):
+        load_recipe(["from=runs/demo", "run=runs/new"])
+    (new / "reused.json").write_text("{}")
     loaded = load_recipe(["from=runs/demo", "run=runs/new"])
     assert (loaded.source, loaded.recipe.retrain.epochs) == (None, 40.0)
 

@@ -14,8 +14,8 @@ from fewshot_core.errors import RunFolderError
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.origin import write_origin
+from fewshot_core.runs.places import REUSED
 from fewshot_core.runs.reuse import (
-    REUSED,
     link_or_copy,
     read_reused,
     require_trained,
@@ -32,7 +32,7 @@ def regions() -> list[Region]:
     root = Region.root(nasbench201())
     decision: Decision = root.space.decisions[0]
     halves = [decision.options[:2], decision.options[2:]]
-    return [root, *(root.restrict({decision.name: half}) for half in halves)]
+    return [root, *(root.restrict(decision.name, half) for half in halves)]
 
 
 @pytest.fixture
