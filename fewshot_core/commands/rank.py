@@ -35,4 +35,4 @@ def action(words: list[str]) -> None:
     rank(options)
 
 
-COMMAND = Command("rank", __doc__ or "", action, keys=KEYS, many=True)
+COMMAND = Command("rank", __doc__ or "", action, keys=KEYS)

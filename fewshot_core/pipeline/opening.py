@@ -34,6 +34,7 @@ from fewshot_core.recipe.changes import Change, differing, training_changes, val
 from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import KEPT, LoadedRecipe, recipe_from_file, with_changes
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.tracker_names import require_trackers
 from fewshot_core.recipe.yamltext import read_mapping
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.farewell import is_main_process
@@ -61,6 +62,28 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
     Raises:
         FewshotError: Something is wrong with the recipe, the data or the run folder.
     """
+    run = prepare(loaded, data)
+    folder, accelerator = run.folder, run.accelerator
+    precision, device = accelerator.mixed_precision, str(accelerator.device)
+    folder.begin(run.recipe, loaded.overrides, precision, device, lambda: _fetch(run))
+    accelerator.wait_for_everyone()
+    run.console.print(f"run folder: {folder.path}")
+    tell_surroundings(run)
+    _keep(run)
+    _tell(run)
+    return run
+
+
+def prepare(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
+    """The run that :func:`start` would begin, after all that can be tried before there is a folder.
+
+    Args:
+        loaded: The recipe.
+        data: Its images, where they are in memory already.
+
+    Raises:
+        FewshotError: Something is wrong with the recipe, the data or the run folder.
+    """
     recipe, path = loaded.recipe, loaded.run or RUNS / loaded.recipe.recipe
     # A run that has begun has all that it needs; its source may be gone.
     source = None if (path / KEPT).is_file() else loaded.source
@@ -69,6 +92,7 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
     do_once(folder.writes, folder.require_free)
     folder.examine(recipe)
     check_packages()
+    require_trackers(recipe.track)
     run = open_run(recipe, folder, accelerator, data)
     with filling_memory(run):
         check(run)
@@ -76,18 +100,6 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
             require_relaxable(run)
     agree_on_images(run.images, accelerator, recipe.data.root)
     do_once(run.writes, lambda: _check_contents(run))
-    folder.begin(
-        recipe,
-        loaded.overrides,
-        accelerator.mixed_precision,
-        str(accelerator.device),
-        prepare=lambda: _fetch(run),
-    )
-    accelerator.wait_for_everyone()
-    run.console.print(f"run folder: {path}")
-    tell_surroundings(run)
-    _keep(run)
-    _tell(run)
     return run
 
 
