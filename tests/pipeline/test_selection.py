@@ -21,12 +21,11 @@ def run(tmp_path: Path) -> Any:
     """Three trials, of which the cheapest and the best are on the front."""
     made: Any = Paper(tmp_path, lambda a: 0.0, lambda a: 0.0)
     rng = random.Random(0)
-    drawn = {made.root.space.plain(made.root.sample(rng)) for _ in range(40)}
-    cheap, middle, *_, large = sorted(drawn, key=made.price)
-    assert made.cost(cheap) < made.cost(middle) < made.cost(large)
-    trials = [
-        Trial(i, a, s, {}) for i, (a, s) in enumerate([(large, 9.0), (middle, 1.0), (cheap, 5.0)])
-    ]
+    drawn = [made.root.space.plain(made.root.sample(rng)) for _ in range(40)]
+    by_cost = {made.cost(architecture): architecture for architecture in drawn}
+    cheap, middle, *_, large = (by_cost[cost] for cost in sorted(by_cost))
+    pairs = [(large, 9.0), (middle, 1.0), (cheap, 5.0)]
+    trials = [Trial(number, a, score, {}) for number, (a, score) in enumerate(pairs)]
     record(made, trials)
     made.trials = trials
     return made
