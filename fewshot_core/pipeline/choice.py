@@ -72,7 +72,9 @@ def standard_error(run: Run, score: float) -> float | None:
         return None
     if run.task.description.find_metric(settings.score).unit != "%":
         return None
-    images = len(run.images.data().validation)
+    images = run.images.facts().described.get("validation")
+    if not isinstance(images, int):
+        return None
     return binomial_error(score, min(images, settings.images or images))
 
 
