@@ -1,7 +1,10 @@
 """Train what a search found from scratch, beside a random and the largest architecture.
 
-The test images are read after all trainings. The same command again continues. sweep=DIR retrains
-every run of a sweep, and so does run=DIR where that is the folder of one.
+The test images are read after all trainings. The same command again continues. trial=17,
+front=3 (a point of the Pareto front, 1 is the cheapest) or architecture=GENOTYPE train another
+architecture, and settings such as retrain.epochs=40 train otherwise: results stand beside those
+that there are. sweep=DIR retrains every run of a sweep, and so
+does run=DIR where that is the folder of one.
 """
 
 from __future__ import annotations
@@ -16,18 +19,26 @@ from fewshot_core.commands.command import Command
 if TYPE_CHECKING:
     from fewshot_core.runs.sweeps import Member, Sweep
 
-KEYS = {"run": Path | None, "recipe": "", "architecture": "", "sweep": Path | None}
+KEYS = {
+    "run": Path | None,
+    "recipe": "",
+    "architecture": "",
+    "trial": int | None,
+    "front": int | None,
+    "sweep": Path | None,
+}
 
 
 def check(words: list[str]) -> Callable[[], None]:
     """What is to be done; without a run there is no need to import torch."""
+    from fewshot_core.recipe.changes import Change
     from fewshot_core.recipe.cli import find_named_run, parse_words
     from fewshot_core.recipe.sweep_words import split_retraining
 
     split = split_retraining(words, KEYS)
     if split is not None:
         return partial(_retrain_sweep, *split)
-    options = parse_words(words, KEYS, settings=True)
+    options = parse_words(words, KEYS, settings=True, also=(Change.RETRAINING,))
     find_named_run(options)
     return partial(_retrain, options)
 

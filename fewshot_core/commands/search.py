@@ -1,8 +1,11 @@
 """Search an architecture: train the supernets, ask the strategy, keep the best.
 
 Everything goes to the run folder (run=DIR, by default runs/RECIPE). The same command again
-continues a run that was stopped. Values with commas between them (seed=0,1,2 strategy=rea,random)
-are a sweep: a run for each combination, all in one folder (by default runs/RECIPE-sweep).
+continues a run that was stopped, and so does run=DIR alone; with search.trials=500 it goes on with
+more trials. from=DIR run=NEW is another search with the supernets of the run DIR, which are not
+trained again: from=runs/a run=runs/b constraint.flops=20M.
+Values with commas between them (seed=0,1,2 strategy=rea,random) are a sweep: a run for each
+combination, all in one folder (by default runs/RECIPE-sweep).
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from fewshot_core.export.usage import onnx_snippet, timm_snippet
 from fewshot_core.metrics import Metric
 from fewshot_core.recipe.schema import DataSettings
 from fewshot_core.report.account import Account, channels_text, classes_text, count_of, data_name
+from fewshot_core.runs.retrained import GIVEN, TRIAL, kind_of_label
 
 SHOWN_CLASSES = 20
 """More class names than this are left to config.json."""
@@ -100,7 +101,7 @@ With onnxruntime, numpy and Pillow alone:
 An image of another size is scaled, its shorter side to {size} pixels (bicubic), and cropped in the
 centre to {size}x{size}; it is {channels_text(data["channels"])}, normalised as `config.json` and
 the metadata of `model.onnx` say. `model.onnx` takes `images` {shape} and gives `logits`. Their
-order is that of the classes: {_name_classes(classes)}.
+order is that of the classes: {name_classes(classes)}.
 
 Checked at export, largest difference of the logits: timm folder {differences["timm"]:.1e}, ONNX by
 onnxruntime {differences["onnx"]:.1e}. Weights are safetensors: opening them runs no code. The
@@ -211,9 +212,9 @@ def training_text(
         "the seeds."
     )
     given = (
-        " What is given by hand was chosen outside of this run; if by test results, its own "
-        "flatters it."
-        if any(r["label"] == "given" for r in results)
+        " What is given by hand, or as a trial by its number, was chosen by somebody; if by test "
+        "results, its own flatters it."
+        if any(kind_of_label(str(r["label"])) in (GIVEN, TRIAL) for r in results)
         else ""
     )
     return (
@@ -223,7 +224,8 @@ def training_text(
     )
 
 
-def _name_classes(classes: Sequence[str]) -> str:
+def name_classes(classes: Sequence[str]) -> str:
+    """Names of classes, or the first of them where there are many."""
     if len(classes) > SHOWN_CLASSES:
         first, more = ", ".join(classes[:SHOWN_CLASSES]), len(classes) - SHOWN_CLASSES
         return f"{first} and {more} more, all in `label_names` of `config.json`"

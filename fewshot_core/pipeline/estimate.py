@@ -11,16 +11,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from fewshot_core.pipeline.regions import learns_split
 from fewshot_core.pipeline.run import Run
-from fewshot_core.pipeline.supernets import new_supernet, settings_of
+from fewshot_core.pipeline.supernets import new_supernet, regions_to_train, settings_of
 from fewshot_core.pipeline.training import build_network, make_stream
 from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.runs.reuse import read_reused
 from fewshot_core.search.ladder import plan_rungs
 from fewshot_core.search.loop import sample_feasible
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.paths import PathPolicy, make_paths
-from fewshot_core.spaces.region import Region
 from fewshot_core.training.loop import steps_for
 
 STEPS = 2
@@ -85,8 +84,8 @@ def estimate(run: Run) -> Estimate:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     supernet_steps, supernet_seconds = 0, 0.0
-    if run.evaluator.inherits:
-        trained = _regions_to_train(run)
+    if run.evaluator.inherits and read_reused(run.folder.path) is None:
+        trained = regions_to_train(run)
         for region in trained:
             settings = settings_of(run, region)
             paths = make_paths(settings.paths, region, run.front_cost)
@@ -118,14 +117,6 @@ def estimate(run: Run) -> Estimate:
         memory=_peak_memory(device),
         device=device.type,
     )
-
-
-def _regions_to_train(run: Run) -> list[Region]:
-    """The regions whose supernets are trained, the root first; without inheritance the leaves."""
-    leaves, inherit = run.tree.leaves(), run.recipe.regions.inherit
-    every = [region for region, _ in run.tree.walk()]
-    wanted = inherit or learns_split(run.recipe)
-    return [region for region in every if wanted or region in leaves]
 
 
 def _step(

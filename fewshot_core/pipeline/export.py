@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,67 +15,99 @@ from fewshot_core.data.inventory import IMAGES, read_inventory
 from fewshot_core.errors import RecipeError, RunFolderError
 from fewshot_core.export.card import model_card
 from fewshot_core.export.hub import upload
+from fewshot_core.export.inherited_card import inherited_card
 from fewshot_core.export.licenses import license_fields
 from fewshot_core.export.onnx import onnx_latency, write_onnx
 from fewshot_core.export.package import check_timm_folder, write_timm_folder
 from fewshot_core.export.published import Published
 from fewshot_core.export.usage import facts_of_model
+from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.images import ImageFacts
-from fewshot_core.pipeline.opening import attach_to_read
+from fewshot_core.pipeline.inheriting import (
+    Inherited,
+    as_searched,
+    inherit_network,
+    require_inheritable,
+)
+from fewshot_core.pipeline.opening import attach, attach_to_read
 from fewshot_core.pipeline.quantise import quantise
 from fewshot_core.pipeline.retrain import build_candidate
-from fewshot_core.pipeline.run import KeptRun
+from fewshot_core.pipeline.run import KeptRun, Run
+from fewshot_core.pipeline.selection import Selected, found_architecture, select
+from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.report.account import read_account
-from fewshot_core.report.results import LABELS, format_spread, summarise
+from fewshot_core.report.results import format_spread, label_text, summarise
 from fewshot_core.runs.files import read_json, write_json, write_text
 from fewshot_core.runs.replacing import replacing
+from fewshot_core.runs.retrained import FOUND, settings_of_label
 from fewshot_core.spaces.space import Architecture
+
+ONNX = "model.onnx"
+"""The network for onnxruntime, in the folder of an export."""
+
+RETRAINED, INHERITED = "retrained", "inherited"
+"""Whose weights an export has: a training's from scratch, or the supernet's."""
 
 OF_A_RUN = (
     *("recipe", "overrides", "environment", "data", "costs", "latency", "regions", "splitting"),
     *("checkpoints", "study", "trials", "found", "pareto", "derived", "predictor", "estimate"),
     *("standalone", "ladder", "audit", "audit-scores", "scores", "ranking", "retrain", "metric"),
-    *("pictures", "report", "images", "inputs", "study-name"),
+    *("pictures", "report", "images", "inputs", "study-name", "reused"),
 )
 """Names, without their endings, of what runs keep in their folder."""
 
 
-def export(options: Mapping[str, Any]) -> None:
-    """Export the retrained network ``options['label']``.
+def export(options: Mapping[str, Any]) -> Path:
+    """Export the retrained network ``options['label']``, or any with its supernet's weights.
 
     Of several seeds the first is taken: choosing the best by its test result would turn the test
     images into a choice. The folder appears whole or not at all, and takes the place of nothing
     but an export that nobody has changed.
 
+    With ``options['weights']`` of ``inherited`` nothing has to be retrained: the network of what
+    the search found, or of ``trial``, ``front`` or ``architecture``, gets the weights of its
+    supernet (:mod:`fewshot_core.pipeline.inheriting`).
+
+    Returns:
+        The folder.
+
     Raises:
+        RecipeError: The words do not go together.
         RunFolderError: Nothing was retrained, there is no such label, or ``options['out']`` is
             not free.
         ExportError: The export computes other logits than the network.
         RecipeError: ``options['int8']`` of a network that is no classifier.
         HubError: The export is whole, and the Hub did not take it.
     """
+    if options.get("weights", RETRAINED) == INHERITED:
+        return _export_inherited(options)
     run = attach_to_read(options)
-    if options["int8"]:
+    if options.get("int8"):
         _require_classifier(run)
     results = _results(run)
-    result = _choose(results, options["label"])
+    result = _choose(results, _label_of(run, results, options))
+    run = replace(run, recipe=with_values(run.recipe, result.get("settings") or {}))
     target = Path(options["out"] or run.folder.file("export"))
     _require_apart(target, run.folder.path)
     with replacing(target) as folder:
         architecture = run.root.space.parse(result["genotype"])
         network = build_candidate(run, result["seed"], architecture).cpu().eval()
-        stage = run.folder.retraining(architecture, result["seed"])
+        stage = run.folder.retraining(architecture, result["seed"], result.get("settings"))
         network.load_state_dict(stage.load_finished())
         network = run.task.result(network)
-        exported = _Exported(
-            run, folder, network, architecture, result, results, _published(run, options)
-        )
-        _fill(exported, int8=options["int8"])
-    run.console.print(f"exported {LABELS.get(result['label'], result['label'])}: {target}")
+        published = _published(run, options)
+        exported = _Exported(run, folder, network, architecture, result, results, published)
+        _fill(exported, int8=options.get("int8", False))
+    run.console.print(f"exported {label_text(result['label'])}: {target}")
     run.folder.close()
-    if options["push_to_hub"]:
-        address = upload(target, options["push_to_hub"], options["private"])
+    _upload(run, target, options)
+    return target
+
+
+def _upload(run: KeptRun, target: Path, options: Mapping[str, Any]) -> None:
+    if options.get("push_to_hub"):
+        address = upload(target, options["push_to_hub"], options.get("private", False))
         run.console.print(f"uploaded to {address}")
 
 
@@ -90,7 +122,59 @@ def _require_classifier(run: KeptRun) -> None:
 def _published(run: KeptRun, options: Mapping[str, Any]) -> Published:
     inventory = run.folder.file(IMAGES)
     digest = read_inventory(inventory).digest if inventory.exists() else ""
-    return Published(options["license"], digest, options["push_to_hub"])
+    license, repository = options.get("license", ""), options.get("push_to_hub", "")
+    return Published(license, digest, repository)
+
+
+def _label_of(run: KeptRun, results: list[dict[str, Any]], options: Mapping[str, Any]) -> str:
+    """The label of the results that the words of the tool mean; empty: the usual one."""
+    selected = select(run, options)
+    if selected is None:
+        return str(options["label"])
+    if options["label"]:
+        raise RecipeError(
+            f"label={options['label']} and {selected.label}: which of them?",
+            fix="give one of these words",
+        )
+    labels = [r["label"] for r in results if r["id"] == selected.architecture.id]
+    if not labels:
+        raise RunFolderError(
+            f"{selected.label} has not been retrained",
+            found=", ".join(dict.fromkeys(str(r["label"]) for r in results)),
+            fix=f"run fewshot retrain run={run.folder.path} with the same word first, or export it "
+            "with weights=inherited",
+        )
+    return min(map(str, labels), key=lambda label: (bool(settings_of_label(label)), label))
+
+
+def _export_inherited(options: Mapping[str, Any]) -> Path:
+    if options.get("label"):
+        raise RecipeError(
+            f"label={options['label']} names a retrained network, and weights=inherited exports "
+            "one that is not",
+            fix="leave one of the two out; trial=, front= and architecture= choose another network",
+        )
+    if options.get("int8"):
+        raise RecipeError(
+            "int8=true measures what it loses on the test images, which are for networks that were "
+            "trained on their own",
+            fix="leave weights=inherited out, or int8=true",
+        )
+    run = attach(options)
+    with at_work(run):
+        require_inheritable(run)
+        selected = select(run, options)
+        wanted = selected.architecture if selected else found_architecture(run)
+        target = Path(options["out"] or run.folder.file("export"))
+        _require_apart(target, run.folder.path)
+        with replacing(target) as folder:
+            inherited = inherit_network(run, wanted)
+            small = replace(run, recipe=as_searched(run.recipe, run))
+            _fill_inherited(small, folder, inherited, selected, _published(run, options))
+        named = selected.label if selected else FOUND
+        run.console.print(f"exported {label_text(named)}, with the supernet's weights: {target}")
+    _upload(run, target, options)
+    return target
 
 
 def _require_apart(target: Path, run: Path) -> None:
@@ -125,7 +209,8 @@ def _results(run: KeptRun) -> list[dict[str, Any]]:
 
 def _choose(results: list[dict[str, Any]], label: str) -> dict[str, Any]:
     labels = list(dict.fromkeys(r["label"] for r in results))
-    wanted = label or ("given" if labels == ["given"] else "found")
+    only = labels[0] if len(labels) == 1 else FOUND
+    wanted = label or (FOUND if FOUND in labels else only)
     if wanted not in labels:
         raise RunFolderError(f"no retrained network {wanted!r}", allowed=", ".join(labels))
     return next(r for r in results if r["label"] == wanted)
@@ -178,36 +263,18 @@ def _fill_with_classifier(
     model: tuple[str, dict[str, Any], Sequence[Path]],
     int8: bool,
 ) -> None:
-    run, folder, network = exported.run, exported.folder, exported.network
-    model_name, arguments, sources = model
-    size, metric = data.shape.input_size, run.task.description.metric
-    write_timm_folder(
-        folder,
-        network,
-        model_name=model_name,
-        arguments=arguments,
-        sources=sources,
-        license=license_fields(exported.published.license).get("license", ""),
-        input_size=size,
-        mean=data.mean,
-        std=data.std,
-        classes=data.classes,
-    )
-    facts = facts_of_model(classes=data.classes, input_size=size, mean=data.mean, std=data.std)
-    images = torch.randn(4, *size, generator=torch.Generator().manual_seed(0))
-    onnx = folder / "model.onnx"
-    differences = {
-        "timm": check_timm_folder(folder, network, images),
-        "onnx": write_onnx(onnx, network, images, facts=facts),
-    }
+    run, folder, metric = exported.run, exported.folder, exported.run.task.description.metric
+    size, license = data.shape.input_size, exported.published.license
+    written = _write_model(folder, exported.network, model, data, size, license)
     rows = [
-        (LABELS.get(r["label"], r["label"]), format_spread(r["values"]), f"{r['params']:,}")
+        (label_text(r["label"]), format_spread(r["values"]), f"{r['params']:,}")
         for r in summarise(exported.results, metric.name)
     ]
+    onnx = folder / ONNX
     write_text(
         folder / "README.md",
         model_card(
-            model_name=model_name,
+            model_name=written.name,
             account=read_account(run.folder.path, run.recipe, data.described),
             result=exported.result,
             results=exported.results,
@@ -216,9 +283,99 @@ def _fill_with_classifier(
             data=data.described,
             classes=data.classes,
             environment=read_json(run.folder.file("environment.json")),
-            differences=differences,
-            latency=onnx_latency(onnx, images[:1]),
+            differences=written.differences,
+            latency=written.latency,
             published=exported.published,
             int8=quantise(run, onnx, folder / "model.int8.onnx") if int8 else None,
         ),
     )
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A model in a folder: its timm name, what its checks came to, and milliseconds an image."""
+
+    name: str
+    differences: dict[str, float]
+    latency: float
+
+
+def _write_model(
+    folder: Path,
+    network: torch.nn.Module,
+    model: tuple[str, dict[str, Any], Sequence[Path]],
+    data: ImageFacts,
+    size: tuple[int, int, int],
+    license: str,
+) -> _Written:
+    """Write a network as a timm folder and as ONNX, and check both.
+
+    Args:
+        folder: Where to.
+        network: In ``eval()`` mode, on the CPU.
+        model: What :meth:`fewshot_core.task.Task.export_model` says.
+        data: What is known of the images.
+        size: Channels, height and width of an image.
+        license: Of the weights; empty: not stated.
+    """
+    model_name, arguments, sources = model
+    write_timm_folder(
+        folder,
+        network,
+        model_name=model_name,
+        arguments=arguments,
+        sources=sources,
+        license=license_fields(license).get("license", ""),
+        input_size=size,
+        mean=data.mean,
+        std=data.std,
+        classes=data.classes,
+    )
+    facts = facts_of_model(classes=data.classes, input_size=size, mean=data.mean, std=data.std)
+    images = torch.randn(4, *size, generator=torch.Generator().manual_seed(0))
+    onnx = folder / ONNX
+    differences = {
+        "timm": check_timm_folder(folder, network, images),
+        "onnx": write_onnx(onnx, network, images, facts=facts),
+    }
+    return _Written(model_name, differences, onnx_latency(onnx, images[:1]))
+
+
+def _fill_inherited(
+    run: Run, folder: Path, inherited: Inherited, chosen: Selected | None, published: Published
+) -> None:
+    """Fill the folder of an export with inherited weights.
+
+    Args:
+        run: The run, with the sizes of its supernets.
+        folder: The folder.
+        inherited: The network.
+        chosen: How it was chosen by hand; None: the search found it.
+        published: License and the like.
+    """
+    architecture, data = inherited.architecture, run.images.facts()
+    shape = run.images.search_data().shape
+    write_json(folder / "architecture.json", run.root.space.to_json(architecture))
+    write_text(folder / "recipe.yaml", recipe_yaml(run.recipe))
+    model = run.task.export_model(architecture, run.recipe, shape)
+    assert model is not None, "classifiers are timm models"
+    written = _write_model(
+        folder, inherited.network, model, data, shape.input_size, published.license
+    )
+    costs = run.task.costs(run.recipe, shape).costs(architecture)
+    card = inherited_card(
+        model_name=written.name,
+        account=read_account(run.folder.path, run.recipe, data.described),
+        label=FOUND if chosen is None else chosen.label,
+        genotype=run.root.space.genotype(architecture),
+        region=inherited.region.id,
+        metrics=inherited.metrics,
+        calibrated=inherited.calibrated,
+        costs=costs,
+        data=data.described | {"image_size": shape.input_size[1]},
+        classes=data.classes,
+        differences=written.differences,
+        latency=written.latency,
+        published=published,
+    )
+    write_text(folder / "README.md", card)

@@ -132,7 +132,7 @@ class RunImages:
             DataError: What was kept is damaged; or see :meth:`data`.
         """
         if self._facts is None:
-            path = self._folder.file(DATA)
+            path = self._folder.known(DATA)
             self._facts = self._read(path) if path.exists() else ImageFacts.of(self.data())
         return self._facts
 
@@ -155,7 +155,7 @@ class RunImages:
             write_json(path, facts)
 
     def _load(self) -> ImageData:
-        path = self._folder.file(IMAGES)
+        path = self._folder.known(IMAGES)
         kept = read_inventory(path) if path.exists() else None
         with self._in_turn(), self._console.progress("images", 1) as tick:
             data = load_images(self._recipe.data, self._recipe.seed, kept=kept)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from accelerate import Accelerator
@@ -27,11 +28,14 @@ from fewshot_core.pipeline.processes import (
 from fewshot_core.pipeline.regions import REGIONS, choose_splitting, plant_tree
 from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.study_name import keep_study_name
-from fewshot_core.pipeline.supernets import origin_of
+from fewshot_core.pipeline.supernets import origin_of, regions_to_train
 from fewshot_core.pipeline.telling import tell_surroundings
-from fewshot_core.recipe.load import LoadedRecipe, with_changes
+from fewshot_core.recipe.changes import Change, differing, training_changes, value_at
+from fewshot_core.recipe.declare import with_values
+from fewshot_core.recipe.load import KEPT, LoadedRecipe, recipe_from_file, with_changes
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.tracker_names import require_trackers
+from fewshot_core.recipe.yamltext import read_mapping
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.farewell import is_main_process
 from fewshot_core.runs.files import write_json
@@ -40,6 +44,7 @@ from fewshot_core.runs.launch import settle_launch, works_apart, world_size
 from fewshot_core.runs.origin import check_origin
 from fewshot_core.runs.places import RUNS, find_named_run
 from fewshot_core.runs.preemption import StopRequest
+from fewshot_core.runs.reuse import read_reused, require_trained, take_over
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.split_rule import SPLITTING
 from fewshot_core.tasks import load_task
@@ -60,7 +65,7 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
     run = prepare(loaded, data)
     folder, accelerator = run.folder, run.accelerator
     precision, device = accelerator.mixed_precision, str(accelerator.device)
-    folder.begin(run.recipe, loaded.overrides, precision, device)
+    folder.begin(run.recipe, loaded.overrides, precision, device, lambda: _fetch(run))
     accelerator.wait_for_everyone()
     run.console.print(f"run folder: {folder.path}")
     tell_surroundings(run)
@@ -80,8 +85,10 @@ def prepare(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
         FewshotError: Something is wrong with the recipe, the data or the run folder.
     """
     recipe, path = loaded.recipe, loaded.run or RUNS / loaded.recipe.recipe
-    accelerator = make_accelerator(recipe, path)
-    folder = RunFolder(path, is_main_process(), works_apart(recipe.processes))
+    # A run that has begun has all that it needs; its source may be gone.
+    source = None if (path / KEPT).is_file() else loaded.source
+    accelerator = make_accelerator(recipe, source or path)
+    folder = RunFolder(path, is_main_process(), works_apart(recipe.processes), source)
     do_once(folder.writes, folder.require_free)
     folder.examine(recipe)
     check_packages()
@@ -98,8 +105,18 @@ def prepare(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
 
 def _check_contents(run: Run) -> None:
     """Require of what was there before this launch that it is of this run."""
-    check_origin(run.folder, origin_of(run))
+    mine = origin_of(run)
+    check_origin(run.folder, mine)
+    if run.folder.source is not None:
+        require_trained(run.folder, regions_to_train(run), mine)
     check_inputs(run)
+
+
+def _fetch(run: Run) -> None:
+    """Bring the supernets that another run has trained."""
+    if run.folder.source is not None:
+        theirs = read_mapping(run.folder.source / KEPT).get("recipe", "")
+        take_over(run.folder, regions_to_train(run), str(theirs))
 
 
 def _keep(run: Run) -> None:
@@ -127,31 +144,42 @@ def _tell(run: Run) -> None:
         run.console.print(line)
     if run.splitting.sentence and run.evaluator.inherits:
         run.console.print(run.splitting.sentence)
+    reused = read_reused(run.folder.path)
+    if reused is not None:
+        run.console.print(reused.sentence)
 
 
-def attach(options: Mapping[str, Any], *, many: bool = False) -> Run:
+def attach(options: Mapping[str, Any], *, many: bool = False, also: Collection[Change] = ()) -> Run:
     """Open the run that ``run=DIR`` names, or ``runs/NAME`` for ``recipe=NAME``, to go on with it.
 
     Args:
         options: The words of the tool.
         many: Whether the tool can share its work among processes.
+        also: Changes to the run's recipe that the tool takes beside those that change no result.
 
     Raises:
         RunFolderError: There is no run at this place, or it is in use.
         RecipeError: More processes than the tool can use.
         LaunchError: The environment describes processes that no launcher has started.
     """
-    with _lock(options, many) as (folder, recipe, changes):
+    with _lock(options, many, also) as (folder, recipe, changes):
         accelerator = make_accelerator(recipe, folder.path)
         run = open_run(recipe, folder, accelerator, changes=changes)
+        own = recipe_from_file(folder.file(KEPT))
+        run = replace(run, variation=training_changes(own, recipe))
         tell_surroundings(run)
         return run
 
 
 def keep_changes(run: Run) -> None:
-    """Let the run folder have the settings of this launch, now that they are known to do."""
+    """Let the run folder have the settings of this launch, now that they are known to do.
+
+    Those that make it another training are noted with its results, and are none of the run's.
+    """
     if run.changes:
-        run.folder.apply(run.recipe, run.changes)
+        own = recipe_from_file(run.folder.file(KEPT))
+        before = {key: value_at(own, key) for key in differing(own, run.recipe)}
+        run.folder.apply(with_values(run.recipe, before), run.changes)
 
 
 def attach_to_read(options: Mapping[str, Any]) -> KeptRun:
@@ -162,7 +190,7 @@ def attach_to_read(options: Mapping[str, Any]) -> KeptRun:
         RecipeError: There is more than one process.
         LaunchError: The environment describes processes that no launcher has started.
     """
-    with _lock(options, many=False) as (folder, recipe, _):
+    with _lock(options, many=False, also=()) as (folder, recipe, _):
         settle_process(recipe)
         task = load_task(recipe.task)
         console = Console(folder.writes)
@@ -172,7 +200,7 @@ def attach_to_read(options: Mapping[str, Any]) -> KeptRun:
 
 @contextmanager
 def _lock(
-    options: Mapping[str, Any], many: bool
+    options: Mapping[str, Any], many: bool, also: Collection[Change]
 ) -> Iterator[tuple[RunFolder, Recipe, tuple[str, ...]]]:
     """The folder of a run, its recipe, and the words that change it; free again after an error."""
     settle_launch()
@@ -185,7 +213,7 @@ def _lock(
     folder, recipe = RunFolder.attach(find_named_run(options), is_main_process())
     try:
         words = tuple(options.get("settings") or ())
-        yield folder, with_changes(recipe, words) if words else recipe, words
+        yield folder, with_changes(recipe, words, also) if words else recipe, words
     except BaseException:
         folder.close()
         raise

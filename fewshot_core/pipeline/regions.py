@@ -43,8 +43,9 @@ def choose_splitting(
         RegionError: The split cannot be what the recipe says.
         RunFolderError: What the run has decided cannot be read.
     """
-    if folder.file(SPLITTING).exists():
-        return read_splitting(folder.path)
+    kept = folder.known(SPLITTING)
+    if kept.exists():
+        return read_splitting(kept.parent)
     learned = recipe.split if isinstance(recipe.split, LearnedLevel) else None
     regions = learned.count if learned else len(_grow(recipe, root).leaves())
     counted = regions > 1 and recipe.split.when == "auto"
@@ -72,7 +73,7 @@ def read_tree(folder: RunFolder, root: Region) -> RegionTree:
     Raises:
         RunFolderError: The file is damaged.
     """
-    path = folder.file(REGIONS)
+    path = folder.known(REGIONS)
     if not path.exists():
         return RegionTree(root)
     found = read_json(path, "delete it, and run the same fewshot search again")

@@ -28,10 +28,11 @@ from fewshot_core.report.canvas import save_picture, svg_text
 from fewshot_core.report.facts import RegionFacts, Retrained, RunFacts, read_facts
 from fewshot_core.report.html import render
 from fewshot_core.report.page import Page, Picture
-from fewshot_core.report.results import LABELS, format_spread, results_table, summarise
+from fewshot_core.report.results import format_spread, label_text, results_table, summarise
 from fewshot_core.report.words import describe_recipe, score_name
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_text
+from fewshot_core.runs.retrained import GIVEN, kind_of_label
 
 
 def report(options: Mapping[str, Any]) -> None:
@@ -155,7 +156,7 @@ def _picture_context(run: KeptRun) -> PictureContext:
     trainings: dict[str, StageCheckpoint] = {}
     for result in results["results"] if results is not None else ():
         architecture = run.root.space.parse(result["genotype"])
-        training = run.folder.retraining(architecture, result["seed"])
+        training = run.folder.retraining(architecture, result["seed"], result.get("settings"))
         trainings.setdefault(result["label"], training)
     return PictureContext(
         recipe=run.recipe,
@@ -200,7 +201,7 @@ def _sum_up_retrained(
     return [
         Retrained(
             row["label"],
-            LABELS.get(row["label"], row["label"]),
+            label_text(row["label"]),
             row["values"],
             format_spread(row["values"]),
             row["params"],
@@ -231,7 +232,7 @@ def _drawing(run: KeptRun, facts: RunFacts) -> Picture | None:
     """What was found, or else what was retrained by hand."""
     if facts.found is not None:
         what, genotype = "found", str(facts.found["genotype"])
-    elif facts.retrained and facts.retrained[0].label == "given":
+    elif facts.retrained and kind_of_label(facts.retrained[0].label) == GIVEN:
         what, genotype = "given by hand", facts.retrained[0].genotype
     else:
         return None

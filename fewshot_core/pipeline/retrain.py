@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import math
 import random
 from collections.abc import Mapping
 from typing import Any
 
+from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from fewshot_core.data import Images
-from fewshot_core.errors import ArchitectureError, RunFolderError
 from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.pipeline.checks import check_retraining
+from fewshot_core.pipeline.choice import equal_within
 from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.inputs import check_inputs
 from fewshot_core.pipeline.kept_scores import score_and_keep
@@ -21,12 +23,21 @@ from fewshot_core.pipeline.processes import do_once
 from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.scorers import make_scorer, prepare_scorers
 from fewshot_core.pipeline.scoring import make_evaluator
+from fewshot_core.pipeline.selection import Selected, found_architecture, select
 from fewshot_core.pipeline.tracking import track_pictures, track_tests, tracking
 from fewshot_core.pipeline.training import build_network, fit
+from fewshot_core.recipe.changes import Change
 from fewshot_core.recipe.tracker_names import require_trackers
 from fewshot_core.report.results import results_table
 from fewshot_core.runs.checkpoint import StageState
-from fewshot_core.runs.files import read_json, write_json
+from fewshot_core.runs.files import write_json
+from fewshot_core.runs.retrained import (
+    RETRAIN,
+    label_for,
+    merge_results,
+    read_retrained,
+    with_settings,
+)
 from fewshot_core.search.loop import sample_feasible
 from fewshot_core.search.trial import best_scored
 from fewshot_core.seeds import derive_seed
@@ -35,6 +46,9 @@ from fewshot_core.spaces.region import ENUMERABLE, RegionTree
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.training.loop import DivergedError, Watch
 from fewshot_core.training.objective import Scorer
+
+RETRAINED = (Change.RETRAINING,)
+"""Changes to the recipe of a run that make further trainings of it."""
 
 CLIMBS = 20
 """Feasible architectures that are enlarged to find the largest, where there are too many to try."""
@@ -46,7 +60,7 @@ def retrain(options: Mapping[str, Any]) -> None:
     Raises:
         FewshotError: There is no finished search, or the architecture is not of the space.
     """
-    run = attach(options, many=True)
+    run = attach(options, many=True, also=RETRAINED)
     with at_work(run):
         do_once(run.writes, lambda: require_trackers(run.recipe.track))
         with tracking(run):
@@ -54,8 +68,8 @@ def retrain(options: Mapping[str, Any]) -> None:
 
 
 def _retrain(run: Run, options: Mapping[str, Any]) -> None:
-    given = options.get("architecture")
-    one = run.root.space.parse(given) if given else found_architecture(run)
+    given = select(run, options)
+    one = given.architecture if given else found_architecture(run)
     check_retraining(run, one)
     do_once(run.writes, lambda: check_inputs(run))
     keep_changes(run)
@@ -70,11 +84,12 @@ def _retrain(run: Run, options: Mapping[str, Any]) -> None:
             raise DivergedError(why, fix="start another run with a lower retrain.lr")
     # Only now that nothing is left to choose are the test images read.
     scorer = make_scorer(run, run.recipe, run.images.data(), "test")
-    results = run.team.deal(chosen, lambda one: test_candidate(run, scorer, *one))
+    now = run.team.deal(chosen, lambda one: test_candidate(run, scorer, *one))
     metric = run.task.description.metric
     if run.writes:
+        results = merge_results(read_retrained(run.folder), now)
         write_json(
-            run.folder.file("retrain.json"),
+            run.folder.file(RETRAIN),
             {"data": run.images.data().describe(), "metric": metric.name, "results": results},
         )
         # matplotlib takes its time to import, and the other processes have no use for it.
@@ -96,39 +111,30 @@ def _train(run: Run, label: str, seed: int, architecture: Architecture, watch: W
         return error.what
 
 
-def candidates(run: Run, genotype: str | None) -> list[tuple[str, int, Architecture]]:
-    """Label, seed and architecture of every training; a fresh random architecture per seed."""
+def candidates(run: Run, given: Selected | None) -> list[tuple[str, int, Architecture]]:
+    """Label, seed and architecture of every training; a fresh random architecture per seed.
+
+    Args:
+        run: The run.
+        given: What was chosen by hand; None: what was found, and its rivals.
+    """
     recipe, space = run.recipe, run.root.space
-    if genotype:
-        wanted = {"given": [space.parse(genotype)] * recipe.retrain.seeds}
+    if given is not None:
+        # Every process has to find the same label, and only one may read a file that it writes.
+        label = broadcast_object_list([_label_of(run, given) if run.writes else ""])[0]
+        wanted = {label: [given.architecture] * recipe.retrain.seeds}
     else:
         wanted = {"found": [found_architecture(run)] * recipe.retrain.seeds}
         for label in recipe.retrain.compare:
             seeds = range(recipe.retrain.seeds)
             wanted[label] = [space.plain(_choose_rival(run, label, seed)) for seed in seeds]
+        wanted = {with_settings(label, run.variation): many for label, many in wanted.items()}
     return [(label, seed, a) for label, many in wanted.items() for seed, a in enumerate(many)]
 
 
-def found_architecture(run: Run) -> Architecture:
-    """The architecture that the search of this run found.
-
-    Raises:
-        RunFolderError: The search has not ended, or its result is damaged.
-    """
-    path = run.folder.file("found.json")
-    if not path.exists():
-        raise RunFolderError(
-            f"{run.folder.path} holds no finished search",
-            fix=f"run fewshot search recipe={run.recipe.recipe} run={run.folder.path} to its end",
-        )
-    again = (
-        f"run fewshot search recipe={run.recipe.recipe} run={run.folder.path} with its "
-        "settings again: it writes the file anew"
-    )
-    try:
-        return run.root.space.from_json(read_json(path, again))
-    except ArchitectureError as error:
-        raise RunFolderError(f"{path} is damaged", found=error, fix=again) from None
+def _label_of(run: Run, given: Selected) -> str:
+    known = read_retrained(run.folder)
+    return label_for(given.label, given.architecture.id, run.variation, known)
 
 
 def _watch(run: Run) -> Watch | None:
@@ -176,7 +182,8 @@ def _one_shot(run: Run) -> Architecture:
         "one-shot.csv",
         "one-shot scores",
     )
-    return best_scored(scores, run.price)
+    best = max((score for score in scores.values() if math.isfinite(score)), default=math.nan)
+    return best_scored(scores, run.price, equal_within(run, best))
 
 
 def training_images(run: Run) -> Images:
@@ -202,7 +209,7 @@ def train_candidate(
         network,
         run.recipe.retrain,
         training_images(run),
-        run.folder.retraining(architecture, seed),
+        run.folder.retraining(architecture, seed, run.variation),
         derive_seed(run.recipe.seed, "retraining", architecture.id, seed),
         watch=watch,
     )
@@ -220,6 +227,7 @@ def test_candidate(
         "seed": seed,
         "id": architecture.id,
         "genotype": run.root.space.genotype(architecture),
+        "settings": dict(run.variation),
         "test": dict(scorer.score(network, None)),
         "params": int(costs["connected_params"]),
         "flops": int(costs["connected_flops"]),

@@ -85,7 +85,9 @@ class Run(KeptRun):
         costs: Costs of architectures; with latencies where they are limited.
         latency: What the parts of networks take on this device; None where it is not limited.
         diverged: Leaves without a supernet, and why.
-        changes: Words of this launch that change a setting, and no result.
+        changes: Words of this launch that change a setting.
+        variation: Settings of this launch's final trainings that are not those of the run's own
+            recipe. What they train stands beside what that recipe has trained.
     """
 
     accelerator: Accelerator
@@ -98,6 +100,7 @@ class Run(KeptRun):
     latency: Mapping[str, Any] | None = None
     diverged: Mapping[Region, str] = field(default_factory=dict)
     changes: tuple[str, ...] = ()
+    variation: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def limits(self) -> Limits:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from fewshot_core.costs.pareto import pareto_front
 from fewshot_core.pipeline.asking import ask_and_tell
 from fewshot_core.pipeline.audit import audit
+from fewshot_core.pipeline.choice import Choice, choose
 from fewshot_core.pipeline.derive import derive
 from fewshot_core.pipeline.estimate import ESTIMATE, estimate
 from fewshot_core.pipeline.faults import at_work
@@ -18,9 +20,12 @@ from fewshot_core.pipeline.opening import start
 from fewshot_core.pipeline.run import FRONT_COST, Run
 from fewshot_core.pipeline.scorers import prepare_scorers
 from fewshot_core.pipeline.scoring import scoring_region
+from fewshot_core.pipeline.summary import summary_lines
 from fewshot_core.pipeline.supernets import losses_of, train_supernets
 from fewshot_core.pipeline.tracking import track_pictures, tracking
 from fewshot_core.runs.files import write_json
+from fewshot_core.runs.retrained import relabel_found
+from fewshot_core.runs.reuse import read_reused
 from fewshot_core.search.trial import Trial, best_trial, full
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.trust.scores import write_table
@@ -55,7 +60,8 @@ def _search(run: Run) -> None:
         done = ask_and_tell(run)
     record(run, done)
     climbed = climb(run, done) if run.recipe.ladder.networks else None
-    found = hand_over(run, done, climbed)
+    choice = choose(run, done)
+    found = hand_over(run, done, climbed, choice)
     if run.recipe.audit.networks:
         audit(run, done, found)
     if run.writes:
@@ -66,6 +72,10 @@ def _search(run: Run) -> None:
         track_pictures(run)
     for line in losses_of(run):
         run.console.print(line)
+    if run.writes:
+        ladder = None if climbed is None else climbed.found.metrics
+        for line in summary_lines(run, found, choice, ladder):
+            run.console.print(line)
 
 
 def _estimate(run: Run) -> None:
@@ -107,21 +117,25 @@ def record(run: Run, done: list[Trial]) -> None:
     run.console.print(f"  score {best.score:.4g}, found in trial {best.number}")
 
 
-def hand_over(run: Run, done: list[Trial], climbed: Climb | None) -> Architecture:
+def hand_over(
+    run: Run, done: list[Trial], climbed: Climb | None, choice: Choice | None = None
+) -> Architecture:
     """Write what the search has found, which other tools take for its end.
 
     Args:
         run: The run.
         done: The trials of its search.
-        climbed: What a ladder came to; None: the best score is found.
+        climbed: What a ladder came to; None: the scores decide.
+        choice: What the scores chose; by default what :func:`choose` does.
 
     Returns:
         The architecture.
     """
-    trial: Trial | None = best_trial(done, cost=run.price)
+    choice = choice or choose(run, done)
+    trial: Trial | None = choice.found
+    results: dict[str, Any]
     if climbed is None:
-        assert trial is not None
-        architecture, results = trial.architecture, {}
+        architecture, results = choice.found.architecture, {"choice": choice.to_json()}
     else:
         place = climbed.found.place
         trial, architecture = place.trial, place.architecture
@@ -135,6 +149,10 @@ def hand_over(run: Run, done: list[Trial], climbed: Climb | None) -> Architectur
     space = run.root.space
     if run.writes:
         found = space.to_json(space.plain(architecture))
+        relabel_found(run.folder, space.plain(architecture).id)
+        reused = read_reused(run.folder.path)
+        if reused is not None:
+            results["supernets"] = asdict(reused)
         write_json(run.folder.file("found.json"), found | value | results)
     return architecture
 

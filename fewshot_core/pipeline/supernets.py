@@ -17,6 +17,7 @@ from fewshot_core.pipeline.training import build, fit
 from fewshot_core.recipe.schema import SupernetSettings
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.origin import origin, write_origin
+from fewshot_core.runs.reuse import read_reused
 from fewshot_core.search.differentiable import find_method
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.paths import make_paths
@@ -105,9 +106,11 @@ def train_supernets(run: Run) -> Run:
     def train(region: Region, parent: Supernet | None) -> None:
         _, state = train_supernet(run, region, parent)
         inherited = state.notes.get("inherited")
+        # What another run has trained was paid there.
+        where = ", trained in another run" if read_reused(run.folder.path) else ""
         run.console.print(
             f"supernet {region.id}: {region.size() or 'many'} architectures, "
-            f"{state.images:,} images seen, {state.seconds:.0f} s"
+            f"{state.images:,} images seen, {state.seconds:.0f} s{where}"
             + (f", {inherited['copied']} tensors inherited" if inherited else "")
         )
 
@@ -142,8 +145,9 @@ def train_regions(
         if not part.wait_for(run.root).diverged:
             run = part.run = cut(run, lambda: load_supernet(run, run.root))
     inherit, leaves = run.recipe.regions.inherit, run.tree.leaves()
+    needed = regions_to_train(run)
     for region, parent in run.tree.walk():
-        if inherit or region in leaves:
+        if region in needed:
             part.train(region, parent if inherit else None)
     kept = run.team.exchange(part.kept)
     diverged = run.team.exchange(part.diverged)
@@ -161,6 +165,17 @@ def train_regions(
             fix="start another run with a lower lr or a grad_clip",
         )
     return run, kept
+
+
+def regions_to_train(run: Run) -> list[Region]:
+    """The regions of a run that have a supernet, parents before their children."""
+    inherit, leaves = run.recipe.regions.inherit, run.tree.leaves()
+    root_is_asked = learns_split(run.recipe)
+    return [
+        region
+        for region, _ in run.tree.walk()
+        if inherit or region in leaves or (root_is_asked and region == run.root)
+    ]
 
 
 def origin_of(run: Run) -> dict[str, Any]:

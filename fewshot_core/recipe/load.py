@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,21 @@ from omegaconf import OmegaConf
 
 from fewshot_core.errors import RecipeError
 from fewshot_core.plugins import KINDS, Plugin, plugin
-from fewshot_core.recipe.check import check
-from fewshot_core.recipe.declare import (
-    fields_below,
-    may_be_bare,
-    may_change_results,
-    place_of,
+from fewshot_core.recipe.changes import (
+    Change,
+    change_of,
+    changes_no_result,
+    differences,
+    differing,
+    free_settings,
+    identity,
+    refusal,
+    require_same_supernets,
 )
+from fewshot_core.recipe.check import check
+from fewshot_core.recipe.declare import fields_below, may_be_bare, place_of
 from fewshot_core.recipe.find import RecipeFile, find_recipe, list_recipes, read_chain
-from fewshot_core.recipe.keys import Layout, flatten
+from fewshot_core.recipe.keys import Layout
 from fewshot_core.recipe.layers import given_in_vain, only_read
 from fewshot_core.recipe.loose import loose_type, settle, unread_of_others
 from fewshot_core.recipe.merge import Merger
@@ -38,7 +44,8 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.short_forms import FITTING, IMAGES, write_out
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
-from fewshot_core.recipe.yamltext import dump, parse_value, write_value
+from fewshot_core.recipe.yamltext import dump, parse_value
+from fewshot_core.runs.places import REUSED
 from fewshot_core.tasks import load_description, load_task
 
 __all__ = [
@@ -73,6 +80,7 @@ class LoadedRecipe:
         given: The settings that its files and the words give.
         of_run: Whether it is the recipe of a run that there is.
         dropped: Keys of words that nothing reads, where these are dropped.
+        source: The run whose supernets are used, where one was named.
     """
 
     recipe: Recipe
@@ -81,6 +89,7 @@ class LoadedRecipe:
     given: frozenset[str] = frozenset()
     of_run: bool = False
     dropped: frozenset[str] = frozenset()
+    source: Path | None = None
 
 
 def load_recipe(
@@ -92,7 +101,8 @@ def load_recipe(
 ) -> LoadedRecipe:
     """Read ``recipe=NAME key=value ...``, or ``run=DIR key=value ...`` of a run that there is.
 
-    Of a setting that is given twice the last counts.
+    With ``from=DIR run=NEW`` the recipe is that of the run ``DIR``, whose supernets are used. Of a
+    setting that is given twice the last counts.
 
     Args:
         argv: The words. ``recipe=`` takes a name or the path of a ``.yaml`` file; ``run=DIR``
@@ -111,16 +121,22 @@ def load_recipe(
     raise_problems(problems)
     named, run = _last(pairs, "recipe"), _last(pairs, "run")
     folder = None if run is None else plain_path("run", run)
-    of_run = named is None and folder is not None and (folder / KEPT).is_file()
-    if named is None and not of_run and _last(pairs, IMAGES) is not None:
+    source = _source_of(_last(pairs, "from"), named, folder)
+    of_run = named is None and source is None and folder is not None and (folder / KEPT).is_file()
+    if source is None and not of_run and named is None and _last(pairs, IMAGES) is not None:
         named = FITTING
-    path = _recipe_of(folder, recipes_dir) if named is None else find_recipe(named, recipes_dir)
-    overrides = [(key, text) for key, text in pairs if key not in ("recipe", "run")]
+    if source is not None:
+        path = source / KEPT
+    else:
+        path = _recipe_of(folder, recipes_dir) if named is None else find_recipe(named, recipes_dir)
+    overrides = [(key, text) for key, text in pairs if key not in ("recipe", "run", "from")]
     dropped: set[str] | None = set() if drop_unread else None
     chain = read_chain(path, recipes_dir)
     recipe, given = _merge(chain, write_out(overrides), dropped, chosen)
-    typed = tuple(f"{key}={text}" for key, text in overrides)
-    return LoadedRecipe(recipe, typed, folder, given, of_run, frozenset(dropped or ()))
+    typed = tuple(f"{key}={text}" for key, text in pairs if key not in ("recipe", "run"))
+    if source is not None:
+        require_same_supernets(recipe_from_file(path), recipe, source)
+    return LoadedRecipe(recipe, typed, folder, given, of_run, frozenset(dropped or ()), source)
 
 
 def recipe_from_file(path: Path) -> Recipe:
@@ -132,12 +148,13 @@ def recipe_from_file(path: Path) -> Recipe:
     return _resolve(read_chain(path), [], set())
 
 
-def with_changes(recipe: Recipe, words: Sequence[str]) -> Recipe:
+def with_changes(recipe: Recipe, words: Sequence[str], also: Collection[Change] = ()) -> Recipe:
     """The recipe of a run with settings laid over it that change no result.
 
     Args:
         recipe: The recipe of the run.
         words: ``key=value``; the value that the run has already may be given, too.
+        also: Other changes that are taken.
 
     Raises:
         RecipeError: A word is wrong, has no effect, or would change what the run finds.
@@ -145,16 +162,9 @@ def with_changes(recipe: Recipe, words: Sequence[str]) -> Recipe:
     pairs, problems = split_words(words)
     raise_problems(problems)
     changed = _resolve([RecipeFile(Path(KEPT), _as_data(recipe))], write_out(pairs))
-    before, after = (flatten(dataclasses.asdict(one)) for one in (recipe, changed))
-    for key in _different(recipe, changed):
-        wanted = f"{key}={write_value(after.get(key))}"
-        raise RecipeError(
-            f"{wanted} is a setting of the run's recipe and would change its results",
-            found=f"{key}={write_value(before.get(key))} in the recipe of this run",
-            allowed=f"settings that change no result: {', '.join(free_settings(recipe))}",
-            fix=f"leave it out, or start another run with it: fewshot search "
-            f"recipe={recipe.recipe} {wanted} run=DIR",
-        )
+    for key in differing(recipe, changed):
+        if change_of(key, recipe) not in also:
+            raise refusal(key, recipe, changed)
     return changed
 
 
@@ -195,62 +205,49 @@ TRUSTED = "FEWSHOT_TASKS"
 """Environment variable with the user's own tasks and plug-ins that files may name, by commas."""
 
 
-def free_settings(recipe: Recipe | None = None) -> tuple[str, ...]:
-    """Settings about how a run works and not about what it finds; they may change under way.
-
-    Args:
-        recipe: Whose; by default those that any recipe may have. With it also those of its task's
-            sections, and those of which only some values change results, such as a teacher that is
-            a folder.
-    """
-    return tuple(
-        key
-        for key, field, section in fields_below(recipe or loose_type({})())
-        if not may_change_results(field, getattr(section, field.name))
-    )
-
-
-def changes_no_result(key: str, recipe: Recipe | None = None) -> bool:
-    """Whether a setting may change under way; see :func:`free_settings`."""
-    return key in free_settings(recipe)
-
-
-def identity(recipe: Recipe) -> str:
-    """A text of all that decides what a run finds: the same for two recipes without differences."""
-    free = set(free_settings(recipe))
-    settings = flatten(dataclasses.asdict(recipe))
-    return dump({key: value for key, value in settings.items() if key not in free})
-
-
-def differences(a: Recipe, b: Recipe, *, every: bool = False) -> list[str]:
-    """The settings in which two recipes differ, as ``key: value of a -> value of b``.
-
-    Those that change no result are left out, such as where the images are, unless ``every`` one is
-    asked for. What the places hold is not compared.
-    """
-    left, right = flatten(dataclasses.asdict(a)), flatten(dataclasses.asdict(b))
-    absent = "absent"
-    return [
-        f"{key}: {left.get(key, absent)!r} -> {right.get(key, absent)!r}"
-        for key in _different(a, b, every)
-    ]
-
-
-def _different(a: Recipe, b: Recipe, every: bool = False) -> Iterator[str]:
-    left, right = flatten(dataclasses.asdict(a)), flatten(dataclasses.asdict(b))
-    free = set() if every else set(free_settings(a)) & set(free_settings(b))
-    for key in {**left, **right}:
-        same = key in left and key in right and left[key] == right[key]
-        if not same and key not in free:
-            yield key
-
-
 def _last(pairs: Sequence[tuple[str, str]], key: str) -> str | None:
     """The value of a word; of several the last."""
     values = [text for name, text in pairs if name == key]
     if values and not values[-1]:
         raise RecipeError(f"{key}= is empty")
     return values[-1] if values else None
+
+
+def _source_of(text: str | None, named: str | None, run: Path | None) -> Path | None:
+    """The run that ``from=DIR`` names; None where there is none, or the run has begun.
+
+    Raises:
+        RecipeError: It does not go with the other words, or holds no run.
+    """
+    if text is None:
+        return None
+    source = plain_path("from", text)
+    if named is not None:
+        raise RecipeError(
+            f"from={text} does not go with recipe={named}",
+            fix="leave recipe= out: the new run has the recipe of the other, and your words",
+        )
+    if run is None:
+        raise RecipeError(f"from={text} needs the folder of the new run", fix="add run=NEW")
+    if os.path.realpath(source) == os.path.realpath(run):
+        raise RecipeError(
+            f"from={text} and run={run} are one folder", fix=f"fewshot search run={run} goes on"
+        )
+    if (run / KEPT).is_file():  # it has what it needs, wherever the other has gone
+        if not (run / REUSED).is_file():
+            raise RecipeError(
+                f"run={run} has supernets of its own, and not those of from={text}",
+                fix=f"choose a new run=DIR; fewshot search run={run} goes on with this one",
+            )
+        return None
+    if (source / KEPT).is_file():
+        return source
+    known = sorted(path.parent.as_posix() for path in source.parent.glob(f"*/{KEPT}"))
+    raise RecipeError(
+        f"from={text} is no run folder: it has no {KEPT}",
+        allowed=", ".join(known) or None,
+        fix="name the folder of a run whose supernets are trained",
+    )
 
 
 def _recipe_of(run: Path | None, recipes_dir: Path | None) -> Path:

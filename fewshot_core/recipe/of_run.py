@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot_core.errors import RecipeError
+from fewshot_core.recipe.changes import Change
 from fewshot_core.recipe.load import KEPT, recipe_from_file, with_changes
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.yamltext import read_mapping
@@ -39,7 +40,12 @@ def require_one_run(options: Mapping[str, Any]) -> None:
 
 
 def require_free(
-    words: Sequence[str], options: Mapping[str, Any], keys: Collection[str], *, taken: bool
+    words: Sequence[str],
+    options: Mapping[str, Any],
+    keys: Collection[str],
+    *,
+    taken: bool,
+    also: Collection[Change] = (),
 ) -> None:
     """Raise unless settings of a recipe may be given to a tool that works on a run.
 
@@ -48,6 +54,7 @@ def require_free(
         options: The other words, which name the run.
         keys: The words that the tool has.
         taken: Whether it takes settings that change no result.
+        also: Other changes that it takes.
 
     Raises:
         RecipeError: A setting would change the results of the run, or there is no run.
@@ -60,7 +67,7 @@ def require_free(
             f"{key}={value} is a setting of a recipe, which belongs to fewshot search",
             allowed=", ".join(f"{name}=" for name in keys),
         )
-    with_changes(recipe_from_file(run / KEPT), words)
+    with_changes(recipe_from_file(run / KEPT), words, also)
     if not taken:
         raise RecipeError(
             f"{key}={value} is a setting of the run's recipe, and this tool takes none",

@@ -14,8 +14,9 @@ from typing import Any
 
 from fewshot_core.plugins import find_plugin, names_with, plugin_of
 from fewshot_core.recipe.loose import check_choices
-from fewshot_core.recipe.schema import KEYED, ROOTED, Recipe
+from fewshot_core.recipe.schema import KEYED, ROOTED, MeasuringSettings, Recipe
 from fewshot_core.recipe.unread import Unread, Unreads, by_choice, of_supernets, readers_of
+from fewshot_core.tasks import load_description
 
 
 def unread_settings(recipe: Recipe, task: Any = None) -> list[Unread]:
@@ -127,9 +128,24 @@ def _search(recipe: Recipe) -> Unreads:
         if hasattr(recipe.preferences, "samples"):
             readers += "; did you mean preferences.samples?"
         yield Unread("search.trials", f"strategy.name={name}", ("strategy.name",), readers)
+    yield from _noise(recipe)
     if not recipe.search.storage:
         reader = "search.storage=URL reads it"
         yield Unread("search.silence", "search.storage=none", ("search.storage",), reader)
+
+
+def _noise(recipe: Recipe) -> Unreads:
+    """The noise of a score is known of shares of images, and of nothing else."""
+    evaluator, settings = plugin_of("evaluator", recipe.evaluator), recipe.evaluator
+    shares = [m.name for m in load_description(recipe.task).metrics if m.unit == "%" and m.score]
+    if not (evaluator.measures and (evaluator.direct or evaluator.trains)):
+        because = f"evaluator.name={evaluator.name}"
+        readers = "evaluators that measure accuracies read it"
+        yield Unread("search.noise", because, ("evaluator.name",), readers)
+    elif isinstance(settings, MeasuringSettings) and settings.score not in shares:
+        because = f"evaluator.score={settings.score}"
+        reads = readers_of("evaluator.score", shares) if shares else "tasks with accuracies read it"
+        yield Unread("search.noise", because, ("evaluator.score",), reads)
 
 
 def _ladder(recipe: Recipe) -> Unreads:

@@ -332,6 +332,13 @@ class SearchSettings:
         "folder.",
         place=database,
     )
+    noise: float = setting(
+        1.0,
+        "Of the scores that are at most so many standard errors below the best the cheapest "
+        "network is found. The error is known of accuracies, by the number of validation images, "
+        "and of no other score. 0: the highest score is found.",
+        low=0,
+    )
     silence: float = setting(
         120.0,
         "storage: seconds after which the trial of a silent launch is handed on",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.recipe import of_run
+from fewshot_core.recipe.changes import Change
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -17,7 +18,11 @@ _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def parse_words(
-    words: Sequence[str], allowed: Mapping[str, Any], *, settings: bool = False
+    words: Sequence[str],
+    allowed: Mapping[str, Any],
+    *,
+    settings: bool = False,
+    also: Collection[Change] = (),
 ) -> dict[str, Any]:
     """The values that a tool takes, by key. Of a key that is given twice the last counts.
 
@@ -28,6 +33,7 @@ def parse_words(
         allowed: For each key its default, whose type the value gets; or a type (``Path``): the
             key is required; or ``Path | None``: it may be left out and is then None.
         settings: Whether the tool also takes settings of the run's recipe that change no result.
+        also: Other changes of the run's recipe that it takes.
 
     Returns:
         A value for every key of ``allowed``; with ``settings`` also the list ``settings`` of such
@@ -54,7 +60,7 @@ def parse_words(
     raise_problems(problems)
     if "run" in allowed:
         of_run.require_one_run(values)
-        of_run.require_free(of_recipe, values, allowed, taken=settings)
+        of_run.require_free(of_recipe, values, allowed, taken=settings, also=also)
     return values | ({"settings": of_recipe} if settings else {})
 
 

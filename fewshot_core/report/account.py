@@ -17,6 +17,15 @@ from fewshot_core.metrics import Metric
 from fewshot_core.plugins import Plugin, plugin_of
 from fewshot_core.recipe.schema import DataSettings, MeasuringSettings, Recipe
 from fewshot_core.report.facts import RegionFacts, RunFacts, read_history
+from fewshot_core.runs.retrained import (
+    EARLIER,
+    GIVEN,
+    TRIAL,
+    base_label,
+    kind_of_label,
+    settings_of_label,
+)
+from fewshot_core.runs.reuse import Reused
 from fewshot_core.tasks import load_description, load_task
 
 GENERIC = ("train", "data", "images", "shards")
@@ -35,6 +44,7 @@ class Account:
         searched: Whether its search has ended.
         audited: Whether there is an audit.
         rungs: Networks on each rung of a ladder; empty: there was none.
+        reused: Where its supernets are from, where another run has trained them.
     """
 
     recipe: Recipe
@@ -44,6 +54,7 @@ class Account:
     searched: bool = True
     audited: bool = False
     rungs: Sequence[int] = ()
+    reused: Reused | None = None
 
     # -- how architectures got their scores ----------------------------------------------------
 
@@ -142,9 +153,12 @@ class Account:
         recipe = f"recipe `{self.recipe.recipe}`"
         search = f"{self.method()}, {recipe}, strategy `{self.recipe.strategy.name}`"
         found = f"found by {search}"
+        settings, label, kind = settings_of_label(label), base_label(label), kind_of_label(label)
+        if settings:
+            settings = f" Its training differs from the recipe: {settings}."
         if label == "found":
             chosen = f"; chosen by {self.ladder()}" if self.rungs else ""
-            return f"{found[:1].upper()}{found[1:]}{chosen}; then trained from scratch."
+            return f"{found[:1].upper()}{found[1:]}{chosen}; then trained from scratch.{settings}"
         limits = self.limits()
         what = {
             "given": "Given by hand, and not found by a search",
@@ -153,14 +167,27 @@ class Account:
             "found by a search",
             "one-shot": "The choice of the one supernet of the whole space among the architectures "
             "that a search had scored otherwise",
-        }.get(label, f"Not found by a search ({label})")
+            "trial": f"Met by {search}, as its {label}, and chosen by hand among its trials",
+            "earlier": f"Found by {search}, before that search went on and found another",
+        }.get(kind, f"Not found by a search ({label})")
         if label == "one-shot" and not self.few_shot:
             what = f"{found[:1].upper()}{found[1:]}"
         text = f"{what}. Trained from scratch in a run of {recipe}"
-        if label not in ("given", "found"):
+        if kind not in (GIVEN, TRIAL, EARLIER):
             text += ", as a rival of what the search found"
         same = " The search of that run found the same architecture." if "found" in also else ""
-        return f"{text}.{same}"
+        return f"{text}.{settings}{same}"
+
+    def chosen(self, label: str) -> str:
+        """How a network was chosen that was not trained from scratch; a sentence."""
+        search = f"{self.method()}, recipe `{self.recipe.recipe}`, strategy "
+        search += f"`{self.recipe.strategy.name}`"
+        if kind_of_label(label) == TRIAL:
+            return f"It is {label} of a search ({search}), chosen by hand among its trials."
+        if label == GIVEN:
+            return f"It was given by hand, and not found by the search of its run ({search})."
+        last = f", and chosen by {self.ladder()}" if self.rungs else ""
+        return f"It was found by {search}{last}."
 
     def found_by_few_shot(self, labels: Sequence[str]) -> bool:
         """Whether a search of a split supernet found a network.
@@ -198,8 +225,12 @@ class Account:
             )
         return (
             f"The search was a {self.method()}. It compared architectures by a score: "
-            f"{self.score_meaning()}.{last}"
+            f"{self.score_meaning()}.{last}{self.reuse()}"
         )
+
+    def reuse(self) -> str:
+        """Where the supernets are from, with a space before it; empty: they were trained here."""
+        return f" {self.reused.sentence}" if self.reused is not None else ""
 
     def trained_on(self) -> str:
         """``the 1,151 training and 287 validation images``."""
@@ -248,6 +279,7 @@ def account_of(recipe: Recipe, facts: RunFacts) -> Account:
         searched=facts.found is not None,
         audited=facts.audit is not None,
         rungs=[] if facts.ladder is None else [r["networks"] for r in facts.ladder["rungs"]],
+        reused=facts.reused,
     )
 
 

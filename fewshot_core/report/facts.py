@@ -14,6 +14,7 @@ from fewshot_core.metrics import Metric
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json
 from fewshot_core.runs.folder import file_name
+from fewshot_core.runs.reuse import Reused, read_reused
 from fewshot_core.search.preferences.naming import DERIVED
 from fewshot_core.spaces.split_rule import SPLITTING, read_splitting
 from fewshot_core.trust.csv_text import check_width, decode_text, read_content, records_of
@@ -159,6 +160,7 @@ class RunFacts:
     regions: list[RegionFacts] = field(default_factory=list)
     derived: list[DerivedFacts] = field(default_factory=list)
     predictor: Mapping[str, Any] | None = None
+    reused: Reused | None = None  # whose supernets these are, where another run has trained them
     splitting: str = ""  # the decision of split.when in words; empty: nothing was decided
     ranking: RankingFacts | None = None
     retrained: list[Retrained] = field(default_factory=list)
@@ -222,6 +224,7 @@ def read_history(run: Path) -> RunFacts:
         regions=_regions(run),
         predictor=predictor if isinstance(predictor, dict) else None,
         ladder=_ladder(run),
+        reused=read_reused(run),
     )
 
 

@@ -50,6 +50,9 @@ class Page:
 
     def search_command(self) -> str:
         """The command that starts this search, or continues it."""
-        typed = [word for word in self.facts.overrides if word]
-        words = [f"recipe={self.recipe.recipe}", f"run={self.run}", *typed]
+        typed = [word for word in self.facts.overrides if word and not word.startswith("#")]
+        # With from= the recipe is that of the other run.
+        taken = any(word.startswith("from=") for word in typed)
+        named = [] if taken else [f"recipe={self.recipe.recipe}"]
+        words = [*named, f"run={self.run}", *typed]
         return shlex.join(["fewshot", "search", *words])

@@ -8,14 +8,27 @@ from typing import Any
 
 from rich.table import Table
 
+from fewshot_core.runs.retrained import TRIAL, base_label, settings_of_label
+
 LABELS = {
     "found": "found by the search",
     "random": "random architecture",
     "largest": "most parameters",
     "one-shot": "choice of the one-shot supernet",
     "given": "given by hand",
+    "earlier": "found before the search went on",
 }
 """How the labels of retrained architectures read."""
+
+
+def label_text(label: str) -> str:
+    """A label for people: ``found by the search, retrain.epochs=40``."""
+    settings = settings_of_label(label)
+    kind, _, number = base_label(label).partition(" ")
+    text = LABELS.get(kind, kind) + (f", {number}" if number else "")
+    if kind == TRIAL:
+        text = f"trial {number} of the search"
+    return f"{text}, {settings}" if settings else text
 
 
 def results_table(
@@ -34,7 +47,7 @@ def results_table(
         table.add_column(column, overflow="fold")
     for row in summarise(results, metric):
         table.add_row(
-            LABELS.get(row["label"], row["label"]),
+            label_text(row["label"]),
             format_spread(row["values"]),
             str(len(row["values"])),
             f"{row['params']:,}",

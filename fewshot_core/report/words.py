@@ -22,6 +22,7 @@ from fewshot_core.report.account import (
     epochs_text,
 )
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
+from fewshot_core.runs.retrained import GIVEN, TRIAL, kind_of_label
 from fewshot_core.tasks import load_description
 from fewshot_core.trust.verdict import BASELINES, judge, span
 
@@ -54,7 +55,7 @@ def heading(recipe: Recipe, facts: RunFacts) -> str:
 
 def describe_recipe(recipe: Recipe, facts: RunFacts) -> str:
     """The recipe's own words, marked as such; nothing where they speak of other images."""
-    changed = [word for word in facts.overrides if word]
+    changed = [word for word in facts.overrides if word and not word.startswith("#")]
     if not recipe.description or any(word.startswith("data") for word in changed):
         return ""
     note = "" if not changed else f" Typed beside it: {' '.join(changed)}."
@@ -76,6 +77,8 @@ def summary(recipe: Recipe, facts: RunFacts, metric: Metric) -> list[str]:
             sentences += _describe_ladder(account, facts, f"{what}{scored}")
         else:
             sentences.append(f"{_describe_search(account, facts)} {what}{scored}.")
+        if facts.reused is not None:
+            sentences.append(facts.reused.sentence.replace("`", ""))
     rows = _found_first(facts.retrained)
     if rows:
         sentences += _describe_retrained(account, rows, metric)
@@ -147,10 +150,16 @@ def _describe_retrained(account: Account, rows: Sequence[Retrained], metric: Met
             continue
         compared = comparison(first.values, other.values, metric, _name(first))
         sentences.append(f"{subject} {verb} {_value(other, unit)}: {compared}.")
-    if any(row.label == "given" for row in rows):
+    kinds = {kind_of_label(row.label) for row in rows}
+    if GIVEN in kinds:
         sentences.append(
             "What is given by hand is no result of the search; if it was chosen by test results, "
             "its own flatters it."
+        )
+    if TRIAL in kinds:
+        sentences.append(
+            "A trial by its number was chosen by hand among those of the search; if by test "
+            "results, its own flatters it."
         )
     return sentences
 

@@ -11,7 +11,8 @@
     found.json           the architecture found         audit.csv       scores against trainings
     pareto.json          what nothing cheaper beats     derived.json    what each region prefers
     ladder.csv           trainings that chose           ladder.json     what its rungs came to
-    retrain/LABEL-SEED/  one training each              retrain.json    their test accuracy
+    retrain/ID-SEED/     one training each              retrain.json    their test accuracy
+    reused.json          whose supernets these are, where another run has trained them
     audit-scores.csv     scores for the audit alone     audit.json      what the audit shows
     scores/  ranking.json  pictures/  report.html  export/
 
@@ -26,12 +27,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -39,12 +41,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from fewshot_core.errors import FewshotError, RunFolderError
-from fewshot_core.recipe.load import differences, recipe_from_file, recipe_yaml
+from fewshot_core.recipe.changes import Change, change_of, differences, other_run
+from fewshot_core.recipe.load import recipe_from_file, recipe_yaml
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_json, write_text
 from fewshot_core.runs.launch import works_apart, world_size
-from fewshot_core.runs.places import require_run
+from fewshot_core.runs.places import REUSED, require_run
 from fewshot_core.runs.precision import USED
 from fewshot_core.runs.threads import available_cores
 from fewshot_core.runs.variables import record_variables
@@ -67,10 +70,14 @@ class RunFolder:
         path: The folder.
         writes: Whether this process writes the files of the run. Of a launch one process does.
         apart: Whether every process writes the checkpoints of its own trainings.
+        source: The folder of the run whose supernets this one uses; None: its own.
     """
 
-    def __init__(self, path: Path, writes: bool = True, apart: bool = False) -> None:
+    def __init__(
+        self, path: Path, writes: bool = True, apart: bool = False, source: Path | None = None
+    ) -> None:
         self.path = path
+        self.source = source
         self.writes = writes
         self.saves = writes or apart
         """Whether this process writes the checkpoints of trainings that it takes part in."""
@@ -79,7 +86,12 @@ class RunFolder:
     # -- opening -----------------------------------------------------------------------------
 
     def begin(
-        self, recipe: Recipe, overrides: Sequence[str], precision: str, device: str = "cpu"
+        self,
+        recipe: Recipe,
+        overrides: Sequence[str],
+        precision: str,
+        device: str = "cpu",
+        prepare: Callable[[], object] = lambda: None,
     ) -> None:
         """Lock the folder for a new run, or for the same run to continue it.
 
@@ -88,6 +100,7 @@ class RunFolder:
             overrides: The words that it was started with.
             precision: The precision that a new run is computed in.
             device: The device that a new run is computed on, as torch names it.
+            prepare: Fetches what a new run needs from elsewhere, before it counts as begun.
 
         Raises:
             RunFolderError: It cannot be written to, belongs to another recipe or to something
@@ -98,6 +111,8 @@ class RunFolder:
         self._lock = take_lock(self.path)
         try:
             self.examine(recipe)
+            if not self.file("recipe.yaml").exists():
+                prepare()
         except FewshotError:
             self.close()
             raise
@@ -113,7 +128,8 @@ class RunFolder:
         """Take over settings of ``recipe`` that differ from the run's, and note who changed them.
 
         Args:
-            recipe: The run's own, but for settings that change no result.
+            recipe: The run's own, but for settings that may change in a run
+                (:mod:`fewshot_core.recipe.changes`).
             words: What was typed.
         """
         before = recipe_from_file(self.file("recipe.yaml"))
@@ -144,23 +160,33 @@ class RunFolder:
                     fix="choose another run=DIR",
                 )
         elif (path / "recipe.yaml").exists():
-            found = differences(recipe_from_file(path / "recipe.yaml"), recipe)
-            if found:
-                raise RunFolderError(
-                    f"{path} is the run of another recipe",
-                    found="; ".join(found[:4]) + (" ..." if len(found) > 4 else ""),
-                    fix="choose another run=DIR, or give the same settings to continue this one",
-                )
+            self._require_same(recipe_from_file(path / "recipe.yaml"), recipe)
         else:
             foreign = [p.name for p in path.iterdir() if not p.name.startswith(".")]
             # A start that was killed may have left the files that come before the recipe; and
             # checkpoints of another run of the same supernets may have been copied here.
-            if set(foreign) - {"overrides.txt", "environment.json", CHECKPOINTS}:
+            if set(foreign) - {"overrides.txt", "environment.json", CHECKPOINTS, REUSED}:
                 raise RunFolderError(
                     f"{path} is not a run folder",
                     found=", ".join(sorted(foreign)[:4]),
                     fix="choose an empty or new run=DIR",
                 )
+
+    def _require_same(self, before: Recipe, recipe: Recipe) -> None:
+        keys = other_run(before, recipe)
+        if not keys:
+            return
+        found = [line for line in differences(before, recipe) if line.partition(": ")[0] in keys]
+        fix = "choose another run=DIR, or give the same settings to continue this one"
+        if all(change_of(key, before) is Change.RETRAINING for key in keys):
+            fix += f"; fewshot retrain run={self.path} takes them, for trainings beside"
+        elif all(change_of(key, before) is not Change.SUPERNETS for key in keys):
+            fix += f"; with from={self.path} run=NEW another run uses its supernets"
+        raise RunFolderError(
+            f"{self.path} is the run of another recipe",
+            found="; ".join(found[:4]) + (" ..." if len(found) > 4 else ""),
+            fix=fix,
+        )
 
     @classmethod
     def attach(cls, path: Path, writes: bool = True) -> tuple[RunFolder, Recipe]:
@@ -211,6 +237,11 @@ class RunFolder:
         """A path inside the folder."""
         return self.path.joinpath(*parts)
 
+    def known(self, name: str) -> Path:
+        """A file that this run has, or else the run whose supernets it uses; it may be in none."""
+        mine = self.file(name)
+        return mine if self.source is None or mine.exists() else self.source / name
+
     def checkpoint(self, region: Region) -> StageCheckpoint:
         """The checkpoint of a region's supernet."""
         return StageCheckpoint(self.file(CHECKPOINTS, file_name(region.id)), self.saves)
@@ -219,9 +250,21 @@ class RunFolder:
         """The checkpoint of a standalone training."""
         return StageCheckpoint(self.file(*name), self.saves)
 
-    def retraining(self, architecture: Architecture, seed: int) -> StageCheckpoint:
-        """The checkpoint of a final training: one for each seed, whatever its labels."""
-        return self.training("retrain", f"{architecture.id}-{seed}")
+    def retraining(
+        self, architecture: Architecture, seed: int, settings: Mapping[str, object] | None = None
+    ) -> StageCheckpoint:
+        """The checkpoint of a final training: one for each seed, whatever its labels.
+
+        Args:
+            architecture: What is trained.
+            seed: Its seed.
+            settings: Settings of its training that are not those of the run's recipe.
+        """
+        name = f"{architecture.id}-{seed}"
+        if settings:
+            text = json.dumps(dict(sorted(settings.items())), ensure_ascii=False)
+            name += f"-{hashlib.blake2b(text.encode(), digest_size=5).hexdigest()}"
+        return self.training("retrain", name)
 
 
 def take_lock(path: Path) -> IO[str]:

@@ -7,21 +7,17 @@ Launches that share a study train the same supernets. Where that is expensive, t
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from fewshot_core.errors import RunFolderError
-from fewshot_core.plugins import plugin_of
+from fewshot_core.recipe.changes import Change, change_of
 from fewshot_core.recipe.keys import flatten
-from fewshot_core.recipe.load import free_settings
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import CHECKPOINTS, RunFolder
-from fewshot_core.tasks import load_description
 
 ORIGIN = "origin.json"
-
-_SECTIONS = ("data", "supernet", "split", "regions")
-_VALUES = ("task", "seed", "channels_last", "checkpoint_steps")
 
 
 def origin(recipe: Recipe, precision: str, images: str) -> dict[str, Any]:
@@ -32,16 +28,11 @@ def origin(recipe: Recipe, precision: str, images: str) -> dict[str, Any]:
         precision: The precision that it is computed in.
         images: The digest of its inventory.
     """
-    settings = dataclasses.asdict(recipe)
-    task = load_description(recipe.task)
-    own = [name for name in task.sections if name not in task.scoring]
-    found = {key: settings[key] for key in (*_VALUES, *_SECTIONS, *own)}
-    strategy = plugin_of("strategy", recipe.strategy)
-    if strategy.differentiable:
-        found |= {"strategy": strategy.name}
-        found |= {section: settings[section] for section in strategy.sections}
-    free = free_settings(recipe)
-    flat = {key: value for key, value in flatten(found).items() if key not in free}
+    flat = {
+        key: value
+        for key, value in flatten(dataclasses.asdict(recipe)).items()
+        if change_of(key, recipe) is Change.SUPERNETS
+    }
     return flat | {"precision": precision, "images": images}
 
 
@@ -57,6 +48,20 @@ def check_origin(folder: RunFolder, mine: dict[str, Any]) -> None:
     fix = (
         f"copy {CHECKPOINTS} of a run with the same settings and images, or choose another run=DIR"
     )
+    require_origin(path, mine, fix)
+
+
+def require_origin(path: Path, mine: dict[str, Any], fix: str) -> None:
+    """Require that a folder of checkpoints is of such supernets as ``mine`` says.
+
+    Args:
+        path: The folder.
+        mine: What :func:`origin` says.
+        fix: What to do where it is not.
+
+    Raises:
+        RunFolderError: It is not, or does not say.
+    """
     theirs = read_json(path / ORIGIN, fix)
     if not isinstance(theirs, dict):
         raise RunFolderError(f"{path / ORIGIN} is damaged", fix=fix)

@@ -8,6 +8,9 @@ from typing import Any
 
 from fewshot_core.errors import RunFolderError
 
+REUSED = "reused.json"
+"""The file that says where the supernets of a run are from, where another run has trained them."""
+
 RUNS = Path("runs")
 """Where runs are that nobody has named a folder for."""
 

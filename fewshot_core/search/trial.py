@@ -52,23 +52,32 @@ def full(trials: Iterable[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.budget == FULL]
 
 
-def best_trial(trials: Iterable[Trial], *, cost: Price | None = None) -> Trial:
+def best_trial(trials: Iterable[Trial], *, cost: Price | None = None, within: float = 0.0) -> Trial:
     """The best of the trials with the whole budget; of equal scores the cheapest, then the first.
 
     Args:
         trials: One or more with the whole budget.
         cost: Decides among equal scores, as :meth:`fewshot_core.pipeline.run.Run.price`; None:
             the first of them is taken.
+        within: By how much a score may be below the best and still count as equal to it. Of those
+            the cheapest is taken, and of those that cost the same the best score.
     """
+    known = full(trials)
+    best = max(trial.score for trial in known)
+    equal = [trial for trial in known if trial.score == best or trial.score >= best - within]
 
-    def place(trial: Trial) -> tuple[float, tuple[float, ...], int]:
-        return -trial.score, cost(trial.architecture) if cost else (), trial.number
+    def place(trial: Trial) -> tuple[tuple[float, ...], float, int]:
+        return cost(trial.architecture) if cost else (), -trial.score, trial.number
 
-    return min(full(trials), key=place)
+    return min(equal, key=place)
 
 
-def best_scored(scores: Mapping[Architecture, float], cost: Price) -> Architecture:
+def best_scored(
+    scores: Mapping[Architecture, float], cost: Price, within: float = 0.0
+) -> Architecture:
     """The same of scores alone, higher is better; one that is no number is the lowest."""
-    numbered = enumerate(scores.items())
-    known = [(a, -math.inf if math.isnan(s) else s, number) for number, (a, s) in numbered]
-    return min(known, key=lambda one: (-one[1], cost(one[0]), one[2]))[0]
+    numbered = [
+        Trial(number, architecture, -math.inf if math.isnan(score) else score, {})
+        for number, (architecture, score) in enumerate(scores.items())
+    ]
+    return best_trial(numbered, cost=cost, within=within).architecture

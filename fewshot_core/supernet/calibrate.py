@@ -43,6 +43,21 @@ def recalibrate_norms(
         model.eval()
 
 
+def keep_calibrated(
+    model: nn.Module, batches: Iterable[Tensor], forward: Callable[[Tensor], object]
+) -> None:
+    """Measure batch-norm statistics as :func:`recalibrate_norms` does, and leave them in the model.
+
+    Args:
+        model: A network of one architecture; it is left in ``eval()`` mode.
+        batches: Images ``[B, C, H, W]``. Without any, the running statistics stay as they are.
+        forward: Runs the network.
+    """
+    with recalibrate_norms(model, batches, forward):
+        measured = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.load_state_dict(measured)
+
+
 @torch.no_grad()
 def _measure(
     norms: list[_BatchNorm], batches: list[Tensor], forward: Callable[[Tensor], object]

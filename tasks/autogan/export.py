@@ -26,7 +26,7 @@ from fewshot_core.export.onnx import write_onnx
 from fewshot_core.export.package import ExportError
 from fewshot_core.export.usage import colour_of
 from fewshot_core.report.account import channels_text, data_name, read_account
-from fewshot_core.report.results import LABELS, format_spread, summarise
+from fewshot_core.report.results import format_spread, label_text, summarise
 from fewshot_core.runs.files import write_copy, write_json, write_tensors, write_text
 from fewshot_core.spaces.space import Architecture
 from fewshot_tasks.autogan import network as source
@@ -131,8 +131,7 @@ def card(
     ]
     numbers = "\n".join(f"| {one.name} | {one.value:.4g} |" for one in measured)
     rows = "\n".join(
-        f"| {LABELS.get(row['label'], row['label'])} | {format_spread(row['values'])} | "
-        f"{row['params']:,} |"
+        f"| {label_text(row['label'])} | {format_spread(row['values'])} | {row['params']:,} |"
         for row in summarise(results, metric.name)
     )
     named = name_metric(metric, recipe, "test")

@@ -42,7 +42,9 @@ class Paper:
         self.folder = RunFolder(path, writes)
         self.console = Console(writes=False)
         self.task = SimpleNamespace(description=Description({}))
-        self.images = SimpleNamespace(data=lambda: SimpleNamespace(train=range(100)))
+        facts = SimpleNamespace(described={"validation": 10_000})
+        data = SimpleNamespace(train=range(100))
+        self.images = SimpleNamespace(data=lambda: data, facts=lambda: facts)
         self.asked: list[Architecture] = []
         self.trained: list[tuple[Architecture, float]] = []
         self.dies_at: int | None = None

@@ -7,6 +7,14 @@ from pathlib import Path
 import pytest
 
 from fewshot_core.errors import RecipeError
+from fewshot_core.recipe.changes import (
+    Change,
+    change_of,
+    changes_table,
+    other_run,
+    training_changes,
+)
+from fewshot_core.recipe.declare import fields_below
 from fewshot_core.recipe.load import (
     changes_no_result,
     differences,
@@ -55,6 +63,113 @@ def test_settings_that_change_no_result() -> None:
     assert set(free_settings(gan)) == FREE - of_others | {"metric.weights", "metric.cache"}
     text = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text()
     assert all(f"`{key}`" in text for key in free_settings(gan))
+
+
+def test_the_table_of_the_docs_is_what_is_checked() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text()
+    assert changes_table(load_recipe(["recipe=digits"]).recipe) in text
+
+
+def test_every_setting_has_one_change() -> None:
+    digits = load_recipe(["recipe=digits"]).recipe
+    by_change: dict[Change, set[str]] = {change: set() for change in Change}
+    for key, _, _ in fields_below(digits):
+        by_change[change_of(key, digits)].add(key)
+    assert all(by_change.values())
+    assert {"seed", "data.validation", "regions.epochs", "network.channels"} <= by_change[
+        Change.SUPERNETS
+    ]
+    assert {"constraint.flops", "strategy.name", "search.noise"} <= by_change[Change.SEARCH]
+    assert by_change[Change.MORE] == {"search.trials"}
+    assert change_of("split.then[0].by", digits) is Change.SUPERNETS
+
+
+def test_learned_preferences_belong_to_the_supernets() -> None:
+    digits, darts = (load_recipe(["recipe=digits", *w]).recipe for w in ([], ["strategy=darts"]))
+    assert change_of("strategy.name", digits) is Change.SEARCH
+    assert change_of("strategy.name", darts) is Change.SUPERNETS
+    assert change_of("preferences.lr", darts) is Change.SUPERNETS
+
+
+def test_sections_that_only_score_change_no_supernet() -> None:
+    gan = load_recipe(["recipe=autogan_digits"]).recipe
+    assert change_of("metric.images", gan) is Change.SEARCH
+    assert change_of("metric.weights", gan) is Change.FREE
+    assert change_of("network.channels", gan) is Change.SUPERNETS
+
+
+def test_more_trials_are_the_same_run_and_fewer_are_not(load: Load) -> None:
+    short, long = load("search.trials=20").recipe, load("search.trials=30").recipe
+    assert other_run(short, long) == []
+    assert other_run(long, short) == ["search.trials"]
+
+
+def test_how_a_network_is_trained_is_not_which_ones_are(load: Load) -> None:
+    own = load().recipe
+    other = load("retrain.epochs=3", "retrain.seeds=4", "retrain.compare=[]", "seed=0").recipe
+    assert training_changes(own, other) == {"retrain.epochs": 3.0}
+    assert training_changes(own, load("retrain.seeds=4").recipe) == {}
+
+
+def test_a_retraining_takes_settings_of_retraining(run: Path) -> None:
+    words = ["run=runs/demo", "retrain.epochs=3", "data.root=/new"]
+    options = parse_words(words, KEYS, settings=True, also=(Change.RETRAINING,))
+    assert options["settings"] == words[1:]
+    with pytest.raises(RecipeError, match=r"search from=DIR constraint\.flops=5000"):
+        parse_words(
+            ["run=runs/demo", "constraint.flops=5000"],
+            KEYS,
+            settings=True,
+            also=(Change.RETRAINING,),
+        )
+
+
+# -- the supernets of another run ------------------------------------------------------------------
+
+
+def test_a_new_run_has_the_recipe_of_the_one_whose_supernets_it_uses(run: Path) -> None:
+    loaded = load_recipe(["from=runs/demo", "run=runs/new", "constraint.flops=5000"])
+    assert (loaded.source, loaded.run) == (Path("runs/demo"), Path("runs/new"))
+    assert (loaded.recipe.retrain.epochs, loaded.recipe.constraint.flops) == (40.0, 5000.0)
+    assert loaded.overrides == ("from=runs/demo", "constraint.flops=5000")
+    other = load_recipe(["from=runs/demo", "run=runs/new", "strategy=tpe", "search.trials=7"])
+    assert other.recipe.strategy.name == "tpe"
+
+
+def test_a_run_that_has_begun_does_not_need_its_source(run: Path) -> None:
+    new = run.with_name("new")
+    run.rename(new)
+    with pytest.raises(RecipeError, match="run=runs/new has supernets of its own"):
+        load_recipe(["from=runs/demo", "run=runs/new"])
+    (new / "reused.json").write_text("{}")
+    loaded = load_recipe(["from=runs/demo", "run=runs/new"])
+    assert (loaded.source, loaded.recipe.retrain.epochs) == (None, 40.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["seed=3"], "seed=3 needs other supernets than those of from=runs/demo | found: seed=0"),
+        (["supernet.epochs=9", "data.validation=0.5"], "supernet.epochs=9"),
+        (["split=random"], "split.by=random"),
+        (["strategy=darts"], "needs other supernets"),
+        (["evaluator=naswot"], "the new run uses no supernets"),
+        (["recipe=demo"], "does not go with recipe=demo"),
+        (["run=runs/demo"], "are one folder"),
+        (["from=runs/nowhere"], "from=runs/nowhere is no run folder"),
+        (["supernet.epoch=9"], "did you mean"),
+    ],
+)
+def test_what_needs_other_supernets_is_refused(run: Path, words: list[str], part: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(["from=runs/demo", "run=runs/new", *words])
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_new_run_needs_a_folder(run: Path) -> None:
+    with pytest.raises(RecipeError, match="needs the folder of the new run"):
+        load_recipe(["from=runs/demo"])
 
 
 def test_a_teacher_may_move_but_not_change_its_name(load: Load) -> None:
@@ -117,8 +232,14 @@ def test_a_tool_says_what_a_setting_is_in_the_run(run: Path, named: str) -> None
     line = refusal([named, "retrain.epochs=5"])
     assert "retrain.epochs=5 is a setting of the run's recipe and would change its" in line
     assert "found: retrain.epochs=40 in" in line
-    assert "fewshot search recipe=demo retrain.epochs=5 run=DIR" in line
+    assert "fewshot retrain run=DIR retrain.epochs=5" in line
     assert "unknown" not in line
+    for word, command in {
+        "search.trials=900": "fewshot search run=DIR search.trials=900",
+        "constraint.flops=5000": "fewshot search from=DIR constraint.flops=5000 run=NEW",
+        "supernet.epochs=3": "fewshot search recipe=demo supernet.epochs=3 run=DIR",
+    }.items():
+        assert command in refusal([named, word])
 
 
 def test_a_tool_hands_settings_on_that_change_nothing(run: Path) -> None:

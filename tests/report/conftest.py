@@ -16,6 +16,7 @@ from fewshot_core.costs.table import CostTable
 from fewshot_core.metrics import ACCURACY
 from fewshot_core.pipeline import images as images_module
 from fewshot_core.pipeline.audit import figures
+from fewshot_core.pipeline.choice import Choice
 from fewshot_core.pipeline.images import RunImages
 from fewshot_core.pipeline.processes import Team
 from fewshot_core.pipeline.rank import write_ranking
@@ -135,7 +136,9 @@ def _trials(run: Run) -> list[Trial]:
 
 def _search(run: Run) -> None:
     record(run, _trials(run))
-    hand_over(run, _trials(run), None)
+    done = _trials(run)
+    best = best_trial(done, cost=run.price)
+    hand_over(run, done, None, Choice(best, best, None, 0.0))
 
 
 def _audit(run: Run) -> None:

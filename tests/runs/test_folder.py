@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from fewshot_core.runs.folder import RunFolder, file_name
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.splitters import ByBands, ByDecision
 from fewshot_core.testing.toys import toy_space
+from fewshot_tasks.cifar10.space import nasbench201
 
 Make = Callable[..., Recipe]
 
@@ -79,6 +81,39 @@ def test_another_recipe_is_refused_with_what_differs(path: Path, recipe: Make) -
     for difference in ("seed: 0 -> 3", "supernet.epochs: 3.0 -> 4.0", "split.by: 'none'"):
         assert difference in line
     assert "choose another run=DIR" in line
+
+
+def test_more_trials_go_on_in_the_same_folder(path: Path, recipe: Make) -> None:
+    start(path, recipe("search.trials=20")).close()
+    start(path, recipe("search.trials=30"), "search.trials=30").close()
+    assert "trials: 30" in (path / "recipe.yaml").read_text()
+    assert "search.trials: 20 -> 30" in (path / "overrides.txt").read_text()
+    line = refusal(path, recipe("search.trials=25"))
+    assert "search.trials: 30 -> 25" in line
+
+
+def test_what_a_refused_setting_is_for_is_said(path: Path, recipe: Make) -> None:
+    start(path, recipe()).close()
+    assert f"fewshot retrain run={path} takes them" in refusal(path, recipe("retrain.epochs=3"))
+    assert f"from={path} run=NEW" in refusal(path, recipe("constraint.flops=5000"))
+    assert "from=" not in refusal(path, recipe("constraint.flops=5000", "seed=1"))
+
+
+def test_a_training_is_known_by_its_settings(path: Path) -> None:
+    architecture = nasbench201().sample(random.Random(0))
+    folder = RunFolder(path)
+    names = [
+        folder.retraining(architecture, 0, settings).folder.name
+        for settings in (None, {}, {"retrain.epochs": 3.0}, {"retrain.epochs": 4.0})
+    ]
+    assert names[0] == names[1] == f"{architecture.id}-0"
+    assert len(set(names)) == 3
+    assert (
+        names[2]
+        == folder.retraining(
+            architecture, 0, json.loads(json.dumps({"retrain.epochs": 3.0}))
+        ).folder.name
+    )
 
 
 def test_many_differences_are_cut_short(path: Path, recipe: Make) -> None:

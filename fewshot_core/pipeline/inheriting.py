@@ -1,0 +1,133 @@
+"""A network with the weights that it inherits from the supernet of its region, not retrained.
+
+It is what a score of the search was measured on: the same weights, and batch norm recalibrated on
+the same images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fewshot_core.description import as_supernet
+from fewshot_core.errors import RegionError, RunFolderError
+from fewshot_core.evaluators.inherited import representative
+from fewshot_core.pipeline.run import KeptRun, Run
+from fewshot_core.pipeline.scorers import make_scorer
+from fewshot_core.pipeline.supernets import load_supernet
+from fewshot_core.pipeline.training import build
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.spaces.region import Region
+from fewshot_core.spaces.space import Architecture
+from fewshot_core.supernet import keep_calibrated
+from fewshot_core.training.classification import ClassificationScorer
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """A network with inherited weights.
+
+    Attributes:
+        network: On the CPU, in ``eval()`` mode.
+        architecture: What it is: the canonical form of what was asked for, where equal networks
+            share one score.
+        region: The region whose supernet has its weights.
+        metrics: What it reaches on the validation images; never on test images.
+        calibrated: Training images that batch norm was measured on; 0: it was not.
+    """
+
+    network: nn.Module
+    architecture: Architecture
+    region: Region
+    metrics: Mapping[str, float]
+    calibrated: int
+
+
+def require_inheritable(run: Run) -> None:
+    """Raise unless networks of a run can have the weights of its supernets.
+
+    Raises:
+        RunFolderError: It trains no supernets, or its task hands over no classifiers.
+    """
+    if not run.evaluator.inherits:
+        raise RunFolderError(
+            f"{run.folder.path} has no supernets whose weights a network could have",
+            found=f"evaluator={run.recipe.evaluator.name}",
+            fix=f"run fewshot retrain run={run.folder.path}, and export without weights=inherited",
+        )
+    if run.task.generates:
+        raise RunFolderError(
+            f"weights=inherited is for classifiers, and task={run.recipe.task} has generators",
+            fix=f"run fewshot retrain run={run.folder.path}, and export without weights=inherited",
+        )
+
+
+def inherit_network(run: Run, architecture: Architecture) -> Inherited:
+    """The network of an architecture with its supernet's weights, measured on validation images.
+
+    Args:
+        run: The run; its supernets are trained.
+        architecture: Of its space.
+
+    Raises:
+        RunFolderError: The supernet of its region is not trained, has diverged, or is damaged.
+        RegionError: Networks of this supernet have other parts than those trained from scratch.
+    """
+    require_inheritable(run)
+    if run.shares_equal:
+        architecture = representative(run.root, architecture)
+    region = run.tree.locate(architecture)
+    supernet = load_supernet(run, region)
+    network = as_trained_alone(run, architecture, supernet.extract(architecture))
+    network = network.to(run.worker.device).eval()
+    data = run.images.search_data()
+    scorer = make_scorer(run, run.recipe, data, "validation")
+    if not isinstance(scorer, ClassificationScorer):
+        raise RegionError(f"networks of task={run.recipe.task} cannot have a supernet's weights")
+
+    def forward(images: Tensor) -> object:
+        with run.worker.autocast():
+            return network(images)
+
+    keep_calibrated(network, scorer.calibration, forward)
+    metrics = scorer.score(network, None)
+    images = sum(len(batch) for batch in scorer.calibration)
+    return Inherited(network.cpu().eval(), architecture, region, metrics, images)
+
+
+def as_trained_alone(run: Run, architecture: Architecture, extracted: nn.Module) -> nn.Module:
+    """The network as it is built to be trained from scratch, with the weights of an extracted one.
+
+    A supernet's batch norm may have no weights of its own; here they are 1 and 0, which is the
+    same function.
+
+    Raises:
+        RegionError: The two differ in something else.
+    """
+    recipe = as_searched(run.recipe, run)
+    shape = run.images.search_data().shape
+    network = build(run, lambda: run.task.network(architecture, recipe, shape), 0)
+    found = network.load_state_dict(extracted.state_dict(), strict=False)
+    norms = {name: m for name, m in network.named_modules() if isinstance(m, _BatchNorm)}
+    others = [key for key in found.missing_keys if key.rpartition(".")[0] not in norms]
+    if others or found.unexpected_keys:
+        raise RegionError(
+            "the supernet's weights are not those of a network that is trained from scratch",
+            found=", ".join([*others, *found.unexpected_keys][:4]),
+            fix="retrain it, and export without weights=inherited",
+        )
+    with torch.no_grad():
+        for key in found.missing_keys:
+            norm, _, name = key.rpartition(".")
+            getattr(norms[norm], name).fill_(1.0 if name == "weight" else 0.0)
+    return network
+
+
+def as_searched(recipe: Recipe, run: KeptRun) -> Recipe:
+    """A recipe whose networks have the sizes that the supernets have."""
+    own = {name: as_supernet(getattr(recipe, name)) for name in run.task.description.sections}
+    return replace(recipe, **own)

@@ -1,0 +1,115 @@
+"""``retrain.json``: what was trained from scratch in a run and tested, one beside the other.
+
+Each result has a label that says what it is of. Trainings with other settings than the run's have
+these behind it, as in ``found, retrain.epochs=40``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fewshot_core.errors import RunFolderError
+from fewshot_core.recipe.yamltext import write_value
+from fewshot_core.runs.files import read_json, write_json
+from fewshot_core.runs.folder import RunFolder
+
+RETRAIN = "retrain.json"
+"""The file of a run folder that keeps results of retraining."""
+
+FOUND, EARLIER, GIVEN, TRIAL = "found", "earlier", "given", "trial"
+"""Labels: what the search found, what it had found before it went on, what was given by hand, and a
+trial of the search by its number."""
+
+
+def read_retrained(folder: RunFolder) -> list[dict[str, Any]]:
+    """The results that a run has; none where nothing was retrained.
+
+    Raises:
+        RunFolderError: The file is damaged.
+    """
+    path = folder.file(RETRAIN)
+    if not path.exists():
+        return []
+    fix = f"delete it, and run fewshot retrain run={folder.path} again: trainings are kept"
+    found = read_json(path, fix)
+    try:
+        results: list[dict[str, Any]] = found["results"]
+        for result in results:
+            _ = result["label"], result["id"], result["seed"], result["genotype"], result["test"]
+    except (KeyError, TypeError) as error:
+        raise RunFolderError(f"{path} is damaged", found=repr(error), fix=fix) from None
+    return results
+
+
+def merge_results(
+    before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Results with later ones laid over them: of a label and seed the later one counts."""
+    merged = {(one["label"], one["seed"]): one for one in before}
+    return list((merged | {(one["label"], one["seed"]): one for one in now}).values())
+
+
+def label_for(
+    base: str, architecture: str, settings: Mapping[str, object], known: Sequence[dict[str, Any]]
+) -> str:
+    """The label of a training: that of the same one before, or one that nothing else has.
+
+    Args:
+        base: What is trained: ``given``.
+        architecture: Its id.
+        settings: Settings of its training that are not those of the run's recipe.
+        known: The results of the run.
+
+    Returns:
+        ``given``; for a second architecture ``given 2``; with settings behind it.
+    """
+    taken = {one["label"]: one["id"] for one in known}
+    number = 1
+    while True:
+        name = base if number == 1 else f"{base} {number}"
+        others = {found for label, found in taken.items() if base_label(label) == name} - {
+            architecture
+        }
+        if not others:
+            return with_settings(name, settings)
+        number += 1
+
+
+def with_settings(label: str, settings: Mapping[str, object]) -> str:
+    """A label with settings behind it."""
+    return ", ".join([label, *(f"{key}={write_value(settings[key])}" for key in sorted(settings))])
+
+
+def base_label(label: str) -> str:
+    """A label without settings: what was trained."""
+    return label.partition(", ")[0]
+
+
+def kind_of_label(label: str) -> str:
+    """A label without settings and number."""
+    return base_label(label).partition(" ")[0]
+
+
+def settings_of_label(label: str) -> str:
+    """The settings behind a label; empty: those of the run's recipe."""
+    return label.partition(", ")[2]
+
+
+def relabel_found(folder: RunFolder, architecture: str) -> None:
+    """Where a search that went on finds something else, what it had found is found no more.
+
+    Args:
+        folder: The folder of the run.
+        architecture: The id of what is found now.
+    """
+    results = read_retrained(folder)
+    changed: list[dict[str, Any]] = []
+    for one in results:
+        if base_label(one["label"]) == FOUND and one["id"] != architecture:
+            name = base_label(label_for(EARLIER, one["id"], {}, [*results, *changed]))
+            rest = settings_of_label(one["label"])
+            one = one | {"label": f"{name}, {rest}" if rest else name}
+        changed.append(one)
+    if changed != results:
+        write_json(folder.file(RETRAIN), read_json(folder.file(RETRAIN)) | {"results": changed})

@@ -1,0 +1,156 @@
+"""Supernets of another run: taken over whole, so that the new run lives on without the other."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fewshot_core.errors import RunFolderError
+from fewshot_core.runs.checkpoint import StageCheckpoint
+from fewshot_core.runs.files import read_json, write_copy, write_json
+from fewshot_core.runs.folder import CHECKPOINTS, RunFolder
+from fewshot_core.runs.origin import ORIGIN, require_origin
+from fewshot_core.runs.places import REUSED
+from fewshot_core.spaces.region import Region
+
+
+@dataclass(frozen=True)
+class Reused:
+    """Where the supernets of a run are from.
+
+    Attributes:
+        source: The folder of the run that was named, as it was then. Nothing is read from there.
+        trained: The folder of the run that has trained them, where that one had them from another.
+        recipe: The name of its recipe.
+        date: When they were taken over.
+        supernets: How many.
+        images: Training images seen by them all. That was paid once, by the run that trained them.
+    """
+
+    source: str
+    trained: str
+    recipe: str
+    date: str
+    supernets: int
+    images: int
+
+    @property
+    def sentence(self) -> str:
+        """Where they are from, for reports and cards; without paths of a machine."""
+        source, trained = Path(self.source).name, Path(self.trained).name
+        first = "" if self.trained == self.source else f", which had them from `{trained}`"
+        return (
+            f"The supernets were not trained in this run: they are those of the run `{source}`"
+            f"{first} ({self.images:,} images seen there)."
+        )
+
+
+def read_reused(run: Path) -> Reused | None:
+    """Where the supernets of the run at ``run`` are from; None: it has trained them.
+
+    Raises:
+        RunFolderError: The file is damaged.
+    """
+    path = run / REUSED
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    try:
+        return Reused(**found)
+    except TypeError as error:
+        raise RunFolderError(
+            f"{path} is damaged", found=error, fix="restore it, or delete it and lose where from"
+        ) from None
+
+
+def require_trained(folder: RunFolder, regions: list[Region], mine: dict[str, Any]) -> None:
+    """Require of the run that ``folder.source`` names that it has the supernets of these regions.
+
+    Args:
+        folder: The folder of the new run.
+        regions: Those whose supernets it uses.
+        mine: What :func:`fewshot_core.runs.origin.origin` says of the new run.
+
+    Raises:
+        RunFolderError: They are others, or their training has not ended.
+    """
+    source = folder.source
+    assert source is not None
+    go_on = f"fewshot search run={source} trains them; the same command again uses them then"
+    if not (source / CHECKPOINTS / ORIGIN).is_file():
+        raise RunFolderError(f"from={source} has no supernets yet", fix=go_on)
+    require_origin(
+        source / CHECKPOINTS,
+        mine,
+        f"train others: leave from={source} out, and start a run with recipe=NAME",
+    )
+    for region in regions:
+        state = _checkpoint(source, folder, region).state()
+        if not (state.done or state.diverged):
+            raise RunFolderError(
+                f"from={source} has a supernet that is not trained to its end",
+                found=region.id,
+                fix=go_on,
+            )
+
+
+def take_over(folder: RunFolder, regions: list[Region], recipe: str) -> Reused:
+    """Bring the supernets of ``folder.source`` into ``folder``; what is there already stays.
+
+    Weights become hard links where the file system has them: no file of a run is ever changed in
+    place, so that neither run can change the other's. Elsewhere they are copied.
+
+    Args:
+        folder: The folder of the new run.
+        regions: Those whose supernets it uses.
+        recipe: The name of the recipe of the other run.
+    """
+    source = folder.source
+    assert source is not None
+    images = count = 0
+    for region in regions:
+        theirs, mine = _checkpoint(source, folder, region), folder.checkpoint(region).folder
+        state = theirs.state()
+        if state.file and not state.diverged:
+            link_or_copy(theirs.folder / state.file, mine / state.file)
+            count += 1
+        images += state.images
+        write_copy(mine / "state.json", theirs.folder / "state.json")
+    write_copy(folder.file(CHECKPOINTS, ORIGIN), source / CHECKPOINTS / ORIGIN)
+    before, here = read_reused(source), os.path.abspath(source)
+    reused = Reused(
+        source=here,
+        trained=here if before is None else before.trained,
+        recipe=recipe,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        supernets=count,
+        images=images,
+    )
+    write_json(folder.file(REUSED), asdict(reused))
+    return reused
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Let ``target`` have the content of ``source``, whole or not at all."""
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{secrets.token_hex(4)}.part")
+    try:
+        os.link(os.path.realpath(source), beside)
+        os.replace(beside, target)
+    except OSError:  # another file system, or one without links
+        write_copy(target, source)
+    finally:
+        with suppress(OSError):
+            beside.unlink()
+
+
+def _checkpoint(source: Path, folder: RunFolder, region: Region) -> StageCheckpoint:
+    name = folder.checkpoint(region).folder.relative_to(folder.path)
+    return StageCheckpoint(source / name, writes=False)
