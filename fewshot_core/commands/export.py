@@ -12,14 +12,19 @@ from fewshot_core.commands.command import Command
 KEYS = {"run": Path | None, "recipe": "", "label": "", "out": Path | None}
 
 
-def action(words: list[str]) -> None:
+def perform(words: list[str]) -> Path:
+    """Do it; for programs that use what it returns."""
     from fewshot_core.recipe.cli import find_named_run, parse_words
 
     options = parse_words(words, KEYS)
     find_named_run(options)  # without a run there is no need to import torch
     from fewshot_core.pipeline.export import export
 
-    export(options)
+    return export(options)
+
+
+def action(words: list[str]) -> None:
+    perform(words)
 
 
 COMMAND = Command("export", __doc__ or "", action, keys=KEYS)

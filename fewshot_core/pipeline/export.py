@@ -15,7 +15,7 @@ from fewshot_core.export.card import model_card
 from fewshot_core.export.onnx import onnx_latency, write_onnx
 from fewshot_core.export.package import check_timm_folder, write_timm_folder
 from fewshot_core.pipeline.opening import attach_to_read
-from fewshot_core.pipeline.retrain import build_candidate
+from fewshot_core.pipeline.retrained import choose_retrained, load_retrained, read_retrained
 from fewshot_core.pipeline.run import KeptRun
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.report.account import read_account
@@ -32,12 +32,15 @@ OF_A_RUN = (
 """Names, without their endings, of what runs keep in their folder."""
 
 
-def export(options: Mapping[str, Any]) -> None:
+def export(options: Mapping[str, Any]) -> Path:
     """Export the retrained network ``options['label']``.
 
     Of several seeds the first is taken: choosing the best by its test result would turn the test
     images into a choice. The folder appears whole or not at all, and takes the place of nothing
     but an export that nobody has changed.
+
+    Returns:
+        The folder of the export.
 
     Raises:
         RunFolderError: Nothing was retrained, there is no such label, or ``options['out']`` is
@@ -45,19 +48,23 @@ def export(options: Mapping[str, Any]) -> None:
         ExportError: The export computes other logits than the network.
     """
     run = attach_to_read(options)
-    results = _results(run)
-    result = _choose(results, options["label"])
+    try:
+        return _export(run, options)
+    finally:
+        run.folder.close()
+
+
+def _export(run: KeptRun, options: Mapping[str, Any]) -> Path:
+    results = read_retrained(run)
+    result = choose_retrained(results, options["label"])
     target = Path(options["out"] or run.folder.file("export"))
     _require_apart(target, run.folder.path)
     with replacing(target) as folder:
         architecture = run.root.space.parse(result["genotype"])
-        network = build_candidate(run, result["seed"], architecture).cpu().eval()
-        stage = run.folder.retraining(architecture, result["seed"])
-        network.load_state_dict(stage.load_finished())
-        network = run.task.result(network)
+        network = load_retrained(run, result)
         _fill(run, folder, network, architecture, result, results)
     run.console.print(f"exported {LABELS.get(result['label'], result['label'])}: {target}")
-    run.folder.close()
+    return target
 
 
 def _require_apart(target: Path, run: Path) -> None:
@@ -73,29 +80,6 @@ def _require_apart(target: Path, run: Path) -> None:
             f"out={target} is where the run keeps files of its own",
             fix=f"choose another folder, such as {run / 'export'}",
         )
-
-
-def _results(run: KeptRun) -> list[dict[str, Any]]:
-    path = run.folder.file("retrain.json")
-    if not path.exists():
-        raise RunFolderError(
-            f"{run.folder.path} holds no retrained network",
-            fix=f"run fewshot retrain run={run.folder.path} first",
-        )
-    again = f"run fewshot retrain run={run.folder.path} again: it writes the file anew"
-    try:
-        results: list[dict[str, Any]] = read_json(path, again)["results"]
-    except (KeyError, TypeError):
-        raise RunFolderError(f"{path} is damaged", found="no results", fix=again) from None
-    return results
-
-
-def _choose(results: list[dict[str, Any]], label: str) -> dict[str, Any]:
-    labels = list(dict.fromkeys(r["label"] for r in results))
-    wanted = label or ("given" if labels == ["given"] else "found")
-    if wanted not in labels:
-        raise RunFolderError(f"no retrained network {wanted!r}", allowed=", ".join(labels))
-    return next(r for r in results if r["label"] == wanted)
 
 
 def _fill(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
@@ -29,7 +30,7 @@ from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.study_name import keep_study_name
 from fewshot_core.pipeline.supernets import origin_of
 from fewshot_core.pipeline.telling import tell_surroundings
-from fewshot_core.recipe.load import LoadedRecipe, with_changes
+from fewshot_core.recipe.load import LoadedRecipe, recipe_from_file, with_changes
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.farewell import is_main_process
@@ -37,7 +38,7 @@ from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.launch import settle_launch, works_apart, world_size
 from fewshot_core.runs.origin import check_origin
-from fewshot_core.runs.places import RUNS, find_named_run
+from fewshot_core.runs.places import RUNS, find_named_run, require_run
 from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.split_rule import SPLITTING
@@ -70,11 +71,15 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
     agree_on_images(run.images, accelerator, recipe.data.root)
     do_once(run.writes, lambda: _check_contents(run))
     folder.begin(recipe, loaded.overrides, accelerator.mixed_precision, str(accelerator.device))
-    accelerator.wait_for_everyone()
-    run.console.print(f"run folder: {path}")
-    tell_surroundings(run)
-    _keep(run)
-    _tell(run)
+    try:
+        accelerator.wait_for_everyone()
+        run.console.print(f"run folder: {path}")
+        tell_surroundings(run)
+        _keep(run)
+        _tell(run)
+    except BaseException:
+        folder.close()
+        raise
     return run
 
 
@@ -146,10 +151,26 @@ def attach_to_read(options: Mapping[str, Any]) -> KeptRun:
     """
     with _lock(options, many=False) as (folder, recipe, _):
         settle_process(recipe)
-        task = load_task(recipe.task)
-        console = Console(folder.writes)
-        images = RunImages(recipe, folder, console, task.normalisation)
-        return KeptRun(recipe, folder, console, task, Region.root(task.space(recipe)), images)
+        return _kept(folder, recipe)
+
+
+def look_at(path: Path) -> KeptRun:
+    """The run in a folder, to read what it holds: nothing is locked, written or said.
+
+    A process may be at work in the folder.
+
+    Raises:
+        RunFolderError: There is no run at this place.
+        RecipeError: Its recipe is damaged.
+    """
+    return _kept(RunFolder(path, writes=False), recipe_from_file(require_run(path)))
+
+
+def _kept(folder: RunFolder, recipe: Recipe) -> KeptRun:
+    task = load_task(recipe.task)
+    console = Console(folder.writes)
+    images = RunImages(recipe, folder, console, task.normalisation)
+    return KeptRun(recipe, folder, console, task, Region.root(task.space(recipe)), images)
 
 
 @contextmanager

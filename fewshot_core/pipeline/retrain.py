@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -38,8 +39,11 @@ CLIMBS = 20
 """Feasible architectures that are enlarged to find the largest, where there are too many to try."""
 
 
-def retrain(options: Mapping[str, Any]) -> None:
+def retrain(options: Mapping[str, Any]) -> Path:
     """Train the candidates of the run that ``options`` names, or continue.
+
+    Returns:
+        The run folder, which has the results in ``retrain.json``.
 
     Raises:
         FewshotError: There is no finished search, or the architecture is not of the space.
@@ -47,6 +51,7 @@ def retrain(options: Mapping[str, Any]) -> None:
     run = attach(options, many=True)
     with at_work(run):
         _retrain(run, options)
+    return run.folder.path
 
 
 def _retrain(run: Run, options: Mapping[str, Any]) -> None:

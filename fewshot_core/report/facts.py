@@ -269,8 +269,8 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    """A table in which an architecture may come twice, unlike a score table."""
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table in which an architecture may come twice, unlike a score table."""
     records = records_of(decode_text(path, read_content(path)), path)
     _, header = next(records, (0, []))
     rows = []
@@ -285,7 +285,7 @@ def _trials(path: Path) -> tuple[list[TrialFacts], int, int]:
     if not path.exists():
         return [], 0, 0
     try:
-        rows = _rows(path)
+        rows = read_rows(path)
         whole = [row for row in rows if float(row["budget"]) == 1]
         trials = [
             TrialFacts(
@@ -331,7 +331,7 @@ def _audit(run: Path, found: Mapping[str, Any] | None) -> AuditFacts | None:
     if summary is None or not (run / "audit.csv").exists():
         return None
     try:
-        rows = _rows(run / "audit.csv")
+        rows = read_rows(run / "audit.csv")
         scores = [float(row["score"]) for row in rows]
         metric = Metric(summary["metric"], summary["better"])
         values = [float(row[metric.name]) for row in rows]
