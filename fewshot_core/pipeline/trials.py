@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
+
 from fewshot_core.costs.table import CostTable
 from fewshot_core.errors import RunFolderError
 from fewshot_core.pipeline.regions import read_tree
@@ -78,6 +80,7 @@ def _rows_of_journal(run: KeptRun) -> list[dict[str, Any]]:
     with TemporaryDirectory() as folder:
         copy = Path(shutil.copy(path, folder))
         done = trials(open_study(copy, "search"), run.root)
-    costs = run.task.costs(run.recipe, run.images.facts().shape)
+    with torch.random.fork_rng(devices=[]):  # networks are built to be counted
+        costs = run.task.costs(run.recipe, run.images.facts().shape)
     tree = read_tree(run.folder, run.root)
     return [trial_row(run, costs, tree, trial) for trial in done]

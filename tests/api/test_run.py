@@ -175,7 +175,7 @@ def test_results_of_a_retraining(finished: Path) -> None:
 def test_the_model_computes_what_was_tested(finished: Path) -> None:
     """The pictures go the way of a user's own: through PIL, not through the run's batches."""
     run = fewshot.open(finished)
-    test = look_at(finished).images.data().test
+    test = look_at(finished).images.data().test()
     pictures = [as_picture(image) for image in test.pixels(torch.arange(len(test)))]
     for training in run.retrained:
         model = run.model(training.label, training.seed)
@@ -197,7 +197,7 @@ def test_pictures_of_every_kind_are_prepared_alike(finished: Path, tmp_path: Pat
     prepared = inputs.prepare(kinds)
     assert prepared.shape == (4, inputs.channels, inputs.size, inputs.size)
     assert torch.equal(prepared, prepared[:1].expand_as(prepared))
-    for wrong, found in ((np.zeros((8, 8)), "float64"), (3, "int"), ("no.png", "No such file")):
+    for wrong, found in ((np.zeros((8, 8)), "8 bits"), (3, "int"), ("no.png", "No such file")):
         with pytest.raises(fewshot.FewshotError, match=found):
             inputs.prepare([wrong])  # type: ignore[list-item]
 
