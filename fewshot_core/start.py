@@ -33,10 +33,26 @@ def start_command(name: str, words: Sequence[str] | None = None) -> int:
         words: What it is asked; by default the words of this process.
     """
     end_on_signals()
+    open_standard_files()
     from fewshot_core.commands.command import find_command
+    from fewshot_core.errors import FewshotError
+    from fewshot_core.recipe.cli import main, say_error
+    from fewshot_core.runs.launcher import choose_processes, launch, take_processes
 
     found = find_command(name)
-    return start(found.name, found.about, found.action, keys=found.keys, words=words)
+    try:
+        mine, asked = take_processes(sys.argv[1:] if words is None else words)
+        count = choose_processes(asked, found.many, name)
+    except FewshotError as error:
+        return say_error(error)
+    if count == 1:
+        return start(found.name, found.about, found.action, keys=found.keys, words=mine)
+
+    def start_many(words: list[str]) -> int:
+        found.check(words)
+        return launch(name, words, count)
+
+    return main(name, found.about, start_many, keys=found.keys, argv=mine)
 
 
 def start(

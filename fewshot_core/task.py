@@ -17,6 +17,7 @@ from fewshot_core.data import Batch, ImageData, ImageShape
 from fewshot_core.description import Description
 from fewshot_core.errors import RecipeError
 from fewshot_core.metrics import Metric
+from fewshot_core.recipe.fitting import Fitting
 from fewshot_core.recipe.schema import Recipe, TrainingSettings
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.spaces.region import Region
@@ -61,6 +62,14 @@ class TaskDefaults:
         A run notices when their content is another.
         """
         return {}
+
+    def fit(self, fitting: Fitting) -> None:
+        """Choose settings that fit the images of a user; by default none.
+
+        Called before a run that looks at its images (``data.look``). It is a function of
+        ``fitting.facts`` and ``fitting.given`` alone, so that every process comes to the same.
+        Settings that are given are kept: ``fitting.choose`` sees to that.
+        """
 
     def check_measurable(self, recipe: Recipe, data: ImageData, accelerator: Accelerator) -> None:
         """Find out before the first step whether networks can be scored at the end.

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,9 @@ HOME = "fewshot_tasks"
 
 It is installed under this name, because a project of a user's own may well have a folder ``tasks``.
 """
+
+GROUP = "fewshot_nas.task"
+"""The group of entry points that installed packages give their tasks names with."""
 
 if TYPE_CHECKING:  # the module imports torch, and `--help` must not
     from fewshot_core.task import Task
@@ -34,7 +39,7 @@ def load_description(name: str) -> Description:
     Raises:
         RecipeError: There is no such task, or it is not one.
     """
-    if name.isidentifier() and importlib.util.find_spec(HOME) is not None:
+    if name.isidentifier() and name not in _of_packages() and importlib.util.find_spec(HOME):
         module = f"{HOME}.{name}.settings"
         try:
             described = getattr(importlib.import_module(module), "DESCRIPTION", None)
@@ -53,14 +58,15 @@ def load_task(name: str) -> Task:
     """The task of that name.
 
     Args:
-        name: ``NAME`` for ``tasks/NAME/task.py``, or ``package.module:ATTRIBUTE`` for a task of
-            the user's own. Naming a task runs its code.
+        name: ``NAME`` for ``tasks/NAME/task.py`` or for an entry point of the group
+            ``fewshot_nas.task`` in an installed package, or ``package.module:ATTRIBUTE`` for a task
+            of the user's own. Naming a task runs its code.
 
     Raises:
         RecipeError: There is no such task, or it is not one.
     """
-    own = ":" in name
-    module_name, _, attribute = (name if own else f"{HOME}.{name}.task:TASK").partition(":")
+    place = name if ":" in name else _of_packages().get(name, f"{HOME}.{name}.task:TASK")
+    module_name, _, attribute = place.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
         raise _unknown_task_error(name)
     module = _import(module_name, name)
@@ -81,12 +87,34 @@ def load_task(name: str) -> Task:
 
 
 def task_names() -> list[str]:
-    """The tasks that come with the project: the folders of :data:`HOME` that hold a ``task.py``."""
+    """The tasks that come with the project, and those of installed packages."""
+    return sorted({*_own_names(), *_of_packages()})
+
+
+def _own_names() -> set[str]:
+    """The folders of :data:`HOME` that hold a ``task.py``."""
     spec = importlib.util.find_spec(HOME)
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
-    return sorted(
-        {file.parent.name for folder in folders for file in Path(folder).glob("*/task.py")}
-    )
+    return {file.parent.name for folder in folders for file in Path(folder).glob("*/task.py")}
+
+
+@cache
+def _of_packages() -> dict[str, str]:
+    """Where the tasks of installed packages are, by name.
+
+    Raises:
+        RecipeError: One has the name of another.
+    """
+    found: dict[str, str] = {}
+    ours = _own_names()
+    for point in entry_points(group=GROUP):
+        if point.name in ours or found.setdefault(point.name, point.value) != point.value:
+            raise RecipeError(
+                f"two tasks have the name task={point.name}",
+                found=point.value,
+                fix="uninstall the package of one of them",
+            )
+    return found
 
 
 def _import(module: str, name: str) -> Any:

@@ -14,7 +14,7 @@ from fewshot_core.api.words import write_words
 from fewshot_core.commands import export, rank, report, retrain
 from fewshot_core.commands import search as search_command
 from fewshot_core.errors import FewshotError, RecipeError, RunFolderError, nearest
-from fewshot_core.recipe.load import load_recipe, recipe_from_file
+from fewshot_core.recipe.load import recipe_from_file
 from fewshot_core.runs.files import read_json
 from fewshot_core.runs.places import require_run
 
@@ -68,7 +68,12 @@ def search(
     words = write_words(
         {key: place for key, place in places.items() if place is not None}, settings or {}, more
     )
-    load_recipe(words)  # what is wrong with them is known before torch is imported
+    # What is wrong with them is known before torch is imported.
+    if search_command.check(words) is not None:
+        raise RecipeError(
+            "values with commas between them are a sweep, which is many runs",
+            fix="use the command fewshot search, or call search for each of them",
+        )
     with as_guest():
         return Run(search_command.perform(words))
 

@@ -24,6 +24,7 @@ class Command:
         keys: The words that it takes, as for :func:`fewshot_core.recipe.tool_words.parse_words`;
             None where it takes the settings of a recipe.
         many: Whether several processes can share its work.
+        check: Finds out what is wrong with the words, before processes are started for them.
     """
 
     name: str
@@ -31,6 +32,12 @@ class Command:
     action: Action
     keys: Mapping[str, Any] | None = None
     many: bool = False
+    check: Callable[[list[str]], object] = lambda words: None
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a line."""
+        return next(iter(self.about.strip().splitlines()), "")
 
 
 def command_names() -> list[str]:

@@ -44,4 +44,4 @@ def action(words: list[str]) -> None:
     perform(words)
 
 
-COMMAND = Command("rank", __doc__ or "", action, keys=KEYS, many=True)
+COMMAND = Command("rank", __doc__ or "", action, keys=KEYS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,7 @@ programs of the machine."""
 
 _GRAY = ("1", "L")
 _DEEP = ("I", "F")  # and "I;16", "I;16B", ...: more than eight bits, which PIL would clip
+_ORIENTATION = 0x0112  # the EXIF tag
 LONGEST = 32
 """Longer sides in shorter ones; of an image beyond it the middle is all that is scaled."""
 _REPORT_EVERY = 100  # images between two progress calls
@@ -61,6 +63,27 @@ class Listing:
         return len(self.labels)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What one image is.
+
+    Attributes:
+        format: Pillow's name of it; ``picture`` where it is stored as no file.
+        mode: Pillow's mode, such as ``RGB``.
+        size: Width and height in pixels.
+        transparent: Whether it has transparent pixels, or could; they count as if they were not.
+        rotated: Whether its EXIF data say that it is to be turned; no source does.
+        digest: Of the stored content, 32 hexadecimal digits.
+    """
+
+    format: str
+    mode: str
+    size: tuple[int, int]
+    transparent: bool
+    rotated: bool
+    digest: str
+
+
 def open_image(content: bytes) -> Image.Image:
     """The image in a file's bytes, which is not decoded yet."""
     return Image.open(BytesIO(content), formats=FORMATS)
@@ -92,7 +115,7 @@ def check_memory(count: int, channels: int, size: int) -> None:
 
 def first_image(listing: Listing, index: int) -> tuple[int, int]:
     """``(channels, side)`` of one image; the side is its shorter one, in pixels."""
-    with _quiet():
+    with quiet():
         image = _load(listing, index)
     return (1 if image.mode in _GRAY else 3), min(image.size)
 
@@ -121,7 +144,7 @@ def decode(
     Raises:
         DataError: Images cannot be read, all of which it tells; or the memory does not suffice.
     """
-    with _quiet():
+    with quiet():
         return torch.from_numpy(_decode_all(listing, indices, size, channels, progress))
 
 
@@ -172,7 +195,7 @@ def open_all(listing: Listing, indices: Tensor) -> None:
         DataError: Some are missing, no images or of more than 8 bits, all of which it tells.
     """
     unreadable = Problems()
-    with _quiet():
+    with quiet():
         for index in indices.tolist():
             try:
                 _load(listing, index, whole=False)
@@ -182,8 +205,11 @@ def open_all(listing: Listing, indices: Tensor) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Pillow's warnings of what is read all the same, such as a very large image."""
+def quiet() -> Iterator[None]:
+    """Without Pillow's warnings of what is read all the same, such as a very large image.
+
+    Warnings belong to the whole process, so threads share one that is entered around them.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
@@ -191,21 +217,78 @@ def _quiet() -> Iterator[None]:
 
 
 def _load(listing: Listing, index: int, whole: bool = True) -> Image.Image:
-    """Image ``index``: gray in its own mode, else RGB. Unless ``whole``, it is only opened.
+    """Image ``index``: gray in its own mode, else RGB. Unless ``whole``, it is only opened."""
+    with _naming(listing, index):
+        return _decoded(_opened(_read(listing, index)), whole)
+
+
+def examine(listing: Listing, index: int) -> Seen:
+    """Read one image to its end, and say what it is. Enter :func:`quiet` around it.
+
+    Raises:
+        DataError: It cannot be read, or has more than 8 bits per channel.
+    """
+    with _naming(listing, index):
+        stored = _read(listing, index)
+        image = _opened(stored)
+        kind, mode, size = image.format or "picture", image.mode, image.size
+        if image.format == "JPEG":
+            # Every byte is read all the same, and an eighth of the side is computed.
+            image.draft(mode, (1, 1))
+        exif = image.getexif() if image.format else {}
+        _decoded(image, whole=True)
+    content = stored if isinstance(stored, bytes) else stored.tobytes()
+    alpha = mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+    return Seen(
+        format=kind,
+        mode=mode,
+        size=size,
+        transparent=alpha,
+        rotated=exif.get(_ORIENTATION, 1) not in (None, 0, 1),
+        digest=hashlib.blake2b(content, digest_size=16).hexdigest(),
+    )
+
+
+def _read(listing: Listing, index: int) -> bytes | Image.Image:
+    stored = listing.read(index)
+    if stored == b"":
+        raise OSError("an empty file")
+    return stored
+
+
+def _opened(stored: bytes | Image.Image) -> Image.Image:
+    return open_image(stored) if isinstance(stored, bytes) else stored
+
+
+def _decoded(image: Image.Image, whole: bool) -> Image.Image:
+    if image.mode.split(";")[0] in _DEEP:
+        raise _DeepError(image.mode)
+    if whole:
+        image.load()
+        if image.mode not in (*_GRAY, "RGB"):
+            return image.convert("RGB")
+    return image
+
+
+class _DeepError(Exception):
+    """An image has more bits than an array of bytes can take."""
+
+
+@contextmanager
+def _naming(listing: Listing, index: int) -> Iterator[None]:
+    """Turn whatever is raised inside into a line with the name of the image.
 
     PIL's decoders raise many types on damaged files (OSError, SyntaxError, struct.error,
     DecompressionBombError, ...); whichever it is, what the user needs is the name of the file.
     """
     try:
-        stored = listing.read(index)
-        if stored == b"":
-            raise OSError("an empty file")
-        image = open_image(stored) if isinstance(stored, bytes) else stored
-        deep = image.mode.split(";")[0] in _DEEP
-        if whole and not deep:
-            image.load()
-        if whole and not deep and image.mode not in (*_GRAY, "RGB"):
-            image = image.convert("RGB")
+        yield
+    except _DeepError as error:
+        raise DataError(
+            f"the image {listing.name(index)} has more than 8 bits per channel",
+            found=f"PIL mode {error}",
+            fix="convert it to 8 bits",
+        ) from None
     except Exception as error:
         unknown = isinstance(error, UnidentifiedImageError)
         raise DataError(
@@ -213,13 +296,6 @@ def _load(listing: Listing, index: int, whole: bool = True) -> Image.Image:
             found=f"none of {', '.join(FORMATS)}" if unknown else _reason(error),
             fix="replace or remove the file",
         ) from error
-    if deep:
-        raise DataError(
-            f"the image {listing.name(index)} has more than 8 bits per channel",
-            found=f"PIL mode {image.mode}",
-            fix="convert it to 8 bits",
-        )
-    return image
 
 
 def _reason(error: Exception) -> str:
@@ -233,7 +309,7 @@ def read_image(listing: Listing, index: int, channels: int) -> Image.Image:
     Raises:
         DataError: It cannot be read.
     """
-    with _quiet():
+    with quiet():
         return _load(listing, index).convert("L" if channels == 1 else "RGB")
 
 

@@ -1,4 +1,4 @@
-"""Folders and tar files with one folder of images per class.
+"""Folders, tar and zip files with one folder of images per class.
 
 A training on the wrong classes is worse than an error, so whatever could change the classes is one:
 class folders without images, images beside the class folders, folders within class folders. What
@@ -8,7 +8,7 @@ cannot is counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os.path import isdir
 from pathlib import Path
@@ -17,27 +17,32 @@ import torch
 
 from fewshot_core.data import rule
 from fewshot_core.data.decode import Listing
+from fewshot_core.data.gzipped import is_gzipped, unpacked
 from fewshot_core.data.labels import check_classes
 from fewshot_core.data.problems import Problems
 from fewshot_core.data.rule import show_name, sort_naturally
 from fewshot_core.data.tars import Tar
 from fewshot_core.data.tree import FolderTree, Found, Tree, place_of, require_place, walk
+from fewshot_core.data.zips import Zip
 from fewshot_core.errors import DataError
 
-TEST_FOLDERS = ("test", "val", "validation")
+TRAIN_FOLDERS = ("train", "training")
+"""What the training part may be called; the first there is."""
+
+TEST_FOLDERS = ("test", "testing", "val", "valid", "validation")
 """What the test part may be called; the first there is."""
 
-_LAYOUT = "a folder, or an uncompressed .tar file, of one folder of images per class"
+_LAYOUT = "a folder, or a .tar, .tar.gz or .zip file, of one folder of images per class"
 
 
 def list_images(root: str | Path, setting: str = "data.root") -> Listing:
-    """The images of a folder of class folders, or of a tar file of them.
+    """The images of a folder of class folders, or of a tar or zip file of them.
 
-    Classes and images are in natural order. The class folders of a tar file may lie in one folder
-    of it; a tar file of several parts is refused.
+    Classes and images are in natural order. The class folders of an archive may lie in one folder
+    of it; an archive of several parts is refused.
 
     Args:
-        root: The folder or ``.tar`` file.
+        root: The folder or the ``.tar``, ``.tar.gz`` or ``.zip`` file.
         setting: The setting that named it, for messages.
 
     Raises:
@@ -52,7 +57,7 @@ def list_images(root: str | Path, setting: str = "data.root") -> Listing:
             allowed=_LAYOUT,
         )
     require_images(tree.where, found, setting)
-    base = _base(found) if isinstance(tree, Tar) else ""
+    base = "" if isinstance(tree, FolderTree) else _base(found)
     _check_layout(tree.where, found, base, setting)
     names = [path[len(base) :].split("/")[0] for path in found.images]
     classes = sort_naturally(set(names))
@@ -63,10 +68,10 @@ def list_images(root: str | Path, setting: str = "data.root") -> Listing:
 
 
 def open_tree(root: str | Path, setting: str, allowed: str) -> Tree:
-    """The folder or tar file that a setting names.
+    """The folder or archive that a setting names.
 
     Args:
-        root: The folder or ``.tar`` file.
+        root: The folder or the ``.tar``, ``.tar.gz`` or ``.zip`` file.
         setting: The setting, for messages.
         allowed: What it may be, for messages.
 
@@ -77,14 +82,23 @@ def open_tree(root: str | Path, setting: str, allowed: str) -> Tree:
     require_place(path, setting, allowed)
     if path.is_dir():
         return FolderTree(path, setting)
-    if path.suffix != ".tar" or not path.is_file():
+    reader = _reader(path)
+    if reader is None or not path.is_file():
         raise DataError(
-            f"{setting}: {show_name(path)} is neither a folder nor a .tar file", allowed=allowed
+            f"{setting}: {show_name(path)} is neither a folder nor a .tar, .tar.gz or .zip file",
+            allowed=allowed,
         )
     try:
-        return Tar(path)
+        return reader(path)
     except DataError as error:
         raise DataError(f"{setting}: {error}") from error
+
+
+def _reader(path: Path) -> Callable[[Path], Tree] | None:
+    """What opens an archive of this name."""
+    if is_gzipped(path):
+        return lambda path: Tar(unpacked(path), path)
+    return {".tar": Tar, ".zip": Zip}.get(path.suffix.lower())
 
 
 def tree_listing(
@@ -122,15 +136,15 @@ def _left_out_text(found: Found) -> str | None:
 
 
 def train_and_test_folders(root: str) -> tuple[Path, Path | None]:
-    """``root/train`` with ``root/test``, ``val`` or ``validation`` (the first there is).
+    """``root/train`` with ``root/test``, or with ``val`` or the like: :data:`TEST_FOLDERS`.
 
     Where that pair is absent, ``root`` itself holds the classes and there is no test folder.
     """
     path = place_of(root)
-    if isdir(path / "train"):
-        for name in TEST_FOLDERS:
-            if isdir(path / name):
-                return path / "train", path / name
+    train = next((name for name in TRAIN_FOLDERS if isdir(path / name)), None)
+    test = next((name for name in TEST_FOLDERS if isdir(path / name)), None)
+    if train is not None and test is not None:
+        return path / train, path / test
     return path, None
 
 
@@ -247,7 +261,7 @@ def _check_parts(where: Path, deep: dict[str, str], setting: str) -> None:
                 f"{setting}: {show_name(where)} has several folders for the class "
                 f"'{show_name(name)}'",
                 found=f"{show_name(firsts[name])} and {show_name(folder)}",
-                fix="make one tar file per part and set data.root= and data.test_root=",
+                fix="make one archive per part and set data.root= and data.test_root=",
             )
 
 

@@ -58,7 +58,7 @@ from fewshot_core.seeds import derive_seed
 _TEST_SEED = derive_seed("held-out test part")
 
 _ROOTED = {
-    "images": "the folder or .tar file of images",
+    "images": "the folder, .tar or .zip file of images",
     "wds": "the folder or the names of the WebDataset shards",
     "hfds": "the folder of the Hugging Face data set, or its name on the Hub",
 }
@@ -168,8 +168,15 @@ class ImageData:
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """A source's own division, before anything is decoded; ``test`` none: held out of ``train``."""
+class Parts:
+    """A source's own division, before anything is decoded.
+
+    Attributes:
+        train: Its training images.
+        test: Lists its test part; None: test images are held out of ``train``.
+        test_count: How many there are, where that is known.
+        left_out: One line of what is no image; empty: nothing.
+    """
 
     train: Listing
     test: Callable[[], Listing] | None
@@ -234,7 +241,7 @@ def load_images(
         DataError: In one line, whatever is wrong with the source, a file or a setting; or the
             images have other names or classes than those of ``kept``.
     """
-    parts = _parts(settings)
+    parts = list_parts(settings)
     if kept is None:
         train, validation, test = _divide(parts, settings, seed)
     else:
@@ -266,7 +273,7 @@ def load_images(
 
 
 def _unread(
-    parts: _Parts, stored: StoredImages, settings: DataSettings, shape: tuple[int, int]
+    parts: Parts, stored: StoredImages, settings: DataSettings, shape: tuple[int, int]
 ) -> ImageData:
     """The same, read at every use; the statistics are those of a sample."""
     train, validation, held = stored.parts.values()
@@ -295,9 +302,14 @@ def _unread(
     )
 
 
-def _parts(settings: DataSettings) -> _Parts:
+def list_parts(settings: DataSettings) -> Parts:
+    """The images of a source by name and class, before any is read.
+
+    Raises:
+        DataError: The source does not exist, or is not laid out as it should be.
+    """
     if settings.source == "digits":
-        return _Parts(_classes(list_digits(), settings), None, None)
+        return Parts(_classes(list_digits(), settings), None, None)
     if settings.source in _ROOTED:
         if not settings.root:
             raise DataError(
@@ -316,12 +328,12 @@ def _parts(settings: DataSettings) -> _Parts:
     )
 
 
-def _check_parts(root: str, train: Listing, test: Listing | None) -> _Parts:
+def _check_parts(root: str, train: Listing, test: Listing | None) -> Parts:
     if test is None:
-        return _Parts(train, None, None, left_out_line(root, [train.left_out]))
+        return Parts(train, None, None, left_out_line(root, [train.left_out]))
     test = match_classes(train.where, train.classes, test)
     line = left_out_line(root, [train.left_out, test.left_out])
-    return _Parts(train, lambda: test, len(test), line)
+    return Parts(train, lambda: test, len(test), line)
 
 
 def _folder_parts(settings: DataSettings, name: str) -> tuple[Listing, Listing | None]:
@@ -353,7 +365,7 @@ def _classes(listing: Listing, settings: DataSettings) -> Listing:
     return listing if settings.labelled else without_classes(listing)
 
 
-def _torch_parts(settings: DataSettings) -> _Parts:
+def _torch_parts(settings: DataSettings) -> Parts:
     train = _classes(list_torch(settings, train=True), settings)
     where, classes = train.where, train.classes  # not `train` itself, which holds its images
 
@@ -361,10 +373,10 @@ def _torch_parts(settings: DataSettings) -> _Parts:
         listing = _classes(list_torch(settings, train=False), settings)
         return match_classes(where, classes, listing)
 
-    return _Parts(train, test, None)
+    return Parts(train, test, None)
 
 
-def _divide(parts: _Parts, settings: DataSettings, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def _divide(parts: Parts, settings: DataSettings, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Indices into ``parts.train``: training, validation and held-out test images."""
     labels, classes = parts.train.labels, parts.train.classes
     rest, test = torch.arange(len(labels)), torch.empty(0, dtype=torch.int64)
@@ -387,7 +399,7 @@ def _divide(parts: _Parts, settings: DataSettings, seed: int) -> tuple[Tensor, T
     return rest[kept], rest[held], test
 
 
-def _as_kept(parts: _Parts, kept: Inventory) -> tuple[Tensor, Tensor, Tensor]:
+def _as_kept(parts: Parts, kept: Inventory) -> tuple[Tensor, Tensor, Tensor]:
     """The parts that a run began with; names are compared now, contents by who asks for them."""
     own = parts.test() if parts.test is not None else None
     kept.require(take_inventory(parts.train, {}, own, contents=False))
@@ -422,7 +434,7 @@ def _first_shape(listing: Listing, test: Tensor, settings: DataSettings) -> tupl
     return channels, settings.image_size or side
 
 
-def _test_loader(parts: _Parts, held: Tensor, size: int, channels: int) -> Callable[[], ImageArray]:
+def _test_loader(parts: Parts, held: Tensor, size: int, channels: int) -> Callable[[], ImageArray]:
     """A function that decodes the test part, and holds on to no more than it needs for that."""
     if parts.test is None:
         train = parts.train

@@ -40,6 +40,7 @@ class Tar:
 
     Args:
         where: The tar file.
+        named: What messages call it, where that is another file.
 
     Attributes:
         repeated: Paths of files that occur more than once.
@@ -48,8 +49,9 @@ class Tar:
         DataError: It is damaged or compressed, or lacks the file that an image is a link to.
     """
 
-    def __init__(self, where: Path) -> None:
-        self.where = where
+    def __init__(self, where: Path, named: Path | None = None) -> None:
+        self.where = named or where
+        self._file = where
         self.repeated: list[str] = []
         self._nodes: dict[str, Place | _Link | None] = {}  # none: no plain file
         self._folders: dict[str, dict[str, None]] = {"": {}}  # and the names in them
@@ -63,7 +65,7 @@ class Tar:
             self._check_end(end)
         except (tarfile.TarError, OSError) as error:
             raise DataError(
-                f"{rule.show_name(where)} is not a readable tar file",
+                f"{rule.show_name(self.where)} is not a readable tar file",
                 found=error,
                 allowed="an uncompressed .tar file",
             ) from error
@@ -112,7 +114,7 @@ class Tar:
 
     def _check_end(self, end: int) -> None:
         """``tarfile`` takes a damaged header for the end, and so does it the first of two ends."""
-        with self.where.open("rb") as file:
+        with self._file.open("rb") as file:
             file.seek(end)
             while chunk := file.read(_CHUNK):
                 if chunk.strip(b"\0"):
@@ -193,7 +195,7 @@ class Tar:
         place = self.place(path)
         if place is None:
             raise OSError("not a plain file")
-        with self.where.open("rb") as file:
+        with self._file.open("rb") as file:
             return read_at(file, place)
 
 

@@ -16,18 +16,18 @@ ONE_CLASS = ("image",)
 
 
 def list_unlabelled(root: str | Path, setting: str = "data.root") -> Listing:
-    """All images of a folder or tar file, whatever folders they lie in, in the order of names.
+    """All images of a folder or archive, whatever folders they lie in, in the order of names.
 
     The images of a folder that two paths lead to count once.
 
     Args:
-        root: The folder or ``.tar`` file.
+        root: The folder or the ``.tar``, ``.tar.gz`` or ``.zip`` file.
         setting: The setting that named it, for messages.
 
     Raises:
         DataError: It is missing or damaged, or has no images.
     """
-    tree = open_tree(root, setting, "a folder or an uncompressed .tar file")
+    tree = open_tree(root, setting, "a folder, or a .tar, .tar.gz or .zip file")
     found = walk(tree)
     require_images(tree.where, found, setting)
     found.images.sort()

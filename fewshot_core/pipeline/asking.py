@@ -12,6 +12,7 @@ from fewshot_core.evaluators import BudgetedEvaluator
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import make_agreed, searchable
 from fewshot_core.pipeline.study_name import study_name
+from fewshot_core.pipeline.tracking import track_trial
 from fewshot_core.search.loop import AnyLedger, foresee, run_search
 from fewshot_core.search.shared_study import FollowingLedger, SharedLedger, make_shared_storage
 from fewshot_core.search.strategies import Strategy, StrategyContext, make_strategy
@@ -82,6 +83,7 @@ def ask_and_tell(run: Run, named: Sequence[Architecture] = ()) -> list[Trial]:
             count=count,
             seed=seed,
             on_trial=on_trial,
+            on_result=lambda trial: track_trial(run, trial),
             ledger=ledger,
         )
 

@@ -24,7 +24,7 @@ from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import make_evaluator
 from fewshot_core.pipeline.study_name import study_name
 from fewshot_core.pipeline.supernets import new_supernet
-from fewshot_core.pipeline.training import build_network, make_stream
+from fewshot_core.pipeline.training import build_network, make_stream, with_pace
 from fewshot_core.recipe.schema import TrainingSettings
 from fewshot_core.search.strategies import Strategy
 from fewshot_core.search.study import open_study
@@ -134,7 +134,7 @@ def _try(
     stream = make_stream(run, data.train, settings, 0)
     if isinstance(stream, PrefetchedStream):
         stream = stream.stream  # without starting its workers
-    run.task.objective(model, settings, 1, run.worker)
+    with_pace(run, run.task.objective(model, settings, 1, run.worker), settings)
     images, targets = stream.example()
     device = run.worker.device
     model.to(device).train()

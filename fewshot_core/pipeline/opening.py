@@ -32,6 +32,7 @@ from fewshot_core.pipeline.supernets import origin_of
 from fewshot_core.pipeline.telling import tell_surroundings
 from fewshot_core.recipe.load import LoadedRecipe, recipe_from_file, with_changes
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.tracker_names import require_trackers
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.farewell import is_main_process
 from fewshot_core.runs.files import write_json
@@ -57,12 +58,39 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
     Raises:
         FewshotError: Something is wrong with the recipe, the data or the run folder.
     """
+    run = prepare(loaded, data)
+    folder, accelerator = run.folder, run.accelerator
+    precision, device = accelerator.mixed_precision, str(accelerator.device)
+    folder.begin(run.recipe, loaded.overrides, precision, device)
+    try:
+        accelerator.wait_for_everyone()
+        run.console.print(f"run folder: {folder.path}")
+        tell_surroundings(run)
+        _keep(run)
+        _tell(run)
+    except BaseException:
+        folder.close()
+        raise
+    return run
+
+
+def prepare(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
+    """The run that :func:`start` would begin, after all that can be tried before there is a folder.
+
+    Args:
+        loaded: The recipe.
+        data: Its images, where they are in memory already.
+
+    Raises:
+        FewshotError: Something is wrong with the recipe, the data or the run folder.
+    """
     recipe, path = loaded.recipe, loaded.run or RUNS / loaded.recipe.recipe
     accelerator = make_accelerator(recipe, path)
     folder = RunFolder(path, is_main_process(), works_apart(recipe.processes))
     do_once(folder.writes, folder.require_free)
     folder.examine(recipe)
     check_packages()
+    require_trackers(recipe.track)
     run = open_run(recipe, folder, accelerator, data)
     with filling_memory(run):
         check(run)
@@ -70,16 +98,6 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
             require_relaxable(run)
     agree_on_images(run.images, accelerator, recipe.data.root)
     do_once(run.writes, lambda: _check_contents(run))
-    folder.begin(recipe, loaded.overrides, accelerator.mixed_precision, str(accelerator.device))
-    try:
-        accelerator.wait_for_everyone()
-        run.console.print(f"run folder: {path}")
-        tell_surroundings(run)
-        _keep(run)
-        _tell(run)
-    except BaseException:
-        folder.close()
-        raise
     return run
 
 

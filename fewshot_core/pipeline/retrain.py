@@ -22,7 +22,9 @@ from fewshot_core.pipeline.processes import do_once
 from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.scorers import make_scorer, prepare_scorers
 from fewshot_core.pipeline.scoring import make_evaluator
+from fewshot_core.pipeline.tracking import track_pictures, track_tests, tracking
 from fewshot_core.pipeline.training import build_network, fit
+from fewshot_core.recipe.tracker_names import require_trackers
 from fewshot_core.report.results import results_table
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.files import read_json, write_json
@@ -50,7 +52,9 @@ def retrain(options: Mapping[str, Any]) -> Path:
     """
     run = attach(options, many=True)
     with at_work(run):
-        _retrain(run, options)
+        do_once(run.writes, lambda: require_trackers(run.recipe.track))
+        with tracking(run):
+            _retrain(run, options)
     return run.folder.path
 
 
@@ -84,6 +88,8 @@ def _retrain(run: Run, options: Mapping[str, Any]) -> None:
         named = run.task.name_metric(metric, run.recipe, "test")
         run.console.print(results_table(results, metric.name, named))
         run.console.print(f"report: {write_report(run)}")
+        track_tests(run, results)
+        track_pictures(run)
 
 
 def _train(run: Run, label: str, seed: int, architecture: Architecture, watch: Watch | None) -> str:

@@ -13,12 +13,13 @@ from fewshot_core.pipeline.derive import derive
 from fewshot_core.pipeline.estimate import ESTIMATE, estimate
 from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.ladder import Climb, climb
+from fewshot_core.pipeline.looking import fit_to_images, keep_survey
 from fewshot_core.pipeline.opening import start
 from fewshot_core.pipeline.run import FRONT_COST, Run
 from fewshot_core.pipeline.scorers import prepare_scorers
 from fewshot_core.pipeline.supernets import losses_of, train_supernets
+from fewshot_core.pipeline.tracking import track_pictures, tracking
 from fewshot_core.pipeline.trials import trial_row
-from fewshot_core.recipe.load import load_recipe
 from fewshot_core.runs.files import write_json
 from fewshot_core.search.trial import Trial, best_trial, full
 from fewshot_core.spaces.space import Architecture
@@ -34,8 +35,10 @@ def search(words: Sequence[str]) -> Run:
     Raises:
         FewshotError: Something is wrong with the recipe, the data or the run folder.
     """
-    run = start(load_recipe(words))
-    with at_work(run):
+    fitted = fit_to_images(words)
+    run = start(fitted.loaded)
+    with at_work(run), tracking(run):
+        keep_survey(run, fitted)
         _search(run)
     run.accelerator.end_training()
     return run
@@ -62,6 +65,7 @@ def _search(run: Run) -> None:
         from fewshot_core.pipeline.report import write_report
 
         run.console.print(f"report: {write_report(run)}")
+        track_pictures(run)
     for line in losses_of(run):
         run.console.print(line)
 

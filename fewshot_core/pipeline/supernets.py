@@ -12,6 +12,7 @@ import torch
 from fewshot_core.pipeline.processes import wait_until_ended
 from fewshot_core.pipeline.regions import cut, learns_split
 from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.tracking import track_training
 from fewshot_core.pipeline.training import build, fit
 from fewshot_core.recipe.schema import SupernetSettings
 from fewshot_core.runs.checkpoint import StageState
@@ -146,6 +147,10 @@ def train_regions(
             part.train(region, parent if inherit else None)
     kept = run.team.exchange(part.kept)
     diverged = run.team.exchange(part.diverged)
+    if run.team.apart and run.writes:  # of those that other processes have trained
+        for region, _ in run.tree.walk():
+            state = run.folder.checkpoint(region).state()
+            track_training(run.console, f"supernet {region.id}", state)
     run = replace(run, diverged={leaf: diverged[leaf] for leaf in leaves if leaf in diverged})
     for line in losses_of(run):
         run.console.print(line)

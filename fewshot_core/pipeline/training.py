@@ -10,12 +10,19 @@ from torch import nn
 from fewshot_core.data import BatchStream, Images
 from fewshot_core.data.augment import Augment
 from fewshot_core.data.prefetch import PrefetchedStream
+from fewshot_core.errors import RecipeError
 from fewshot_core.pipeline.run import KeptRun, Run
-from fewshot_core.recipe.schema import RetrainSettings, TrainingSettings
+from fewshot_core.pipeline.tracking import track_training
+from fewshot_core.recipe.schema import RetrainSettings, SupernetSettings, TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.spaces.paths import PathPolicy
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.training.loop import Stage, Watch, steps_for, train
+from fewshot_core.training.objective import Objective, PacedObjective
+from fewshot_core.training.pace import make_pace
+
+SIZE = "connected_params"
+"""The cost that counts as complexity."""
 
 
 def make_stream(
@@ -66,6 +73,24 @@ def build_network(run: KeptRun, architecture: Architecture, seed: int) -> nn.Mod
     return build(run, lambda: run.task.network(architecture, run.recipe, shape), seed)
 
 
+def with_pace(run: Run, objective: Objective, settings: TrainingSettings) -> Objective:
+    """The objective, with the learning rate of each step by its architectures if that is asked for.
+
+    Raises:
+        RecipeError: The task's objective has one rate for all.
+    """
+    if not isinstance(settings, SupernetSettings) or settings.schedule == "cosine":
+        return objective
+    if not isinstance(objective, PacedObjective):
+        raise RecipeError(
+            f"task={run.recipe.task} has no learning rate by complexity",
+            found=f"schedule={settings.schedule}",
+            fix="leave schedule=cosine in supernet and regions",
+        )
+    objective.pace = make_pace(run.root, lambda a: run.costs.costs(a)[SIZE])
+    return objective
+
+
 def fit(
     run: Run,
     name: str,
@@ -95,10 +120,15 @@ def fit(
     """
     per_step = paths.paths_per_step if paths else 1
     steps = steps_for(settings, len(images), per_step)
-    return train(
+
+    def make_objective(prepared: nn.Module) -> Objective:
+        objective = run.task.objective(prepared, settings, steps, run.worker)
+        return with_pace(run, objective, settings)
+
+    state = train(
         Stage(name, steps, seed, run.recipe.checkpoint_steps),
         model,
-        lambda prepared: run.task.objective(prepared, settings, steps, run.worker),
+        make_objective,
         make_stream(run, images, settings, seed),
         paths,
         checkpoint,
@@ -107,3 +137,5 @@ def fit(
         watch=watch,
         stop=run.stop,
     )
+    track_training(run.console, name, state)  # what was trained before trackers were asked for
+    return state

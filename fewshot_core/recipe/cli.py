@@ -61,13 +61,19 @@ def main(
         0, the action's own code, 2 after bad input, 130 after an interruption, 143 after SIGTERM,
         129 after SIGHUP, 141 when the reader of the output went away.
     """
+    words = sys.argv[1:] if argv is None else argv
+    return end_well(lambda: _dispatch(tool, doc, action, keys, words))
+
+
+def end_well(act: Callable[[], int | None]) -> int:
+    """Do something; whatever ends it is at most one line, and an exit code as :func:`main` has."""
     try:
         with ending_on_request():
-            code = _dispatch(tool, doc, action, keys, sys.argv[1:] if argv is None else argv)
+            code = act() or 0
             sys.stdout.flush()
         return code
     except FewshotError as error:
-        return _say_end(f"error: {error}", BAD_INPUT, isinstance(error, LaunchError))
+        return say_error(error)
     except KeyboardInterrupt:
         return _say_end(farewell(signal.SIGINT), exit_code(signal.SIGINT))
     except Preempted as request:
@@ -87,6 +93,11 @@ def main(
         )
 
 
+def say_error(error: FewshotError) -> int:
+    """Say what was wrong, in a line; returns the exit code."""
+    return _say_end(f"error: {error}", BAD_INPUT, isinstance(error, LaunchError))
+
+
 def _dispatch(
     tool: str,
     doc: str | None,
@@ -98,13 +109,13 @@ def _dispatch(
     parser = _parser(tool, doc, takes_settings=keys is None, about_recipes=about_recipes)
     flags, words = parser.parse_known_args(list(argv))
     if flags.help:
-        _show(_help(parser, tool, keys, words))
+        show(_help(parser, tool, keys, words))
     elif about_recipes and flags.list_recipes:
-        _show(_recipe_list())
+        show(_recipe_list())
     elif keys is None and flags.list_strategies:
-        _show(_align((entry.name, entry.about) for entry in plugins("strategy").values()))
+        show(align((entry.name, entry.about) for entry in plugins("strategy").values()))
     elif about_recipes and flags.print_recipe:
-        _show(recipe_yaml(_recipe_to_print(keys, words)))
+        show(recipe_yaml(_recipe_to_print(keys, words)))
     else:
         return action(words) or 0
     return 0
@@ -188,17 +199,18 @@ def _recipe_list() -> str:
     recipes = list_recipes()
     if not recipes:
         return "no recipes were found: there is no folder `recipes` here or in the checkout\n"
-    return _align(recipes)
+    return align(recipes)
 
 
-def _align(pairs: Iterable[tuple[str, str]]) -> str:
+def align(pairs: Iterable[tuple[str, str]]) -> str:
     """A line for each name and what it is."""
     lines = list(pairs)
     width = max(len(name) for name, _ in lines)
     return "".join(f"{name:<{width}}  {text}".rstrip() + "\n" for name, text in lines)
 
 
-def _show(text: str) -> None:
+def show(text: str) -> None:
+    """Print a text that was asked for, on one process of a launch."""
     if is_main_process():
         sys.stdout.write(text)
 

@@ -20,7 +20,7 @@ Place = Callable[[str, Any], str]
 """From a value and its section to the value that means the same in every working directory."""
 
 _HELP, _RANGE, _CHOICES = "help", "range", "choices"
-_PLACE, _CHANGES, _SIZE = "place", "changes_results", "size"
+_PLACE, _CHANGES, _SIZE, _BARE = "place", "changes_results", "size", "bare"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +74,7 @@ def setting(
     place: Place | None = None,
     changes_results: bool | Callable[[Any], bool] = True,
     size: bool = False,
+    bare: bool = False,
 ) -> Any:
     """A field of a settings class.
 
@@ -89,6 +90,7 @@ def setting(
         changes_results: Whether a run with another value finds something else; or a function that
             says so of a value. What changes no result may be changed under way.
         size: A large round number, which may be written as ``300M``.
+        bare: A list of texts that may be written without brackets.
     """
     metadata = {
         _HELP: help,
@@ -97,6 +99,7 @@ def setting(
         _PLACE: place,
         _CHANGES: changes_results,
         _SIZE: size,
+        _BARE: bare,
     }
     if isinstance(default, list | type):  # a section is made anew for every instance, too
         factory = default if isinstance(default, type) else default.copy
@@ -115,9 +118,19 @@ def place_of(field: dataclasses.Field[Any]) -> Place | None:
     return place
 
 
+def choices_of(field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    """The texts that a value of the field may be; none where any may."""
+    return tuple(field.metadata.get(_CHOICES) or ())
+
+
 def may_be_size(field: dataclasses.Field[Any]) -> bool:
     """Whether a value of the field may be written as ``300M``."""
     return bool(field.metadata.get(_SIZE))
+
+
+def may_be_bare(field: dataclasses.Field[Any]) -> bool:
+    """Whether a list may be written as ``a,b``; then no comma makes a sweep of it."""
+    return bool(field.metadata.get(_BARE))
 
 
 def may_change_results(field: dataclasses.Field[Any], value: Any) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from fewshot_core.errors import RecipeError, nearest
+from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.words import plain_path, with_hint
 from fewshot_core.recipe.yamltext import read_mapping
 
@@ -31,12 +32,26 @@ def recipe_folders(recipes_dir: Path | None = None) -> list[Path]:
 
 
 def recipe_files(recipes_dir: Path | None = None) -> dict[str, Path]:
-    """The known recipes by name; of two with one name the one in the current folder counts."""
+    """The known recipes by name; of two with one name the one in the current folder counts.
+
+    What lies in a folder ``recipes`` of a project about something else is no recipe.
+    """
     found: dict[str, Path] = {}
     for folder in recipe_folders(recipes_dir):
         for path in sorted(folder.glob("*.yaml")):
-            found.setdefault(path.stem, path)
+            if path.stem not in found and _may_be_recipe(path):
+                found[path.stem] = path
     return dict(sorted(found.items()))
+
+
+def _may_be_recipe(path: Path) -> bool:
+    """Whether a file has a setting of a recipe, or cannot be read, which its user has to know."""
+    try:
+        content = read_mapping(path)
+    except RecipeError:
+        return True
+    known = {"extends", *(field.name for field in fields(Recipe))}
+    return not content or bool(known & set(content))
 
 
 def find_recipe(name: str, recipes_dir: Path | None = None) -> Path:

@@ -12,6 +12,7 @@ from fewshot_core.plugins import plugins
 from fewshot_core.recipe.declare import help_of
 from fewshot_core.recipe.keys import shorthand
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.short_forms import short_forms_help
 from fewshot_core.recipe.tool_words import is_required
 from fewshot_core.recipe.yamltext import inline
 
@@ -26,7 +27,8 @@ def settings_help(recipe: Recipe) -> str:
         recipe: ``Recipe()`` for the defaults, or a loaded one, which also has the sections of its
             task. Of plug-ins the settings of the chosen ones are shown.
     """
-    return "\n".join(_section(recipe, ""))
+    short = [line for word, about in short_forms_help() for line in _entry(word, about)]
+    return "\n".join([*short, "", *_section(recipe, "")])
 
 
 def words_help(keys: Mapping[str, Any]) -> str:

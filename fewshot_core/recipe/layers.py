@@ -37,8 +37,10 @@ class Layer:
     resolved: bool = False
 
 
-def without_effect(recipe: Any, unread: Sequence[Unread], layers: Sequence[Layer]) -> Iterator[str]:
-    """A line for each setting that was given in vain.
+def given_in_vain(
+    recipe: Any, unread: Sequence[Unread], layers: Sequence[Layer]
+) -> Iterator[tuple[int, str, str]]:
+    """The number of its layer, the key, and a line for each setting that was given in vain.
 
     Args:
         recipe: All layers together, with the settings of every plug-in.
@@ -55,10 +57,11 @@ def without_effect(recipe: Any, unread: Sequence[Unread], layers: Sequence[Layer
             if any(given.get(decider, -1) > number for decider in one.deciders):
                 continue
             said.add(key)
-            yield (
+            line = (
                 f"{layers[number].origin}{key}={write_value(value)} has no effect with "
                 f"{one.because} | allowed: {one.readers}"
             )
+            yield number, key, line
 
 
 def only_read(recipe: Recipe, task: Any = None) -> Recipe:

@@ -21,15 +21,22 @@ from omegaconf import OmegaConf
 from fewshot_core.errors import RecipeError
 from fewshot_core.plugins import KINDS, Plugin, plugin
 from fewshot_core.recipe.check import check
-from fewshot_core.recipe.declare import fields_below, may_change_results
+from fewshot_core.recipe.declare import (
+    fields_below,
+    may_be_bare,
+    may_change_results,
+    place_of,
+)
 from fewshot_core.recipe.find import RecipeFile, find_recipe, list_recipes, read_chain
 from fewshot_core.recipe.keys import Layout, flatten
-from fewshot_core.recipe.layers import only_read, without_effect
+from fewshot_core.recipe.layers import given_in_vain, only_read
 from fewshot_core.recipe.loose import loose_type, settle, unread_of_others
 from fewshot_core.recipe.merge import Merger
 from fewshot_core.recipe.places import with_absolute_paths
 from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.short_forms import FITTING, IMAGES, write_out
+from fewshot_core.recipe.unread import Unread
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
 from fewshot_core.recipe.yamltext import dump, parse_value, write_value
 from fewshot_core.tasks import load_description, load_task
@@ -44,24 +51,44 @@ __all__ = [
     "load_recipe",
     "recipe_from_file",
     "recipe_yaml",
+    "whole_settings",
     "with_changes",
 ]
 
 KEPT = "recipe.yaml"
 """The file of a run folder that holds its recipe, resolved."""
 
+CHOSEN = Path("(chosen for these images)")
+"""What messages call the settings that the program has chosen."""
+
 
 @dataclass(frozen=True)
 class LoadedRecipe:
-    """A recipe, and how it was asked for."""
+    """A recipe, and how it was asked for.
+
+    Attributes:
+        recipe: The recipe.
+        overrides: The words but ``recipe=`` and ``run=``, as they were written.
+        run: The run folder, where one was named.
+        given: The settings that its files and the words give.
+        of_run: Whether it is the recipe of a run that there is.
+        dropped: Keys of words that nothing reads, where these are dropped.
+    """
 
     recipe: Recipe
-    overrides: tuple[str, ...]  # the words but `recipe=` and `run=`, as they were written
-    run: Path | None  # the run folder, where one was named
+    overrides: tuple[str, ...]
+    run: Path | None
+    given: frozenset[str] = frozenset()
+    of_run: bool = False
+    dropped: frozenset[str] = frozenset()
 
 
 def load_recipe(
-    argv: Sequence[str], *, recipes_dir: Path | None = None, drop_unread: bool = False
+    argv: Sequence[str],
+    *,
+    recipes_dir: Path | None = None,
+    drop_unread: bool = False,
+    chosen: Mapping[str, Any] | None = None,
 ) -> LoadedRecipe:
     """Read ``recipe=NAME key=value ...``, or ``run=DIR key=value ...`` of a run that there is.
 
@@ -74,6 +101,8 @@ def load_recipe(
         recipes_dir: Where recipes are looked up instead of the usual folders.
         drop_unread: For scripts that put words together from parts: settings that nothing reads
             are dropped, where they are an error otherwise.
+        chosen: Values that the program has chosen for settings which neither a file nor a word
+            gives. What is not read of them is dropped.
 
     Raises:
         RecipeError: One line with everything that is wrong; also a setting that nothing reads.
@@ -82,10 +111,16 @@ def load_recipe(
     raise_problems(problems)
     named, run = _last(pairs, "recipe"), _last(pairs, "run")
     folder = None if run is None else plain_path("run", run)
+    of_run = named is None and folder is not None and (folder / KEPT).is_file()
+    if named is None and not of_run and _last(pairs, IMAGES) is not None:
+        named = FITTING
     path = _recipe_of(folder, recipes_dir) if named is None else find_recipe(named, recipes_dir)
     overrides = [(key, text) for key, text in pairs if key not in ("recipe", "run")]
-    recipe = _resolve(read_chain(path, recipes_dir), overrides, drop_unread=drop_unread)
-    return LoadedRecipe(recipe, tuple(f"{key}={text}" for key, text in overrides), folder)
+    dropped: set[str] | None = set() if drop_unread else None
+    chain = read_chain(path, recipes_dir)
+    recipe, given = _merge(chain, write_out(overrides), dropped, chosen)
+    typed = tuple(f"{key}={text}" for key, text in overrides)
+    return LoadedRecipe(recipe, typed, folder, given, of_run, frozenset(dropped or ()))
 
 
 def recipe_from_file(path: Path) -> Recipe:
@@ -94,7 +129,7 @@ def recipe_from_file(path: Path) -> Recipe:
     Raises:
         RecipeError: The file is missing, damaged or not a recipe.
     """
-    return _resolve(read_chain(path), [], drop_unread=True)
+    return _resolve(read_chain(path), [], set())
 
 
 def with_changes(recipe: Recipe, words: Sequence[str]) -> Recipe:
@@ -109,7 +144,7 @@ def with_changes(recipe: Recipe, words: Sequence[str]) -> Recipe:
     """
     pairs, problems = split_words(words)
     raise_problems(problems)
-    changed = _resolve([RecipeFile(Path(KEPT), _as_data(recipe))], pairs)
+    changed = _resolve([RecipeFile(Path(KEPT), _as_data(recipe))], write_out(pairs))
     before, after = (flatten(dataclasses.asdict(one)) for one in (recipe, changed))
     for key in _different(recipe, changed):
         wanted = f"{key}={write_value(after.get(key))}"
@@ -121,6 +156,28 @@ def with_changes(recipe: Recipe, words: Sequence[str]) -> Recipe:
             f"recipe={recipe.recipe} {wanted} run=DIR",
         )
     return changed
+
+
+def whole_settings(named: str, words: Sequence[tuple[str, str]] = ()) -> frozenset[str]:
+    """The settings of a recipe, and of every plug-in it may choose, whose commas make no sweep.
+
+    Paths and addresses may hold commas, and so may lists without brackets.
+
+    Args:
+        named: The recipe's name or file.
+        words: Keys and texts of a command; they may choose another task.
+    """
+    chain = read_chain(find_recipe(named))
+    values = [(key, parse_value(text)) for key, text in words if key == "task"]
+    task = _task_name(chain, values)
+    if not values:
+        _require_trusted("task", task)
+    every = loose_type(load_description(task).sections)()
+    return frozenset(
+        key
+        for key, field, _ in fields_below(every)
+        if place_of(field) is not None or may_be_bare(field)
+    )
 
 
 def recipe_yaml(recipe: Recipe) -> str:
@@ -206,8 +263,29 @@ def _recipe_of(run: Path | None, recipes_dir: Path | None) -> Path:
 
 
 def _resolve(
-    chain: Sequence[RecipeFile], overrides: Sequence[tuple[str, str]], *, drop_unread: bool = False
+    chain: Sequence[RecipeFile],
+    overrides: Sequence[tuple[str, str]],
+    dropped: set[str] | None = None,
 ) -> Recipe:
+    """The recipe of files and words; ``dropped`` as for :func:`_merge`."""
+    return _merge(chain, overrides, dropped)[0]
+
+
+def _merge(
+    chain: Sequence[RecipeFile],
+    overrides: Sequence[tuple[str, str]],
+    dropped: set[str] | None = None,
+    chosen: Mapping[str, Any] | None = None,
+) -> tuple[Recipe, frozenset[str]]:
+    """The recipe that files and words make on top of what was chosen, and the keys they give.
+
+    Args:
+        chain: The files.
+        overrides: The words.
+        dropped: Gets the keys of words that nothing reads. None: they, and settings of files that
+            nothing reads, are an error.
+        chosen: Values for what neither gives.
+    """
     layers = [*map(_without_name, chain[:-1]), _with_name(chain[-1])]
     words = [(key, parse_value(text)) for key, text in overrides]
     name = _task_name(layers, words)
@@ -218,6 +296,8 @@ def _resolve(
     own = _own_plugins(layers, words)
     loose = loose_type(sections, own)
     merger = Merger(Layout(loose), OmegaConf.structured(loose))
+    if chosen:  # below all others, so that whatever anybody says counts before it
+        merger.add_file(CHOSEN, chosen, resolved=True)
     for layer, file in zip(layers, chain, strict=True):
         # Recipes that people write do not name themselves.
         merger.add_file(layer.path, layer.content, resolved="recipe" in file.content)
@@ -227,16 +307,26 @@ def _resolve(
     # Settings that could not be taken over keep their defaults, so the combinations of the others
     # can be checked in the same round.
     problems = [*merger.problems, *check(recipe, described.scores)]
-    if not drop_unread:
-        unread = [*unread_of_others(recipe, everything, own), *unread_settings(recipe)]
-        problems += without_effect(everything, unread, merger.layers)
+    unread = [*unread_of_others(recipe, everything, own), *unread_settings(recipe)]
+    problems += _in_vain(everything, unread, merger, dropped)
     raise_problems(problems)
     task = load_task(name)  # which may import torch, and knows of more settings when they are read
     raise_problems([*task.check_recipe(recipe)])
-    if not drop_unread:
-        more = unread_settings(recipe, task)
-        raise_problems([*without_effect(everything, more, merger.layers)])
-    return with_absolute_paths(only_read(recipe, task))
+    raise_problems(_in_vain(everything, unread_settings(recipe, task), merger, dropped))
+    said = [layer.keys for layer in merger.layers[1 if chosen else 0 :]]
+    return with_absolute_paths(only_read(recipe, task)), frozenset().union(*said)
+
+
+def _in_vain(
+    everything: Any, unread: Sequence[Unread], merger: Merger, dropped: set[str] | None
+) -> list[str]:
+    """A line for each setting that was given in vain, unless these are to be dropped."""
+    vain = list(given_in_vain(everything, unread, merger.layers))
+    if dropped is None:
+        return [line for _, _, line in vain]
+    last = len(merger.layers) - 1
+    dropped |= {key for number, key, _ in vain if number == last}
+    return []
 
 
 def _own_plugins(layers: Sequence[RecipeFile], words: Sequence[tuple[str, Any]]) -> list[Plugin]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fewshot_core.recipe.declare import may_be_size
+from fewshot_core.recipe.declare import may_be_bare, may_be_size
 from fewshot_core.recipe.keys import (
     Layout,
     children,
@@ -115,12 +115,16 @@ class Merger:
             )
         elif isinstance(value, str) and value.lower() == "none" and takes_none(kind):
             yield key, None
-        elif self._may_be_size(key):
+        elif self._says(key, may_be_size):
             yield key, _size(value)
+        elif isinstance(value, str) and self._says(key, may_be_bare):
+            parts = [part.strip() for part in value.split(",")]
+            yield key, [] if value.lower() == "none" else parts
         else:
             yield key, value
 
-    def _may_be_size(self, key: str) -> bool:
+    def _says(self, key: str, says: Callable[[dataclasses.Field[Any]], bool]) -> bool:
+        """Whether the field of a key says something of itself."""
         section: Any = self._layout.recipe
         *sections, name = key.split(".")
         for part in sections:
@@ -128,7 +132,7 @@ class Merger:
             if section is None:  # an element of a list, whose keys have other names
                 return False
         found = [field for field in dataclasses.fields(section) if field.name == name]
-        return bool(found) and may_be_size(found[0])
+        return bool(found) and says(found[0])
 
     def _element(self, key: str, section: type, value: Any) -> DictConfig:
         config: DictConfig = OmegaConf.structured(section)

@@ -9,6 +9,7 @@ images holds, nothing is said.
 from __future__ import annotations
 
 from dataclasses import fields
+from itertools import product
 from typing import Any
 
 from fewshot_core.plugins import find_plugin, names_with, plugin_of
@@ -98,8 +99,10 @@ def _supernets(recipe: Recipe) -> Unreads:
             yield Unread(key, because, choices, reader)
     strategy = plugin_of("strategy", recipe.strategy)
     if strategy.differentiable:
-        for key in ("supernet.paths", "regions.paths"):
-            reader = f"strategies that ask for scores read it; {strategy.name} has paths of its own"
+        own = {"paths": "paths of its own", "schedule": "a schedule of its own"}
+        for section, key in product(("supernet", "regions"), own):
+            reader = f"strategies that ask for scores read it; {strategy.name} has {own[key]}"
+            key = f"{section}.{key}"
             yield Unread(key, f"strategy.name={strategy.name}", ("strategy.name",), reader)
 
 

@@ -29,6 +29,7 @@ from fewshot_core.recipe.places import (
     local_model,
     place_of_images,
 )
+from fewshot_core.recipe.tracker_names import PACKAGES
 from fewshot_core.recipe.words import check_path
 
 KEYED = ("wds", "hfds")
@@ -47,13 +48,13 @@ class DataSettings:
     shorthand: ClassVar[str] = "source"
     source: str = setting(
         "digits",
-        "digits | images (folder or tar of class folders) | wds (WebDataset shards) | "
+        "digits | images (folder, tar or zip of class folders) | wds (WebDataset shards) | "
         "hfds (Hugging Face data sets) | torch/NAME",
     )
     root: str | None = setting(
         None,
-        "The folder or tar file; wds: also names of shards with {0000..0099} or *; hfds: also a "
-        "name on the Hub; torch/NAME: where the download is kept.",
+        "The folder or the .tar, .tar.gz or .zip file; wds: also names of shards with "
+        "{0000..0099} or *; hfds: also a name on the Hub; torch/NAME: where the download is kept.",
         place=place_of_images,
         changes_results=False,
     )
@@ -61,6 +62,12 @@ class DataSettings:
         None,
         "test images of their own; else `test` is held out of root",
         place=place_of_images,
+        changes_results=False,
+    )
+    look: bool = setting(
+        False,
+        "Look at all images before anything else, say what was found, and choose what no recipe "
+        "and no word sets (docs/own_images.md).",
         changes_results=False,
     )
     image_key: str | None = setting(
@@ -184,6 +191,12 @@ class TrainingSettings:
 class SupernetSettings(TrainingSettings):
     """Training of the parent supernet."""
 
+    schedule: str = setting(
+        "cosine",
+        "cosine | complexity; complexity: lr falls early in steps of small architectures and late "
+        "in those of large ones (DYNAS, CVPR 2025)",
+        choices=("cosine", "complexity"),
+    )
     paths: PathSettings = field(default_factory=make_default("paths", "uniform"))
 
     def check(self, key: str) -> Iterator[str]:
@@ -430,6 +443,14 @@ class Recipe:
         "time; SLURM and Kubernetes kill after 30.",
         low=0,
         changes_results=False,
+    )
+    track: list[str] = setting(
+        [],
+        "Who else is told losses, scores, test results and pictures: tensorboard, or several in "
+        "brackets, [tensorboard,wandb] (docs/comparing.md)",
+        choices=tuple(PACKAGES),
+        changes_results=False,
+        bare=True,
     )
     data: DataSettings = field(default_factory=DataSettings)
     supernet: SupernetSettings = field(default_factory=SupernetSettings)

@@ -19,6 +19,9 @@ INK = "#1f2429"
 """Of text and axes. A page may replace it by its own text colour."""
 BLUE, ORANGE = "#0072B2", "#D55E00"
 LINES = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+DARK_INK = "#e4e8ec"
+"""Of text and axes on a dark page."""
+THEMES = f"svg{{--ink:{INK}}}@media(prefers-color-scheme:dark){{svg{{--ink:{DARK_INK}}}}}"
 SIZE = (5.6, 3.5)
 DPI = 160
 RASTER = 1500
@@ -154,6 +157,13 @@ def svg_text(figure: Figure, *, transparent: bool = False) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     return re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+
+
+def themed_svg(figure: Figure) -> str:
+    """The figure as a file for light and dark pages: its ink is that of the reader's theme."""
+    text = svg_text(figure, transparent=True).replace(INK, "var(--ink)")
+    head, end, rest = text.partition(">")
+    return f"{head}{end}\n<style>{THEMES}</style>{rest}"
 
 
 @styled

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,7 +32,6 @@ from fewshot_core.report.facts import (
     AuditFacts,
     Correlation,
     RegionFacts,
-    Retrained,
     TrialFacts,
     front_of,
 )
@@ -41,6 +41,18 @@ HEIGHT = 38
 
 LONG = 56
 """Characters of a legend entry that still fits the width of a picture."""
+
+
+class HasValues(Protocol):
+    """A name and a value for every seed, such as those of a retrained network."""
+
+    @property
+    def name(self) -> str:
+        """What they are the values of."""
+
+    @property
+    def values(self) -> list[float]:
+        """One for every seed."""
 
 
 @styled
@@ -167,7 +179,7 @@ def loss_curves(regions: Sequence[RegionFacts]) -> Figure:
 
 
 @styled
-def test_results(rows: Sequence[Retrained], metric_name: str) -> Figure:
+def test_results(rows: Sequence[HasValues], metric_name: str) -> Figure:
     """The test value of every seed as a dot; of several, mean and standard deviation as a bar."""
     figure, (axes,) = new_figure()
     several = next((i for i, row in enumerate(rows) if len(row.values) > 1), None)

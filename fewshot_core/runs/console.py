@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console as RichConsole
@@ -32,6 +33,16 @@ class Ticker(Protocol):
         """Say how many units are done in all."""
 
 
+class Tracker(Protocol):
+    """What trackers are told."""
+
+    def log(self, curve: str, step: int, values: Mapping[str, float]) -> None:
+        """Values of a step of a curve."""
+
+    def show(self, path: Path) -> None:
+        """A picture, a PNG file."""
+
+
 class Console:
     """The lines and progress bars of a run.
 
@@ -44,6 +55,8 @@ class Console:
         self._writes = writes
         # Where nobody sets a width (a pipe, a log file), tables must not be cut to 80 columns.
         width = None if sys.stdout.isatty() else PLAIN_WIDTH
+        self.tracking: Tracker | None = None
+        """Who is told values of the run, besides its user."""
         how: dict[str, Any] = {"quiet": not writes, "highlight": False, "width": width}
         if rich is None and RichConsole().is_jupyter:
             # Plain lines: rich would send each as a page of its own, and kernels ask for colours.
@@ -57,6 +70,11 @@ class Console:
         text = all(isinstance(part, str) for part in parts)
         # A line stays one, however long the path in it.
         self.rich.print(*parts, markup=not text, soft_wrap=text)
+
+    def track(self, curve: str, step: int, values: Mapping[str, float]) -> None:
+        """Send values to trackers, where there are any (:mod:`fewshot_core.runs.tracking`)."""
+        if self.tracking is not None:
+            self.tracking.log(curve, step, values)
 
     @contextmanager
     def progress(self, title: str, total: int, done: int = 0) -> Iterator[Ticker]:

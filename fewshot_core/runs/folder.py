@@ -5,6 +5,7 @@
     splitting.json       whether the supernet is split  data.json       what the images are
     images.csv.gz        every image: class, part, digest
     inputs.json          what else was read, by digest
+    survey.json          what a look at the images has found, and what was chosen for them
     costs.json           the cost table                 study.log       the search (Optuna)
     checkpoints/REGION/  one training each              trials.csv      the search, readable
     found.json           the architecture found         audit.csv       scores against trainings
@@ -94,7 +95,7 @@ class RunFolder:
         """
         if not self.writes:
             return
-        self._lock = _take_lock(self.path)
+        self._lock = take_lock(self.path)
         try:
             self.examine(recipe)
         except FewshotError:
@@ -169,7 +170,7 @@ class RunFolder:
             RunFolderError: There is no run, or it is in use.
         """
         file = require_run(path)
-        lock = _take_lock(path) if writes else None
+        lock = take_lock(path) if writes else None
         recipe = recipe_from_file(file)  # of a folder that nobody changes meanwhile
         folder = cls(path, writes, works_apart(recipe.processes))
         folder._lock = lock
@@ -196,7 +197,7 @@ class RunFolder:
             RunFolderError: It is in use.
         """
         if (self.path / LOCK).exists():
-            _take_lock(self.path).close()
+            take_lock(self.path).close()
 
     def close(self) -> None:
         """Let others use the folder."""
@@ -223,7 +224,7 @@ class RunFolder:
         return self.training("retrain", f"{architecture.id}-{seed}")
 
 
-def _take_lock(path: Path) -> IO[str]:
+def take_lock(path: Path) -> IO[str]:
     """Keep other launches out of a folder, until what is returned is closed.
 
     Raises:
@@ -325,6 +326,9 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
+    """The commit of the checkout; None of an installation, wherever it lies."""
+    if not (Path(__file__).parents[2] / "pyproject.toml").is_file():
+        return None  # a repository around it is somebody else's
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)

@@ -50,6 +50,7 @@ def run_search(
     seed: int,
     on_trial: Callable[[float, float], None] = lambda spent, best: None,
     ledger: AnyLedger | None = None,
+    on_result: Callable[[Trial], None] = lambda trial: None,
 ) -> list[Trial]:
     """Run until trials worth ``count`` evaluations are in the study, one of them a whole one.
 
@@ -70,6 +71,7 @@ def run_search(
         seed: Seed of everything random in the search.
         on_trial: Is told what has been spent, and the best score with the whole budget.
         ledger: Who claims trials, where others work on the study, too.
+        on_result: Is told every trial once, those of earlier launches first.
 
     Returns:
         All trials of the study.
@@ -96,6 +98,7 @@ def run_search(
         spent += price(trial.budget)
         if trial.budget == FULL:
             whole, best = True, max(best, trial.score)
+        on_result(trial)
 
     def ask(completed: int, worker: str | None) -> Proposal:
         own = seed if worker is None else derive_seed(seed, worker)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fewshot_core.data import Batch, ImageArray, ImageData
 from fewshot_core.data.stream import EvalBatches, calibration_batches, move_to_device
 from fewshot_core.errors import RecipeError, nearest
+from fewshot_core.recipe.fitting import Fitting, fit_classifier
 from fewshot_core.recipe.schema import (
     Recipe,
     RetrainSettings,
@@ -39,6 +40,7 @@ from fewshot_core.training.objective import (
     followers_in,
     learning_rate,
 )
+from fewshot_core.training.pace import Pace
 
 AT_ONCE = 32
 """Architectures that are scored together where a supernet can run several."""
@@ -91,6 +93,7 @@ class ClassificationObjective:
         self.warmup = round(steps * settings.warmup_epochs / settings.epochs)
         self.accelerator = accelerator
         self.model, self.compare = model, compare
+        self.pace: Pace | None = None
         self._followers = followers_in(accelerator.unwrap_model(model))
         # Gathered once: a walk over the modules of a large supernet costs a tenth of a step.
         self._parameters = list(model.parameters())
@@ -122,7 +125,8 @@ class ClassificationObjective:
         self, batch: Batch, architectures: Sequence[Architecture | None], step: int
     ) -> dict[str, Tensor]:
         images, targets = batch
-        rate = learning_rate(self.settings, step, self.steps, self.warmup)
+        exponent = self.pace(architectures) if self.pace else None
+        rate = learning_rate(self.settings, step, self.steps, self.warmup, exponent)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         for module in self._followers:
@@ -372,6 +376,9 @@ class ClassificationTask(Task):
             label_smoothing: Share of the probability that all classes have; 0 for probabilities.
         """
         return cross_entropy(outputs, targets, label_smoothing)
+
+    def fit(self, fitting: Fitting) -> None:
+        fit_classifier(fitting)
 
     def find_unread(self, recipe: Recipe) -> Iterator[Unread]:
         """What an optimiser does not take."""

@@ -254,6 +254,7 @@ class _Run:
                 if step % every == 0 or state.step == steps:
                     loss = guard.require_finite()
                     state.history.append([step, round(loss, 5)])
+                    self.console.track(stage.name, step, {"loss": round(loss, 5)})
                     note = f"loss {loss:.3f}"
                 now = time.monotonic()
                 state.seconds = before + now - began

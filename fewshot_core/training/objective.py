@@ -12,6 +12,7 @@ from fewshot_core.data import Batch
 from fewshot_core.recipe.schema import RetrainSettings, TrainingSettings
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet
+from fewshot_core.training.pace import Pace
 
 GRADIENT_NORM = "gradient norm"
 """What objectives call the norm of the gradient among what they log."""
@@ -62,6 +63,17 @@ def followers_in(model: nn.Module) -> list[FollowsTraining]:
     return [module for module in model.modules() if isinstance(module, FollowsTraining)]
 
 
+@runtime_checkable
+class PacedObjective(Objective, Protocol):
+    """An objective whose learning rate can fall at a pace of its own for each architecture.
+
+    Attributes:
+        pace: Says how fast; None: along a cosine for all. It is set before the first step.
+    """
+
+    pace: Pace | None
+
+
 class Scorer(Protocol):
     """Measures a trained model on held-out images."""
 
@@ -82,10 +94,20 @@ class Scorer(Protocol):
         """Metrics of many architectures of one supernet; at once where it can run several."""
 
 
-def learning_rate(settings: TrainingSettings, step: int, steps: int, warmup: int) -> float:
+def learning_rate(
+    settings: TrainingSettings, step: int, steps: int, warmup: int, exponent: float | None = None
+) -> float:
     """Linear warm-up, then a cosine from ``lr`` to ``min_lr`` (Loshchilov and Hutter 2017).
 
-    Or, where retraining asks for it, steps down by a factor, as MobileNets are trained.
+    Or, where retraining asks for it, steps down by a factor, as MobileNets are trained; or a power
+    of the share of steps that is left, see :mod:`fewshot_core.training.pace`.
+
+    Args:
+        settings: The rates, and how they fall.
+        step: The step, from 0.
+        steps: How many there are.
+        warmup: How many of them the warm-up takes.
+        exponent: That of the power; None: a cosine.
     """
     if step < warmup:
         return settings.lr * (step + 1) / warmup
@@ -95,4 +117,6 @@ def learning_rate(settings: TrainingSettings, step: int, steps: int, warmup: int
         return max(settings.min_lr, rate)
     progress = (step - warmup) / max(1, steps - warmup)
     span = settings.lr - settings.min_lr
+    if exponent is not None:
+        return settings.min_lr + span * (1 - progress) ** exponent
     return settings.min_lr + span * 0.5 * (1 + math.cos(math.pi * progress))

@@ -18,6 +18,7 @@ from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.training.classification import check_optimizer
 from fewshot_core.training.objective import followers_in, learning_rate
+from fewshot_core.training.pace import Pace
 from fewshot_tasks.autogan.adversaries import CRITIC, GENERATOR, AdversarialSupernet, Adversaries
 from fewshot_tasks.autogan.settings import GanSettings
 
@@ -47,6 +48,7 @@ class GanObjective:
         self.pair: Adversaries = accelerator.unwrap_model(model)
         self.rules = self.pair.rules
         self._followers = followers_in(self.pair)
+        self.pace: Pace | None = None
         self.warmup = round(steps * settings.warmup_epochs / settings.epochs)
         rates = {"generator": settings.lr, "discriminator": settings.lr}
         if self.rules.discriminator_lr is not None:
@@ -65,7 +67,8 @@ class GanObjective:
     def step(
         self, batch: Batch, architectures: Sequence[Architecture | None], step: int
     ) -> dict[str, Tensor]:
-        rate = learning_rate(self.settings, step, self.steps, self.warmup)
+        exponent = self.pace(architectures) if self.pace else None
+        rate = learning_rate(self.settings, step, self.steps, self.warmup, exponent)
         for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = rate * self._rates[name]

@@ -11,6 +11,7 @@ from torch import nn
 from fewshot_core.costs.latency import NetworkParts
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import ImageShape
+from fewshot_core.recipe.fitting import Fitting
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.spaces.region import Region
@@ -19,6 +20,7 @@ from fewshot_core.training.classification import ClassificationTask
 from fewshot_tasks.imagenet.build import SOURCE, timm_arguments, timm_network
 from fewshot_tasks.imagenet.costs import cost_table
 from fewshot_tasks.imagenet.draw import network_svg
+from fewshot_tasks.imagenet.fit import fit_network
 from fewshot_tasks.imagenet.latency import network_parts
 from fewshot_tasks.imagenet.settings import DESCRIPTION, check_recipe, find_unread, make_space
 from fewshot_tasks.imagenet.space import MobileSpace
@@ -36,6 +38,10 @@ class MobileTask(ClassificationTask):
     def find_unread(self, recipe: Recipe) -> Iterator[Unread]:
         yield from super().find_unread(recipe)
         yield from find_unread(recipe)
+
+    def fit(self, fitting: Fitting) -> None:
+        super().fit(fitting)
+        fit_network(fitting)
 
     def space(self, recipe: Recipe) -> MobileSpace:
         return make_space(recipe.network, recipe.data.image_size)

@@ -285,6 +285,7 @@ def test_looking_changes_nothing_and_needs_no_lock(copy: Path) -> None:
         ({"recipe": "digit"}, "unknown recipe 'digit'"),
         ({"recipe": "digits", "strategy": "teppe"}, "strategy"),
         ({"recipe": "digits", "supernet": {"epoch": 5}}, "supernet.epoch"),
+        ({"recipe": "digits", "seed": "0,1,2"}, "are a sweep, which is many runs"),
         ({"recipe": "digits", "seed": object()}, "seed has a value of a kind"),
         ({}, "recipe= is missing"),
         ({"run": "nothing"}, "recipe= is missing"),

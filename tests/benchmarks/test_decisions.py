@@ -18,6 +18,7 @@ from benchmarks.studies.deploy.decisions import (
     plan_lengths,
     regrets,
 )
+from benchmarks.studies.deploy.searched import Searched, find_length
 from fewshot_core.testing.toys import toy_space
 
 SPACE = toy_space(5, 5, 5, 5)
@@ -110,3 +111,37 @@ def test_a_seed_is_a_search_of_its_own_and_the_same_again() -> None:
     assert same is not None
     assert (one == same).all()
     assert len(set(one.tolist())) > 3
+
+
+@pytest.mark.parametrize("strategy", ["random", "rea", "tpe"])
+def test_a_strategy_asks_for_trainings(strategy: str) -> None:
+    pool = make_pool(noise=10)
+    found = regrets(pool, Searched(strategy), 40_000, np.inf, 10)
+    assert found is not None
+    assert found.mean() < mean(pool, Drawn(), 0) / 2
+    assert regrets(pool, Searched(strategy), 40_000, np.inf, 10) == pytest.approx(found)
+    chosen = Searched(strategy)(pool, 40_000, 8.0, random.Random(0))
+    assert chosen is not None
+    assert pool.costs[chosen] <= 8.0
+
+
+def test_strategies_that_learn_ask_better() -> None:
+    pool = make_pool(noise=1)
+    blind, learning = (
+        regrets(pool, Searched(name), 60_000, np.inf, 20) for name in ("random", "rea")
+    )
+    assert blind is not None
+    assert learning is not None
+    assert learning.mean() < blind.mean()
+
+
+def test_only_lengths_that_all_were_trained_for_are_asked_for() -> None:
+    pool = make_pool()
+    longest = pool.curves[LENGTHS[1]].copy()
+    longest[3] = np.nan
+    within = np.arange(len(pool.truth))
+    assert find_length(pool, within, 96_000) == LENGTHS[1]
+    broken = replace(pool, curves={**pool.curves, LENGTHS[1]: longest})
+    assert find_length(broken, within, 96_000) == LENGTHS[0]
+    assert find_length(broken, within, 23_000) is None
+    assert Searched("random")(broken, 23_000, np.inf, random.Random(0)) is None

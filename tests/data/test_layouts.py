@@ -272,7 +272,7 @@ def test_pipes_and_sockets_are_counted(root: Path) -> None:
 def test_a_pipe_is_not_waited_for(root: Path) -> None:
     path = root.parent / "pipe.tar"
     os.mkfifo(path)
-    assert "is neither a folder nor a .tar file" in refused(path)
+    assert "is neither a folder nor a .tar, .tar.gz or .zip file" in refused(path)
     listing = list_images(root)
     (root / "cat" / "000.png").unlink()
     os.mkfifo(root / "cat" / "000.png")

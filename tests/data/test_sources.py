@@ -278,8 +278,10 @@ def test_refuses_a_root_without_class_folders(tmp_path):
 
 
 def test_refuses_another_kind_of_file(tmp_path):
-    (tmp_path / "set.tar.gz").write_bytes(b"")
-    assert "set.tar.gz is neither a folder nor a .tar file" in refused(tmp_path / "set.tar.gz")
+    (tmp_path / "set.rar").write_bytes(b"")
+    assert "set.rar is neither a folder nor a .tar, .tar.gz or .zip file" in refused(
+        tmp_path / "set.rar"
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 2000])

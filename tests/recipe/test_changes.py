@@ -22,8 +22,8 @@ from .conftest import Load
 
 KEYS = {"run": Path | None, "recipe": "", "architecture": ""}
 FREE = {
-    *("description", "processes", "grace_seconds", "checkpoint_steps", "estimate"),
-    *("data.root", "data.test_root", "data.download", "data.workers"),
+    *("description", "processes", "grace_seconds", "checkpoint_steps", "estimate", "track"),
+    *("data.root", "data.test_root", "data.download", "data.look", "data.workers"),
     *("evaluator.table", "search.silence"),
 }
 

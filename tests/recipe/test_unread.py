@@ -62,6 +62,7 @@ def words_refused(words: list[str]) -> str:
         (["strategy=darts", "search.trials=9"], ("search.trials=9", "strategies that ask")),
         (["strategy=setn", "search.trials=9"], ("did you mean preferences.samples?",)),
         (["strategy=darts", "supernet.paths=fair"], ("supernet.paths.policy=fair",)),
+        (["strategy=darts", "supernet.schedule=complexity"], ("darts has a schedule of its own",)),
         (["evaluator.epochs=3"], ("evaluator.epochs=3 has", "did you mean supernet.epochs?")),
         (["evaluator.samples=50"], ("evaluator.name=predictor reads it",)),
         (["evaluator.column=x"], ("evaluator.name=table reads it",)),
@@ -195,12 +196,12 @@ ALWAYS = {
         "threads",
         "processes",
     ),
-    *("checkpoint_steps", "estimate", "grace_seconds"),
+    *("checkpoint_steps", "estimate", "grace_seconds", "track"),
     *(
         f"data.{name}"
         for name in ("source", "labelled", "image_size", "validation", "limit", "flip")
     ),
-    *(f"data.{name}" for name in ("pad", "cutout", "scale", "memory", "workers")),
+    *(f"data.{name}" for name in ("look", "pad", "cutout", "scale", "memory", "workers")),
     *(
         "evaluator.name",
         "evaluator.batch_size",

@@ -23,7 +23,7 @@ from fewshot_core.spaces.paths import (
 )
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.testing.toys import total, toy_space
+from fewshot_core.testing.toys import ToySpace, total, toy_space
 
 ROOT = Region.root(toy_space())  # 3, 3 and 4 options
 PART = ROOT.restrict("a", (0, 2)).restrict("c", (1,))
@@ -242,3 +242,38 @@ def test_fair_paths_need_a_multiple_of_the_options() -> None:
 def test_sandwich_paths_are_for_whole_batches() -> None:
     with pytest.raises(RegionError, match=r"whole batch.*together=1"):
         make_paths(settings("sandwich", together=4), ROOT, total)
+
+
+# --- connected
+
+
+class Broken(ToySpace):
+    """A space where an architecture with the first option of `a` is no network."""
+
+    def connected(self, architecture: Architecture) -> Architecture | None:
+        return None if architecture.choices[0] == 0 else architecture
+
+
+def broken_root() -> Region:
+    plain = toy_space()
+    return Region.root(Broken(plain.name, plain.decisions))
+
+
+def test_architectures_without_a_path_are_left_out_where_that_is_asked_for() -> None:
+    root = broken_root()
+    every = UniformPaths(root)
+    some = UniformPaths(root, connected=True)
+    assert {a.choices[0] for [a] in steps(every, 100)} == {0, 1, 2}
+    drawn = [a for [a] in steps(some, 300)]
+    counts = Counter(a.choices[0] for a in drawn)
+    assert set(counts) == {1, 2}
+    assert all(near(count, 300, 1 / 2) for count in counts.values())
+    together = some.draw_together(random.Random(0), 50)
+    assert {a.choices[0] for a in together} == {1, 2}
+    some.check()
+
+
+def test_a_region_without_a_path_is_refused_before_the_first_step() -> None:
+    policy = UniformPaths(broken_root().restrict("a", (0,)), connected=True)
+    with pytest.raises(RegionError, match="a path from input to output"):
+        policy.check()

@@ -27,6 +27,7 @@ from unittest.mock import patch
 from accelerate.state import AcceleratorState
 from matplotlib.figure import Figure
 
+from fewshot_core.commands.command import find_command
 from fewshot_core.errors import FewshotError
 from fewshot_core.recipe.cli import main
 from fewshot_core.recipe.load import load_recipe
@@ -146,12 +147,12 @@ class Running:
 
 def run_here(tool: str, words: Sequence[str], cwd: Path) -> Done:
     """Run a tool in this process: where little is computed, and nothing depends on the process."""
-    file: dict[str, Any] = runpy.run_path(str(TOOLS / f"{tool}.py"))
+    command = find_command(tool)
     out, err, began = io.StringIO(), io.StringIO(), time.monotonic()
     AcceleratorState._reset_state()  # of a run that this process has opened before
     blank = patch.object(Figure, "savefig", _leave_blank)
     with chdir(cwd), redirect_stdout(out), redirect_stderr(err), blank:
-        code = main(tool, file["__doc__"], file["action"], keys=file.get("KEYS"), argv=words)
+        code = main(tool, command.about, command.action, keys=command.keys, argv=words)
     return Done(code, out.getvalue(), err.getvalue(), time.monotonic() - began)
 
 

@@ -124,7 +124,7 @@ class Ladder:
         for number, (length, places) in enumerate(plan):
             known = {i: float(v) for i in within if not math.isnan(v := pool.curves[length][i])}
             if number:
-                standing = self._next(pool, results, known, places, rng)
+                standing = self._next(pool, within, results, known, places)
             measured = {i: known[i] for i in standing if i in known}
             if not measured:
                 break
@@ -147,13 +147,17 @@ class Ladder:
     def _next(
         self,
         pool: Pool,
+        within: Sequence[int],
         results: Sequence[Mapping[int, float]],
         known: Mapping[int, float],
         places: int,
-        rng: random.Random,
     ) -> list[int]:
-        """Who climbs: the best that were trained for so long, and what a model proposes."""
-        proposed = self._propose(pool, results, known, round(self.proposals * places))
+        """Who climbs: the best that were trained for so long, and what a model proposes.
+
+        A proposal that was never trained for so long, because it was not among the better ones,
+        takes its place all the same: it would have been trained in vain.
+        """
+        proposed = self._propose(pool, within, results, round(self.proposals * places))
         before = results[-1]
         ranked = sorted(before, key=lambda i: (-before[i], pool.costs[i], i))
         climbing = [i for i in ranked if i in known][: places - len(proposed)]
@@ -162,8 +166,8 @@ class Ladder:
     def _propose(
         self,
         pool: Pool,
+        within: Sequence[int],
         results: Sequence[Mapping[int, float]],
-        known: Mapping[int, float],
         count: int,
     ) -> list[int]:
         architectures = pool.architectures
@@ -171,7 +175,7 @@ class Ladder:
         if count == 0 or len(joined) < LEAST:
             return []
         model = LadderModel(pool.space, joined)
-        others = [i for i in known if architectures[i] not in joined]
+        others = [i for i in within if architectures[i] not in joined]
         if not model.tau > 0 or not others:
             return []
         guesses = model.predict([architectures[i] for i in others])

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ARMS = ("one-shot", "few-shot", "from scratch", "NASWOT")
+BY_COMPLEXITY = {
+    "one-shot, by complexity": "one-shot",
+    "few-shot, by complexity": "few-shot",
+}
+"""Arms whose learning rate falls by the size of the architecture; cells without a path left out."""
+
+SUPERNETS = ("one-shot", "few-shot", *BY_COMPLEXITY)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -19,6 +28,7 @@ class Place:
         networks: Networks of the table that are ranked.
         trained: How many of them are trained from scratch, each with an equal share.
         cost: What networks of equal cost have in common.
+        arms: What is compared.
     """
 
     words: tuple[str, ...]
@@ -30,9 +40,15 @@ class Place:
     networks: int = 300
     trained: int = 20
     cost: str = "connected_params"
+    arms: tuple[str, ...] = ARMS
 
     def settings(self, arm: str) -> list[str]:
         """Settings of an arm: all see as many images."""
+        if arm in BY_COMPLEXITY:
+            rates = [f"{section}.schedule=complexity" for section in ("supernet", "regions")]
+            paths = [f"{section}.paths.connected=true" for section in ("supernet", "regions")]
+            used = 2 if BY_COMPLEXITY[arm] == "few-shot" else 1  # without a split no regions
+            return [*self.settings(BY_COMPLEXITY[arm]), *rates[:used], *paths[:used]]
         if arm == "few-shot":
             # Half of the images for the parent, and the other half divided among the regions.
             each = self.epochs / 2 / self.options
@@ -44,9 +60,6 @@ class Place:
             return ["split=none", "evaluator=naswot"]
         return ["split=none", f"supernet.epochs={self.epochs:g}"]
 
-
-ARMS = ("one-shot", "few-shot", "from scratch", "NASWOT")
-SUPERNETS = ("one-shot", "few-shot")
 
 SMALL = ("data.image_size=16", "data.pad=2")
 RATES = ("supernet.lr=0.05", "regions.lr=0.025")
@@ -65,6 +78,7 @@ PLACES = {
         "cifar10",
         "edge_1_0",
         5,
+        arms=(*ARMS, *BY_COMPLEXITY),
     ),
     "nasbench_macro": Place(
         ("recipe=nasbench_macro_lab", *SMALL, *RATES),
@@ -73,6 +87,7 @@ PLACES = {
         "unit1_block1",
         3,
         cost="connected_flops",
+        arms=(*ARMS, *BY_COMPLEXITY),
     ),
     "nasbench1shot1_1": _one_shot_one(1, "node4_operation", 195),
     "nasbench1shot1_2": _one_shot_one(2, "node4_operation", 300),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.studies.cifar10 import costs_of, places_of, read_networks
 from benchmarks.studies.jobs import Job, Rows, make_slug
 from benchmarks.studies.runs import Bench, StudyRun
-from benchmarks.studies.spaces.arms import ARMS, FULL, PLACES, QUICK, SUPERNETS, Place
+from benchmarks.studies.spaces.arms import FULL, PLACES, QUICK, SUPERNETS, Place
 from benchmarks.studies.spaces.show import make_tables, summarise
 from benchmarks.studies.study import Study
 from fewshot_core.costs.table import CostTable
@@ -61,7 +61,7 @@ class Spaces(Study):
             Job(f"{stage} | costs", make_slug(stage, "costs"), costs, partial(self._cost, stage))
         ]
         for seed in range(self.seeds):
-            for arm in ARMS:
+            for arm in place.arms:
                 words = [*bench.words, f"seed={seed}", *place.settings(arm)]
                 key, slug = f"{stage} | {arm} | seed {seed}", make_slug(stage, arm, seed)
                 measure = partial(measure_arm, arm, seed, place, self.data)

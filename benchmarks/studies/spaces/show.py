@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from benchmarks.studies.jobs import Rows
-from benchmarks.studies.spaces.arms import ARMS, Place
+from benchmarks.studies.spaces.arms import Place
 from benchmarks.studies.tables import Table, spread, spread_text
 
 SHOWN = (
@@ -28,7 +28,7 @@ def summarise(rows: Rows, places: Mapping[str, Place]) -> dict[str, Any]:
         if about is None:
             continue
         arms = {}
-        for arm in ARMS:
+        for arm in place.arms:
             done = [row for key, row in rows.items() if key.startswith(f"{name} | {arm} | seed")]
             if done:
                 arms[arm] = {

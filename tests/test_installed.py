@@ -1,0 +1,180 @@
+"""The wheel alone, in an environment of its own, far from the checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.shared import once
+from tests.tools.process import words_of
+from tests.tools.tiny import TINY
+
+pytest.importorskip("build", reason="the package build is not installed")
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("pyproject.toml", "README.md", "LICENSE", "fewshot_core", "tasks", "recipes")
+
+
+def build(folder: Path) -> None:
+    """A source distribution, and the wheel that is made from it and not from the checkout."""
+    source = folder / "source"
+    source.mkdir()
+    skipped = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, source / part, ignore=skipped)
+        else:
+            shutil.copy(ROOT / part, source / part)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(source)],
+        capture_output=True,
+        check=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return once(tmp_path_factory, "built", build)
+
+
+def names_in(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as file:
+        return set(file.namelist())
+
+
+def test_the_wheel_has_what_is_needed_and_no_more(built: Path) -> None:
+    [wheel] = built.glob("*.whl")
+    names = names_in(wheel)
+    tops = {name.partition("/")[0] for name in names if ".dist-info" not in name}
+    assert tops == {"fewshot_core", "fewshot_recipes", "fewshot_tasks"}
+    recipes = {path.name for path in (ROOT / "recipes").glob("*.yaml")}
+    assert {f"fewshot_recipes/{name}" for name in recipes} <= names
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "fewshot_core").rglob("*.py")}
+    assert modules <= names
+    tasks = {path.relative_to(ROOT / "tasks").as_posix() for path in (ROOT / "tasks").rglob("*.py")}
+    assert {f"fewshot_tasks/{name}" for name in tasks} <= names
+    assert "fewshot_core/py.typed" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_source_distribution_makes_the_same_wheel(built: Path, tmp_path: Path) -> None:
+    [archive] = built.glob("*.tar.gz")
+    with tarfile.open(archive) as file:
+        file.extractall(tmp_path, filter="data")
+    [source] = tmp_path.iterdir()
+    assert (source / "recipes" / "digits.yaml").is_file()
+    assert (source / "tasks" / "cifar10" / "task.py").is_file()
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment with the wheel, and somebody's project to work in."""
+
+    bin: Path
+    project: Path
+
+    def run(self, *command: str, code: int = 0) -> str:
+        """What a command says in the project, which has folders named like ours."""
+        done = subprocess.run(
+            [str(self.bin / command[0]), *command[1:]],
+            cwd=self.project,
+            env={
+                "PATH": f"{self.bin}:/usr/bin:/bin",
+                "HOME": str(self.project),
+                "OMP_NUM_THREADS": "1",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stderr if code else done.stdout
+
+
+def install(wheel: Path, folder: Path) -> Installed:
+    """The wheel in a new environment; what it depends on is found in that of the tests."""
+    venv.create(folder / "venv", with_pip=False)
+    bin_folder = folder / "venv" / "bin"
+    target = sysconfig.get_path("purelib", vars={"base": str(folder / "venv")})
+    pip = [sys.executable, "-m", "pip", "--python", str(bin_folder / "python")]
+    subprocess.run(
+        [*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)],
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    # Folders that a .pth names are searched, and their own .pth files are not read: so the
+    # checkout, which the tests have installed in place, cannot be seen from there.
+    others = "\n".join(dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")))
+    (Path(target) / "dependencies.pth").write_text(others + "\n")
+    project = folder / "project"
+    for name, text in {
+        "tasks/__init__.py": "raise RuntimeError('these are the tasks of another project')\n",
+        "tasks/cifar10.py": "",
+        "tools/search.py": "raise RuntimeError('this is the tool of another project')\n",
+        "recipes/soup.yaml": "ingredients: [leek, potato]\n",
+        "recipes/mine.yaml": "extends: digits\ndescription: of this project\nseed: 7\n",
+    }.items():
+        path = project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Installed(bin_folder, project)
+
+
+@pytest.fixture(scope="session")
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    [wheel] = built.glob("*.whl")
+    return install(wheel, tmp_path_factory.mktemp("installed"))
+
+
+def test_it_comes_from_the_wheel(installed: Installed) -> None:
+    code = (
+        "import fewshot_core, fewshot_tasks; print(fewshot_core.__file__, fewshot_tasks.__file__)"
+    )
+    core, tasks = installed.run("python", "-c", code).split()
+    assert str(ROOT) not in core + tasks
+    assert installed.run("fewshot", "--version").startswith("fewshot-nas ")
+
+
+def test_recipes_of_a_project_and_of_the_installation(installed: Installed) -> None:
+    lines = installed.run("fewshot", "search", "--list-recipes").splitlines()
+    names = {line.split()[0] for line in lines}
+    assert {path.stem for path in (ROOT / "recipes").glob("*.yaml")} | {"mine"} == names
+    refused = installed.run("fewshot", "search", "recipe=soup", code=2)
+    assert refused.startswith("error: unknown recipe 'soup'")
+    assert "seed: 7" in installed.run("fewshot", "search", "--print-recipe", "recipe=mine")
+
+
+@pytest.mark.slow
+def test_a_search_from_the_beginning_to_the_export(installed: Installed) -> None:
+    words = words_of({**TINY, "audit.networks": 0}, run="runs/a")
+    out = installed.run("fewshot", "search", *words)
+    assert "run folder: runs/a" in out
+    kept = json.loads((installed.project / "runs/a/environment.json").read_text())
+    assert kept["commit"] is None
+    installed.run("fewshot", "retrain", "run=runs/a")
+    installed.run("fewshot", "export", "run=runs/a")
+    installed.run("fewshot", "report", "run=runs/a")
+    folder = installed.project / "runs/a"
+    assert (folder / "export" / "model.safetensors").is_file()
+    assert (folder / "report.html").is_file()
+    before = (folder / "study.log").read_bytes()
+    launch = ["python", "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
+    plain = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    installed.run(*launch, *plain, "-m", "fewshot_core.search", *words)
+    assert (folder / "study.log").read_bytes() == before
+    assert os.listdir(installed.project / "tools") == ["search.py"]
