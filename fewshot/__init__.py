@@ -54,11 +54,13 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, found = _HOMES[name].partition(":")
-    return getattr(import_module(f"fewshot_core.{module}"), found)
+if not TYPE_CHECKING:  # a misspelt name is an error for a type checker, too
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, _, found = _HOMES[name].partition(":")
+        return getattr(import_module(f"fewshot_core.{module}"), found)
 
 
 def __dir__() -> list[str]:

@@ -194,7 +194,7 @@ def _share(sweep: Sweep, member: Member, owner: Member, console: Console, writes
         console.print(f"  with the supernets of {member.supernets}")
 
 
-def _once(writes: bool, work: Callable[[], object]) -> None:
+def _once(writes: bool, work: Callable[[], None]) -> None:
     """:func:`do_once`, also where this process is alone and knows no accelerator yet."""
     if world_size() == 1:
         work()
