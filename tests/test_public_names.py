@@ -7,6 +7,7 @@ import sys
 from types import ModuleType
 
 import pytest
+import torch  # noqa: F401  (the first import of it may start a process of its own)
 
 import fewshot
 import fewshot_core
