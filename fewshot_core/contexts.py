@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fewshot_core.data import ImageShape
+from fewshot_core.export.published import Published
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.spaces.space import SearchSpace
@@ -40,6 +41,7 @@ class ExportContext:
         shape: Channels, side and classes of the images.
         described: What the run has kept of its images, as ``data.json`` has it.
         environment: The machine and the versions that the run began with.
+        published: License and the like, for the card.
     """
 
     recipe: Recipe
@@ -48,3 +50,4 @@ class ExportContext:
     shape: ImageShape
     described: Mapping[str, Any]
     environment: Mapping[str, Any]
+    published: Published = field(default_factory=Published)

@@ -38,6 +38,7 @@ NO_TORCH = (
         "runs.preemption",
     ),
     "runs.variables",
+    *("export.hub", "export.licenses"),
 )
 """Modules of the core that have to be importable without torch."""
 

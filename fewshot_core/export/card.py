@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fewshot_core.export.front_matter import Measured, front_matter
+from fewshot_core.export.int8_facts import Int8Facts, int8_text
+from fewshot_core.export.licenses import license_text
+from fewshot_core.export.published import Published
+from fewshot_core.export.usage import onnx_snippet, timm_snippet
+from fewshot_core.metrics import Metric
 from fewshot_core.recipe.schema import DataSettings
 from fewshot_core.report.account import Account, channels_text, classes_text, count_of, data_name
 
 SHOWN_CLASSES = 20
 """More class names than this are left to config.json."""
+
+NORMAL = 1.96
+"""Of the normal distribution, 95 % lie within so many deviations."""
 
 
 def model_card(
@@ -19,86 +28,161 @@ def model_card(
     result: Mapping[str, Any],
     results: Sequence[Mapping[str, Any]],
     comparison: Sequence[tuple[str, str, str]],
-    metric: str,
+    metric: Metric,
     data: Mapping[str, Any],
     classes: Sequence[str],
     environment: Mapping[str, Any],
     differences: Mapping[str, float],
     latency: float,
+    published: Published,
+    int8: Int8Facts | None = None,
 ) -> str:
-    """Markdown.
+    """Markdown, with the metadata that the Hugging Face Hub reads.
 
     Args:
         account: What the run did.
         result: The retraining that is exported, as in ``retrain.json``.
         results: All retrainings that stand there.
         comparison: Rows (architecture, test metric, parameters).
+        metric: What networks are compared by.
         data: What the run records of its images.
         classes: Their names.
         differences: Largest difference of the logits by check.
         latency: Milliseconds for one image by onnxruntime, on the CPU of this machine.
+        published: License and the like.
+        int8: What was measured of ``model.int8.onnx``; None: there is none.
     """
     rows = "\n".join(f"| {name} | {value} | {params} |" for name, value, params in comparison)
     size, settings = data["image_size"], account.recipe.data
     shape = f"[batch, {data['channels']}, {size}, {size}]"
-    mode = "L" if data["channels"] == 1 else "RGB"
-    return f"""---
-tags: [image-classification, timm, neural-architecture-search]
-library_name: timm
----
-# {model_name}
+    labels, value = labels_of(result, results), result["test"][metric.name]
+    named = f"test {metric.text or metric.name}{f' ({metric.unit})' if metric.unit else ''}"
+    front = front_matter(
+        model_name=published.repository.rpartition("/")[2] or model_name,
+        account=account,
+        labels=labels,
+        license=published.license,
+        task="image-classification",
+        library="timm",
+        tags=["timm", "onnx"],
+        measured=[Measured(metric.name, named, value)],
+    )
+    quantised = "" if int8 is None else f"\n## int8\n\n{int8_text(int8, metric)}\n"
+    return f"""{front}
+# {published.repository.rpartition("/")[2] or model_name}
 
-{account.origin(result["label"], labels_of(result, results))} Its architecture:
+{account.origin(result["label"], labels)} Its architecture:
 
     {result["genotype"]}
 
 | | |
 | --- | --- |
-| test {metric} | {result["test"][metric]:.2f} |
+| test {metric.name} | {value:.2f} |
 | parameters | {result["params"]:,} |
 | FLOPs: multiply-adds of convolutions and linear layers, one image | {result["flops"]:,} |
 | FLOPs as fvcore totals them (with batch norm and pooling) | {result["fvcore_flops"]:,} |
 | latency of one image, onnxruntime on the CPU that exported it | {latency:.2f} ms |
 | images seen in training | {result["images_seen"]:,} in {result["training_seconds"]:.0f} s |
-| data | {images_text(settings, data)} |
 | images | {size}x{size} pixels, {channels_text(data["channels"])} |
+| license of the weights | {published.license.removeprefix("other:") or "not stated"} |
+
+## Use
+
+From an image file to its label, in this folder{_download(published)}. Any file that Pillow opens
+will do as `image.png`. With timm:
+
+{timm_snippet(model_name, data["channels"])}
+
+With onnxruntime, numpy and Pillow alone:
+
+{onnx_snippet()}
+
+An image of another size is scaled, its shorter side to {size} pixels (bicubic), and cropped in the
+centre to {size}x{size}; it is {channels_text(data["channels"])}, normalised as `config.json` and
+the metadata of `model.onnx` say. `model.onnx` takes `images` {shape} and gives `logits`. Their
+order is that of the classes: {_name_classes(classes)}.
+
+Checked at export, largest difference of the logits: timm folder {differences["timm"]:.1e}, ONNX by
+onnxruntime {differences["onnx"]:.1e}. Weights are safetensors: opening them runs no code. The
+registering Python file is code; read it before you run it.
+{quantised}
+## Intended use and limits
+
+{limits_text(account, metric, value)}
+
+{license_text(published.license)} The registering Python file is part of fewshot-nas (Apache-2.0).
+
+## Data
+
+{images_text(settings, data)}.{digest_text(published)}
 
 ## How the numbers came about
 
-{account.scoring()}
+{found_text(account, labels)}{account.scoring(labels)}
 
 {training_text(account, result, results)}
 
-| architecture | test {metric} | parameters |
+| architecture | test {metric.name} | parameters |
 | --- | --- | --- |
 {rows}
 
 Machine: {environment["processor"]}, {environment["accelerator"]}, torch
 {environment["packages"]["torch"]}, timm {environment["packages"]["timm"]}; {environment["date"]}.
-
-## Use
-
-```python
-import runpy, timm, torch
-from PIL import Image
-
-runpy.run_path("{model_name}.py")  # registers the model with timm; needs only torch and timm
-model = timm.create_model("local-dir:.", pretrained=True).eval()
-prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
-image = Image.open("your image").convert("{mode}")  # {channels_text(data["channels"])}
-with torch.inference_mode():
-    logits = model(prepare(image).unsqueeze(0))
-```
-
-Run it in this folder, or give the folder's path in both lines. An image of another size is scaled,
-its shorter side to {size} pixels (bicubic), and cropped in the centre to {size}x{size}; it is
-normalised as `config.json` says. `model.onnx` takes `images` {shape}, normalised likewise, and
-gives `logits`. Their order is that of the classes: {_name_classes(classes)}.
-
-Checked at export, largest difference of the logits: timm folder {differences["timm"]:.1e}, ONNX by
-onnxruntime {differences["onnx"]:.1e}. Weights are safetensors: opening them runs no code. The
-registering Python file is code; read it before you run it.
 """
+
+
+def limits_text(account: Account, metric: Metric, value: float) -> str:
+    """What the network is for, and what its number does not say."""
+    count = account.data.get("test")
+    spread = ""
+    if metric.unit == "%" and isinstance(count, int) and count:
+        low, high = share_interval(value / 100, count)
+        spread = (
+            f" On {count:,} test images, {metric.name} of {value:.1f} % may, by the draw of the "
+            f"images alone, stand for {100 * low:.1f} to {100 * high:.1f} % (95 % interval, "
+            "Wilson)."
+        )
+    classes = count_of(account.data, "classes")
+    return (
+        f"Made to tell the {classes}classes of {data_name(account.recipe.data)} apart, in images "
+        "like those. It answers with one of these classes whatever it is shown, an image of none "
+        "of them included, and its probabilities are not calibrated. How it does on images from "
+        f"elsewhere, or on groups within these, was not measured.{spread}"
+    )
+
+
+def share_interval(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of ``count`` draws (Wilson, JASA 1927)."""
+    square = NORMAL**2 / count
+    middle = (share + square / 2) / (1 + square)
+    half = NORMAL / (1 + square) * (share * (1 - share) / count + square / count / 4) ** 0.5
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def found_text(account: Account, labels: Sequence[str]) -> str:
+    """That a network was found by few-shot NAS, with a blank behind; nothing where it was not."""
+    if not account.found_by_few_shot(labels):
+        return ""
+    return (
+        f"The network was found by few-shot NAS: the supernet was split into {account.supernets}, "
+        "and each architecture was scored by the one of its region. "
+    )
+
+
+def digest_text(published: Published) -> str:
+    """The digest of the images, with a blank before."""
+    if not published.digest:
+        return ""
+    return (
+        f" Digest of the list of all images, with class, part and content of each: "
+        f"`{published.digest}` (BLAKE2b)."
+    )
+
+
+def _download(published: Published) -> str:
+    if not published.repository:
+        return ""
+    return f' (`huggingface_hub.snapshot_download("{published.repository}")` makes one)'
 
 
 def labels_of(result: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -8,7 +8,9 @@ import logging
 import statistics
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +22,11 @@ from fewshot_core.runs.files import write_atomic
 
 
 def write_onnx(
-    path: Path, network: nn.Module, inputs: Tensor, names: tuple[str, str] = ("images", "logits")
+    path: Path,
+    network: nn.Module,
+    inputs: Tensor,
+    names: tuple[str, str] = ("images", "logits"),
+    facts: Mapping[str, str] | None = None,
 ) -> float:
     """Write ``model.onnx`` with a free batch size and compare it with torch.
 
@@ -28,6 +34,7 @@ def write_onnx(
         network: On the CPU, in ``eval()`` mode.
         inputs: Example inputs [B, ...], such as normalised images, B at least 2.
         names: The names of input and output.
+        facts: What the file says of itself, in ``metadata_props``.
 
     Returns:
         The largest difference of the outputs, at batch sizes B and 1.
@@ -48,11 +55,21 @@ def write_onnx(
             verbose=False,
         )
     assert program is not None
-    _write(path, program.model_proto.SerializeToString())
+    model = program.model_proto
+    set_facts(model, facts or {})
+    _write(path, model.SerializeToString())
     difference = max(_difference(path, network, part) for part in (inputs, inputs[:1]))
     if difference > 1e-3:
         raise ExportError(f"the exported ONNX model computes other {names[1]}", found=difference)
     return difference
+
+
+def set_facts(model: Any, facts: Mapping[str, str]) -> None:
+    """Let an ``onnx.ModelProto`` say these things of itself, beside what it says already."""
+    said = {entry.key: entry.value for entry in model.metadata_props} | dict(facts)
+    del model.metadata_props[:]
+    for key, value in said.items():
+        model.metadata_props.add(key=key, value=value)
 
 
 def _write(path: Path, model: bytes) -> None:

@@ -33,6 +33,7 @@ def write_timm_folder(
     std: tuple[float, ...],
     classes: tuple[str, ...],
     crop: float = 1.0,
+    license: str = "",
 ) -> None:
     """Write ``config.json``, ``model.safetensors`` and the file that registers the model.
 
@@ -44,6 +45,7 @@ def write_timm_folder(
         mean, std: Normalisation per channel, for images in [0, 1].
         classes: Their names.
         crop: Side of the central part of a resized image that the network is shown, as a share.
+        license: Of the weights; empty: not stated.
     """
     write_tensors(folder / "model.safetensors", network.state_dict(), format="pt")
     write_text(folder / f"{model_name}.py", join_sources(sources))
@@ -54,9 +56,11 @@ def write_timm_folder(
             "architecture": model_name,
             "num_classes": len(classes),
             "num_features": network.num_features,
-            "model_args": arguments,
+            "global_pool": getattr(network.global_pool, "pool_type", network.global_pool),
             "label_names": list(classes),
+            "model_args": arguments,
             "pretrained_cfg": {
+                "custom_load": False,
                 "input_size": list(input_size),
                 "fixed_input_size": False,
                 "interpolation": "bicubic",
@@ -67,6 +71,7 @@ def write_timm_folder(
                 "num_classes": len(classes),
                 "first_conv": registered.first_conv,
                 "classifier": registered.classifier,
+                **({"license": license} if license else {}),
             },
         },
     )

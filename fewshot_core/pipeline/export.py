@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fewshot_core.contexts import ExportContext
-from fewshot_core.errors import RunFolderError
+from fewshot_core.data.inventory import IMAGES, read_inventory
+from fewshot_core.errors import RecipeError, RunFolderError
 from fewshot_core.export.card import model_card
+from fewshot_core.export.hub import upload
+from fewshot_core.export.licenses import license_fields
 from fewshot_core.export.onnx import onnx_latency, write_onnx
 from fewshot_core.export.package import check_timm_folder, write_timm_folder
+from fewshot_core.export.published import Published
+from fewshot_core.export.usage import facts_of_model
+from fewshot_core.pipeline.images import ImageFacts
 from fewshot_core.pipeline.opening import attach_to_read
+from fewshot_core.pipeline.quantise import quantise
 from fewshot_core.pipeline.retrained import choose_retrained, load_retrained, read_retrained
 from fewshot_core.pipeline.run import KeptRun
 from fewshot_core.recipe.load import recipe_yaml
@@ -22,6 +30,7 @@ from fewshot_core.report.account import read_account
 from fewshot_core.report.results import LABELS, format_spread, summarise
 from fewshot_core.runs.files import read_json, write_json, write_text
 from fewshot_core.runs.replacing import replacing
+from fewshot_core.spaces.space import Architecture
 
 OF_A_RUN = (
     *("recipe", "overrides", "environment", "data", "costs", "latency", "regions", "splitting"),
@@ -46,12 +55,20 @@ def export(options: Mapping[str, Any]) -> Path:
         RunFolderError: Nothing was retrained, there is no such label, or ``options['out']`` is
             not free.
         ExportError: The export computes other logits than the network.
+        RecipeError: ``options['int8']`` of a network that is no classifier.
+        HubError: The export is whole, and the Hub did not take it.
     """
     run = attach_to_read(options)
     try:
-        return _export(run, options)
+        if options["int8"]:
+            _require_classifier(run)
+        target = _export(run, options)
     finally:
         run.folder.close()
+    if options["push_to_hub"]:
+        address = upload(target, options["push_to_hub"], options["private"])
+        run.console.print(f"uploaded to {address}")
+    return target
 
 
 def _export(run: KeptRun, options: Mapping[str, Any]) -> Path:
@@ -62,9 +79,26 @@ def _export(run: KeptRun, options: Mapping[str, Any]) -> Path:
     with replacing(target) as folder:
         architecture = run.root.space.parse(result["genotype"])
         network = load_retrained(run, result)
-        _fill(run, folder, network, architecture, result, results)
+        exported = _Exported(
+            run, folder, network, architecture, result, results, _published(run, options)
+        )
+        _fill(exported, int8=options["int8"])
     run.console.print(f"exported {LABELS.get(result['label'], result['label'])}: {target}")
     return target
+
+
+def _require_classifier(run: KeptRun) -> None:
+    if run.task.generates:
+        raise RecipeError(
+            "int8=true is for classifiers: what a generator loses by 8 bits no accuracy tells",
+            fix="export without int8=true",
+        )
+
+
+def _published(run: KeptRun, options: Mapping[str, Any]) -> Published:
+    inventory = run.folder.file(IMAGES)
+    digest = read_inventory(inventory).digest if inventory.exists() else ""
+    return Published(options["license"], digest, options["push_to_hub"])
 
 
 def _require_apart(target: Path, run: Path) -> None:
@@ -82,65 +116,94 @@ def _require_apart(target: Path, run: Path) -> None:
         )
 
 
-def _fill(
-    run: KeptRun,
-    folder: Path,
-    network: torch.nn.Module,
-    architecture: Any,
-    result: dict[str, Any],
-    results: list[dict[str, Any]],
-) -> None:
-    write_json(folder / "architecture.json", run.root.space.to_json(architecture))
+@dataclass(frozen=True)
+class _Exported:
+    """A network on its way into a folder, as :class:`Published` says it shall be."""
+
+    run: KeptRun
+    folder: Path
+    network: torch.nn.Module
+    architecture: Architecture
+    result: dict[str, Any]
+    results: list[dict[str, Any]]
+    published: Published
+
+
+def _fill(exported: _Exported, int8: bool) -> None:
+    run, folder = exported.run, exported.folder
+    write_json(folder / "architecture.json", run.root.space.to_json(exported.architecture))
     write_text(folder / "recipe.yaml", recipe_yaml(run.recipe))
-    data, metric = run.images.facts(), run.task.description.metric  # an export needs no image
-    described, environment = data.described, read_json(run.folder.file("environment.json"))
-    model = run.task.export_model(architecture, run.recipe, data.shape)
-    if model is None:
-        context = ExportContext(
-            recipe=run.recipe,
-            run=run.folder.path,
-            space=run.root.space,
-            shape=data.shape,
-            described=described,
-            environment=environment,
-        )
-        run.task.hand_over(context, folder, network, architecture, result, results)
+    data = run.images.facts()  # without int8 an export needs no image
+    model = run.task.export_model(exported.architecture, run.recipe, data.shape)
+    if model is not None:
+        _fill_with_classifier(exported, data, model, int8)
         return
+    context = ExportContext(
+        recipe=run.recipe,
+        run=run.folder.path,
+        space=run.root.space,
+        shape=data.shape,
+        described=data.described,
+        environment=read_json(run.folder.file("environment.json")),
+        published=exported.published,
+    )
+    run.task.hand_over(
+        context,
+        folder,
+        exported.network,
+        exported.architecture,
+        exported.result,
+        exported.results,
+    )
+
+
+def _fill_with_classifier(
+    exported: _Exported,
+    data: ImageFacts,
+    model: tuple[str, dict[str, Any], Sequence[Path]],
+    int8: bool,
+) -> None:
+    run, folder, network = exported.run, exported.folder, exported.network
     model_name, arguments, sources = model
-    size = data.shape.input_size
+    size, metric = data.shape.input_size, run.task.description.metric
     write_timm_folder(
         folder,
         network,
         model_name=model_name,
         arguments=arguments,
         sources=sources,
+        license=license_fields(exported.published.license).get("license", ""),
         input_size=size,
         mean=data.mean,
         std=data.std,
         classes=data.classes,
     )
+    facts = facts_of_model(classes=data.classes, input_size=size, mean=data.mean, std=data.std)
     images = torch.randn(4, *size, generator=torch.Generator().manual_seed(0))
+    onnx = folder / "model.onnx"
     differences = {
         "timm": check_timm_folder(folder, network, images),
-        "onnx": write_onnx(folder / "model.onnx", network, images),
+        "onnx": write_onnx(onnx, network, images, facts=facts),
     }
     rows = [
         (LABELS.get(r["label"], r["label"]), format_spread(r["values"]), f"{r['params']:,}")
-        for r in summarise(results, metric.name)
+        for r in summarise(exported.results, metric.name)
     ]
     write_text(
         folder / "README.md",
         model_card(
             model_name=model_name,
-            account=read_account(run.folder.path, run.recipe, described),
-            result=result,
-            results=results,
+            account=read_account(run.folder.path, run.recipe, data.described),
+            result=exported.result,
+            results=exported.results,
             comparison=rows,
-            metric=metric.name,
-            data=described,
+            metric=metric,
+            data=data.described,
             classes=data.classes,
-            environment=environment,
+            environment=read_json(run.folder.file("environment.json")),
             differences=differences,
-            latency=onnx_latency(folder / "model.onnx", images[:1]),
+            latency=onnx_latency(onnx, images[:1]),
+            published=exported.published,
+            int8=quantise(run, onnx, folder / "model.int8.onnx") if int8 else None,
         ),
     )

@@ -162,6 +162,15 @@ class Account:
         same = " The search of that run found the same architecture." if "found" in also else ""
         return f"{text}.{same}"
 
+    def found_by_few_shot(self, labels: Sequence[str]) -> bool:
+        """Whether a search of a split supernet found a network.
+
+        Args:
+            labels: All labels of its architecture.
+        """
+        split = self.few_shot and self.sub_supernets > 0
+        return "found" in labels and self.searched and split
+
     def ladder(self) -> str:
         """``short trainings from scratch of 48 networks, then longer ones of 12 and 3``."""
         first, *further = self.rungs
@@ -172,11 +181,21 @@ class Account:
             f"{_enumerate(further)}"
         )
 
-    def scoring(self) -> str:
-        """How the search got its scores; a sentence, or what is true in its place."""
+    def scoring(self, labels: Sequence[str] = ("found",)) -> str:
+        """How the search got its scores; a sentence, or what is true in its place.
+
+        Args:
+            labels: All labels of the architecture that it is said of. Of one that the search did
+                not choose the kind of the search is not said: it would read as if it had.
+        """
         if not self.searched:
             return "No search was ended in this run."
         last = f" The last choice was made by {self.ladder()}." if self.rungs else ""
+        if "found" not in labels and not ("one-shot" in labels and not self.few_shot):
+            return (
+                "A search of the same run, which did not choose this network, compared "
+                f"architectures by a score: {self.score_meaning()}.{last}"
+            )
         return (
             f"The search was a {self.method()}. It compared architectures by a score: "
             f"{self.score_meaning()}.{last}"

@@ -304,7 +304,7 @@ def computing(device: str = "cpu") -> dict[str, Any]:
             versions[package] = None
     return {
         "packages": versions,
-        "processor": _processor(),
+        "processor": processor_name(),
         "accelerator": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "processes": world_size(),
         "threads": torch.get_num_threads(),
@@ -316,7 +316,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _processor() -> str:
+def processor_name() -> str:
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,19 @@ from PIL import Image
 from torch import Tensor
 
 from fewshot_core.contexts import ExportContext
-from fewshot_core.export.card import images_text, labels_of, training_text
+from fewshot_core.export.card import (
+    digest_text,
+    found_text,
+    images_text,
+    labels_of,
+    training_text,
+)
+from fewshot_core.export.front_matter import Measured, front_matter
+from fewshot_core.export.licenses import license_text
 from fewshot_core.export.onnx import write_onnx
 from fewshot_core.export.package import ExportError
-from fewshot_core.report.account import channels_text, read_account
+from fewshot_core.export.usage import colour_of
+from fewshot_core.report.account import channels_text, data_name, read_account
 from fewshot_core.report.results import LABELS, format_spread, summarise
 from fewshot_core.runs.files import write_copy, write_json, write_tensors, write_text
 from fewshot_core.spaces.space import Architecture
@@ -62,7 +72,19 @@ def hand_over(
     noise = draw_fixed_noise(recipe, SAMPLES, "samples")
     differences = {
         "folder": _check_folder(folder, generator, noise),
-        "onnx": write_onnx(folder / "model.onnx", generator, noise[:4], ("noise", "images")),
+        "onnx": write_onnx(
+            folder / "model.onnx",
+            generator,
+            noise[:4],
+            ("noise", "images"),
+            {
+                "noise": "standard normal",
+                "input_size": json.dumps([recipe.network.latent]),
+                "output_size": json.dumps(context.shape.input_size),
+                "range": "[-1, 1]",
+                "colour": colour_of(context.shape.channels),
+            },
+        ),
     }
     images = generate(generator, noise, SAMPLES, torch.device("cpu"))
     assert images is not None, "a generator that was scored has numbers"
@@ -102,11 +124,12 @@ def card(
     recipe, data = context.recipe, context.described
     account, environment = read_account(context.run, recipe, data), context.environment
     metric = DESCRIPTION.metric
-    measured = "\n".join(
-        f"| {name_metric(shown, recipe, 'test')} | {value:.4g} |"
+    measured = [
+        Measured(shown.name, name_metric(shown, recipe, "test"), value, _split(shown.name))
         for shown, value in ((DESCRIPTION.find_metric(n), v) for n, v in result["test"].items())
         if shown == metric or shown.beside
-    )
+    ]
+    numbers = "\n".join(f"| {one.name} | {one.value:.4g} |" for one in measured)
     rows = "\n".join(
         f"| {LABELS.get(row['label'], row['label'])} | {format_spread(row['values'])} | "
         f"{row['params']:,} |"
@@ -127,12 +150,22 @@ def card(
         if not recipe.gan.ema
         else f"They are a moving average over training (decay {recipe.gan.ema}). "
     )
-    return f"""---
-tags: [image-generation, gan, neural-architecture-search]
----
-# Generator {result["genotype"]}
+    published, labels = context.published, labels_of(result, results)
+    repository = published.repository.rpartition("/")[2]
+    front = front_matter(
+        model_name=repository or f"generator-{result['id']}",
+        account=account,
+        labels=labels,
+        license=published.license,
+        task="unconditional-image-generation",
+        library=None,
+        tags=["gan", "onnx", "pytorch"],
+        measured=measured,
+    )
+    return f"""{front}
+# {repository or f"Generator {result['genotype']}"}
 
-{account.origin(result["label"], labels_of(result, results))}
+{account.origin(result["label"], labels)}
 It is of the space of AutoGAN, and makes images of {size}x{size} pixels,
 {channels_text(data["channels"])}, of {latent} random numbers.
 
@@ -140,27 +173,13 @@ It is of the space of AutoGAN, and makes images of {size}x{size} pixels,
 
 | | |
 | --- | --- |
-{measured}
+{numbers}
 | parameters | {result["params"]:,} |
 | FLOPs: multiply-adds of convolutions and linear layers, one image | {result["flops"]:,} |
 | images seen by the discriminator | {seen} |
-| data | {images_text(recipe.data, data)} |
+| license of the weights | {published.license.removeprefix("other:") or "not stated"} |
 
 Distances are to the test images unless it says otherwise. {comparable}
-
-## How the numbers came about
-
-{account.scoring()}
-
-{training_text(account, result, results)}
-{average}No checkpoint was chosen by its score, and the noise is the same for all.
-
-| generator | {named} | parameters |
-| --- | --- | --- |
-{rows}
-
-Machine: {environment["processor"]}, {environment["accelerator"]}, torch
-{environment["packages"]["torch"]}; {environment["date"]}.
 
 ## Use
 
@@ -177,4 +196,35 @@ images = generator.to_bytes(model(torch.randn(16, {latent})))  # uint8
 Checked at export, largest difference of the images: this folder {differences["folder"]:.1e}, ONNX
 by onnxruntime {differences["onnx"]:.1e}. Weights are safetensors: opening them runs no code.
 `generator.py` is code; read it before you run it.
+
+## Intended use and limits
+
+For studies of architectures of generators, on images like those of {data_name(recipe.data)}. It
+makes images of nothing else, and cannot be told what to show. Whether images of the training data
+come out again, or how its images differ among groups within these, was not measured.
+
+{license_text(published.license)} `generator.py` is part of fewshot-nas (Apache-2.0).
+
+## Data
+
+{images_text(recipe.data, data)}.{digest_text(published)}
+
+## How the numbers came about
+
+{found_text(account, labels)}{account.scoring(labels)}
+
+{training_text(account, result, results)}
+{average}No checkpoint was chosen by its score, and the noise is the same for all.
+
+| generator | {named} | parameters |
+| --- | --- | --- |
+{rows}
+
+Machine: {environment["processor"]}, {environment["accelerator"]}, torch
+{environment["packages"]["torch"]}; {environment["date"]}.
 """
+
+
+def _split(metric: str) -> str:
+    """The part of the images that a metric of the test is against."""
+    return "train" if metric == "fid_train" else "test"

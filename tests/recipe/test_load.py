@@ -445,6 +445,7 @@ def test_differences(load: Load) -> None:
     other = load("supernet.paths=fair", "network.stem.width=3").recipe
     assert differences(recipe, other) == [
         "supernet.paths.policy: 'uniform' -> 'fair'",
+        "supernet.paths.connected: False -> 'absent'",
         "network.stem.width: 8 -> 3",
     ]
     other = with_values(other, {"network": Stem()})

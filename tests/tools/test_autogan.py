@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from PIL import Image
 
 from tests.shared import once
 
-from .process import launch, run_here, succeed, words_of
+from .process import launch, run_here, run_tool, succeed, words_of
 from .tiny import GAN
 
 CHECKPOINT = 4  # steps, of the tiny recipe
@@ -124,6 +125,17 @@ def test_export_is_used_without_this_project(finished: Path, tmp_path: Path) -> 
     card = (finished / "export" / "README.md").read_text()
     assert "FID (classifier, 80 images)" in card
     assert "with nothing that is published" in card
+    data = ModelCard(card).data
+    assert data.pipeline_tag == "unconditional-image-generation"
+    assert {one.metric_name for one in data.eval_results or []} >= {"FID (classifier, 80 images)"}
+
+
+def test_no_int8_of_generators(finished: Path, tmp_path: Path) -> None:
+    words = [f"run={finished}", f"out={tmp_path / 'out'}", "int8=true"]
+    done = run_tool("export", words, tmp_path)
+    assert (done.code, done.err.count("\n")) == (2, 1), done
+    assert "int8=true is for classifiers" in done.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_exported_generator_is_the_average(finished: Path) -> None:
