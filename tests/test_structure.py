@@ -16,9 +16,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = sorted((ROOT / "fewshot_core").rglob("*.py"))
+FACE = sorted((ROOT / "fewshot").rglob("*.py"))
 TASKS = sorted((ROOT / "tasks").rglob("*.py"))
 TOOLS = sorted((ROOT / "tools").rglob("*.py"))
-SHIPPED = [*CORE, *TASKS, *TOOLS]
+SHIPPED = [*FACE, *CORE, *TASKS, *TOOLS]
 
 LONGEST = 500
 """Lines of a module."""
@@ -26,6 +27,7 @@ LONGEST = 500
 NO_TORCH = (
     *("spaces.space", "spaces.region", "spaces.splitters", "spaces.paths"),
     *("testing.spaces", "testing.splitters"),
+    *("api.run", "api.guest", "api.inputs", "api.values", "api.words"),
     *(
         "start",
         "runs.threads",
@@ -219,7 +221,7 @@ def test_importing_prints_nothing_and_makes_no_file(tmp_path: Path) -> None:
         .as_posix()
         .replace("/", ".")
         .removesuffix(".__init__")
-        for path in [*CORE, *TASKS]
+        for path in [*FACE, *CORE, *TASKS]
     ]
     code = (
         "import importlib, warnings\n"
@@ -253,7 +255,8 @@ def test_the_wheel_holds_every_package() -> None:
     """They are listed one by one: setuptools' own discovery leaves folders named tasks out."""
     core = {".".join(path.parent.relative_to(ROOT).parts) for path in CORE}
     tasks = {".".join(("fewshot_tasks", *p.parent.relative_to(ROOT).parts[1:])) for p in TASKS}
-    assert sorted(packaging()["packages"]) == sorted([*core, *tasks, "fewshot_recipes"])
+    others = ["fewshot", "fewshot_recipes"]
+    assert sorted(packaging()["packages"]) == sorted([*core, *tasks, *others])
 
 
 def test_every_folder_with_modules_is_a_package() -> None:
@@ -266,6 +269,7 @@ def test_the_wheel_holds_what_is_no_module() -> None:
     listed = packaging()["package-data"]
     places = packaging()["package-dir"]
     assert places == {
+        "fewshot": "fewshot",
         "fewshot_core": "fewshot_core",
         "fewshot_recipes": "recipes",
         "fewshot_tasks": "tasks",

@@ -30,7 +30,8 @@ KEYS = {
 }
 
 
-def action(words: list[str]) -> None:
+def perform(words: list[str]) -> Path:
+    """Do it; for programs that use what it returns."""
     from fewshot_core.export.hub import check_repository
     from fewshot_core.export.licenses import check_license
     from fewshot_core.recipe.cli import find_named_run, parse_words
@@ -47,7 +48,11 @@ def action(words: list[str]) -> None:
     find_named_run(options)  # without a run there is no need to import torch
     from fewshot_core.pipeline.export import export
 
-    export(options)
+    return export(options)
+
+
+def action(words: list[str]) -> None:
+    perform(words)
 
 
 COMMAND = Command("export", __doc__ or "", action, keys=KEYS)

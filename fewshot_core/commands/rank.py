@@ -9,8 +9,12 @@ better, such as loss; better=lower and score_better=lower say so of others.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fewshot_core.commands.command import Command
+
+if TYPE_CHECKING:
+    from fewshot_core.trust.ranking import RankFigures
 
 KEYS = {
     "run": Path | None,
@@ -24,7 +28,8 @@ KEYS = {
 }
 
 
-def action(words: list[str]) -> None:
+def perform(words: list[str]) -> dict[str, RankFigures]:
+    """Do it; for programs that use what it returns."""
     from fewshot_core.recipe.cli import find_named_run, parse_words
 
     options = parse_words(words, KEYS, settings=True)
@@ -32,7 +37,11 @@ def action(words: list[str]) -> None:
         find_named_run(options)  # without a run there is no need to import torch
     from fewshot_core.pipeline.rank import rank
 
-    rank(options)
+    return rank(options)
+
+
+def action(words: list[str]) -> None:
+    perform(words)
 
 
 COMMAND = Command("rank", __doc__ or "", action, keys=KEYS)

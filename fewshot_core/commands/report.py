@@ -9,14 +9,19 @@ from fewshot_core.commands.command import Command
 KEYS = {"run": Path | None, "recipe": ""}
 
 
-def action(words: list[str]) -> None:
+def perform(words: list[str]) -> Path:
+    """Do it; for programs that use what it returns."""
     from fewshot_core.recipe.cli import find_named_run, parse_words
 
     options = parse_words(words, KEYS)
     find_named_run(options)  # without a run there is no need to import torch
     from fewshot_core.pipeline.report import report
 
-    report(options)
+    return report(options)
+
+
+def action(words: list[str]) -> None:
+    perform(words)
 
 
 COMMAND = Command("report", __doc__ or "", action, keys=KEYS)

@@ -29,7 +29,7 @@ KEYS = {
 }
 
 
-def check(words: list[str]) -> Callable[[], None]:
+def check(words: list[str]) -> Callable[[], Path]:
     """What is to be done; without a run there is no need to import torch."""
     from fewshot_core.recipe.changes import Change
     from fewshot_core.recipe.cli import find_named_run, parse_words
@@ -43,20 +43,26 @@ def check(words: list[str]) -> Callable[[], None]:
     return partial(_retrain, options)
 
 
+def perform(words: list[str]) -> Path:
+    """Do it, for programs that go on with the folder, which it returns."""
+    return check(words)()
+
+
 def action(words: list[str]) -> None:
-    check(words)()
+    perform(words)
 
 
-def _retrain(options: dict[str, Any]) -> None:
+def _retrain(options: dict[str, Any]) -> Path:
     from fewshot_core.pipeline.retrain import retrain
 
-    retrain(options)
+    return retrain(options)
 
 
-def _retrain_sweep(sweep: Sweep, options: list[tuple[Member, dict[str, Any]]]) -> None:
+def _retrain_sweep(sweep: Sweep, options: list[tuple[Member, dict[str, Any]]]) -> Path:
     from fewshot_core.pipeline.sweep import retrain_sweep
 
     retrain_sweep(sweep, options)
+    return sweep.folder
 
 
 COMMAND = Command("retrain", __doc__ or "", action, keys=KEYS, many=True, check=check)

@@ -10,6 +10,7 @@ combination, all in one folder (by default runs/RECIPE-sweep).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewshot_core.commands.command import Command
@@ -28,16 +29,21 @@ def check(words: list[str]) -> PlannedSweep | None:
     return planned
 
 
-def action(words: list[str]) -> None:
+def perform(words: list[str]) -> Path:
+    """Do it, for programs that go on with the folder, which it returns."""
     planned = check(words)  # what is wrong with them is known before torch is imported
     if planned is not None:
         from fewshot_core.pipeline.sweep import search_sweep
 
         search_sweep(planned)
-        return
+        return planned.sweep.folder
     from fewshot_core.pipeline.search import search
 
-    search(words)
+    return search(words).folder.path
+
+
+def action(words: list[str]) -> None:
+    perform(words)
 
 
 COMMAND = Command("search", __doc__ or "", action, many=True, check=check)

@@ -278,6 +278,20 @@ def _pixels_on(device: torch.device, array: Images) -> Tensor | None:
     return array.images.to(device) if array.images.numel() < SHARE_OF_DEVICE * free else None
 
 
+def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Images as networks see them.
+
+    Args:
+        images: uint8 ``[n, C, H, W]``.
+        mean: The mean of each channel, in units where white is 1.
+        std: The standard deviation of each channel, in the same units.
+
+    Returns:
+        float32 ``[n, C, H, W]``.
+    """
+    return _normalise(images, *_normalisation(mean, std))
+
+
 def _normalisation(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:
     """Factor and summand, ``[C, 1, 1]``, that take 0..255 to mean 0 and deviation 1."""
     means = torch.tensor(mean, dtype=torch.float64)

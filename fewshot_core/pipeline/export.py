@@ -31,7 +31,7 @@ from fewshot_core.pipeline.inheriting import (
 )
 from fewshot_core.pipeline.opening import attach, attach_to_read
 from fewshot_core.pipeline.quantise import quantise
-from fewshot_core.pipeline.retrain import build_candidate
+from fewshot_core.pipeline.retrained import choose_retrained, load_retrained, read_retrained
 from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.selection import Selected, found_architecture, select
 from fewshot_core.recipe.declare import with_values
@@ -83,25 +83,29 @@ def export(options: Mapping[str, Any]) -> Path:
     if options.get("weights", RETRAINED) == INHERITED:
         return _export_inherited(options)
     run = attach_to_read(options)
-    if options.get("int8"):
-        _require_classifier(run)
-    results = _results(run)
-    result = _choose(results, _label_of(run, results, options))
+    try:
+        if options.get("int8"):
+            _require_classifier(run)
+        target = _export(run, options)
+    finally:
+        run.folder.close()
+    _upload(run, target, options)
+    return target
+
+
+def _export(run: KeptRun, options: Mapping[str, Any]) -> Path:
+    results = read_retrained(run)
+    result = choose_retrained(results, _label_of(run, results, options))
     run = replace(run, recipe=with_values(run.recipe, result.get("settings") or {}))
     target = Path(options["out"] or run.folder.file("export"))
     _require_apart(target, run.folder.path)
     with replacing(target) as folder:
         architecture = run.root.space.parse(result["genotype"])
-        network = build_candidate(run, result["seed"], architecture).cpu().eval()
-        stage = run.folder.retraining(architecture, result["seed"], result.get("settings"))
-        network.load_state_dict(stage.load_finished())
-        network = run.task.result(network)
+        network = load_retrained(run, result)
         published = _published(run, options)
         exported = _Exported(run, folder, network, architecture, result, results, published)
         _fill(exported, int8=options.get("int8", False))
     run.console.print(f"exported {label_text(result['label'])}: {target}")
-    run.folder.close()
-    _upload(run, target, options)
     return target
 
 
@@ -190,30 +194,6 @@ def _require_apart(target: Path, run: Path) -> None:
             f"out={target} is where the run keeps files of its own",
             fix=f"choose another folder, such as {run / 'export'}",
         )
-
-
-def _results(run: KeptRun) -> list[dict[str, Any]]:
-    path = run.folder.file("retrain.json")
-    if not path.exists():
-        raise RunFolderError(
-            f"{run.folder.path} holds no retrained network",
-            fix=f"run fewshot retrain run={run.folder.path} first",
-        )
-    again = f"run fewshot retrain run={run.folder.path} again: it writes the file anew"
-    try:
-        results: list[dict[str, Any]] = read_json(path, again)["results"]
-    except (KeyError, TypeError):
-        raise RunFolderError(f"{path} is damaged", found="no results", fix=again) from None
-    return results
-
-
-def _choose(results: list[dict[str, Any]], label: str) -> dict[str, Any]:
-    labels = list(dict.fromkeys(r["label"] for r in results))
-    only = labels[0] if len(labels) == 1 else FOUND
-    wanted = label or (FOUND if FOUND in labels else only)
-    if wanted not in labels:
-        raise RunFolderError(f"no retrained network {wanted!r}", allowed=", ".join(labels))
-    return next(r for r in results if r["label"] == wanted)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def at_work(run: Run) -> Iterator[None]:
         if run.accelerator.num_processes == 1 or not is_of_communication(error):
             raise
         if run.stop.number is not None:  # all were asked, and the main one has gone first
-            raise Preempted(run.stop.number) from None
+            raise Preempted(run.stop.number, run.stop) from None
         raise LostProcessError(
             "a process of this launch was lost",
             found=str(error).splitlines()[0][:100],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
@@ -42,7 +43,7 @@ from fewshot_core.runs.files import write_json
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.launch import settle_launch, works_apart, world_size
 from fewshot_core.runs.origin import check_origin
-from fewshot_core.runs.places import RUNS, find_named_run
+from fewshot_core.runs.places import RUNS, find_named_run, require_run
 from fewshot_core.runs.preemption import StopRequest
 from fewshot_core.runs.reuse import read_reused, require_trained, take_over
 from fewshot_core.spaces.region import Region
@@ -66,11 +67,15 @@ def start(loaded: LoadedRecipe, data: ImageData | None = None) -> Run:
     folder, accelerator = run.folder, run.accelerator
     precision, device = accelerator.mixed_precision, str(accelerator.device)
     folder.begin(run.recipe, loaded.overrides, precision, device, lambda: _fetch(run))
-    accelerator.wait_for_everyone()
-    run.console.print(f"run folder: {folder.path}")
-    tell_surroundings(run)
-    _keep(run)
-    _tell(run)
+    try:
+        accelerator.wait_for_everyone()
+        run.console.print(f"run folder: {folder.path}")
+        tell_surroundings(run)
+        _keep(run)
+        _tell(run)
+    except BaseException:
+        folder.close()
+        raise
     return run
 
 
@@ -192,10 +197,26 @@ def attach_to_read(options: Mapping[str, Any]) -> KeptRun:
     """
     with _lock(options, many=False, also=()) as (folder, recipe, _):
         settle_process(recipe)
-        task = load_task(recipe.task)
-        console = Console(folder.writes)
-        images = RunImages(recipe, folder, console, task.normalisation)
-        return KeptRun(recipe, folder, console, task, Region.root(task.space(recipe)), images)
+        return _kept(folder, recipe)
+
+
+def look_at(path: Path) -> KeptRun:
+    """The run in a folder, to read what it holds: nothing is locked, written or said.
+
+    A process may be at work in the folder.
+
+    Raises:
+        RunFolderError: There is no run at this place.
+        RecipeError: Its recipe is damaged.
+    """
+    return _kept(RunFolder(path, writes=False), recipe_from_file(require_run(path)))
+
+
+def _kept(folder: RunFolder, recipe: Recipe) -> KeptRun:
+    task = load_task(recipe.task)
+    console = Console(folder.writes)
+    images = RunImages(recipe, folder, console, task.normalisation)
+    return KeptRun(recipe, folder, console, task, Region.root(task.space(recipe)), images)
 
 
 @contextmanager

@@ -207,8 +207,11 @@ class Truth:
         return np.array([known[own] for own in scored])
 
 
-def rank(options: Mapping[str, Any]) -> None:
+def rank(options: Mapping[str, Any]) -> dict[str, RankFigures]:
     """Rank a score file, or the supernets of a run, against a truth column.
+
+    Returns:
+        The figures by predictor: scores, scores joined with the parameters, and baselines.
 
     Raises:
         FewshotError: A file or column is missing, or the tables do not fit together.
@@ -217,10 +220,7 @@ def rank(options: Mapping[str, Any]) -> None:
         if options[key] not in ("", "higher", "lower"):
             raise RecipeError(f"{key}={options[key]} is unknown", allowed="higher, lower")
     _require_read(options)
-    if options["scores"]:
-        _rank_file(options)
-    else:
-        _rank_run(options)
+    return _rank_file(options) if options["scores"] else _rank_run(options)
 
 
 def _require_read(options: Mapping[str, Any]) -> None:
@@ -255,7 +255,7 @@ def _limited_cost(recipe: Recipe) -> str:
     return "connected_flops" if only_flops else "connected_params"
 
 
-def _rank_file(options: Mapping[str, Any]) -> None:
+def _rank_file(options: Mapping[str, Any]) -> dict[str, RankFigures]:
     path, console = options["scores"], Console()
     if not options["recipe"]:
         raise RecipeError(
@@ -283,14 +283,16 @@ def _rank_file(options: Mapping[str, Any]) -> None:
         path.stem: truth.figures(scores),
         f"{ENSEMBLE} {path.stem}": truth.figures(truth.ensemble(scores)),
     }
-    console.print(ranking_table(rows | truth.baselines(), truth.equality))
+    rows |= truth.baselines()
+    console.print(ranking_table(rows, truth.equality))
+    return rows
 
 
-def _rank_run(options: Mapping[str, Any]) -> None:
+def _rank_run(options: Mapping[str, Any]) -> dict[str, RankFigures]:
     run = attach(options)
     with at_work(run):
         _check(run)
-        _rank_supernets(run, options)
+        return _rank_supernets(run, options)
 
 
 def _check(run: Run) -> None:
@@ -299,7 +301,7 @@ def _check(run: Run) -> None:
     keep_changes(run)
 
 
-def _rank_supernets(run: Run, options: Mapping[str, Any]) -> None:
+def _rank_supernets(run: Run, options: Mapping[str, Any]) -> dict[str, RankFigures]:
     truth = Truth.read(
         options["truth"],
         options["column"],
@@ -336,6 +338,7 @@ def _rank_supernets(run: Run, options: Mapping[str, Any]) -> None:
     run.console.print(ranking_table(rows, truth.equality))
     if run.writes:
         write_ranking(run.folder, rows, truth.equality, options)
+    return rows
 
 
 def score_all(

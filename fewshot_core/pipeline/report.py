@@ -35,13 +35,23 @@ from fewshot_core.runs.files import read_json, write_text
 from fewshot_core.runs.retrained import GIVEN, kind_of_label
 
 
-def report(options: Mapping[str, Any]) -> None:
+def report(options: Mapping[str, Any]) -> Path:
     """Write the report of the run that ``options`` names, and print its main table.
+
+    Returns:
+        The page.
 
     Raises:
         RunFolderError: There is no run, nothing in it to report on, or a file is damaged.
     """
     run = attach_to_read(options)
+    try:
+        return _report(run)
+    finally:
+        run.folder.close()
+
+
+def _report(run: KeptRun) -> Path:
     path = write_report(run)
     results = _results(run)
     if results is not None:
@@ -49,7 +59,7 @@ def report(options: Mapping[str, Any]) -> None:
         named = run.task.name_metric(metric, run.recipe, "test")
         run.console.print(results_table(results["results"], metric.name, named))
     run.console.print(f"report: {path}")
-    run.folder.close()
+    return path
 
 
 def write_report(run: KeptRun) -> Path:
@@ -62,10 +72,7 @@ def write_report(run: KeptRun) -> Path:
         RunFolderError: There is nothing to report on yet, or a file is damaged.
     """
     path = run.folder.path
-    results = _results(run)
-    task = run.task.description
-    metric = task.metric if results is None else task.find_metric(results["metric"])
-    facts = read_facts(path, _sum_up_retrained(run, results, metric))
+    facts, metric = facts_of(run)
     if facts.found is None and not facts.trials and not facts.retrained:
         raise RunFolderError(
             f"{path} holds nothing to report on: no finished search and no retrained network",
@@ -92,6 +99,18 @@ def write_report(run: KeptRun) -> Path:
     written = run.folder.file("report.html")
     write_text(written, render(page))
     return written
+
+
+def facts_of(run: KeptRun) -> tuple[RunFacts, Metric]:
+    """What the folder of a run holds, and the metric that its retrained networks are compared by.
+
+    Raises:
+        RunFolderError: A file is damaged.
+    """
+    results = _results(run)
+    task = run.task.description
+    metric = task.metric if results is None else task.find_metric(results["metric"])
+    return read_facts(run.folder.path, _sum_up_retrained(run, results, metric)), metric
 
 
 def draw(run: KeptRun, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, str, Figure]]:

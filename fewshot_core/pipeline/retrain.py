@@ -6,6 +6,7 @@ import csv
 import math
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from accelerate.utils import broadcast_object_list
@@ -54,8 +55,11 @@ CLIMBS = 20
 """Feasible architectures that are enlarged to find the largest, where there are too many to try."""
 
 
-def retrain(options: Mapping[str, Any]) -> None:
+def retrain(options: Mapping[str, Any]) -> Path:
     """Train the candidates of the run that ``options`` names, or continue.
+
+    Returns:
+        The run folder, which has the results in ``retrain.json``.
 
     Raises:
         FewshotError: There is no finished search, or the architecture is not of the space.
@@ -65,6 +69,7 @@ def retrain(options: Mapping[str, Any]) -> None:
         do_once(run.writes, lambda: require_trackers(run.recipe.track))
         with tracking(run):
             _retrain(run, options)
+    return run.folder.path
 
 
 def _retrain(run: Run, options: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from fewshot_core.evaluators.agreed import AgreedEvaluator, agreed
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.metrics import Metric
 from fewshot_core.pipeline.kept_scores import score_and_keep
-from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.scorers import make_scorer
 from fewshot_core.pipeline.standalone import train_standalone
 from fewshot_core.pipeline.supernets import load_supernet
@@ -109,9 +109,14 @@ class RunContext:
 
 def scoring_region(run: Run, architecture: Architecture) -> Region:
     """The region whose supernet gives an architecture its score."""
+    return region_of(run, run.tree, architecture)
+
+
+def region_of(run: KeptRun, tree: RegionTree, architecture: Architecture) -> Region:
+    """The same with the regions of a run that is only read."""
     if run.evaluator.inherits and run.shares_equal:
         architecture = representative(run.root, architecture)
-    return run.tree.locate(architecture)
+    return tree.locate(architecture)
 
 
 def searchable(run: Run) -> Constraint:

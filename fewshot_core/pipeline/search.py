@@ -19,10 +19,10 @@ from fewshot_core.pipeline.looking import fit_to_images, keep_survey
 from fewshot_core.pipeline.opening import start
 from fewshot_core.pipeline.run import FRONT_COST, Run
 from fewshot_core.pipeline.scorers import prepare_scorers
-from fewshot_core.pipeline.scoring import scoring_region
 from fewshot_core.pipeline.summary import summary_lines
 from fewshot_core.pipeline.supernets import losses_of, train_supernets
 from fewshot_core.pipeline.tracking import track_pictures, tracking
+from fewshot_core.pipeline.trials import trial_row
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.retrained import relabel_found
 from fewshot_core.runs.reuse import read_reused
@@ -30,21 +30,23 @@ from fewshot_core.search.trial import Trial, best_trial, full
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.trust.scores import write_table
 
-COST_COLUMNS = ("params", "flops", "connected_params", "connected_flops")
 
-
-def search(words: Sequence[str]) -> None:
+def search(words: Sequence[str]) -> Run:
     """Run the search that ``recipe=NAME key=value ...`` describes, or continue it.
+
+    Returns:
+        The run. Others may use its folder again.
 
     Raises:
         FewshotError: Something is wrong with the recipe, the data or the run folder.
     """
     fitted = fit_to_images(words)
     run = start(fitted.loaded)
-    keep_survey(run, fitted)
     with at_work(run), tracking(run):
+        keep_survey(run, fitted)
         _search(run)
     run.accelerator.end_training()
+    return run
 
 
 def _search(run: Run) -> None:
@@ -93,21 +95,7 @@ def record(run: Run, done: list[Trial]) -> None:
     if not run.writes:
         return
     space = run.root.space
-    rows = []
-    for trial in done:
-        costs = run.costs.costs(trial.architecture)
-        rows.append(
-            {
-                "number": trial.number,
-                "architecture": space.genotype(trial.architecture),
-                "id": trial.architecture.id,
-                "region": scoring_region(run, trial.architecture).id,
-                "budget": trial.budget,
-                "score": trial.score,
-                **{k: trial.metrics.get(k) for k in run.task.description.scores},
-                **{k: int(costs[k]) for k in COST_COLUMNS},
-            }
-        )
+    rows = [trial_row(run, run.costs, run.tree, trial) for trial in done]
     write_table(run.folder.file("trials.csv"), rows, list(rows[0]))
     write_json(run.folder.file("pareto.json"), _front(run, done))
     best, whole = best_trial(done, cost=run.price), len(full(done))

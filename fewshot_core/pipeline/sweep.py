@@ -207,7 +207,7 @@ def _work(
     member: Member,
     writes: bool,
     console: Console,
-    work: Callable[[], None],
+    work: Callable[[], object],
     prefix: str = "",
 ) -> bool:
     """Do the work of a member and note how it ended; whether it ended well."""

@@ -58,10 +58,19 @@ styled = matplotlib.rc_context(STYLE)
 """Decorator: the style holds inside the function and not a moment longer."""
 
 
+class ShownFigure(Figure):
+    """A figure that shows itself in a notebook, without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=DPI)
+        return buffer.getvalue()
+
+
 @styled
 def new_figure(panels: int = 1) -> tuple[Figure, list[Axes]]:
     """A figure of the common size with panels in a row that share the vertical axis."""
-    figure = Figure(SIZE, layout="constrained", facecolor="white")
+    figure = ShownFigure(SIZE, layout="constrained", facecolor="white")
     axes = figure.subplots(1, panels, sharey=True, squeeze=False)
     return figure, list(axes[0])
 

@@ -57,7 +57,11 @@ class Console:
         width = None if sys.stdout.isatty() else PLAIN_WIDTH
         self.tracking: Tracker | None = None
         """Who is told values of the run, besides its user."""
-        self.rich = rich or RichConsole(quiet=not writes, highlight=False, width=width)
+        how: dict[str, Any] = {"quiet": not writes, "highlight": False, "width": width}
+        if rich is None and RichConsole().is_jupyter:
+            # Plain lines: rich would send each as a page of its own, and kernels ask for colours.
+            how |= {"force_jupyter": False, "force_terminal": False}
+        self.rich = rich or RichConsole(**how)
 
     def print(self, *parts: Any) -> None:
         """A line, in which nothing is markup (names may look like it), or what rich can draw."""

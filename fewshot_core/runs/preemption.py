@@ -29,10 +29,12 @@ class Preempted(BaseException):
 
     Args:
         number: The signal that asked.
+        request: What has noted it, where something has.
     """
 
-    def __init__(self, number: int = signal.SIGTERM) -> None:
+    def __init__(self, number: int = signal.SIGTERM, request: StopRequest | None = None) -> None:
         self.number = signal.Signals(number)
+        self.request = request
         super().__init__(self.number.name)
 
 
@@ -94,7 +96,7 @@ class StopRequest:
             Preempted: The process was asked to stop.
         """
         if self.number is not None and self.decides:
-            raise Preempted(self.number)
+            raise Preempted(self.number, self)
 
     @contextmanager
     def listening(self, grace: float) -> Iterator[None]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from fewshot_core.contexts import PictureContext
-from fewshot_core.report.canvas import LINES, new_figure, styled, with_legend
+from fewshot_core.report.canvas import LINES, ShownFigure, new_figure, styled, with_legend
 from fewshot_core.report.results import LABELS
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.files import write_atomic
@@ -165,7 +165,7 @@ def _draw_retrained(context: PictureContext) -> Iterator[tuple[str, str, Figure]
 @styled
 def sample_panels(grids: Mapping[str, Path]) -> Figure:
     """Grids beside each other."""
-    figure = Figure((2.9 * len(grids), 3.2), layout="constrained", facecolor="white")
+    figure = ShownFigure((2.9 * len(grids), 3.2), layout="constrained", facecolor="white")
     panels = figure.subplots(1, len(grids), squeeze=False)[0]
     for axes, (name, path) in zip(panels, grids.items(), strict=True):
         with Image.open(path) as image:

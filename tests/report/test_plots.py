@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from fewshot_core.metrics import ACCURACY
 from fewshot_core.pipeline.report import draw
 from fewshot_core.report import plots
-from fewshot_core.report.canvas import fence, save_picture, svg_text
+from fewshot_core.report.canvas import ShownFigure, fence, new_figure, save_picture, svg_text
 from fewshot_core.report.facts import Correlation, RegionFacts, Retrained, TrialFacts, read_facts
 from fewshot_core.runs.checkpoint import StageState
 
@@ -125,3 +125,9 @@ def test_long_region_names_leave_room_for_the_curves() -> None:
     figure = plots.loss_curves(regions)
     figure.draw_without_rendering()  # lays the figure out
     assert figure.axes[0].get_position().width > 0.6
+
+
+def test_a_figure_shows_itself_in_a_notebook() -> None:
+    figure, _ = new_figure()
+    assert isinstance(figure, ShownFigure)
+    assert figure._repr_png_().startswith(b"\x89PNG")

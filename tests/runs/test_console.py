@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console as RichConsole
 
 from fewshot_core.runs.console import Console
@@ -17,3 +18,18 @@ def test_names_are_no_markup_and_a_line_stays_one() -> None:
     assert buffer.getvalue().splitlines()[0] == line
     assert "[red] [/b]: 2/2" in buffer.getvalue()
     assert buffer.getvalue().rstrip().endswith("[/i]")
+
+
+def test_in_a_notebook_lines_are_plain(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as kernels do
+    console = Console()
+    with console.progress("training", 2) as tick:
+        tick(1)
+        tick(2)
+    console.print("[red] a line", "and more")
+    training, line = capsys.readouterr().out.splitlines()
+    assert training.startswith("training: 2/2, 0 s")
+    assert line == "[red] a line and more"

@@ -1,0 +1,1 @@
+"""The program for programs of other people: what ``import fewshot`` offers."""
