@@ -17,6 +17,7 @@ from fewshot_core.errors import FewshotError, RecipeError, RunFolderError, neare
 from fewshot_core.recipe.load import recipe_from_file
 from fewshot_core.runs.files import read_json
 from fewshot_core.runs.places import require_run
+from fewshot_core.runs.retrained import GIVEN
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -247,7 +248,7 @@ class Run:
             more: The same by keyword.
 
         Returns:
-            The test results of every training.
+            The test results of every training, those that were asked for first.
 
         Raises:
             FewshotError: The search has not ended, the images are others, or a word is wrong.
@@ -255,7 +256,11 @@ class Run:
         given = {} if architecture is None else {"architecture": self._genotype(architecture)}
         with as_guest():
             retrain.perform(self._words(given, settings or {}, more))
-        return self.retrained
+        results = self.retrained
+        if architecture is None:
+            return results
+        # Earlier results stay in the run; this is about the one that was asked for.
+        return results.about(GIVEN, given["architecture"])
 
     def rank(
         self,

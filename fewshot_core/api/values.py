@@ -164,6 +164,19 @@ class Results:
         """The labels, that of the network which this is about first."""
         return list(dict.fromkeys(training.label for training in self.trainings))
 
+    def about(self, kind: str, genotype: str) -> Results:
+        """The same with the trainings of one architecture first.
+
+        Args:
+            kind: How their labels begin: ``given``.
+            genotype: The architecture.
+        """
+
+        def is_other(training: Training) -> bool:
+            return not (training.label.startswith(kind) and training.genotype == genotype)
+
+        return Results(self.metric, sorted(self.trainings, key=is_other))
+
     def summary(self, label: str) -> Summary:
         """The trainings of one label.
 

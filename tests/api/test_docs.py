@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import fewshot
 
 from . import notebook
@@ -41,6 +43,7 @@ def test_the_examples_of_the_page(tmp_path: Path) -> None:
     assert "supernet.epoch" in done.stdout.splitlines()[-1]
 
 
+@pytest.mark.process  # of the kernel
 def test_the_notebook(tmp_path: Path) -> None:
     if notebook.HAS_KERNEL:
         executed = notebook.execute(tmp_path)

@@ -210,9 +210,9 @@ def test_retrain_another_network_export_and_report(copy: Path) -> None:
     run = fewshot.open(copy)
     point = run.front[0]
     results = run.retrain(point)
-    assert results.labels == ["given"]
+    assert results.labels == ["given", "found", "random", "largest"]
     assert results.trainings[0].genotype == point.genotype
-    assert results.comparisons == {}
+    assert run.retrained.labels[0] == "found"  # what was trained before stays
     assert run.retrain(point.architecture) == run.retrain(point.genotype) == results
     assert run.report() == copy / "report.html"
 
