@@ -14,15 +14,14 @@ WORKERS ?= logical
 BIN := $(VENV)/bin
 # Idle processes take over tests of the others; what several need is made once (tests/shared.py).
 PYTEST := -m pytest -n $(WORKERS) --dist worksteal
-LAUNCH := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no
 
 .PHONY: demo check test test-lowest lint bench-quick clean
 
 demo: $(VENV)/.installed
-	$(LAUNCH) tools/search.py recipe=digits run=$(RUN)
-	$(LAUNCH) tools/retrain.py run=$(RUN)
-	$(BIN)/python tools/export.py run=$(RUN)
-	$(BIN)/python tools/report.py run=$(RUN)
+	$(BIN)/fewshot search recipe=digits run=$(RUN)
+	$(BIN)/fewshot retrain run=$(RUN)
+	$(BIN)/fewshot export run=$(RUN)
+	$(BIN)/fewshot report run=$(RUN)
 
 check: lint
 	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m 'not process and not slow'

@@ -188,3 +188,19 @@ def digest_of_weights(network: nn.Module) -> str:
             values = values.float()
         digest.update(name.encode() + values.numpy().tobytes())
     return digest.hexdigest()
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Let ``target`` have the content of ``source``, whole or not at all."""
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{secrets.token_hex(4)}.part")
+    try:
+        os.link(os.path.realpath(source), beside)
+        os.replace(beside, target)
+    except OSError:  # another file system, or one without links
+        write_copy(target, source)
+    finally:
+        with suppress(OSError):
+            beside.unlink()

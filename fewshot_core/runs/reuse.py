@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 from fewshot_core.errors import RunFolderError
 from fewshot_core.runs.checkpoint import StageCheckpoint
-from fewshot_core.runs.files import read_json, write_copy, write_json
+from fewshot_core.runs.files import link_or_copy, read_json, write_copy, write_json
 from fewshot_core.runs.folder import CHECKPOINTS, RunFolder
 from fewshot_core.runs.origin import ORIGIN, require_origin
 from fewshot_core.runs.places import REUSED
@@ -133,22 +131,6 @@ def take_over(folder: RunFolder, regions: list[Region], recipe: str) -> Reused:
     )
     write_json(folder.file(REUSED), asdict(reused))
     return reused
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Let ``target`` have the content of ``source``, whole or not at all."""
-    if target.exists():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{secrets.token_hex(4)}.part")
-    try:
-        os.link(os.path.realpath(source), beside)
-        os.replace(beside, target)
-    except OSError:  # another file system, or one without links
-        write_copy(target, source)
-    finally:
-        with suppress(OSError):
-            beside.unlink()
 
 
 def _checkpoint(source: Path, folder: RunFolder, region: Region) -> StageCheckpoint:

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from fewshot_core.errors import RunFolderError
-from fewshot_core.runs.files import read_json, write_json
+from fewshot_core.runs.files import link_or_copy, read_json, write_json
 from fewshot_core.runs.folder import CHECKPOINTS
 from fewshot_core.runs.origin import ORIGIN
 
@@ -43,7 +43,8 @@ def share_checkpoints(source: Path, target: Path) -> bool:
     try:
         shutil.rmtree(beside, ignore_errors=True)  # of a process that was killed
         target.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(theirs, beside, copy_function=_link, ignore=shutil.ignore_patterns(".*"))
+        skipped = shutil.ignore_patterns(".*")
+        shutil.copytree(theirs, beside, copy_function=_link, ignore=skipped)
         (beside / SHARED).unlink(missing_ok=True)  # it is the source's own, and not to be changed
         write_json(beside / SHARED, {"from": os.path.relpath(source, target)})
         os.replace(beside, mine)
@@ -68,7 +69,4 @@ def sharer_of(run: Path) -> Path | None:
 
 
 def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, target)
+    link_or_copy(Path(source), Path(target))

@@ -12,11 +12,11 @@ import torch
 
 from fewshot_core.errors import RunFolderError
 from fewshot_core.runs.checkpoint import StageState
+from fewshot_core.runs.files import link_or_copy
 from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.origin import write_origin
 from fewshot_core.runs.places import REUSED
 from fewshot_core.runs.reuse import (
-    link_or_copy,
     read_reused,
     require_trained,
     take_over,
