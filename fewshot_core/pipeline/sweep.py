@@ -94,7 +94,10 @@ def retrain_sweep(sweep: Sweep, options: Sequence[tuple[Member, Mapping[str, Any
     try:
         for place, (member, words) in enumerate(options):
             head = f"retraining {place + 1} of {len(options)}: {member.name}"
-            if member.retrained and (sweep.run_of(member) / "retrain.json").exists():
+            # Another network or other settings are another training, which the run knows.
+            usual = not words.get("settings") and words.get("front") is None
+            known = (sweep.run_of(member) / "retrain.json").exists()
+            if usual and member.retrained and known:
                 console.print(f"{head}: done before")
                 continue
             console.print(head)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot_core.errors import RecipeError, RunFolderError
+from fewshot_core.recipe.changes import Change
 from fewshot_core.recipe.tool_words import parse_words
 from fewshot_core.recipe.words import plain_path, raise_problems, split_words
 from fewshot_core.runs.sweeps import DONE, Member, Sweep, is_sweep, read_sweep
@@ -36,7 +37,7 @@ def split_retraining(
         return None
     raise_problems(problems)
     folder = plain_path("sweep", named)
-    for key in ("recipe", "architecture", *(["run"] if "sweep" in given else [])):
+    for key in ("recipe", "architecture", "trial", *(["run"] if "sweep" in given else [])):
         if key in given:
             raise RecipeError(
                 f"{key}={given[key]} does not go with the sweep {folder}",
@@ -51,6 +52,14 @@ def split_retraining(
         )
     others = [f"{key}={text}" for key, text in pairs if key not in ("run", "sweep")]
     return sweep, [
-        (member, parse_words([f"run={sweep.run_of(member)}", *others], keys, settings=True))
+        (
+            member,
+            parse_words(
+                [f"run={sweep.run_of(member)}", *others],
+                keys,
+                settings=True,
+                also=(Change.RETRAINING,),
+            ),
+        )
         for member in ended
     ]

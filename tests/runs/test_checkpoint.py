@@ -99,7 +99,7 @@ def test_transposed_weights_can_be_finished(stage: StageCheckpoint) -> None:
 
 def test_an_unfinished_training_has_no_finished_weights(stage: StageCheckpoint) -> None:
     saved(stage)
-    with pytest.raises(RunFolderError, match=r"no finished training.*tools/search\.py"):
+    with pytest.raises(RunFolderError, match=r"no finished training.*fewshot search"):
         stage.load_finished()
 
 

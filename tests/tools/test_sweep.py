@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from tests.shared import once
 
-from .process import Running, run_tool, succeed, words_of
+from .process import Running, run_here, run_tool, succeed, words_of
 from .tiny import TINY
 
 SMALL = TINY | {"audit.networks": 0, "search.trials": 6, "retrain.compare": "[]"}
@@ -107,6 +108,27 @@ def test_a_sweep_is_compared(sweep: Path, tmp_path: Path) -> None:
     ]
     assert float(rows[0]["test accuracy mean"]) == pytest.approx((tests[0] + tests[2]) / 2)
     assert "strategy=rea" in (tmp_path / "a.svg").read_text()
+
+
+def test_a_sweep_is_retrained_otherwise_beside_what_there_is(sweep: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "copy"
+    shutil.copytree(sweep, copied)
+    words = [f"sweep={copied}", "retrain.epochs=0.25", "retrain.compare=[]"]
+    done = succeed("retrain", words, tmp_path)
+    assert "done before" not in done.out
+    for name in NAMES:
+        results = json.loads((copied / name / "retrain.json").read_text())["results"]
+        labels = {one["label"] for one in results}
+        assert "found" in labels
+        assert any("retrain.epochs=0.25" in label for label in labels)
+    line = refusal_of("retrain", [f"sweep={copied}", "trial=1"], tmp_path)
+    assert "trial=1 does not go with the sweep" in line
+
+
+def refusal_of(tool: str, words: list[str], cwd: Path) -> str:
+    done = run_here(tool, words, cwd)
+    assert done.code == 2
+    return done.err
 
 
 def test_a_run_that_diverges_is_told_at_the_end(tmp_path: Path) -> None:
