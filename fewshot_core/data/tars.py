@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from fewshot_core.data import rule
+from fewshot_core.data.members import both_error, enter_folders
 from fewshot_core.data.problems import Problems
 from fewshot_core.data.tree import FILE, FOLDER, Entry
 from fewshot_core.errors import DataError
@@ -75,10 +76,10 @@ class Tar:
         path = posixpath.normpath("/" + member.name.lstrip("/"))[1:]
         if not path:  # the root itself
             return
-        self._enter_folders(posixpath.dirname(path))
+        enter_folders(posixpath.dirname(path), self._folders, self._nodes, self.where)
         if member.isdir():
             self._folders.setdefault(path, {})
-            self._enter_folders(path)
+            enter_folders(path, self._folders, self._nodes, self.where)
             return
         if path in self._nodes:
             self.repeated.append(path)
@@ -96,21 +97,7 @@ class Tar:
         else:
             self._nodes[path] = None
         if path in self._folders:
-            raise self._both(path)
-
-    def _enter_folders(self, path: str) -> None:
-        while path:
-            if path in self._nodes:
-                raise self._both(path)
-            self._folders.setdefault(path, {})
-            parent, name = posixpath.split(path)
-            if name in self._folders.setdefault(parent, {}):
-                return
-            self._folders[parent][name] = None
-            path = parent
-
-    def _both(self, path: str) -> DataError:
-        return DataError(f"{rule.show_name(self.where / path)} is both a file and a folder")
+            raise both_error(self.where, path)
 
     def _check_end(self, end: int) -> None:
         """``tarfile`` takes a damaged header for the end, and so does it the first of two ends."""

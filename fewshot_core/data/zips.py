@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fewshot_core.data import rule
+from fewshot_core.data.members import both_error, enter_folders
 from fewshot_core.data.problems import Problems
 from fewshot_core.data.tree import FILE, FOLDER, Entry
 from fewshot_core.errors import DataError
@@ -72,30 +73,16 @@ class Zip:
         if not path:  # the root itself
             return
         if name.endswith("/"):
-            self._enter_folders(path)
+            enter_folders(path, self._folders, self._files, self.where)
             return
-        self._enter_folders(posixpath.dirname(path))
+        enter_folders(posixpath.dirname(path), self._folders, self._files, self.where)
         self._files.pop(path, None)
         self._folders[posixpath.dirname(path)][posixpath.basename(path)] = None
         kind = stat.S_IFMT(info.external_attr >> 16)
         plain = kind in (0, stat.S_IFREG)
         self._files[path] = _member(info) if plain else None
         if path in self._folders:
-            raise self._both(path)
-
-    def _enter_folders(self, path: str) -> None:
-        while path:
-            if path in self._files:
-                raise self._both(path)
-            self._folders.setdefault(path, {})
-            parent, name = posixpath.split(path)
-            if name in self._folders.setdefault(parent, {}):
-                return
-            self._folders[parent][name] = None
-            path = parent
-
-    def _both(self, path: str) -> DataError:
-        return DataError(f"{rule.show_name(self.where / path)} is both a file and a folder")
+            raise both_error(self.where, path)
 
     def _errors(self) -> Iterable[DataError]:
         for path, member in self._files.items():
