@@ -23,7 +23,7 @@ from tests.tools.tiny import TINY
 pytest.importorskip("build", reason="the package build is not installed")
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("pyproject.toml", "README.md", "LICENSE", "fewshot_core", "tasks", "recipes")
+PARTS = ("pyproject.toml", "README.md", "LICENSE", "fewshot", "fewshot_core", "tasks", "recipes")
 
 
 def build(folder: Path) -> None:
@@ -58,7 +58,7 @@ def test_the_wheel_has_what_is_needed_and_no_more(built: Path) -> None:
     [wheel] = built.glob("*.whl")
     names = names_in(wheel)
     tops = {name.partition("/")[0] for name in names if ".dist-info" not in name}
-    assert tops == {"fewshot_core", "fewshot_recipes", "fewshot_tasks"}
+    assert tops == {"fewshot", "fewshot_core", "fewshot_recipes", "fewshot_tasks"}
     recipes = {path.name for path in (ROOT / "recipes").glob("*.yaml")}
     assert {f"fewshot_recipes/{name}" for name in recipes} <= names
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "fewshot_core").rglob("*.py")}
