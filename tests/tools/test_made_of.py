@@ -143,8 +143,8 @@ def test_the_parts_are_those_that_the_run_began_with(began: Path) -> None:
 
 def test_a_change_of_results_is_no_change_of_place(place: Path) -> None:
     before = contents(place / "run")
-    done = run_tool("retrain", ["run=run", "retrain.epochs=3"], place)
-    refused(done, "retrain.epochs=3", "fewshot search", "start another run", "run=DIR")
+    done = run_tool("retrain", ["run=run", "supernet.epochs=3"], place)
+    refused(done, "supernet.epochs=3", "fewshot search", "start another run", "run=DIR")
     done = run_tool("retrain", ["run=run", f"data.root={place / 'nowhere'}"], place)
     refused(done, "nowhere does not exist")
     assert contents(place / "run") == before
