@@ -144,6 +144,7 @@ def install(wheel: Path, folder: Path) -> Installed:
         "tools/search.py": "raise RuntimeError('this is the tool of another project')\n",
         "recipes/soup.yaml": "ingredients: [leek, potato]\n",
         "recipes/mine.yaml": "extends: digits\ndescription: of this project\nseed: 7\n",
+        "recipes/darts.yaml": "extends: digits\ndescription: of this project, too\n",
     }.items():
         path = project / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,6 +170,9 @@ def test_it_comes_from_the_wheel(installed: Installed) -> None:
 def test_recipes_of_a_project_and_of_the_installation(installed: Installed) -> None:
     lines = installed.run("fewshot", "search", "--list-recipes").splitlines()
     names = {line.split()[0] for line in lines}
+    [shadow] = [line for line in lines if line.startswith("darts ")]
+    assert shadow.endswith("of this project, too (recipes/darts.yaml, and not the one of fewshot)")
+    assert sum("and not the one of fewshot" in line for line in lines) == 1
     assert {path.stem for path in (ROOT / "recipes").glob("*.yaml")} | {"mine"} == names
     refused = installed.run("fewshot", "search", "recipe=soup", code=2)
     assert refused.startswith("error: unknown recipe 'soup'")
@@ -185,6 +189,11 @@ def test_a_search_from_the_beginning_to_the_export(installed: Installed) -> None
     installed.run("fewshot", "retrain", "run=runs/a")
     installed.run("fewshot", "export", "run=runs/a")
     installed.run("fewshot", "report", "run=runs/a")
+    truth = ["truth=nowhere.csv", "column=accuracy"]
+    refused = installed.run("fewshot", "rank", "run=runs/a", *truth, code=2)
+    assert refused.startswith("error: ")
+    assert "nowhere.csv" in refused
+    assert refused.count("\n") == 1
     folder = installed.project / "runs/a"
     assert (folder / "export" / "model.safetensors").is_file()
     assert (folder / "report.html").is_file()
