@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,8 +15,18 @@ import pytest
 
 from fewshot_core.commands.command import command_names, find_command
 from fewshot_core.front import main
+from fewshot_core.runs.farewell import ENDING
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """As they were: the command answers them from its first moment on."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

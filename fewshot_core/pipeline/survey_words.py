@@ -78,7 +78,7 @@ def concerns(survey: Survey, side: int) -> Iterator[str]:
         )
     if survey.crossing:
         yield (
-            f"{_images(len(survey.crossing), 'is', 'are')} in the test part and in the "
+            f"{_images(len(survey.crossing), 'occurs', 'occur')} in the test part and in the "
             f"training part, so test figures will be too high: {_pairs(survey.crossing)}"
         )
     if survey.copies:
@@ -87,8 +87,8 @@ def concerns(survey: Survey, side: int) -> Iterator[str]:
         yield f"{some}{held}: {_pairs(survey.copies)}"
     if survey.rotated:
         yield (
-            f"{_images(survey.rotated, 'is', 'are')} stored turned (EXIF orientation), and read as "
-            "stored; exiftran -ai or jpegtran turn the files"
+            f"{_images(survey.rotated, 'has', 'have')} an EXIF orientation, which is not applied; "
+            "exiftran -ai or jpegtran turn the files"
         )
 
 
