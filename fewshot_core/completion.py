@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fewshot_core.commands.command import command_names, find_command
 from fewshot_core.errors import RecipeError
 from fewshot_core.plugins import KINDS, plugins
 from fewshot_core.recipe.declare import choices_of, fields_below
-from fewshot_core.recipe.find import list_recipes
+from fewshot_core.recipe.find import find_recipe, list_recipes, read_chain
 from fewshot_core.recipe.loose import loose_type
 from fewshot_core.runs.places import RUNS
+from fewshot_core.tasks import load_description, task_names
 
 SCRIPTS = {
     # Bash breaks words at `=`; what it is offered begins after the last one.
@@ -53,7 +54,7 @@ CHOICES = {
 }
 """Sections that take the name of a plug-in, and of which kind."""
 
-PATHS = ("run", "out", "scores", "truth", "images", "to")
+PATHS = ("run", "from", "sweep", "out", "scores", "truth", "images", "to")
 """Words that take a path, which is completed from the folders."""
 
 
@@ -91,7 +92,7 @@ def complete(words: Sequence[str]) -> list[str]:
     key, equals, value = current.partition("=")
     if equals:
         return [f"{key}={found}" for found in _values(key, value)]
-    known = _setting_keys() if keys is None else list(keys)
+    known = _setting_keys(before[1:]) if keys is None else list(keys)
     given = {word.partition("=")[0] for word in before[1:]}
     return _beginning(current, [f"{name}=" for name in known if name not in given])
 
@@ -100,15 +101,31 @@ def _beginning(current: str, words: Iterable[str]) -> list[str]:
     return [word for word in words if word.startswith(current)]
 
 
-def _setting_keys() -> list[str]:
-    """The keys of every recipe; those of tasks are known once a recipe is chosen."""
-    keys = [key for key, _, _ in fields_below(loose_type({})())]
-    return ["recipe", "run", *CHOICES, *keys]
+def _setting_keys(words: Sequence[str]) -> list[str]:
+    """The keys of every recipe, and those of the task that the words choose."""
+    keys = [key for key, _, _ in fields_below(loose_type(_sections(words))())]
+    return ["recipe", "run", "from", *CHOICES, *keys]
+
+
+def _sections(words: Sequence[str]) -> Mapping[str, type]:
+    """The sections of the task that a recipe or a word names; none where that is not known yet."""
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    try:
+        task = given.get("task")
+        if task is None and "recipe" in given:
+            chain = read_chain(find_recipe(given["recipe"]))
+            task = next((f.content["task"] for f in reversed(chain) if "task" in f.content), None)
+        # Anything but a name is code that the user has not asked to be run yet.
+        return load_description(task).sections if task in task_names() else {}
+    except RecipeError:
+        return {}
 
 
 def _values(key: str, typed: str) -> list[str]:
     if key == "recipe":
         return _beginning(typed, [name for name, _ in list_recipes()])
+    if key == "task":
+        return _beginning(typed, task_names())
     section = key.removesuffix(f".{KINDS[CHOICES[key]].choice}") if key in CHOICES else key
     for place, kind in CHOICES.items():
         if section in (place, f"{place}.{KINDS[kind].choice}"):

@@ -50,7 +50,7 @@ def start_command(name: str, words: Sequence[str] | None = None) -> int:
 
     def start_many(words: list[str]) -> int:
         found.check(words)
-        return launch(name, words, count)
+        return launch(name, words, asked)
 
     return main(name, found.about, start_many, keys=found.keys, argv=mine)
 

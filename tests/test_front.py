@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,15 +95,20 @@ def test_it_is_a_program_and_a_module(program: list[str], tmp_path: Path) -> Non
     assert "\ndigits " in done.stdout
 
 
-def test_its_first_moments_import_no_torch() -> None:
-    code = "import sys, fewshot_core.front; fewshot_core.front.main(['--help']); "
+@pytest.mark.parametrize("words", [["--help"], ["--completion", "--", "search", "supernet.w"]])
+def test_its_first_moments_import_nothing_that_takes_seconds(words: list[str]) -> None:
+    code = f"import sys; from fewshot_core.front import main; main({words!r}); "
     done = subprocess.run(
-        [sys.executable, "-c", code + "print('torch' in sys.modules)"],
+        [
+            sys.executable,
+            "-c",
+            code + "print({'torch', 'optuna', 'scipy', 'timm'} & {*sys.modules})",
+        ],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.endswith("False\n")
+    assert done.stdout.endswith("set()\n")
 
 
 Complete = Callable[..., list[str]]
@@ -134,6 +141,11 @@ def test_completion(complete: Complete, tmp_path: Path, monkeypatch: pytest.Monk
         "retrain.schedule=step",
     ]
     assert complete("search", "supernet.warm") == ["supernet.warmup_epochs="]
+    assert complete("search", "task=aut") == ["task=autogan"]
+    assert complete("search", "recipe=digits", "network.cha") == ["network.channels="]
+    assert complete("search", "task=imagenet", "network.wid") == ["network.width="]
+    assert complete("search", "recipe=digit", "network.cha") == []  # it is not there
+    assert complete("search", "task=os:path", "network.cha") == []  # no code of others is run
     assert complete("search", "run=") == ["run=runs/mine"]
     assert complete("search", "data.root=im") == ["data.root=images/", "data.root=images.tar"]
     assert complete("rank", "run=runs/mine", "tr") == ["truth="]
@@ -169,3 +181,34 @@ def test_bash_completes() -> None:
     # What follows the last `=` alone: bash has taken the rest for another word.
     assert lines[:4] == ["export", "mobile_digits", "reinforce", "supernet.warmup_epochs="]
     assert "recipe=" in lines[4]
+
+
+ZSH = """
+compdef() { registered=$1 }
+compadd() { print -r -- "$@" }
+eval "$(fewshot --completion zsh)"
+try() { words=(fewshot "$@"); CURRENT=$#words; $registered }
+try ex
+try search recipe=mobile_d
+try search recipe=digits supernet.warm
+try search nothing_like_it || true
+"""
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh here")
+def test_zsh_completes() -> None:
+    """Without its completion system, of which the script calls two functions."""
+    done = subprocess.run(
+        ["zsh", "-f", "-c", ZSH],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # What ends with `=` goes on: no space follows it.
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "-Q -- export",
+        "-Q -- recipe=mobile_digits",
+        "-Q -S  -- supernet.warmup_epochs=",
+    ]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from dataclasses import dataclass
@@ -23,25 +24,34 @@ from tests.tools.tiny import TINY
 pytest.importorskip("build", reason="the package build is not installed")
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("pyproject.toml", "README.md", "LICENSE", "fewshot", "fewshot_core", "tasks", "recipes")
+SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+    "setuptools"
+]
+PLACES: dict[str, str] = SETUPTOOLS["package-dir"]
+"""The folder of every top-level package, by the name that it is installed under."""
 
 
 def build(folder: Path) -> None:
-    """A source distribution, and the wheel that is made from it and not from the checkout."""
+    """A source distribution, the wheel that is made from it, and in `direct` the checkout's."""
     source = folder / "source"
-    source.mkdir()
-    skipped = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, source / part, ignore=skipped)
-        else:
-            shutil.copy(ROOT / part, source / part)
-    subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(source)],
+    # All that a clone has, so that what must not be installed is there to be left out.
+    skipped = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*")
+    shutil.copytree(ROOT, source, ignore=skipped)
+    make(folder, source)
+    make(folder / "direct", source, "--wheel")
+    shutil.rmtree(source)
+
+
+def make(out: Path, source: Path, *options: str) -> None:
+    """Build from a folder of sources, with the setuptools that is here: nothing is downloaded."""
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", *options, "--outdir", out, source],
         capture_output=True,
-        check=True,
+        text=True,
+        check=False,
         timeout=300,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")
@@ -49,33 +59,39 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return once(tmp_path_factory, "built", build)
 
 
-def names_in(wheel: Path) -> set[str]:
+def contents(wheel: Path) -> dict[str, bytes]:
+    """What is in a wheel, by name; a generator's version and checksums are no contents."""
     with zipfile.ZipFile(wheel) as file:
-        return set(file.namelist())
+        return {name: file.read(name) for name in file.namelist() if not name.endswith("RECORD")}
 
 
 def test_the_wheel_has_what_is_needed_and_no_more(built: Path) -> None:
     [wheel] = built.glob("*.whl")
-    names = names_in(wheel)
-    tops = {name.partition("/")[0] for name in names if ".dist-info" not in name}
-    assert tops == {"fewshot", "fewshot_core", "fewshot_recipes", "fewshot_tasks"}
-    recipes = {path.name for path in (ROOT / "recipes").glob("*.yaml")}
-    assert {f"fewshot_recipes/{name}" for name in recipes} <= names
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "fewshot_core").rglob("*.py")}
-    assert modules <= names
-    tasks = {path.relative_to(ROOT / "tasks").as_posix() for path in (ROOT / "tasks").rglob("*.py")}
-    assert {f"fewshot_tasks/{name}" for name in tasks} <= names
-    assert "fewshot_core/py.typed" in names
-    assert any(name.endswith("licenses/LICENSE") for name in names)
+    found = {name for name in contents(wheel) if ".dist-info/" not in name}
+    kept = ("*.py", "*.yaml", "py.typed")
+    wanted = {
+        f"{package}/{path.relative_to(ROOT / folder).as_posix()}"
+        for package, folder in PLACES.items()
+        for pattern in kept
+        for path in (ROOT / folder).rglob(pattern)
+    }
+    assert found == wanted
+    assert {"fewshot/py.typed", "fewshot_core/py.typed", "fewshot_recipes/digits.yaml"} <= found
+    assert any(name.endswith("licenses/LICENSE") for name in contents(wheel))
 
 
-def test_the_source_distribution_makes_the_same_wheel(built: Path, tmp_path: Path) -> None:
+def test_the_source_distribution_makes_the_same_wheel(built: Path) -> None:
+    [wheel], [direct] = built.glob("*.whl"), (built / "direct").glob("*.whl")
+    assert wheel.name == direct.name
+    assert contents(wheel) == contents(direct)
+
+
+def test_the_source_distribution_has_no_more_than_it_needs(built: Path) -> None:
     [archive] = built.glob("*.tar.gz")
     with tarfile.open(archive) as file:
-        file.extractall(tmp_path, filter="data")
-    [source] = tmp_path.iterdir()
-    assert (source / "recipes" / "digits.yaml").is_file()
-    assert (source / "tasks" / "cifar10" / "task.py").is_file()
+        names = {name.partition("/")[2].partition("/")[0] for name in file.getnames()} - {""}
+    metadata = {"PKG-INFO", "setup.cfg", "MANIFEST.in", "fewshot_nas.egg-info"}
+    assert names - metadata == {"pyproject.toml", "README.md", "LICENSE", *PLACES.values()}
 
 
 @dataclass(frozen=True)
@@ -128,6 +144,7 @@ def install(wheel: Path, folder: Path) -> Installed:
         "tools/search.py": "raise RuntimeError('this is the tool of another project')\n",
         "recipes/soup.yaml": "ingredients: [leek, potato]\n",
         "recipes/mine.yaml": "extends: digits\ndescription: of this project\nseed: 7\n",
+        "recipes/darts.yaml": "extends: digits\ndescription: of this project, too\n",
     }.items():
         path = project / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,6 +170,9 @@ def test_it_comes_from_the_wheel(installed: Installed) -> None:
 def test_recipes_of_a_project_and_of_the_installation(installed: Installed) -> None:
     lines = installed.run("fewshot", "search", "--list-recipes").splitlines()
     names = {line.split()[0] for line in lines}
+    [shadow] = [line for line in lines if line.startswith("darts ")]
+    assert shadow.endswith("of this project, too (recipes/darts.yaml, and not the one of fewshot)")
+    assert sum("and not the one of fewshot" in line for line in lines) == 1
     assert {path.stem for path in (ROOT / "recipes").glob("*.yaml")} | {"mine"} == names
     refused = installed.run("fewshot", "search", "recipe=soup", code=2)
     assert refused.startswith("error: unknown recipe 'soup'")
@@ -169,6 +189,11 @@ def test_a_search_from_the_beginning_to_the_export(installed: Installed) -> None
     installed.run("fewshot", "retrain", "run=runs/a")
     installed.run("fewshot", "export", "run=runs/a")
     installed.run("fewshot", "report", "run=runs/a")
+    truth = ["truth=nowhere.csv", "column=accuracy"]
+    refused = installed.run("fewshot", "rank", "run=runs/a", *truth, code=2)
+    assert refused.startswith("error: ")
+    assert "nowhere.csv" in refused
+    assert refused.count("\n") == 1
     folder = installed.project / "runs/a"
     assert (folder / "export" / "model.safetensors").is_file()
     assert (folder / "report.html").is_file()

@@ -17,7 +17,6 @@ from fewshot_core.errors import FewshotError, RecipeError, RunFolderError, neare
 from fewshot_core.recipe.load import recipe_from_file
 from fewshot_core.runs.files import read_json
 from fewshot_core.runs.places import require_run
-from fewshot_core.runs.retrained import GIVEN
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -259,6 +258,8 @@ class Run:
         results = self.retrained
         if architecture is None:
             return results
+        from fewshot_core.runs.retrained import GIVEN  # late: it imports torch
+
         # Earlier results stay in the run; this is about the one that was asked for.
         return results.about(GIVEN, given["architecture"])
 

@@ -50,13 +50,16 @@ def write_timm_folder(
     write_tensors(folder / "model.safetensors", network.state_dict(), format="pt")
     write_text(folder / f"{model_name}.py", join_sources(sources))
     registered = _read_registered(folder, model_name)
+    # A network of somebody else may pool in a layer of another name; timm reads the file without.
+    pool = getattr(network, "global_pool", None)
+    pool = getattr(pool, "pool_type", pool)
     write_json(
         folder / "config.json",
         {
             "architecture": model_name,
             "num_classes": len(classes),
             "num_features": network.num_features,
-            "global_pool": getattr(network.global_pool, "pool_type", network.global_pool),
+            **({} if pool is None else {"global_pool": pool}),
             "label_names": list(classes),
             "model_args": arguments,
             "pretrained_cfg": {

@@ -198,7 +198,7 @@ def _examples(tool: str) -> str:
 def _recipe_list() -> str:
     recipes = list_recipes()
     if not recipes:
-        return "no recipes were found: there is no folder `recipes` here or in the checkout\n"
+        return "no recipes were found\n"
     return align(recipes)
 
 

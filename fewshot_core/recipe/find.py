@@ -95,13 +95,23 @@ def read_chain(path: Path, recipes_dir: Path | None = None) -> list[RecipeFile]:
 
 
 def list_recipes(recipes_dir: Path | None = None) -> list[tuple[str, str]]:
-    """Name and first line of the description of every known recipe."""
-    return [(name, _summary(path)) for name, path in recipe_files(recipes_dir).items()]
+    """Name and first line of the description of every known recipe.
+
+    Of one that takes the place of another it says so.
+    """
+    *_, ours = [Path(), *recipe_folders(recipes_dir)]
+    lines = []
+    for name, path in recipe_files(recipes_dir).items():
+        text = _summary(path)
+        if path.parent != ours and (ours / path.name).is_file():
+            text = f"{text} ({path.parent.name}/{path.name}, and not the one of fewshot)".lstrip()
+        lines.append((name, text))
+    return lines
 
 
 def names(known: dict[str, Path] | Sequence[str]) -> str:
     """The names in one line."""
-    return ", ".join(known) or "none were found (no folder `recipes` here or in the checkout)"
+    return ", ".join(known) or "none were found"
 
 
 def _parent(child: Path, parent: object, recipes_dir: Path | None) -> Path:

@@ -15,6 +15,9 @@ from fewshot_core.errors import FewshotError
 USED = ("no", "bf16", "fp16")
 """What a run can be computed in."""
 
+CONFIGURATION = "ACCELERATE_CONFIG_FILE"
+"""Names a configuration of Accelerate other than the usual file, for ``fewshot`` as a launcher."""
+
 PRECISION = "ACCELERATE_MIXED_PRECISION"
 ON_CPU = "ACCELERATE_USE_CPU"
 
@@ -38,7 +41,7 @@ FLOAT32 = ("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE")
 OF_ACCELERATE = ("ACCELERATE_", "FSDP_", "MEGATRON_LM_", "PARALLELISM_CONFIG_", "FORK_LAUNCHED")
 KEPT = (
     *(ON_CPU, PRECISION, "ACCELERATE_CPU_AFFINITY", "ACCELERATE_DEBUG_MODE"),
-    *("ACCELERATE_LOG_LEVEL", "ACCELERATE_ENABLE_RICH"),
+    *("ACCELERATE_LOG_LEVEL", "ACCELERATE_ENABLE_RICH", CONFIGURATION),
 )
 """Those of Accelerate that say where to compute and how much to tell; the rest has no effect."""
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from fewshot_core.errors import DataError
 
@@ -219,6 +218,8 @@ def _kendall(scores: Vector, truth: Vector) -> float:
         return math.nan
     if _constant(scores) or _constant(truth):
         return 0.0
+    from scipy import stats  # late: words are checked and completed without it
+
     return float(stats.kendalltau(scores, truth, variant="b").statistic)
 
 
@@ -227,6 +228,8 @@ def _spearman(scores: Vector, truth: Vector) -> float:
         return math.nan
     if _constant(scores) or _constant(truth):
         return 0.0
+    from scipy import stats  # late, as above
+
     return float(stats.spearmanr(scores, truth).statistic)
 
 
