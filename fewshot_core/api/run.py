@@ -214,10 +214,10 @@ class Run:
         Raises:
             RunFolderError: Nothing was retrained, or a file is damaged.
         """
-        from fewshot_core.pipeline.retrained import read_retrained
+        from fewshot_core.pipeline.retrained import require_retrained
 
         run = self._look()
-        rows, names = read_retrained(run), Training.__dataclass_fields__
+        rows, names = require_retrained(run), Training.__dataclass_fields__
         metric = run.task.description.find_metric(self._read("retrain.json")["metric"])
         try:
             trainings = [Training(**{name: row[name] for name in names}) for row in rows]
@@ -379,11 +379,11 @@ class Run:
         from fewshot_core.pipeline.retrained import (
             choose_retrained,
             load_retrained,
-            read_retrained,
+            require_retrained,
         )
 
         run = self._look()
-        return load_retrained(run, choose_retrained(read_retrained(run), label, seed))
+        return load_retrained(run, choose_retrained(require_retrained(run), label, seed))
 
     # -- how it shows itself -----------------------------------------------------------------
 

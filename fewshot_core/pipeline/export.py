@@ -31,7 +31,7 @@ from fewshot_core.pipeline.inheriting import (
 )
 from fewshot_core.pipeline.opening import attach, attach_to_read
 from fewshot_core.pipeline.quantise import quantise
-from fewshot_core.pipeline.retrained import choose_retrained, load_retrained, read_retrained
+from fewshot_core.pipeline.retrained import choose_retrained, load_retrained, require_retrained
 from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.selection import Selected, found_architecture, select
 from fewshot_core.recipe.declare import with_values
@@ -94,7 +94,7 @@ def export(options: Mapping[str, Any]) -> Path:
 
 
 def _export(run: KeptRun, options: Mapping[str, Any]) -> Path:
-    results = read_retrained(run)
+    results = require_retrained(run)
     result = choose_retrained(results, _label_of(run, results, options))
     run = replace(run, recipe=with_values(run.recipe, result.get("settings") or {}))
     target = Path(options["out"] or run.folder.file("export"))

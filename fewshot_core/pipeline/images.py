@@ -14,6 +14,7 @@ from accelerate.utils import gather_object
 from fewshot_core.data import ImageData, ImageShape, load_images
 from fewshot_core.data.inventory import IMAGES, read_inventory, write_inventory
 from fewshot_core.errors import DataError
+from fewshot_core.recipe.fitting import HELD_LEAST, standard_error
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import read_json, write_json
@@ -195,9 +196,20 @@ def agree_on_images(images: RunImages, accelerator: Accelerator, root: object) -
         )
 
 
-def warnings_of(data: ImageData) -> list[str]:
-    """Lines about images for the user to know before anything is trained."""
+def warnings_of(data: ImageData, scored: int | None = None) -> list[str]:
+    """Lines about images for the user to know before anything is trained.
+
+    Args:
+        data: The images.
+        scored: On how many validation images accuracies are compared; None: on none.
+    """
     lines = [data.left_out] if data.left_out else []
+    if scored is not None and scored < HELD_LEAST:
+        lines.append(
+            f"only {scored:,} validation images tell networks apart: an accuracy of 80 % on them "
+            f"has a standard error of {standard_error(scored):.0f} points; a larger "
+            "data.validation holds out more"
+        )
     repeated = data.inventory().repeated()
     if repeated:
         lines.append(

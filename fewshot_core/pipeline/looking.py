@@ -15,7 +15,7 @@ from fewshot_core.errors import DataError
 from fewshot_core.pipeline.processes import do_once, make_accelerator
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.survey_words import bad_lines, choice_table, concerns, found_table
-from fewshot_core.recipe.fitting import Choice, Facts, Fitting
+from fewshot_core.recipe.fitting import Facts, FittedSetting, Fitting
 from fewshot_core.recipe.keys import flatten
 from fewshot_core.recipe.load import KEPT, LoadedRecipe, load_recipe
 from fewshot_core.runs.console import Console
@@ -76,7 +76,7 @@ def fit_to_images(words: Sequence[str]) -> Fitted:
     return Fitted(fitted, {"found": found[0].to_json(), "chosen": chosen, "reasons": reasons})
 
 
-def choose(loaded: LoadedRecipe, facts: Facts) -> list[Choice]:
+def choose(loaded: LoadedRecipe, facts: Facts) -> list[FittedSetting]:
     """What the task of a recipe chooses for images of which these facts are known."""
     settings = flatten(dataclasses.asdict(loaded.recipe))
     given = {key: settings[key] for key in loaded.given if key in settings}
@@ -119,7 +119,7 @@ def _look(loaded: LoadedRecipe, console: Console) -> Survey:
 
 
 def _tell(
-    survey: Survey, fitted: LoadedRecipe, choices: Sequence[Choice], console: Console
+    survey: Survey, fitted: LoadedRecipe, choices: Sequence[FittedSetting], console: Console
 ) -> None:
     for line in concerns(survey, fitted.recipe.data.image_size or survey.facts().side):
         console.print(f"note: {line}")

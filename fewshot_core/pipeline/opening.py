@@ -34,7 +34,7 @@ from fewshot_core.pipeline.telling import tell_surroundings
 from fewshot_core.recipe.changes import Change, differing, training_changes, value_at
 from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import KEPT, LoadedRecipe, recipe_from_file, with_changes
-from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.schema import Recipe, scored_images
 from fewshot_core.recipe.tracker_names import require_trackers
 from fewshot_core.recipe.yamltext import read_mapping
 from fewshot_core.runs.console import Console
@@ -145,7 +145,11 @@ def _tell(run: Run) -> None:
     data = run.images.data()
     known = {key: value for key, value in data.describe().items() if value is not None}
     run.console.print(", ".join(f"{key} {value}" for key, value in known.items()))
-    for line in warnings_of(data):
+    scored = None
+    if run.evaluator.measures and not run.task.generates:
+        count = len(data.validation)
+        scored = min(count, scored_images(run.recipe.evaluator) or count)
+    for line in warnings_of(data, scored):
         run.console.print(line)
     if run.splitting.sentence and run.evaluator.inherits:
         run.console.print(run.splitting.sentence)

@@ -12,27 +12,21 @@ from fewshot_core.errors import RunFolderError
 from fewshot_core.pipeline.retrain import build_candidate
 from fewshot_core.pipeline.run import KeptRun
 from fewshot_core.recipe.declare import with_values
-from fewshot_core.runs.files import read_json
-from fewshot_core.runs.retrained import FOUND
+from fewshot_core.runs.retrained import FOUND, read_retrained
 
 
-def read_retrained(run: KeptRun) -> list[dict[str, Any]]:
-    """The results of a run, one for each label and seed.
+def require_retrained(run: KeptRun) -> list[dict[str, Any]]:
+    """The results of a run, one for each label and seed; at least one.
 
     Raises:
         RunFolderError: Nothing was retrained, or the file is damaged.
     """
-    path = run.folder.file("retrain.json")
-    if not path.exists():
+    results = read_retrained(run.folder)
+    if not results:
         raise RunFolderError(
             f"{run.folder.path} holds no retrained network",
             fix=f"run fewshot retrain run={run.folder.path} first",
         )
-    again = f"run fewshot retrain run={run.folder.path} again: it writes the file anew"
-    try:
-        results: list[dict[str, Any]] = read_json(path, again)["results"]
-    except (KeyError, TypeError):
-        raise RunFolderError(f"{path} is damaged", found="no results", fix=again) from None
     return results
 
 

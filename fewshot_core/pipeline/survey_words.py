@@ -10,7 +10,7 @@ from rich.table import Table
 
 from fewshot_core.data.rule import show_name
 from fewshot_core.data.survey import PartSurvey, Survey
-from fewshot_core.recipe.fitting import Choice
+from fewshot_core.recipe.fitting import FittedSetting
 
 FEW = 10
 """A class with fewer images than this is named."""
@@ -41,7 +41,7 @@ def found_table(survey: Survey) -> Table:
     return _two_columns(_found(survey))
 
 
-def choice_table(choices: Sequence[Choice]) -> Table:
+def choice_table(choices: Sequence[FittedSetting]) -> Table:
     """Each choice as a word that can be typed, with its reason."""
     return _two_columns((choice.word, choice.reason) for choice in choices)
 

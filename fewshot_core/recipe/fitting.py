@@ -54,7 +54,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Choice:
+class FittedSetting:
     """A setting, its value, and why in a few words."""
 
     key: str
@@ -151,13 +151,13 @@ class Fitting:
 
     facts: Facts
     given: Mapping[str, Any]
-    choices: list[Choice] = field(default_factory=list)
+    choices: list[FittedSetting] = field(default_factory=list)
 
     def choose(self, key: str, value: Any, reason: str) -> Any:
         """Choose a value unless one is given; what counts is returned."""
         if key in self.given:
             return self.given[key]
-        self.choices.append(Choice(key, value, reason))
+        self.choices.append(FittedSetting(key, value, reason))
         return value
 
     def value(self, key: str, default: Any = None) -> Any:

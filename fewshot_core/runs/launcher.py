@@ -287,10 +287,8 @@ def launch(command: str, words: Sequence[str], count: int | None) -> int:
         return exit_code(-code) if code < 0 else code
     except SignalException as error:  # the processes have said so
         return exit_code(signal.Signals(error.sigval))
-    except (
-        ValueError,
-        OSError,
-    ) as error:  # options of the configuration that contradict each other
+    except (ValueError, OSError) as error:
+        # Such as options of the configuration that contradict each other.
         raise LaunchError(
             "Accelerate's launcher cannot start the processes",
             found=error,

@@ -15,7 +15,7 @@ from fewshot_core.data.sources import list_parts
 from fewshot_core.data.survey import Survey, images_to_read, take_survey
 from fewshot_core.errors import DataError
 from fewshot_core.pipeline.survey_words import choice_table, concerns, found_table
-from fewshot_core.recipe.fitting import Choice
+from fewshot_core.recipe.fitting import FittedSetting
 from fewshot_core.recipe.schema import DataSettings
 
 
@@ -158,7 +158,7 @@ def test_words_that_are_typed_come_out_whole(width: int, tmp_path: Path) -> None
     out = io.StringIO()
     console = Console(file=out, width=width, color_system=None)
     reason = "a reason of many words " * 8
-    console.print(choice_table([Choice("retrain.augment", "rand-m9-mstd0.5", reason)] * 3))
+    console.print(choice_table([FittedSetting("retrain.augment", "rand-m9-mstd0.5", reason)] * 3))
     console.print(found_table(survey_of(write(tmp_path / "[red]x", plain(2)))))
     lines = out.getvalue().splitlines()
     assert sum("  retrain.augment=rand-m9-mstd0.5  " in line for line in lines) == 3

@@ -15,9 +15,11 @@ from torch import nn
 from fewshot_core.costs.table import CostTable
 from fewshot_core.pipeline import standalone
 from fewshot_core.pipeline.images import RunImages
+from fewshot_core.pipeline.opening import start
 from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.standalone import train_standalone
 from fewshot_core.recipe.declare import with_values
+from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.folder import RunFolder
@@ -26,6 +28,8 @@ from fewshot_core.spaces.region import Region, RegionTree
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.spaces.split_rule import SplitDecision
 from fewshot_core.testing.toys import toy_space
+from tests.tools.process import words_of
+from tests.tools.tiny import TINY
 
 
 class Untouched:
@@ -132,3 +136,21 @@ def test_a_truth_uses_every_validation_image_and_a_score_those_of_the_evaluator(
     train_standalone(run, architecture, 5 / 3)
     assert trained[1][4].folder.name == f"{architecture.id}-1.66667"
     assert trained[1][2].epochs == pytest.approx(5 / 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "only 40 validation images tell networks apart"),  # a fifth of 200
+        ({"evaluator.images": 16}, "only 16 validation images"),
+        ({"data.validation": 0.5}, ""),  # 100, see HELD_LEAST
+        ({"evaluator": "counting", "audit.networks": 0}, ""),  # it measures nothing
+    ],
+)
+def test_few_validation_images_are_told(
+    settings: dict[str, object], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start(load_recipe(words_of(TINY | settings, run=tmp_path / "run"))).folder.close()
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("validation images tell networks apart" in said) == bool(told)
+    assert told in said
