@@ -6,7 +6,7 @@ import logging
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def write_int8(source: Path, target: Path, batches: Sequence[Tensor]) -> None:
 
 
 @contextmanager
-def _quiet():  # type: ignore[no-untyped-def]
+def _quiet() -> Iterator[None]:
     """onnxruntime advises, on the root logger, what was done here already."""
     root = logging.getLogger()
     level = root.level

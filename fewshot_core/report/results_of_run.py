@@ -166,7 +166,9 @@ def _trainings(run: Path, recipe: Recipe, found: str) -> Iterator[tuple[str, Sta
         if (folder / "state.json").exists():
             yield AUDITED if folder.name in audited else CLIMBED, _state(folder)
     for folder in sorted((run / "retrain").glob(f"{found}-*")):
-        if (folder / "state.json").exists():
+        # Behind the seed of a training with other settings stands their digest.
+        usual = folder.name.removeprefix(f"{found}-").isdecimal()
+        if usual and (folder / "state.json").exists():
             yield RETRAINED, _state(folder)
 
 

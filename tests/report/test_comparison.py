@@ -97,6 +97,7 @@ def make(
         for seed in range(len(tests)):
             trained(run / "retrain" / f"{cell.id}-{seed}", 700)
         trained(run / "retrain" / "somebodyelse-0", 999)
+        trained(run / "retrain" / f"{cell.id}-0-0123456789", 999)  # with settings of its own
     if audit:
         trained(run / "standalone" / f"{space.parse(OTHER).id}-20", 300)
         trained(run / "standalone" / f"{cell.id}-5", 200)
