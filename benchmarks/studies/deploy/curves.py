@@ -57,14 +57,14 @@ PLACES = {
         ("cifar10", "cifar100"),
         ("recipe=nasbench201", *SMALL, "retrain.lr=0.1"),
         "connected_params",
-        400,
+        240,
     ),
     "nasbenchmacro": Place(
         "nasbenchmacro/accuracies.csv",
         ("cifar10",),
         ("recipe=nasbench_macro_lab", *SMALL, "retrain.lr=0.05"),
         "connected_flops",
-        300,
+        160,
     ),
 }
 
@@ -111,6 +111,10 @@ class Deploy(Study):
     seeds = 2
     tables = staticmethod(make_tables)
 
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--places", nargs="+", choices=[*PLACES], help="tables, by default all")
+
     def __init__(self, options: argparse.Namespace, work: Path) -> None:
         self.size = QUICK if options.quick else FULL
         self.data = options.data
@@ -118,7 +122,7 @@ class Deploy(Study):
         self.places = {
             name: replace(place, networks=max(LEAST, round(place.networks * self.size.share)))
             for name, place in PLACES.items()
-            if (options.data / place.table).exists()
+            if (options.data / place.table).exists() and name in (options.places or PLACES)
         }
         self.benches = {
             name: Bench((*place.words, *self.size.words), places_of(options.data), work)
