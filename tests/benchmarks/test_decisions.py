@@ -37,8 +37,8 @@ def make_pool(noise: float = 0.0, count: int = 300) -> Pool:
         for length in LENGTHS
     }
     scores = {
-        "good": Score(truth + rng.normal(0, 20, count), 10_000),
-        "useless": Score(rng.normal(0, 1, count), 10_000),
+        "good": [Score(truth + rng.normal(0, 20, count), 10_000)],
+        "useless": [Score(rng.normal(0, 1, count), 10_000)],
     }
     return Pool(SPACE, architectures, truth, costs, curves, scores)
 

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.studies.cifar10 import costs_of
 from benchmarks.studies.deploy.curves import (
+    BANDS,
     BLOCK,
     PLACES,
     Deploy,
@@ -69,8 +70,15 @@ def test_longer_trainings_are_those_of_the_better_networks(study: Deploy) -> Non
             -(-place.networks // 3),
             place.networks // 10,
         ]
-        assert sorted(curves[67_000, 0]) == sorted(curves[22_000, 0])[: counts[2]]
-        assert sorted(curves[200_000, 0]) == sorted(curves[22_000, 0])[: counts[3]]
+        assert {*curves[200_000, 0]} < {*curves[67_000, 0]} < {*curves[22_000, 0]}
+        costs = costs_of(study.benches[name].recipe())
+        prices = {a.id: costs.costs(a)[place.cost] for a in study._drawn(name)}
+        by_price = sorted(prices, key=lambda name: (prices[name], name))
+        for start in range(0, place.networks, place.networks // BANDS):
+            band = sorted(by_price[start : start + place.networks // BANDS])
+            longer = sorted(set(band) & {*curves[67_000, 0]})
+            assert longer == band[: len(longer)]
+            assert len(longer) in (len(band) // 3, len(band) // 3 + 1)
 
 
 def test_places_take_turns_and_a_second_seed_has_the_first_networks(study: Deploy) -> None:
@@ -78,6 +86,6 @@ def test_places_take_turns_and_a_second_seed_has_the_first_networks(study: Deplo
     assert [job.key.split(" | ")[0] for job in first[:4]] == ["nasbench201", "nasbenchmacro"] * 2
     again = [job for job in study.jobs("again", {}) if job.key.startswith("nasbench201")]
     assert {job.key.split(" | ")[1] for job in again} == {"6000 images", "22000 images"}
-    assert len(again) == 2 * study.places["nasbench201"].networks // 5 // BLOCK
+    assert len(again) == 2 * -(-study.places["nasbench201"].networks // 5 // BLOCK)
     assert again[0].recipe[-1] == first[0].recipe[-1]
     assert "seed=1" in again[0].recipe

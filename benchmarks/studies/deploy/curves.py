@@ -8,11 +8,21 @@ import random
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from benchmarks.studies.cifar10 import costs_of, places_of, read_networks
+from benchmarks.studies.cifar10 import costs_of, places_of
+from benchmarks.studies.deploy.decide import (
+    SEEDS,
+    decision_jobs,
+    make_pool,
+    summarise_decisions,
+)
+from benchmarks.studies.deploy.decisions import Pool
+from benchmarks.studies.deploy.places import PLACES, Place, curves_of, read_once
+from benchmarks.studies.deploy.scores import ScoreSize, score_jobs
 from benchmarks.studies.deploy.show import make_tables, summarise
 from benchmarks.studies.jobs import Job, Rows, make_slug
 from benchmarks.studies.runs import Bench, StudyRun
@@ -24,49 +34,11 @@ from fewshot_core.spaces.space import Architecture
 LEAST = 4
 """Networks of a place, however small its share is."""
 
+BANDS = 5
+"""Parts of equal size by cost; the better ones of each get the longer trainings."""
+
 BLOCK = 10
 """Networks that a job trains."""
-
-SMALL = ("data.image_size=16", "data.pad=2", "split=none")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A table of true accuracies, and how its networks are trained here.
-
-    Attributes:
-        table: The table in the folder of data sets.
-        columns: Its columns of true values.
-        words: Settings of every training.
-        cost: What is limited.
-        networks: How many are trained for the shortest lengths.
-        upper: Share of them that is drawn from the half that costs more.
-    """
-
-    table: str
-    columns: tuple[str, ...]
-    words: tuple[str, ...]
-    cost: str
-    networks: int
-    upper: float = 0.5
-
-
-PLACES = {
-    "nasbench201": Place(
-        "nasbench201/accuracies.csv",
-        ("cifar10", "cifar100"),
-        ("recipe=nasbench201", *SMALL, "retrain.lr=0.1"),
-        "connected_params",
-        240,
-    ),
-    "nasbenchmacro": Place(
-        "nasbenchmacro/accuracies.csv",
-        ("cifar10",),
-        ("recipe=nasbench_macro_lab", *SMALL, "retrain.lr=0.05"),
-        "connected_flops",
-        160,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -75,15 +47,19 @@ class Size:
 
     Attributes:
         lengths: Training images of a network, and which share of the networks gets so many: the
-            best by the length before.
+            best by the length before, among those of similar cost.
         again: Share of the networks of the first lengths that are trained with a second seed.
         words: Settings of every recipe.
+        scores: Sizes of the scores.
+        searches: Simulated searches of each way.
         share: Share of the networks of a place.
     """
 
     lengths: tuple[tuple[int, float], ...]
     again: float
     words: tuple[str, ...]
+    scores: ScoreSize
+    searches: int = SEEDS
     share: float = 1.0
 
 
@@ -91,11 +67,16 @@ FULL = Size(
     lengths=((6_000, 1.0), (22_000, 1.0), (67_000, 1 / 3), (200_000, 0.1)),
     again=0.2,
     words=("data.source=images",),
+    scores=ScoreSize(images=1_000_000, seeds=2),
 )
 QUICK = Size(
     lengths=((600, 1.0), (1_200, 0.4)),
     again=0.5,
     words=("data.source=images", "data.limit=2000"),
+    scores=ScoreSize(
+        images=2_000, seeds=1, words=("evaluator.images=64", "evaluator.recalibrate=64")
+    ),
+    searches=3,
     share=0.01,
 )
 
@@ -106,7 +87,7 @@ class Deploy(Study):
     needs = "cifar10"
     module = "benchmarks.studies.deploy"
     folder = "runs/deploy"
-    stages = ("length1", "length2", "length3", "length4", "again")
+    stages = ("length1", "length2", "length3", "length4", "again", "scores", "decisions")
     name = "deploy"
     seeds = 2
     tables = staticmethod(make_tables)
@@ -131,7 +112,14 @@ class Deploy(Study):
 
     def jobs(self, stage: str, rows: Rows) -> Sequence[Job]:
         jobs: list[Job] = []
-        for name in self.places:
+        for name, place in self.places.items():
+            if stage == "scores":
+                jobs += score_jobs(name, self.benches[name], self._drawn(name), self.size.scores)
+                continue
+            if stage == "decisions":
+                if curves_of(name, rows):
+                    jobs += decision_jobs(name, place, self._pools(name, rows), self.size.searches)
+                continue
             if stage == "again":
                 few = self._drawn(name)[: self._share(name, self.size.again)]
                 for images, share in self.size.lengths:
@@ -142,8 +130,10 @@ class Deploy(Study):
             if number < len(self.size.lengths):
                 images, _ = self.size.lengths[number]
                 jobs += self._blocks(name, images, 0, self._chosen(name, number, rows))
-        # Places in turn: of a study that is stopped each has something.
-        return sorted(jobs, key=lambda job: int(job.key.rsplit(" ", 1)[1]))
+        if stage not in ("scores", "decisions"):
+            # Places in turn: of a study that is stopped each has something.
+            jobs.sort(key=lambda job: int(job.key.rsplit(" ", 1)[1]))
+        return jobs
 
     def summarise(self, rows: Rows) -> dict[str, Any]:
         found = {}
@@ -163,7 +153,12 @@ class Deploy(Study):
                 for column, known in values.items()
             }
             found[name] = summarise(curves, truths, place.networks)
+            found[name]["decisions"] = summarise_decisions(name, rows, place.columns)
         return found
+
+    def _pools(self, name: str, rows: Rows) -> dict[str, Pool]:
+        place, costs = self.places[name], costs_of(self.benches[name].recipe())
+        return {c: make_pool(name, place, c, rows, costs, self.data) for c in place.columns}
 
     # -- which networks ------------------------------------------------------------------------
 
@@ -185,8 +180,10 @@ class Deploy(Study):
         before = curves_of(name, rows).get((self.size.lengths[number - 1][0], 0), {})
         if not before or len(before) < len(self._chosen(name, number - 1, rows)):
             return []
-        ranked = sorted((a for a in drawn if a.id in before), key=lambda a: -before[a.id][0])
-        return ranked[: self._share(name, share)]
+        costs, cost = costs_of(self.benches[name].recipe()), self.places[name].cost
+        prices = {a: costs.costs(a)[cost] for a in drawn}
+        results = {a: before[a.id][0] for a in drawn if a.id in before}
+        return choose_better(results, prices, self._share(name, share))
 
     def _blocks(
         self, name: str, images: int, seed: int, networks: Sequence[Architecture]
@@ -202,12 +199,6 @@ class Deploy(Study):
             measure = partial(measure_block, images, block)
             jobs.append(bench.job(key, slug, words, measure, recipe=[*words, *which]))
         return jobs
-
-
-@lru_cache(maxsize=4)
-def read_once(place: Place, column: str, data: Path) -> Mapping[Architecture, float]:
-    """The networks of a place with the values of a column."""
-    return read_networks(place.words, data / place.table, column)
 
 
 def draw_networks(place: Place, data: Path, costs: CostTable) -> list[Architecture]:
@@ -233,6 +224,26 @@ def draw_networks(place: Place, data: Path, costs: CostTable) -> list[Architectu
     return drawn
 
 
+def choose_better(
+    results: Mapping[Architecture, float], prices: Mapping[Architecture, float], count: int
+) -> list[Architecture]:
+    """The best of every band of costs in turn: under each limit some have the longer curves.
+
+    Args:
+        results: What a training gave; higher is better.
+        prices: The costs, by which all are divided into :data:`BANDS` of equal size.
+        count: How many are chosen.
+    """
+    by_price = sorted(prices, key=lambda a: (prices[a], a.id))
+    bands: list[list[Architecture]] = [[] for _ in range(BANDS)]
+    for place, architecture in enumerate(by_price):
+        if architecture in results:
+            bands[place * BANDS // len(by_price)].append(architecture)
+    ranked = [sorted(band, key=lambda a: -results[a]) for band in bands]
+    turns = [a for turn in zip_longest(*ranked) for a in turn if a is not None]
+    return turns[:count]
+
+
 def measure_block(images: int, networks: Sequence[Architecture], run: StudyRun) -> dict[str, Any]:
     """Train some networks from scratch; accuracy and loss of each by its id."""
     epochs = images / len(run.data.train)
@@ -242,14 +253,3 @@ def measure_block(images: int, networks: Sequence[Architecture], run: StudyRun) 
         found[network.id] = [round(metrics["accuracy"], 3), round(metrics["loss"], 5)]
     shutil.rmtree(run.file("standalone"))  # its figures are kept, and there will be thousands
     return {"precision": run.precision, "networks": found}
-
-
-def curves_of(name: str, rows: Rows) -> dict[tuple[int, int], dict[str, list[float]]]:
-    """What is known of a place."""
-    found: dict[tuple[int, int], dict[str, list[float]]] = {}
-    for key, row in rows.items():
-        place, images, seed, _ = key.split(" | ")
-        if place == name:
-            which = int(images.split()[0]), int(seed.split()[1])
-            found.setdefault(which, {}).update(row["networks"])
-    return found

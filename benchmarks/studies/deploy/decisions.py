@@ -43,7 +43,7 @@ class Pool:
         costs: What is limited [n].
         curves: Results of trainings from scratch by their length in images, ``[n]``; nan where a
             network was not trained for so long.
-        scores: Other scores by name.
+        scores: Other scores by name; of each one or more seeds, of which a search has one.
     """
 
     space: SearchSpace
@@ -51,7 +51,7 @@ class Pool:
     truth: Vector
     costs: Vector
     curves: Mapping[int, Vector]
-    scores: Mapping[str, Score]
+    scores: Mapping[str, Sequence[Score]]
 
     def within(self, limit: float) -> list[int]:
         """The networks that cost no more than a limit."""
@@ -92,7 +92,7 @@ class Scored:
     score: str
 
     def __call__(self, pool: Pool, budget: int, limit: float, rng: random.Random) -> int | None:
-        found = pool.scores[self.score]
+        found = rng.choice(pool.scores[self.score])
         if found.images > budget:
             return None
         return max(pool.within(limit), key=lambda i: (found.values[i], -pool.costs[i], -i))
@@ -113,7 +113,8 @@ class Ladder:
     proposals: float = 0.0
 
     def __call__(self, pool: Pool, budget: int, limit: float, rng: random.Random) -> int | None:
-        score = pool.scores.get(self.begin)
+        seeds = pool.scores.get(self.begin)
+        score = rng.choice(seeds) if seeds else None
         left = budget - (score.images if score else 0)
         plan = plan_lengths(sorted(pool.curves), left, self.rungs)
         if not plan:
@@ -198,18 +199,25 @@ def plan_lengths(lengths: Sequence[int], budget: float, rungs: int) -> list[tupl
     return []
 
 
-def regrets(pool: Pool, way: Way, budget: int, limit: float, seeds: int) -> Vector | None:
-    """How far what is handed over is from the best within the limit, for each seed.
+def choose_all(
+    pool: Pool, way: Way, budget: int, limit: float, seeds: int
+) -> NDArray[np.int64] | None:
+    """The networks that a way hands over, one for each seed.
 
     Seeds are alike for all ways, so that differences are paired.
 
     Returns:
+        Their numbers ``[seeds]``; None where the budget is too small.
+    """
+    found = [way(pool, budget, limit, random.Random(seed)) for seed in range(seeds)]
+    return None if any(chosen is None for chosen in found) else np.array(found, dtype=np.int64)
+
+
+def regrets(pool: Pool, way: Way, budget: int, limit: float, seeds: int) -> Vector | None:
+    """How far what is handed over is from the best within the limit, for each seed.
+
+    Returns:
         ``[seeds]``, 0 or more; None where the budget is too small.
     """
-    best, found = pool.best(limit), []
-    for seed in range(seeds):
-        chosen = way(pool, budget, limit, random.Random(seed))
-        if chosen is None:
-            return None
-        found.append(best - float(pool.truth[chosen]))
-    return np.array(found)
+    chosen = choose_all(pool, way, budget, limit, seeds)
+    return None if chosen is None else pool.best(limit) - pool.truth[chosen]

@@ -13,6 +13,9 @@ from fewshot_core.trust.correlation import bootstrap_tau, iso_cost_tau, kendall
 
 Curves = Mapping[tuple[int, int], Mapping[str, Sequence[float]]]
 
+COMPARED = "3000000"
+"""The budget, in images, of which the tables tell more."""
+
 LEAST = 8
 """Networks without which a tau says nothing."""
 
@@ -67,7 +70,7 @@ def _tau(one: Any, other: Any) -> float | None:
 
 
 def make_tables(figures: Mapping[str, Any]) -> list[Table]:
-    """One table for each place."""
+    """For each place one table of the curves, and one of the decisions for each column."""
     header = (
         *("images", "networks", "mean accuracy", "tau, two seeds", "column"),
         *("tau by accuracy", "by loss", "iso-cost tau", "upper half"),
@@ -93,7 +96,29 @@ def make_tables(figures: Mapping[str, Any]) -> list[Table]:
                     ]
                 )
         tables.append(Table(f"{name}: trained from scratch, of {place['networks']}", header, lines))
+        for column, budgets in place.get("decisions", {}).items():
+            tables.append(_decisions(f"{name}, {column}: mean regret over the limits", budgets))
     return tables
+
+
+def _decisions(title: str, budgets: Mapping[str, Any]) -> Table:
+    """Regrets by way and budget, and at one budget what each has before the baseline."""
+    at = COMPARED if COMPARED in budgets else next(iter(budgets))
+    size = f"{int(at) / 1e6:g} M"
+    header = ["way", *(f"{int(budget) / 1e6:g} M images" for budget in budgets)]
+    header += [f"less than halving, {size} (95 %)", f"handed over, no limit, {size}"]
+    ways = dict.fromkeys(way for found in budgets.values() for way in found)
+    lines = []
+    for way in ways:
+        found = [budgets[budget].get(way, {}) for budget in budgets]
+        line = [way, *(_text(entry.get("regret")) for entry in found)]
+        compared = budgets[at].get(way, {})
+        less = compared.get("less_than_baseline")
+        line.append(f"{less[0]:+.3f} ({less[1]:+.3f}, {less[2]:+.3f})" if less else "–")
+        reached = compared.get("limits", {}).get("none")
+        line.append(f"{reached[1]:.2f}" if reached else "–")
+        lines.append(line)
+    return Table(title, header, lines)
 
 
 def _text(value: float | None) -> str:
