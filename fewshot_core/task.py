@@ -18,7 +18,8 @@ from fewshot_core.description import Description
 from fewshot_core.errors import RecipeError
 from fewshot_core.metrics import Metric
 from fewshot_core.recipe.fitting import Fitting
-from fewshot_core.recipe.schema import Recipe, TrainingSettings
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace

@@ -18,7 +18,8 @@ from fewshot_core.description import Description
 from fewshot_core.metrics import ACCURACY, Metric
 from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.recipe.schema import Recipe, TrainingSettings
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, Option, SearchSpace
 from fewshot_core.testing.tasks import TaskSuite

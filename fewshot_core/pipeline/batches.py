@@ -9,12 +9,8 @@ from fewshot_core.errors import RecipeError
 from fewshot_core.pipeline.regions import learns_split
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.training import build
-from fewshot_core.recipe.schema import (
-    RetrainSettings,
-    SupernetSettings,
-    TrainingSettings,
-    recalibration_images,
-)
+from fewshot_core.recipe.schema import recalibration_images
+from fewshot_core.recipe.trainings import RetrainSettings, SupernetSettings, TrainingSettings
 from fewshot_core.spaces.space import Architecture
 
 SECTIONS = ("supernet", "regions", "retrain")

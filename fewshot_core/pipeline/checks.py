@@ -25,7 +25,7 @@ from fewshot_core.pipeline.scoring import make_evaluator
 from fewshot_core.pipeline.study_name import study_name
 from fewshot_core.pipeline.supernets import new_supernet
 from fewshot_core.pipeline.training import build_network, make_stream, with_pace
-from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.search.strategies import Strategy
 from fewshot_core.search.study import open_study
 from fewshot_core.spaces.paths import make_paths

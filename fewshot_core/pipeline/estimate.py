@@ -14,7 +14,7 @@ from torch import nn
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.supernets import new_supernet, regions_to_train, settings_of
 from fewshot_core.pipeline.training import build_network, make_stream
-from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.runs.reuse import read_reused
 from fewshot_core.search.ladder import plan_rungs
 from fewshot_core.search.loop import sample_feasible

@@ -11,7 +11,7 @@ import torch
 from fewshot_core.errors import FewshotError
 from fewshot_core.pipeline.processes import is_of_communication
 from fewshot_core.pipeline.run import Run
-from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.runs.preemption import Preempted
 from fewshot_core.runs.pulse import LostProcessError
 

@@ -14,7 +14,7 @@ from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.supernets import new_supernet, settings_of
 from fewshot_core.pipeline.training import make_stream
-from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.search.differentiable import StepContext, make_method
 from fewshot_core.search.preferences.relaxed import RelaxedSupernet
 from fewshot_core.search.preferences.steps import Loss, TwoBatchObjective, batches_of

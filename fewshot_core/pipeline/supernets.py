@@ -14,7 +14,7 @@ from fewshot_core.pipeline.regions import cut, learns_split
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.tracking import track_training
 from fewshot_core.pipeline.training import build, fit
-from fewshot_core.recipe.schema import SupernetSettings
+from fewshot_core.recipe.trainings import SupernetSettings
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.origin import origin, write_origin
 from fewshot_core.runs.reuse import read_reused

@@ -13,7 +13,7 @@ from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.errors import RecipeError
 from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.tracking import track_training
-from fewshot_core.recipe.schema import RetrainSettings, SupernetSettings, TrainingSettings
+from fewshot_core.recipe.trainings import RetrainSettings, SupernetSettings, TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.spaces.paths import PathPolicy
 from fewshot_core.spaces.space import Architecture

@@ -15,13 +15,8 @@ from typing import Any
 from fewshot_core.plugins import Plugin, find_plugin, plugins
 from fewshot_core.recipe.declare import check_choice
 from fewshot_core.recipe.keys import children, element_section, section_type, shorthand
-from fewshot_core.recipe.schema import (
-    Recipe,
-    SplitSettings,
-    SupernetSettings,
-    recipe_type,
-    split_type,
-)
+from fewshot_core.recipe.schema import Recipe, SplitSettings, recipe_type, split_type
+from fewshot_core.recipe.trainings import SupernetSettings
 from fewshot_core.recipe.unread import Unread, readers_of
 
 Sections = tuple[tuple[str, type], ...]

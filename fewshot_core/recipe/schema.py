@@ -25,11 +25,10 @@ from fewshot_core.recipe.choosing import AuditSettings, LadderSettings
 from fewshot_core.recipe.declare import check_choice, setting
 from fewshot_core.recipe.places import (
     database,
-    is_local_model,
-    local_model,
     place_of_images,
 )
 from fewshot_core.recipe.tracker_names import PACKAGES
+from fewshot_core.recipe.trainings import RegionSettings, RetrainSettings, SupernetSettings
 from fewshot_core.recipe.words import check_path
 
 KEYED = ("wds", "hfds")
@@ -126,105 +125,6 @@ class DataSettings:
             yield f"{key}.source={self.source} needs {key}.root, the folder or {what}"
         yield from check_path(f"{key}.root", self.root)
         yield from check_path(f"{key}.test_root", self.test_root)
-
-
-@dataclass(frozen=True)
-class PathSettings:
-    """How training picks an architecture for a step; each policy adds its own settings."""
-
-    kind: ClassVar[str] = "paths"
-    shorthand: ClassVar[str] = "policy"
-    policy: str = setting("", "which policy: {names}")
-    together: int = setting(
-        1,
-        "Architectures of a step, each on a part of the batch of its own; 1: the whole batch for "
-        "each. Many at once keep a GPU busy, where a supernet of cells computes them in one "
-        "program.",
-        low=1,
-    )
-
-    @property
-    def teaches(self) -> bool:
-        """Whether the first architecture of a step teaches the others."""
-        return False
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """Budget and optimiser of one training."""
-
-    epochs: float = setting(
-        10.0,
-        "Passes over the training images; every path of a step counts, so that policies with "
-        "several paths per step see the same number of images.",
-        above=0,
-    )
-    batch_size: int = setting(64, low=1)
-    micro_batch: int | None = setting(
-        None,
-        "Images that pass through a classifier at a time on one device, their gradients "
-        "accumulated; batch norm sees no more than these. none: the whole batch. Less takes less "
-        "memory.",
-        low=2,
-    )
-    optimizer: str = setting("sgd", "any optimiser name of timm; sgd is Nesterov")
-    lr: float = setting(0.1, above=0)
-    min_lr: float = setting(0.0, low=0)
-    warmup_epochs: float = setting(0.0, low=0)
-    momentum: float = setting(0.9, low=0, below=1)
-    eps: float | None = setting(None, "of optimisers that have one; none: timm's default", above=0)
-    weight_decay: float = setting(5e-4, low=0)
-    grad_clip: float | None = setting(5.0, "largest norm of the gradient", above=0)
-    label_smoothing: float = setting(
-        0.0, "share of the target that all classes get", low=0, below=1
-    )
-
-    def check(self, key: str) -> Iterator[str]:
-        """A line for each combination that cannot be."""
-        for name, limit in (("min_lr", "lr"), ("warmup_epochs", "epochs")):
-            value, most = getattr(self, name), getattr(self, limit)
-            if value > most:
-                yield f"{key}.{name}={value} must not be above {key}.{limit}={most}"
-
-
-@dataclass(frozen=True)
-class SupernetSettings(TrainingSettings):
-    """Training of the parent supernet."""
-
-    schedule: str = setting(
-        "cosine",
-        "cosine | complexity; complexity: lr falls early in steps of small architectures and late "
-        "in those of large ones (DYNAS, CVPR 2025)",
-        choices=("cosine", "complexity"),
-    )
-    paths: PathSettings = field(default_factory=make_default("paths", "uniform"))
-
-    def check(self, key: str) -> Iterator[str]:
-        """A line for each combination that cannot be."""
-        yield from super().check(key)
-        together = self.paths.together
-        if together < 2:
-            return
-        if self.batch_size % together:
-            yield (
-                f"{key}.batch_size={self.batch_size} must be a multiple of "
-                f"{key}.paths.together={together}: each architecture gets a part of the batch"
-            )
-        if self.micro_batch is not None:
-            yield (
-                f"{key}.micro_batch does not go with {key}.paths.together={together}, which takes "
-                f"{self.batch_size // together} images at a time"
-            )
-
-
-@dataclass(frozen=True)
-class RegionSettings(SupernetSettings):
-    """Training of the sub-supernets, one per region of the partition.
-
-    Without ``inherit`` the parent is not trained, unless the split looks at it.
-    """
-
-    inherit: bool = setting(True, "start from the parent's weights")
 
 
 @dataclass(frozen=True)
@@ -361,55 +261,6 @@ class ConstraintSettings:
     latency: float | None = setting(
         None, "ms for one image on this device, by a table measured once", above=0
     )
-
-
-@dataclass(frozen=True)
-class RetrainSettings(TrainingSettings):
-    """Training from scratch of what the search found, and of what stands beside it.
-
-    Audits and standalone scores use the same settings. Mixup, erasing, policies and the moving
-    average are timm's.
-    """
-
-    augment: str | None = setting(None, "timm's policy, such as rand-m9-mstd0.5")
-    erase: float = setting(0.0, "share of the images of which a rectangle is erased", low=0, high=1)
-    mixup: float = setting(0.0, "alpha of mixup; 0: none", low=0)
-    cutmix: float = setting(0.0, "alpha of cutmix; 0: none", low=0)
-    ema: float | None = setting(
-        None,
-        "decay of a moving average of the weights, which is what is kept",
-        above=0,
-        below=1,
-    )
-    schedule: str = setting(
-        "cosine",
-        "cosine | step; step: lr times `decay_rate` every `decay_epochs`",
-        choices=("cosine", "step"),
-    )
-    decay_rate: float = setting(0.97, "step: factor of lr", above=0, high=1)
-    decay_epochs: float = setting(2.4, "step: epochs between two of them", above=0)
-    teacher: str | None = setting(
-        None,
-        "any timm model with weights, as for create_model: local-dir:FOLDER",
-        place=local_model,
-        changes_results=lambda value: not is_local_model(value),
-    )
-    teacher_weight: float = setting(
-        1.0, "of the loss on the teacher's outputs, beside that on labels", low=0
-    )
-    seeds: int = setting(1, low=1)
-    compare: list[str] = setting(
-        ["random", "largest"],
-        "what is trained beside the found network",
-        choices=("random", "largest", "one-shot"),
-    )
-    use_validation: bool = setting(True, "train on the training and validation images together")
-
-    def check(self, key: str) -> Iterator[str]:
-        """A line for each combination that cannot be."""
-        yield from super().check(key)
-        if (self.mixup or self.cutmix) and self.batch_size % 2:
-            yield f"{key}.batch_size={self.batch_size} must be even for mixup and cutmix"
 
 
 @dataclass(frozen=True)

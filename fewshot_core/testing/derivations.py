@@ -20,7 +20,7 @@ from fewshot_core.pipeline.scoring import make_evaluator
 from fewshot_core.pipeline.supernets import settings_of
 from fewshot_core.plugins import names_with
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.files import read_json
 from fewshot_core.search.preferences.naming import name_architectures

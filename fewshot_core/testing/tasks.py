@@ -24,7 +24,8 @@ from fewshot_core.data import Batch, ImageArray, ImageData, ImageShape
 from fewshot_core.data.stream import EvalBatches
 from fewshot_core.metrics import HIGHER, LOWER
 from fewshot_core.recipe.loose import loose_type
-from fewshot_core.recipe.schema import Recipe, TrainingSettings
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet

@@ -18,14 +18,8 @@ from fewshot_core.data import Batch, ImageArray, ImageData
 from fewshot_core.data.stream import EvalBatches, calibration_batches, move_to_device
 from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.recipe.fitting import Fitting, fit_classifier
-from fewshot_core.recipe.schema import (
-    Recipe,
-    RetrainSettings,
-    SupernetSettings,
-    TrainingSettings,
-    recalibration_images,
-    scored_images,
-)
+from fewshot_core.recipe.schema import Recipe, recalibration_images, scored_images
+from fewshot_core.recipe.trainings import RetrainSettings, SupernetSettings, TrainingSettings
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fewshot_core.data import Batch
 from fewshot_core.data.augment import seeded
 from fewshot_core.errors import RecipeError
-from fewshot_core.recipe.schema import RetrainSettings
+from fewshot_core.recipe.trainings import RetrainSettings
 
 
 class Extras:

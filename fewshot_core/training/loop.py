@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from fewshot_core.data.prefetch import PrefetchedStream
 from fewshot_core.data.stream import BatchStream
 from fewshot_core.errors import FewshotError
-from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.preemption import StopRequest

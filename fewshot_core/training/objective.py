@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from fewshot_core.data import Batch
-from fewshot_core.recipe.schema import RetrainSettings, TrainingSettings
+from fewshot_core.recipe.trainings import RetrainSettings, TrainingSettings
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import Supernet
 from fewshot_core.training.pace import Pace

@@ -17,7 +17,7 @@ from torch_fidelity.utils import create_feature_extractor
 from fewshot_core.data import BatchStream, ImageData
 from fewshot_core.data.stream import EvalBatches
 from fewshot_core.errors import RecipeError
-from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import digest_of_weights, sha256

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fewshot_core.data import Batch
 from fewshot_core.errors import RecipeError
-from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.training.classification import check_optimizer

@@ -17,7 +17,8 @@ from fewshot_core.costs.table import CostTable
 from fewshot_core.data import Batch, ImageData, ImageShape
 from fewshot_core.description import as_supernet
 from fewshot_core.metrics import Metric
-from fewshot_core.recipe.schema import Recipe, TrainingSettings
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region

@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from fewshot_core.data import BatchStream, ImageArray
-from fewshot_core.recipe.schema import SupernetSettings
+from fewshot_core.recipe.trainings import SupernetSettings
 from fewshot_core.spaces.paths import PathBatches, UniformPaths
 from fewshot_core.spaces.paths.uniform import UniformSettings
 from fewshot_core.spaces.region import Region

@@ -11,7 +11,7 @@ from fewshot_core.errors import RecipeError
 from fewshot_core.pipeline.batches import SECTIONS, _check_share
 from fewshot_core.pipeline.opening import start
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.recipe.schema import RetrainSettings, TrainingSettings
+from fewshot_core.recipe.trainings import RetrainSettings, TrainingSettings
 from tests.tools.process import words_of
 from tests.tools.tiny import MOBILE, TINY
 

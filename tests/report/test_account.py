@@ -16,9 +16,9 @@ from fewshot_core.recipe.schema import (
     DataSettings,
     EvaluatorSettings,
     Recipe,
-    RetrainSettings,
     recipe_type,
 )
+from fewshot_core.recipe.trainings import RetrainSettings
 from fewshot_core.report.account import Account, classes_text, data_name
 from fewshot_core.report.facts import DerivedFacts, RegionFacts, Retrained, RunFacts
 from fewshot_core.report.words import comparison, describe_recipe, heading, summary, warn_unaudited

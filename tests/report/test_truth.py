@@ -19,7 +19,8 @@ from fewshot_core.export.published import Published
 from fewshot_core.metrics import ACCURACY
 from fewshot_core.pipeline.report import training_caption
 from fewshot_core.plugins import plugin, plugins
-from fewshot_core.recipe.schema import DataSettings, Recipe, RetrainSettings, recipe_type
+from fewshot_core.recipe.schema import DataSettings, Recipe, recipe_type
+from fewshot_core.recipe.trainings import RetrainSettings
 from fewshot_core.report.account import account_of
 from fewshot_core.report.facts import (
     AuditFacts,

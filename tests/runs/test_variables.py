@@ -14,7 +14,8 @@ from torch import nn
 
 from fewshot_core.errors import FewshotError, RecipeError
 from fewshot_core.pipeline.processes import make_accelerator, settle_process
-from fewshot_core.recipe.schema import Recipe, TrainingSettings
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.runs.folder import RunFolder, computing
 from fewshot_core.runs.surroundings import CONTINUED, note_changes, surroundings_lines
 from fewshot_core.runs.variables import VariableError, settle_variables

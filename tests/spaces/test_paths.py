@@ -10,7 +10,7 @@ import pytest
 
 from fewshot_core.errors import FewshotError, RecipeError, RegionError
 from fewshot_core.plugins import names_with, plugin, plugins
-from fewshot_core.recipe.schema import PathSettings
+from fewshot_core.recipe.trainings import PathSettings
 from fewshot_core.spaces.paths import (
     BalancedPaths,
     CostPaths,

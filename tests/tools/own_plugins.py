@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from fewshot_core.evaluators import EvaluatorContext
 from fewshot_core.plugins import register
 from fewshot_core.recipe.declare import setting
-from fewshot_core.recipe.schema import (
-    EvaluatorSettings,
-    PathSettings,
-    SplitLevel,
-    StrategySettings,
-)
+from fewshot_core.recipe.schema import EvaluatorSettings, SplitLevel, StrategySettings
+from fewshot_core.recipe.trainings import PathSettings
 from fewshot_core.search.strategies import Strategy, StrategyContext
 from fewshot_core.search.trial import Proposal, Trial
 from fewshot_core.spaces.paths import PathsContext, UniformPaths

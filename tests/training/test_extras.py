@@ -12,7 +12,7 @@ from timm.models import save_for_hf
 from torch import Tensor, nn
 
 from fewshot_core.errors import RecipeError
-from fewshot_core.recipe.schema import RetrainSettings
+from fewshot_core.recipe.trainings import RetrainSettings
 from fewshot_core.training.classification import ClassificationObjective
 from fewshot_core.training.objective import FinishingObjective, learning_rate
 

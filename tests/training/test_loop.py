@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from fewshot_core.data import BatchStream, ImageArray
-from fewshot_core.recipe.schema import SupernetSettings, TrainingSettings
+from fewshot_core.recipe.trainings import SupernetSettings, TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.preemption import Preempted, StopRequest

@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fewshot_core.recipe.schema import SupernetSettings
+from fewshot_core.recipe.trainings import SupernetSettings
 from fewshot_core.spaces.paths.sandwich import SandwichSettings
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture

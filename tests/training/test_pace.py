@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from fewshot_core.recipe.schema import SupernetSettings
+from fewshot_core.recipe.trainings import SupernetSettings
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, Decision, SearchSpace
 from fewshot_core.training.classification import ClassificationObjective

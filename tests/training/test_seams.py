@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fewshot_core.recipe.schema import RetrainSettings
+from fewshot_core.recipe.trainings import RetrainSettings
 from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
 from fewshot_core.training.extras import Extras
 from fewshot_tasks.cifar10.task import CellTask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fewshot_core.errors import RegionError
 from fewshot_core.plugins import plugin_of
-from fewshot_core.recipe.schema import PathSettings
+from fewshot_core.recipe.trainings import PathSettings
 from fewshot_core.spaces.paths.balanced import BalancedPaths
 from fewshot_core.spaces.paths.base import (
     Cost,

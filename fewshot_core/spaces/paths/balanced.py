@@ -10,7 +10,7 @@ from functools import cached_property
 from fewshot_core.errors import RegionError
 from fewshot_core.plugins import register
 from fewshot_core.recipe.declare import setting
-from fewshot_core.recipe.schema import PathSettings
+from fewshot_core.recipe.trainings import PathSettings
 from fewshot_core.spaces.paths.base import POLICY, PathsContext, SpanningPaths
 from fewshot_core.spaces.region import ENUMERABLE, Region
 from fewshot_core.spaces.space import Architecture

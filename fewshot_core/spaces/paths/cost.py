@@ -10,7 +10,7 @@ from functools import cached_property
 from fewshot_core.errors import RegionError
 from fewshot_core.plugins import register
 from fewshot_core.recipe.declare import setting
-from fewshot_core.recipe.schema import PathSettings
+from fewshot_core.recipe.trainings import PathSettings
 from fewshot_core.spaces.extremes import descend, extreme
 from fewshot_core.spaces.paths.base import POLICY, Cost, PathsContext, SpanningPaths
 from fewshot_core.spaces.region import Region

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fewshot_core.errors import RegionError
 from fewshot_core.plugins import register
 from fewshot_core.recipe.declare import setting
-from fewshot_core.recipe.schema import PathSettings
+from fewshot_core.recipe.trainings import PathSettings
 from fewshot_core.spaces.paths.base import POLICY, PathsContext, SpanningPaths, draw_evenly
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from fewshot_core.plugins import register
 from fewshot_core.recipe.declare import setting
-from fewshot_core.recipe.schema import PathSettings
+from fewshot_core.recipe.trainings import PathSettings
 from fewshot_core.spaces.extremes import extreme
 from fewshot_core.spaces.paths.base import POLICY, Cost, Paths, PathsContext
 from fewshot_core.spaces.region import Region

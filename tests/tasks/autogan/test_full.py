@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from fewshot_core.costs.table import Limits
 from fewshot_core.data import BatchStream, ImageArray, ImageData
 from fewshot_core.recipe.load import load_recipe
-from fewshot_core.recipe.schema import TrainingSettings
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.console import Console
 from fewshot_core.spaces.paths import make_paths

@@ -12,7 +12,8 @@ from accelerate import Accelerator
 
 from fewshot_core.data import BatchStream, ImageData
 from fewshot_core.errors import RecipeError
-from fewshot_core.recipe.schema import Recipe, TrainingSettings
+from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.console import Console
 from fewshot_core.spaces.paths import FairPaths, UniformPaths
