@@ -239,7 +239,7 @@ class StudyRun:
         """
         run, seed = self.run, derive_seed(self.recipe.seed, "reference")
         network = build(run, make, seed)
-        settings = dataclasses.replace(self.recipe.retrain, epochs=epochs)
+        settings = self.recipe.retrain.from_scratch(epochs)
         folder = run.folder.training("standalone", "reference")
         fit(run, name, network, settings, self.data.train, folder, seed)
         recipe = with_values(self.recipe, {"evaluator.images": None})

@@ -13,7 +13,7 @@ from fewshot_core.export.usage import onnx_snippet, timm_snippet
 from fewshot_core.metrics import Metric
 from fewshot_core.recipe.schema import DataSettings
 from fewshot_core.report.account import Account, channels_text, classes_text, count_of, data_name
-from fewshot_core.runs.retrained import GIVEN, TRIAL, kind_of_label
+from fewshot_core.runs.retrained import GIVEN, TRIAL, how_trained, kind_of_label, starts_of
 
 SHOWN_CLASSES = 20
 """More class names than this are left to config.json."""
@@ -72,7 +72,7 @@ def model_card(
     return f"""{front}
 # {published.repository.rpartition("/")[2] or model_name}
 
-{account.origin(result["label"], labels)} Its architecture:
+{account.origin(result["label"], labels, how_trained(starts_of([result])))} Its architecture:
 
     {result["genotype"]}
 
@@ -217,8 +217,9 @@ def training_text(
         if any(kind_of_label(str(r["label"])) in (GIVEN, TRIAL) for r in results)
         else ""
     )
+    trained = f"{how_trained(starts_of(results))} on {account.trained_on()}"
     return (
-        f"Every network of the table was trained from scratch on {account.trained_on()} and then "
+        f"Every network of the table was {trained} and then "
         f"measured {account.on} the {count_of(account.data, 'test')}test images, which had no part "
         f"in the search or in the training. {each}{given}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import resource
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -98,7 +98,7 @@ def estimate(run: Run) -> Estimate:
     retrain_steps = networks * steps_for(recipe.retrain, count)
     # Networks of a ladder take the steps that retrained ones take, on fewer images.
     ladder_steps = sum(
-        rung.networks * steps_for(replace(recipe.retrain, epochs=rung.epochs), images)
+        rung.networks * steps_for(recipe.retrain.from_scratch(rung.epochs), images)
         for rung in plan_rungs(recipe.ladder)
     )
     rng = random.Random(derive_seed(recipe.seed, "estimate"))

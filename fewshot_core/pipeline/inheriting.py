@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fewshot_core.description import as_supernet
-from fewshot_core.errors import RegionError, RunFolderError
+from fewshot_core.description import as_supernet, supernet_sizes
+from fewshot_core.errors import RecipeError, RegionError, RunFolderError
 from fewshot_core.evaluators.inherited import representative
 from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.scorers import make_scorer
@@ -53,16 +53,48 @@ def require_inheritable(run: Run) -> None:
     Raises:
         RunFolderError: It trains no supernets, or its task hands over no classifiers.
     """
+    _require_inheritable(
+        run, f"run fewshot retrain run={run.folder.path}, and export without weights=inherited"
+    )
+
+
+def require_inherited_start(run: Run) -> None:
+    """Raise unless networks can be fine-tuned from the weights of the run's supernets.
+
+    Raises:
+        RunFolderError: It trains no supernets, or its task hands over no classifiers.
+        RecipeError: Its supernets have other sizes than the networks that are trained.
+    """
+    fix = "retrain.start=scratch"
+    _require_inheritable(run, fix)
+    recipe = run.recipe
+    other = []
+    for name in run.task.description.sections:
+        section = getattr(recipe, name)
+        small = as_supernet(section)
+        for size in supernet_sizes(type(section)):
+            own, theirs = getattr(section, size), getattr(small, size)
+            if own != theirs:
+                other.append(f"{name}.{size}={own}, and {theirs} in supernets")
+    if other:
+        raise RecipeError(
+            "retrain.start=inherited needs supernets of the size of the networks",
+            found="; ".join(other),
+            fix=fix,
+        )
+
+
+def _require_inheritable(run: Run, fix: str) -> None:
     if not run.evaluator.inherits:
         raise RunFolderError(
             f"{run.folder.path} has no supernets whose weights a network could have",
             found=f"evaluator={run.recipe.evaluator.name}",
-            fix=f"run fewshot retrain run={run.folder.path}, and export without weights=inherited",
+            fix=fix,
         )
     if run.task.generates:
         raise RunFolderError(
-            f"weights=inherited is for classifiers, and task={run.recipe.task} has generators",
-            fix=f"run fewshot retrain run={run.folder.path}, and export without weights=inherited",
+            f"inherited weights are for classifiers, and task={run.recipe.task} has generators",
+            fix=fix,
         )
 
 
@@ -80,12 +112,36 @@ def inherit_network(run: Run, architecture: Architecture) -> Inherited:
     require_inheritable(run)
     if run.shares_equal:
         architecture = representative(run.root, architecture)
+    network, scorer = _calibrated(run, architecture)
+    metrics = scorer.score(network, None)
+    images = sum(len(batch) for batch in scorer.calibration)
     region = run.tree.locate(architecture)
-    supernet = load_supernet(run, region)
+    return Inherited(network.cpu().eval(), architecture, region, metrics, images)
+
+
+def start_from_supernet(run: Run, architecture: Architecture, network: nn.Module) -> None:
+    """Put the weights of an architecture's supernet into a network that is to be fine-tuned.
+
+    Args:
+        run: The run; its supernets are trained.
+        architecture: Of its space.
+        network: As it is built to be trained; it may have dropout that the supernet has not.
+
+    Raises:
+        RunFolderError: The supernet of its region is not trained, has diverged, or is damaged.
+        RegionError: Networks of this supernet have other parts than those trained from scratch.
+    """
+    require_inherited_start(run)
+    calibrated, _ = _calibrated(run, architecture)
+    network.load_state_dict(calibrated.state_dict())
+
+
+def _calibrated(run: Run, architecture: Architecture) -> tuple[nn.Module, ClassificationScorer]:
+    """A network with its supernet's weights and statistics of its own; what measures it."""
+    supernet = load_supernet(run, run.tree.locate(architecture))
     network = as_trained_alone(run, architecture, supernet.extract(architecture))
     network = network.to(run.worker.device).eval()
-    data = run.images.search_data()
-    scorer = make_scorer(run, run.recipe, data, "validation")
+    scorer = make_scorer(run, run.recipe, run.images.search_data(), "validation")
     if not isinstance(scorer, ClassificationScorer):
         raise RegionError(f"networks of task={run.recipe.task} cannot have a supernet's weights")
 
@@ -94,9 +150,7 @@ def inherit_network(run: Run, architecture: Architecture) -> Inherited:
             return network(images)
 
     keep_calibrated(network, scorer.calibration, forward)
-    metrics = scorer.score(network, None)
-    images = sum(len(batch) for batch in scorer.calibration)
-    return Inherited(network.cpu().eval(), architecture, region, metrics, images)
+    return network, scorer
 
 
 def as_trained_alone(run: Run, architecture: Architecture, extracted: nn.Module) -> nn.Module:

@@ -32,7 +32,7 @@ from fewshot_core.report.results import format_spread, label_text, results_table
 from fewshot_core.report.words import describe_recipe, score_name
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_text
-from fewshot_core.runs.retrained import GIVEN, kind_of_label
+from fewshot_core.runs.retrained import GIVEN, SCRATCH, kind_of_label
 
 
 def report(options: Mapping[str, Any]) -> Path:
@@ -124,7 +124,7 @@ def draw(run: KeptRun, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, s
         yield (
             "results",
             f"Test {test} of every seed {account.on} the {count_of(facts.data, 'test')}test images "
-            f"after training from scratch{bars}.",
+            f"after training{bars}.",
             plots.test_results(facts.retrained, with_unit(f"test {test}", metric)),
         )
     if facts.trials:
@@ -228,6 +228,7 @@ def _sum_up_retrained(
             row["genotype"],
             {text: spreads[row["label"]] for text, spreads in others.items()},
             len(row["ids"]),
+            row.get("start", SCRATCH),
         )
         for row in summarise(results["results"], metric.name)
     ]

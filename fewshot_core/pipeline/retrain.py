@@ -1,4 +1,4 @@
-"""Retrain: train what was found from scratch, beside what it has to beat, and test once."""
+"""Retrain: train what was found, beside what it has to beat, and test once."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.pipeline.checks import check_retraining
 from fewshot_core.pipeline.choice import equal_within
 from fewshot_core.pipeline.faults import at_work
+from fewshot_core.pipeline.inheriting import start_from_supernet
 from fewshot_core.pipeline.inputs import check_inputs
 from fewshot_core.pipeline.kept_scores import score_and_keep
 from fewshot_core.pipeline.opening import attach, keep_changes
@@ -33,6 +34,7 @@ from fewshot_core.report.results import results_table
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.retrained import (
+    INHERITED,
     RETRAIN,
     label_for,
     merge_results,
@@ -208,13 +210,16 @@ def train_candidate(
 ) -> tuple[nn.Module, StageState]:
     """The trained network of a candidate, and what its training took."""
     network = build_candidate(run, seed, architecture)
+    checkpoint = run.folder.retraining(architecture, seed, run.variation)
+    if run.recipe.retrain.start == INHERITED and not checkpoint.state().done:
+        start_from_supernet(run, architecture, network)
     state = fit(
         run,
         f"{label} (seed {seed})",
         network,
         run.recipe.retrain,
         training_images(run),
-        run.folder.retraining(architecture, seed, run.variation),
+        checkpoint,
         derive_seed(run.recipe.seed, "retraining", architecture.id, seed),
         watch=watch,
     )
@@ -233,6 +238,7 @@ def test_candidate(
         "id": architecture.id,
         "genotype": run.root.space.genotype(architecture),
         "settings": dict(run.variation),
+        "start": run.recipe.retrain.start,
         "test": dict(scorer.score(network, None)),
         "params": int(costs["connected_params"]),
         "flops": int(costs["connected_flops"]),

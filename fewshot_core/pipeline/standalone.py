@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scorers import make_scorer
 from fewshot_core.pipeline.training import build_network, fit
@@ -32,7 +30,7 @@ def train_standalone(
         DivergedError: The training diverged.
     """
     recipe = run.recipe
-    settings = replace(recipe.retrain, epochs=epochs)
+    settings = recipe.retrain.from_scratch(epochs)
     seed = derive_seed(recipe.seed, "standalone", architecture.id)
     model = build_network(run, architecture, seed)
     data = run.images.data()

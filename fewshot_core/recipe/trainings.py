@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from fewshot_core.plugins import make_default
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.places import is_local_model, local_model
+
+FINE_TUNING = ("layer_decay", "head_epochs", "freeze_norm")
+"""Settings of retraining that make sense only where weights are learned already."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +115,29 @@ class RegionSettings(SupernetSettings):
 
 @dataclass(frozen=True)
 class RetrainSettings(TrainingSettings):
-    """Training from scratch of what the search found, and of what stands beside it.
+    """Training of what the search found, and of what stands beside it.
 
-    Audits and standalone scores use the same settings. Mixup, erasing, policies and the moving
-    average are timm's.
+    Audits and standalone scores use the same settings, and always start from scratch. Mixup,
+    erasing, policies and the moving average are timm's.
     """
+
+    start: str = setting(
+        "scratch",
+        "scratch | inherited; inherited: fine-tuned from the weights of the supernet",
+        choices=("scratch", "inherited"),
+    )
+    layer_decay: float | None = setting(
+        None,
+        "of fine-tuning: lr of a layer is that of the layer behind it times this; none: all alike",
+        above=0,
+        below=1,
+    )
+    head_epochs: float = setting(
+        0.0, "of fine-tuning: epochs at its beginning in which only the classifier learns", low=0
+    )
+    freeze_norm: bool = setting(
+        False, "of fine-tuning: batch norm keeps the statistics that it starts with"
+    )
 
     augment: str | None = setting(None, "timm's policy, such as rand-m9-mstd0.5")
     erase: float = setting(0.0, "share of the images of which a rectangle is erased", low=0, high=1)
@@ -155,5 +176,23 @@ class RetrainSettings(TrainingSettings):
     def check(self, key: str) -> Iterator[str]:
         """A line for each combination that cannot be."""
         yield from super().check(key)
+        if self.head_epochs > self.epochs:
+            all_of_it = f"{key}.epochs={self.epochs}"
+            yield f"{key}.head_epochs={self.head_epochs} must not be above {all_of_it}"
+        tuned = [name for name in FINE_TUNING if getattr(self, name)]
+        if tuned and self.start == "scratch":
+            text = " and ".join(f"{key}.{name}" for name in tuned)
+            yield f"{text} are of fine-tuning: set {key}.start=inherited or leave them out"
         if (self.mixup or self.cutmix) and self.batch_size % 2:
             yield f"{key}.batch_size={self.batch_size} must be even for mixup and cutmix"
+
+    def from_scratch(self, epochs: float) -> RetrainSettings:
+        """The same trainings from scratch, so many passes long: audits and standalone scores."""
+        return replace(
+            self,
+            start="scratch",
+            epochs=epochs,
+            layer_decay=None,
+            head_epochs=0.0,
+            freeze_norm=False,
+        )

@@ -143,12 +143,15 @@ class Account:
 
     # -- what a network is ---------------------------------------------------------------------
 
-    def origin(self, label: str, also: Sequence[str] = ()) -> str:
+    def origin(
+        self, label: str, also: Sequence[str] = (), trained: str = "trained from scratch"
+    ) -> str:
         """Where a retrained network comes from, in sentences.
 
         Args:
             label: Its label.
             also: Other labels of the same architecture.
+            trained: How it was trained.
         """
         recipe = f"recipe `{self.recipe.recipe}`"
         search = f"{self.method()}, {recipe}, strategy `{self.recipe.strategy.name}`"
@@ -158,7 +161,7 @@ class Account:
             settings = f" Its training differs from the recipe: {settings}."
         if label == "found":
             chosen = f"; chosen by {self.ladder()}" if self.rungs else ""
-            return f"{found[:1].upper()}{found[1:]}{chosen}; then trained from scratch.{settings}"
+            return f"{found[:1].upper()}{found[1:]}{chosen}; then {trained}.{settings}"
         limits = self.limits()
         what = {
             "given": "Given by hand, and not found by a search",
@@ -172,7 +175,7 @@ class Account:
         }.get(kind, f"Not found by a search ({label})")
         if label == "one-shot" and not self.few_shot:
             what = f"{found[:1].upper()}{found[1:]}"
-        text = f"{what}. Trained from scratch in a run of {recipe}"
+        text = f"{what}. {trained.capitalize()} in a run of {recipe}"
         if kind not in (GIVEN, TRIAL, EARLIER):
             text += ", as a rival of what the search found"
         same = " The search of that run found the same architecture." if "found" in also else ""

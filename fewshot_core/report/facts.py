@@ -14,6 +14,7 @@ from fewshot_core.metrics import Metric
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json
 from fewshot_core.runs.folder import file_name
+from fewshot_core.runs.retrained import SCRATCH
 from fewshot_core.runs.reuse import Reused, read_reused
 from fewshot_core.search.preferences.naming import DERIVED
 from fewshot_core.spaces.split_rule import SPLITTING, read_splitting
@@ -126,6 +127,7 @@ class Retrained:
     Attributes:
         others: Further metrics in words, with their means and spreads.
         architectures: Different ones among its seeds.
+        start: What the trainings started from.
     """
 
     label: str
@@ -137,6 +139,7 @@ class Retrained:
     genotype: str
     others: Mapping[str, str] = field(default_factory=dict)
     architectures: int = 1
+    start: str = SCRATCH
 
 
 @dataclass(frozen=True)

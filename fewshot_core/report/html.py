@@ -26,6 +26,7 @@ from fewshot_core.report.words import (
     verdict,
     warn_unaudited,
 )
+from fewshot_core.runs.retrained import how_trained
 
 
 def render(page: Page) -> str:
@@ -107,6 +108,7 @@ def _results(page: Page) -> str:
     )
     spread = "; mean ± standard deviation over the seeds" if max(seeds) > 1 else ""
     on = account_of(page.recipe, page.facts).on
+    trained = how_trained(row.start for row in page.facts.retrained)
     return _section(
         "Result",
         table(
@@ -123,7 +125,7 @@ def _results(page: Page) -> str:
                 for row in page.facts.retrained
             ],
             code=[5],
-            caption=f"Trained from scratch, then measured {on} the "
+            caption=f"{trained.capitalize()}, then measured {on} the "
             f"{count_of(page.facts.data, 'test')}test images{spread}. "
             "FLOPs are multiply-adds of convolutions and linear layers for one image."
             f"{resolution}{test}",
@@ -394,7 +396,7 @@ def _next_steps(page: Page) -> str:
     rivals = " and its rivals" if page.recipe.retrain.compare else ""
     steps = [
         ("search again, or continue", page.search_command()),
-        (f"train the found network{rivals} from scratch", page.command("retrain")),
+        (f"train the found network{rivals}", page.command("retrain")),
         ("export the retrained network", page.command("export")),
         ("write this page anew", page.command("report")),
     ]

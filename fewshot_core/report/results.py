@@ -8,7 +8,13 @@ from typing import Any
 
 from rich.table import Table
 
-from fewshot_core.runs.retrained import TRIAL, base_label, settings_of_label
+from fewshot_core.runs.retrained import (
+    TRIAL,
+    base_label,
+    how_trained,
+    settings_of_label,
+    starts_of,
+)
 
 LABELS = {
     "found": "found by the search",
@@ -35,7 +41,8 @@ def results_table(
     results: Sequence[Mapping[str, Any]], metric: str, metric_text: str = ""
 ) -> Table:
     """Mean and spread over the seeds, a row per label; ``metric_text`` is the metric in words."""
-    table = Table(title="Retrained from scratch, then measured on the test images")
+    trained = how_trained(starts_of(results)).capitalize()
+    table = Table(title=f"{trained}, then measured on the test images")
     for column in (
         "architecture",
         f"test {metric_text or metric}",

@@ -22,7 +22,7 @@ from fewshot_core.report.account import (
     epochs_text,
 )
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
-from fewshot_core.runs.retrained import GIVEN, TRIAL, kind_of_label
+from fewshot_core.runs.retrained import GIVEN, TRIAL, how_trained, kind_of_label
 from fewshot_core.tasks import load_description
 from fewshot_core.trust.verdict import BASELINES, judge, span
 
@@ -139,9 +139,10 @@ def _describe_retrained(account: Account, rows: Sequence[Retrained], metric: Met
     subject, verb = _subject(first)
     subject = "it" if first.label == "found" else subject[:1].lower() + subject[1:]
     count = count_of(account.data, "test")
+    trained = how_trained([first.start]).capitalize()
     sentences = [
-        f"Retrained from scratch, {subject} {verb} {_value(first, unit)} {named} {account.on} the "
-        f"{count}test images, which had no part in the search or in the training."
+        f"{trained}, {subject} {verb} {_value(first, unit)} {named} {account.on} the {count}"
+        f"test images, which had no part in the search or in the training."
     ]
     for other in others:
         subject, verb = _subject(other)

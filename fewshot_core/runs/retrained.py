@@ -6,7 +6,7 @@ these behind it, as in ``found, retrain.epochs=40``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fewshot_core.errors import RunFolderError
@@ -16,6 +16,9 @@ from fewshot_core.runs.folder import RunFolder
 
 RETRAIN = "retrain.json"
 """The file of a run folder that keeps results of retraining."""
+
+SCRATCH, INHERITED = "scratch", "inherited"
+"""What a training starts from: ``retrain.start``."""
 
 FOUND, EARLIER, GIVEN, TRIAL = "found", "earlier", "given", "trial"
 """Labels: what the search found, what it had found before it went on, what was given by hand, and a
@@ -89,6 +92,21 @@ def base_label(label: str) -> str:
 def kind_of_label(label: str) -> str:
     """A label without settings and number."""
     return base_label(label).partition(" ")[0]
+
+
+def starts_of(results: Iterable[Mapping[str, Any]]) -> set[str]:
+    """What trainings started from; those of earlier versions, from scratch."""
+    return {str(result.get("start", SCRATCH)) for result in results}
+
+
+def how_trained(starts: Iterable[str]) -> str:
+    """How networks were trained that started so, in words that go on a sentence."""
+    starts = set(starts)
+    if starts == {INHERITED}:
+        return "fine-tuned from the weights of the supernet"
+    if INHERITED in starts:
+        return "trained from scratch, or fine-tuned from the weights of the supernet"
+    return "trained from scratch"
 
 
 def settings_of_label(label: str) -> str:

@@ -11,12 +11,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
 from torch import Tensor, nn
 
 from fewshot_core.data import Batch, ImageArray, ImageData
 from fewshot_core.data.stream import EvalBatches, calibration_batches, move_to_device
-from fewshot_core.errors import RecipeError, nearest
 from fewshot_core.recipe.fitting import Fitting, fit_classifier
 from fewshot_core.recipe.schema import Recipe, recalibration_images, scored_images
 from fewshot_core.recipe.trainings import RetrainSettings, SupernetSettings, TrainingSettings
@@ -27,6 +25,7 @@ from fewshot_core.supernet import Supernet, recalibrate_norms
 from fewshot_core.task import Task
 from fewshot_core.training.captured import CapturedGradients
 from fewshot_core.training.extras import Extras
+from fewshot_core.training.finetune import group_rate, norms_of
 from fewshot_core.training.objective import (
     GRADIENT_NORM,
     Objective,
@@ -34,6 +33,7 @@ from fewshot_core.training.objective import (
     followers_in,
     learning_rate,
 )
+from fewshot_core.training.optimizer import make_optimizer, optimizer_info
 from fewshot_core.training.pace import Pace
 
 AT_ONCE = 32
@@ -96,24 +96,19 @@ class ClassificationObjective:
         self.teaches = paths is not None and paths.teaches
         self.together = 1 if paths is None else paths.together
         self._program: Callable[..., Tensor] | None = None  # of a path batch, once one has run
-        check_optimizer(settings.optimizer)
-        more: dict[str, Any] = {} if settings.eps is None else {"eps": settings.eps}
+        bare = accelerator.unwrap_model(model)
+        self.head_steps, self._held = 0, []
+        if isinstance(settings, RetrainSettings):
+            self.head_steps = round(steps * settings.head_epochs / settings.epochs)
+            self._held = norms_of(bare) if settings.freeze_norm else []
         # Fused kernels of torch do not help where a step touches a few small tensors; one that
         # touches all of them would be launched tensor by tensor for longer than a GPU computes.
-        if self.together > 1 and accelerator.device.type == "cuda" and _is_sgd(settings):
-            more["fused"] = True
-        optimizer = create_optimizer_v2(
-            accelerator.unwrap_model(model),
-            opt=_optimizer_name(settings),
-            lr=settings.lr,
-            weight_decay=settings.weight_decay,
-            momentum=settings.momentum,
-            **more,
-        )
+        fused = self.together > 1 and accelerator.device.type == "cuda"
+        optimizer = make_optimizer(bare, settings, fused=fused)
         self.optimizer = accelerator.prepare_optimizer(optimizer)
         self.extras = None
         if isinstance(settings, RetrainSettings):
-            self.extras = Extras(accelerator.unwrap_model(model), settings, accelerator)
+            self.extras = Extras(bare, settings, accelerator)
 
     def step(
         self, batch: Batch, architectures: Sequence[Architecture | None], step: int
@@ -122,7 +117,9 @@ class ClassificationObjective:
         exponent = self.pace(architectures) if self.pace else None
         rate = learning_rate(self.settings, step, self.steps, self.warmup, exponent)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = group_rate(group, rate, head_only=step < self.head_steps)
+        for norm in self._held:
+            norm.eval()
         for module in self._followers:
             module.follow(step / self.steps)
         if not isinstance(self._program, CapturedGradients):  # which writes them anew
@@ -378,7 +375,7 @@ class ClassificationTask(Task):
         """What an optimiser does not take."""
         for part in ("supernet", "regions", "retrain"):
             name = getattr(recipe, part).optimizer
-            found = _optimizer_info(name)
+            found = optimizer_info(name)
             if found is None:
                 continue
             chosen = (f"{part}.optimizer={name}", (f"{part}.optimizer",))
@@ -446,37 +443,6 @@ def pieces_of(batch: Batch, micro_batch: int | None) -> list[Batch]:
     count = -(-len(images) // micro_batch)
     split = zip(images.tensor_split(count), targets.tensor_split(count), strict=True)
     return list(split)
-
-
-def _optimizer_info(name: str) -> Any:
-    """What timm knows of an optimiser; None where it knows no such name."""
-    try:
-        return get_optimizer_info(name.lower().split("_")[-1])
-    except ValueError:
-        return None
-
-
-def _is_sgd(settings: TrainingSettings) -> bool:
-    return settings.optimizer.lower() in ("sgd", "nesterov", "momentum")
-
-
-def check_optimizer(name: str) -> None:
-    """Raise a :class:`RecipeError` unless timm has an optimiser of that name."""
-    known = list_optimizers()
-    # A prefix such as `lookahead_` wraps what follows it.
-    if name.lower().split("_")[-1] not in known and name.lower() not in known:
-        raise RecipeError(
-            f"optimizer={name} is unknown",
-            allowed=f"any of timm's: {', '.join(known[:12])}, ...",
-            fix=nearest(name, known) or None,
-        )
-
-
-def _optimizer_name(settings: TrainingSettings) -> str:
-    """timm's name; its ``sgd`` is Nesterov's, which torch refuses without momentum."""
-    if settings.momentum == 0 and settings.optimizer in ("sgd", "nesterov"):
-        return "momentum"
-    return settings.optimizer
 
 
 def path_batch(

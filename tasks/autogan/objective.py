@@ -16,8 +16,8 @@ from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.training.classification import check_optimizer
 from fewshot_core.training.objective import followers_in, learning_rate
+from fewshot_core.training.optimizer import check_optimizer
 from fewshot_core.training.pace import Pace
 from fewshot_tasks.autogan.adversaries import CRITIC, GENERATOR, AdversarialSupernet, Adversaries
 from fewshot_tasks.autogan.settings import GanSettings

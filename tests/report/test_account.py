@@ -311,7 +311,7 @@ def test_what_is_given_by_hand_is_not_taken_for_what_was_found() -> None:
 def test_the_found_one_comes_first_whatever_the_order() -> None:
     rows = [row("given", "given by hand", [95.0]), row("found", "found", [94.0])]
     said = " ".join(summary(Recipe(), RunFacts(retrained=rows, found=FOUND), ACCURACY))
-    assert "Retrained from scratch, it reaches 94.00 % (1 seed)" in said
+    assert "Trained from scratch, it reaches 94.00 % (1 seed)" in said
     assert "The architecture given by hand reaches 95.00 % (1 seed): the found one is 1.00 " in said
     assert "has not been retrained" not in said
 

@@ -275,7 +275,7 @@ def test_the_tool_opens_the_run_and_leaves_it_free(
     for _ in range(2):
         report({"run": run, "recipe": ""})
     out = capsys.readouterr().out
-    assert out.count("Retrained from scratch") == 2
+    assert out.count("Trained from scratch") == 2
     assert out.count("report:") == 2
 
 

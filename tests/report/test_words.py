@@ -127,4 +127,4 @@ def test_scores_have_a_name(evaluator: EvaluatorSettings, name: str) -> None:
 def test_a_hand_given_architecture_without_a_search() -> None:
     row = Retrained("given", "given by hand", [90.0], "90.00", 1, 1, "g")
     text = " ".join(summary(Recipe(), RunFacts(retrained=[row], data={"test": 10}), ACCURACY))
-    assert text.startswith("Retrained from scratch, the architecture given by hand reaches")
+    assert text.startswith("Trained from scratch, the architecture given by hand reaches")

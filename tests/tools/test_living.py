@@ -169,3 +169,26 @@ def test_a_network_with_the_weights_of_its_supernet(copy: Path) -> None:
         refused = run_tool("export", ["run=run", *wrong], copy.parent)
         assert (refused.code, refused.err.count("\n")) == (2, 1), refused
         assert part in refused.err
+
+
+def test_fine_tuning_begins_with_the_weights_of_the_supernet(copy: Path) -> None:
+    """A step too small to change anything leaves what an export of inherited weights has."""
+    above = copy.parent
+    still = ["retrain.lr=1e-30", "retrain.weight_decay=0", "retrain.freeze_norm=true"]
+    words = ["retrain.start=inherited", *still, "retrain.compare=[random]"]
+    done = succeed("retrain", ["run=run", *words], above)
+    assert "or fine-tuned from the weights of the supernet" in done.out
+    tuned = [row for row in read(copy / "retrain.json")["results"] if row["start"] == "inherited"]
+    assert [row["label"].partition(",")[0] for row in tuned] == ["found", "random"]
+    label = tuned[0]["label"]
+    succeed("export", ["run=run", f"label={label}", "out=tuned"], above)
+    succeed("export", ["run=run", "weights=inherited", "out=inherited"], above)
+    one, other = (
+        timm.create_model(f"local-dir:{above / name}", pretrained=True).state_dict()
+        for name in ("tuned", "inherited")
+    )
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=1e-5, atol=1e-6)
+    card = (above / "tuned" / "README.md").read_text()
+    assert "then fine-tuned from the weights of the supernet" in card
+    assert "fine-tuned from the weights" in (copy / "report.html").read_text()
