@@ -23,6 +23,7 @@ from fewshot_core.pipeline.batches import check_batches
 from fewshot_core.pipeline.inheriting import require_inherited_start
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import make_evaluator
+from fewshot_core.pipeline.stock import require_stock, stock_of
 from fewshot_core.pipeline.study_name import study_name
 from fewshot_core.pipeline.supernets import new_supernet
 from fewshot_core.pipeline.training import build_network, make_stream, with_pace
@@ -88,6 +89,10 @@ def check_retraining(run: Run, architecture: Architecture) -> None:
     recipe, task = run.recipe, run.task
     if recipe.retrain.start == INHERITED:
         require_inherited_start(run)
+    for rival in recipe.retrain.compare:
+        stock = stock_of(rival)
+        if stock is not None:
+            require_stock(run, stock)
     network = build_network(run, architecture, 0)
     # Retraining may be started with as many processes as can share its batches.
     if recipe.retrain.batch_size % run.worker.num_processes == 0:

@@ -34,6 +34,7 @@ from fewshot_core.pipeline.quantise import quantise
 from fewshot_core.pipeline.retrained import choose_retrained, load_retrained, require_retrained
 from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.selection import Selected, found_architecture, select
+from fewshot_core.pipeline.stock import Stock, Trained, read_trained, timm_name
 from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.report.account import read_account
@@ -41,7 +42,6 @@ from fewshot_core.report.results import format_spread, label_text, summarise
 from fewshot_core.runs.files import read_json, write_json, write_text
 from fewshot_core.runs.replacing import replacing
 from fewshot_core.runs.retrained import FOUND, settings_of_label
-from fewshot_core.spaces.space import Architecture
 
 ONNX = "model.onnx"
 """The network for onnxruntime, in the folder of an export."""
@@ -100,10 +100,10 @@ def _export(run: KeptRun, options: Mapping[str, Any]) -> Path:
     target = Path(options["out"] or run.folder.file("export"))
     _require_apart(target, run.folder.path)
     with replacing(target) as folder:
-        architecture = run.root.space.parse(result["genotype"])
+        trained = read_trained(run.root.space, result["genotype"])
         network = load_retrained(run, result)
         published = _published(run, options)
-        exported = _Exported(run, folder, network, architecture, result, results, published)
+        exported = _Exported(run, folder, network, trained, result, results, published)
         _fill(exported, int8=options.get("int8", False))
     run.console.print(f"exported {label_text(result['label'])}: {target}")
     return target
@@ -203,18 +203,21 @@ class _Exported:
     run: KeptRun
     folder: Path
     network: torch.nn.Module
-    architecture: Architecture
+    trained: Trained
     result: dict[str, Any]
     results: list[dict[str, Any]]
     published: Published
 
 
 def _fill(exported: _Exported, int8: bool) -> None:
-    run, folder = exported.run, exported.folder
-    write_json(folder / "architecture.json", run.root.space.to_json(exported.architecture))
+    run, folder, trained = exported.run, exported.folder, exported.trained
     write_text(folder / "recipe.yaml", recipe_yaml(run.recipe))
     data = run.images.facts()  # without int8 an export needs no image
-    model = run.task.export_model(exported.architecture, run.recipe, data.shape)
+    if isinstance(trained, Stock):
+        _fill_with_classifier(exported, data, (timm_name(exported.network), {}, ()), int8)
+        return
+    write_json(folder / "architecture.json", run.root.space.to_json(trained))
+    model = run.task.export_model(trained, run.recipe, data.shape)
     if model is not None:
         _fill_with_classifier(exported, data, model, int8)
         return
@@ -231,7 +234,7 @@ def _fill(exported: _Exported, int8: bool) -> None:
         context,
         folder,
         exported.network,
-        exported.architecture,
+        trained,
         exported.result,
         exported.results,
     )

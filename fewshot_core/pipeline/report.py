@@ -15,6 +15,7 @@ from fewshot_core.metrics import Metric
 from fewshot_core.pipeline.opening import attach_to_read
 from fewshot_core.pipeline.regions import read_tree
 from fewshot_core.pipeline.run import KeptRun
+from fewshot_core.pipeline.stock import read_trained
 from fewshot_core.recipe.load import recipe_yaml
 from fewshot_core.report import plots
 from fewshot_core.report.account import (
@@ -174,8 +175,8 @@ def _picture_context(run: KeptRun) -> PictureContext:
     results = _results(run)
     trainings: dict[str, StageCheckpoint] = {}
     for result in results["results"] if results is not None else ():
-        architecture = run.root.space.parse(result["genotype"])
-        training = run.folder.retraining(architecture, result["seed"], result.get("settings"))
+        trained = read_trained(run.root.space, result["genotype"])
+        training = run.folder.retraining(trained, result["seed"], result.get("settings"))
         trainings.setdefault(result["label"], training)
     return PictureContext(
         recipe=run.recipe,

@@ -6,12 +6,14 @@ import csv
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from accelerate.utils import broadcast_object_list
 from torch import nn
 
+from fewshot_core.costs.table import MEASURES
 from fewshot_core.data import Images
 from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.pipeline.checks import check_retraining
@@ -26,15 +28,23 @@ from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.scorers import make_scorer, prepare_scorers
 from fewshot_core.pipeline.scoring import make_evaluator
 from fewshot_core.pipeline.selection import Selected, found_architecture, select
+from fewshot_core.pipeline.stock import (
+    Stock,
+    Trained,
+    build_stock,
+    label_of_stock,
+    stock_costs,
+    stock_of,
+)
 from fewshot_core.pipeline.tracking import track_pictures, track_tests, tracking
 from fewshot_core.pipeline.training import build_network, fit
 from fewshot_core.recipe.changes import Change
+from fewshot_core.recipe.stock_names import SCRATCH
 from fewshot_core.recipe.tracker_names import require_trackers
 from fewshot_core.report.results import results_table
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.retrained import (
-    INHERITED,
     RETRAIN,
     label_for,
     merge_results,
@@ -109,16 +119,16 @@ def _retrain(run: Run, options: Mapping[str, Any]) -> None:
         track_pictures(run)
 
 
-def _train(run: Run, label: str, seed: int, architecture: Architecture, watch: Watch | None) -> str:
+def _train(run: Run, label: str, seed: int, trained: Trained, watch: Watch | None) -> str:
     """Train a candidate; what went wrong, so that the others can go on."""
     try:
-        train_candidate(run, label, seed, architecture, watch)
+        train_candidate(run, label, seed, trained, watch)
         return ""
     except DivergedError as error:
         return error.what
 
 
-def candidates(run: Run, given: Selected | None) -> list[tuple[str, int, Architecture]]:
+def candidates(run: Run, given: Selected | None) -> list[tuple[str, int, Trained]]:
     """Label, seed and architecture of every training; a fresh random architecture per seed.
 
     Args:
@@ -129,12 +139,15 @@ def candidates(run: Run, given: Selected | None) -> list[tuple[str, int, Archite
     if given is not None:
         # Every process has to find the same label, and only one may read a file that it writes.
         label = broadcast_object_list([_label_of(run, given) if run.writes else ""])[0]
-        wanted = {label: [given.architecture] * recipe.retrain.seeds}
+        wanted: dict[str, list[Trained]] = {label: [given.architecture] * recipe.retrain.seeds}
     else:
         wanted = {"found": [found_architecture(run)] * recipe.retrain.seeds}
         for label in recipe.retrain.compare:
             seeds = range(recipe.retrain.seeds)
-            wanted[label] = [space.plain(_choose_rival(run, label, seed)) for seed in seeds]
+            stock = stock_of(label)
+            wanted[label] = [
+                stock or space.plain(_choose_rival(run, label, seed)) for seed in seeds
+            ]
         wanted = {with_settings(label, run.variation): many for label, many in wanted.items()}
     return [(label, seed, a) for label, many in wanted.items() for seed, a in enumerate(many)]
 
@@ -199,50 +212,66 @@ def training_images(run: Run) -> Images:
     return data.train.concat(data.validation) if run.recipe.retrain.use_validation else data.train
 
 
-def build_candidate(run: KeptRun, seed: int, architecture: Architecture) -> nn.Module:
-    """The untrained network of a candidate."""
-    seed = derive_seed(run.recipe.seed, "retrain", architecture.id, seed)
-    return build_network(run, architecture, seed)
+def build_trained(run: KeptRun, seed: int, trained: Trained) -> nn.Module:
+    """The network of a candidate with random weights, to be trained or to load trained ones."""
+    seed = derive_seed(run.recipe.seed, "retrain", trained.id, seed)
+    if isinstance(trained, Stock):
+        return build_stock(run, replace(trained, start=SCRATCH), seed)
+    return build_network(run, trained, seed)
+
+
+def start_of(run: KeptRun, trained: Trained) -> str:
+    """What the training of a candidate starts from."""
+    return trained.start if isinstance(trained, Stock) else run.recipe.retrain.start
 
 
 def train_candidate(
-    run: Run, label: str, seed: int, architecture: Architecture, watch: Watch | None = None
+    run: Run, label: str, seed: int, trained: Trained, watch: Watch | None = None
 ) -> tuple[nn.Module, StageState]:
     """The trained network of a candidate, and what its training took."""
-    network = build_candidate(run, seed, architecture)
-    checkpoint = run.folder.retraining(architecture, seed, run.variation)
-    if run.recipe.retrain.start == INHERITED and not checkpoint.state().done:
-        start_from_supernet(run, architecture, network)
+    network = build_trained(run, seed, trained)
+    settings = run.recipe.retrain
+    checkpoint = run.folder.retraining(trained, seed, run.variation)
+    if start_of(run, trained) == SCRATCH:
+        settings = settings.from_scratch(settings.epochs)
+    elif not checkpoint.state().done:
+        if isinstance(trained, Stock):
+            network = build_stock(run, trained, derive_seed(run.recipe.seed, "retrain", seed))
+        else:
+            start_from_supernet(run, trained, network)
     state = fit(
         run,
         f"{label} (seed {seed})",
         network,
-        run.recipe.retrain,
+        settings,
         training_images(run),
         checkpoint,
-        derive_seed(run.recipe.seed, "retraining", architecture.id, seed),
+        derive_seed(run.recipe.seed, "retraining", trained.id, seed),
         watch=watch,
     )
     return network, state
 
 
 def test_candidate(
-    run: Run, scorer: Scorer, label: str, seed: int, architecture: Architecture
+    run: Run, scorer: Scorer, label: str, seed: int, trained: Trained
 ) -> dict[str, Any]:
     """Measure a trained candidate on the test images."""
-    network, state = train_candidate(run, label, seed, architecture)
-    costs = run.costs.costs(architecture)
+    network, state = train_candidate(run, label, seed, trained)
+    if isinstance(trained, Stock):
+        genotype, costs = label_of_stock(trained), stock_costs(run, trained)
+    else:
+        known = run.costs.costs(trained)
+        costs = {name: int(known[f"connected_{name}"]) for name in MEASURES}
+        genotype = run.root.space.genotype(trained)
     return {
         "label": label,
         "seed": seed,
-        "id": architecture.id,
-        "genotype": run.root.space.genotype(architecture),
+        "id": trained.id,
+        "genotype": genotype,
         "settings": dict(run.variation),
-        "start": run.recipe.retrain.start,
+        "start": start_of(run, trained),
         "test": dict(scorer.score(network, None)),
-        "params": int(costs["connected_params"]),
-        "flops": int(costs["connected_flops"]),
-        "fvcore_flops": int(costs["connected_fvcore_flops"]),
+        **costs,
         "training_seconds": round(state.seconds, 1),
         "images_seen": state.images,
     }

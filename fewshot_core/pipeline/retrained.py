@@ -9,8 +9,9 @@ from typing import Any
 from torch import nn
 
 from fewshot_core.errors import RunFolderError
-from fewshot_core.pipeline.retrain import build_candidate
+from fewshot_core.pipeline.retrain import build_trained
 from fewshot_core.pipeline.run import KeptRun
+from fewshot_core.pipeline.stock import read_trained
 from fewshot_core.recipe.declare import with_values
 from fewshot_core.runs.retrained import FOUND, read_retrained
 
@@ -63,9 +64,9 @@ def load_retrained(run: KeptRun, result: Mapping[str, Any]) -> nn.Module:
     Raises:
         RunFolderError: Its checkpoint is missing or damaged.
     """
-    architecture, settings = run.root.space.parse(result["genotype"]), result.get("settings")
+    trained, settings = read_trained(run.root.space, result["genotype"]), result.get("settings")
     run = replace(run, recipe=with_values(run.recipe, settings or {}))
-    network = build_candidate(run, result["seed"], architecture).cpu().eval()
-    stage = run.folder.retraining(architecture, result["seed"], settings)
+    network = build_trained(run, result["seed"], trained).cpu().eval()
+    stage = run.folder.retraining(trained, result["seed"], settings)
     network.load_state_dict(stage.load_finished())
     return run.task.result(network)

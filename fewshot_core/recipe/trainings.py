@@ -9,6 +9,7 @@ from typing import ClassVar
 from fewshot_core.plugins import make_default
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.places import is_local_model, local_model
+from fewshot_core.recipe.stock_names import check_rivals
 
 FINE_TUNING = ("layer_decay", "head_epochs", "freeze_norm")
 """Settings of retraining that make sense only where weights are learned already."""
@@ -168,8 +169,8 @@ class RetrainSettings(TrainingSettings):
     seeds: int = setting(1, low=1)
     compare: list[str] = setting(
         ["random", "largest"],
-        "what is trained beside the found network",
-        choices=("random", "largest", "one-shot"),
+        "what is trained beside the found network: random | largest | one-shot | timm:NAME, a "
+        "stock model fine-tuned from its published weights | scratch:NAME, the same from scratch",
     )
     use_validation: bool = setting(True, "train on the training and validation images together")
 
@@ -179,8 +180,10 @@ class RetrainSettings(TrainingSettings):
         if self.head_epochs > self.epochs:
             all_of_it = f"{key}.epochs={self.epochs}"
             yield f"{key}.head_epochs={self.head_epochs} must not be above {all_of_it}"
+        yield from check_rivals(f"{key}.compare", self.compare)
         tuned = [name for name in FINE_TUNING if getattr(self, name)]
-        if tuned and self.start == "scratch":
+        learnt = self.start != "scratch" or any(r.startswith("timm:") for r in self.compare)
+        if tuned and not learnt:
             text = " and ".join(f"{key}.{name}" for name in tuned)
             yield f"{text} are of fine-tuning: set {key}.start=inherited or leave them out"
         if (self.mixup or self.cutmix) and self.batch_size % 2:

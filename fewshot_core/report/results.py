@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from fewshot_core.recipe.stock_names import PRETRAINED, stock_name
 from fewshot_core.runs.retrained import (
     TRIAL,
     base_label,
@@ -30,6 +31,12 @@ LABELS = {
 def label_text(label: str) -> str:
     """A label for people: ``found by the search, retrain.epochs=40``."""
     settings = settings_of_label(label)
+    stock = stock_name(base_label(label))
+    if stock is not None:
+        name, start = stock
+        how = "from published weights" if start == PRETRAINED else "from scratch"
+        text = f"stock model {name}, {how}"
+        return f"{text}, {settings}" if settings else text
     kind, _, number = base_label(label).partition(" ")
     text = LABELS.get(kind, kind) + (f", {number}" if number else "")
     if kind == TRIAL:

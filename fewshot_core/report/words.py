@@ -13,6 +13,7 @@ from fewshot_core.evaluators.words import find_words
 from fewshot_core.metrics import Metric
 from fewshot_core.plugins import plugin_of
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.stock_names import stock_name
 from fewshot_core.report.account import (
     Account,
     account_of,
@@ -22,7 +23,7 @@ from fewshot_core.report.account import (
     epochs_text,
 )
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
-from fewshot_core.runs.retrained import GIVEN, TRIAL, how_trained, kind_of_label
+from fewshot_core.runs.retrained import GIVEN, TRIAL, base_label, how_trained, kind_of_label
 from fewshot_core.tasks import load_description
 from fewshot_core.trust.verdict import BASELINES, judge, span
 
@@ -82,6 +83,7 @@ def summary(recipe: Recipe, facts: RunFacts, metric: Metric) -> list[str]:
     rows = _found_first(facts.retrained)
     if rows:
         sentences += _describe_retrained(account, rows, metric)
+        sentences[:0] = _better_stock(rows, metric)
     if facts.found is not None and not any(row.label == "found" for row in rows):
         subject = "The found one" if rows else "It"
         sentences.append(
@@ -130,6 +132,26 @@ def _describe_search(account: Account, facts: RunFacts) -> str:
 def _found_first(rows: Sequence[Retrained]) -> list[Retrained]:
     """What a user asks about first, and what the others are compared with."""
     return sorted(rows, key=lambda row: row.label != "found")
+
+
+def _better_stock(rows: Sequence[Retrained], metric: Metric) -> list[str]:
+    """That a stock model does better than what the search found: the first thing to know."""
+    means = {row.label: metric.to_score(statistics.mean(row.values)) for row in rows}
+    stock = [row for row in rows if stock_name(base_label(row.label)) is not None]
+    if "found" not in means or not stock:
+        return []
+    best = max(stock, key=lambda row: means[row.label])
+    if means[best.label] <= means["found"]:
+        return []
+    unit = f" {metric.unit}" if metric.unit else ""
+    return [
+        f"{_capital(best.name)} did better than what the search found: {_value(best, unit)} with "
+        f"{best.flops:,} FLOPs. To export it: fewshot export, with label={best.label}."
+    ]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _describe_retrained(account: Account, rows: Sequence[Retrained], metric: Metric) -> list[str]:

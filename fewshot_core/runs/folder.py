@@ -38,7 +38,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from fewshot_core.errors import FewshotError, RunFolderError
 from fewshot_core.recipe.changes import Change, change_of, differences, other_run
@@ -52,7 +52,6 @@ from fewshot_core.runs.precision import USED
 from fewshot_core.runs.threads import available_cores
 from fewshot_core.runs.variables import record_variables
 from fewshot_core.spaces.region import Region
-from fewshot_core.spaces.space import Architecture
 
 CHECKPOINTS = "checkpoints"
 """The folder of the supernets' checkpoints."""
@@ -61,6 +60,14 @@ LOCK = ".lock"
 """The file that a launch at work in the folder holds locked."""
 
 PACKAGES = ("torch", "torchvision", "timm", "accelerate", "optuna", "fvcore", "numpy")
+
+
+class Named(Protocol):
+    """What can be trained, with a name that no other has."""
+
+    @property
+    def id(self) -> str:
+        """Letters, digits, dots and dashes."""
 
 
 class RunFolder:
@@ -251,16 +258,16 @@ class RunFolder:
         return StageCheckpoint(self.file(*name), self.saves)
 
     def retraining(
-        self, architecture: Architecture, seed: int, settings: Mapping[str, object] | None = None
+        self, trained: Named, seed: int, settings: Mapping[str, object] | None = None
     ) -> StageCheckpoint:
         """The checkpoint of a final training: one for each seed, whatever its labels.
 
         Args:
-            architecture: What is trained.
+            trained: What is trained: an architecture, or a stock model.
             seed: Its seed.
             settings: Settings of its training that are not those of the run's recipe.
         """
-        name = f"{architecture.id}-{seed}"
+        name = f"{trained.id}-{seed}"
         if settings:
             text = json.dumps(dict(sorted(settings.items())), ensure_ascii=False)
             name += f"-{hashlib.blake2b(text.encode(), digest_size=5).hexdigest()}"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fewshot_core.errors import RunFolderError
+from fewshot_core.recipe.stock_names import PRETRAINED, SCRATCH
 from fewshot_core.recipe.yamltext import write_value
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import RunFolder
@@ -17,8 +18,14 @@ from fewshot_core.runs.folder import RunFolder
 RETRAIN = "retrain.json"
 """The file of a run folder that keeps results of retraining."""
 
-SCRATCH, INHERITED = "scratch", "inherited"
-"""What a training starts from: ``retrain.start``."""
+INHERITED = "inherited"
+"""What a training starts from, beside what stock models do: ``retrain.start``."""
+
+_HOW = {
+    SCRATCH: "trained from scratch",
+    INHERITED: "fine-tuned from the weights of the supernet",
+    PRETRAINED: "fine-tuned from published weights",
+}
 
 FOUND, EARLIER, GIVEN, TRIAL = "found", "earlier", "given", "trial"
 """Labels: what the search found, what it had found before it went on, what was given by hand, and a
@@ -102,11 +109,10 @@ def starts_of(results: Iterable[Mapping[str, Any]]) -> set[str]:
 def how_trained(starts: Iterable[str]) -> str:
     """How networks were trained that started so, in words that go on a sentence."""
     starts = set(starts)
-    if starts == {INHERITED}:
-        return "fine-tuned from the weights of the supernet"
-    if INHERITED in starts:
-        return "trained from scratch, or fine-tuned from the weights of the supernet"
-    return "trained from scratch"
+    texts = [text for start, text in _HOW.items() if start in starts]
+    tuned = [text for text in texts if text != _HOW[SCRATCH]]
+    joined = " or ".join(tuned).replace(" or fine-tuned", " or")
+    return ", or ".join([*(t for t in texts if t not in tuned), *([joined] if joined else [])])
 
 
 def settings_of_label(label: str) -> str:

@@ -60,7 +60,7 @@ def test_combinations_that_go_together(load: Load, words: list[str]) -> None:
         ("data=cifar", "data.source=cifar is none of digits, images, wds, hfds, torch/NAME"),
         ("data=torch/", "data.source=torch/ is none of"),
         ("precision=fp32", "precision=fp32 is none of no, bf16, fp16, auto"),
-        ("retrain.compare=[best]", "retrain.compare=best is none of random, largest"),
+        ("retrain.compare=[best]", "retrain.compare has 'best'; allowed: random, largest"),
     ],
 )
 def test_choices(refusal: Refusal, word: str, message: str) -> None:

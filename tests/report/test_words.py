@@ -128,3 +128,14 @@ def test_a_hand_given_architecture_without_a_search() -> None:
     row = Retrained("given", "given by hand", [90.0], "90.00", 1, 1, "g")
     text = " ".join(summary(Recipe(), RunFacts(retrained=[row], data={"test": 10}), ACCURACY))
     assert text.startswith("Trained from scratch, the architecture given by hand reaches")
+
+
+@pytest.mark.parametrize(("stock", "first"), [(91.0, True), (90.0, False), (89.0, False)])
+def test_a_stock_model_that_wins_is_named_first(stock: float, first: bool) -> None:
+    rows = [
+        Retrained("found", "found by the search", [90.0], "90.00", 1, 1, "g"),
+        Retrained("timm:resnet18", "stock model resnet18", [stock], "", 2, 1_000, "timm:resnet18"),
+    ]
+    text = summary(Recipe(), RunFacts(retrained=rows, data={"test": 10}), ACCURACY)[0]
+    assert text.startswith("Stock model resnet18 did better than what the search found") is first
+    assert ("1,000 FLOPs" in text and "label=timm:resnet18" in text) is first

@@ -13,6 +13,7 @@ import pytest
 import timm
 import torch
 import yaml
+from timm.models import save_for_hf
 
 from fewshot_tasks.cifar10 import network
 
@@ -192,3 +193,50 @@ def test_fine_tuning_begins_with_the_weights_of_the_supernet(copy: Path) -> None
     card = (above / "tuned" / "README.md").read_text()
     assert "then fine-tuned from the weights of the supernet" in card
     assert "fine-tuned from the weights" in (copy / "report.html").read_text()
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the hub has it: a stock model with weights, for colour images of ten classes."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("stock") / "resnet"
+    save_for_hf(timm.create_model("test_resnet", num_classes=10), folder, safe_serialization=True)
+    return folder
+
+
+def test_stock_models_are_trained_beside_the_found_network(copy: Path, stock: Path) -> None:
+    above = copy.parent
+    rivals = f"retrain.compare=[timm:local-dir:{stock},scratch:test_resnet]"
+    done = succeed("retrain", ["run=run", rivals], above)
+    assert "stock model test_resnet, from scratch" in done.out
+    rows = {row["label"]: row for row in read(copy / "retrain.json")["results"]}
+    tuned, scratch = rows[f"timm:local-dir:{stock}"], rows["scratch:test_resnet"]
+    assert (tuned["start"], scratch["start"]) == ("pretrained", "scratch")
+    assert tuned["params"] == scratch["params"]
+    model = timm.create_model("test_resnet", num_classes=10, in_chans=1)
+    assert scratch["params"] == sum(p.numel() for p in model.parameters())
+    before = stamps(copy)
+    published = stock / "model.safetensors"
+    published.rename(above / "weights")  # of no use once the model is trained
+    try:
+        succeed("export", ["run=run", f"label=timm:local-dir:{stock}", "out=tuned"], above)
+    finally:
+        (above / "weights").rename(published)
+    exported = timm.create_model(f"local-dir:{above / 'tuned'}", pretrained=True)
+    assert exported.conv1[0].weight.shape[1] == 1
+    assert "fine-tuned from published weights" in (above / "tuned" / "README.md").read_text()
+    assert not (above / "tuned" / "architecture.json").exists()
+    assert stamps(copy) == before
+    succeed("report", ["run=run"], above)
+
+
+def test_a_stock_model_that_cannot_be_had(copy: Path) -> None:
+    for word, part in (
+        ("timm:no_such_model", "cannot be had from timm with its weights"),
+        ("timm:local-dir:weights", "needs its whole path"),
+        ("scratch:vit_tiny_patch16_224", "does not take the images of this run"),
+        ("resnet18", "timm:NAME"),
+    ):
+        done = run_tool("retrain", ["run=run", f"retrain.compare=[{word}]"], copy.parent)
+        assert (done.code, done.err.count("\n")) == (2, 1), done
+        assert part in done.err

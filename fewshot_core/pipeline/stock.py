@@ -1,0 +1,132 @@
+"""Stock models: what a user has without a search, trained and tested beside what one found."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import timm
+import torch
+from torch import nn
+
+from fewshot_core.costs.table import measure
+from fewshot_core.data import ImageShape
+from fewshot_core.errors import RecipeError
+from fewshot_core.pipeline.run import KeptRun, Run
+from fewshot_core.pipeline.training import build
+from fewshot_core.recipe.stock_names import PRETRAINED, SCRATCH, stock_name
+from fewshot_core.spaces.space import Architecture, SearchSpace
+
+
+@dataclass(frozen=True)
+class Stock:
+    """A model that timm knows by name.
+
+    Attributes:
+        name: As for ``timm.create_model``.
+        start: What its training starts from: weights that are published, or random ones.
+    """
+
+    name: str
+    start: str
+
+    @property
+    def id(self) -> str:
+        """Its name in the folder of a run: letters, digits and dashes."""
+        return re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.start}-{self.name}")
+
+
+Trained = Architecture | Stock
+"""What is retrained: an architecture of the space, or a stock model beside it."""
+
+
+def stock_of(text: str) -> Stock | None:
+    """The stock model that a word of ``retrain.compare`` or a genotype means; else None."""
+    found = stock_name(text)
+    return None if found is None else Stock(*found)
+
+
+def read_trained(space: SearchSpace, genotype: str) -> Trained:
+    """What a result of ``retrain.json`` is of, by its genotype."""
+    return stock_of(genotype) or space.parse(genotype)
+
+
+def build_stock(run: KeptRun, stock: Stock, seed: int) -> nn.Module:
+    """A stock model with its published weights, if it has them, and a new classifier.
+
+    Raises:
+        RecipeError: timm has no such model, its weights cannot be had, or it does not take images
+            of this size.
+    """
+    shape = run.images.facts().shape
+    return build(run, lambda: _create(stock, shape), seed)
+
+
+def require_stock(run: Run, stock: Stock) -> None:
+    """Raise unless a stock model can be built and takes the images of a run.
+
+    Raises:
+        RecipeError: See :func:`build_stock`; or its task makes no classifiers.
+    """
+    word = label_of_stock(stock)
+    if run.task.generates:
+        raise RecipeError(
+            f"retrain.compare={word} is for classifiers",
+            found=f"task={run.recipe.task}",
+            fix="leave it out",
+        )
+    model, shape = build_stock(run, stock, 0).eval(), run.images.facts().shape
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, *shape.input_size))
+    except Exception as error:  # every model has errors of its own
+        raise RecipeError(
+            f"retrain.compare={word} does not take the images of this run",
+            found=f"{'x'.join(map(str, shape.input_size))}: {_first_line(error)}",
+            fix="choose another model, such as a MobileNet, or another data.image_size",
+        ) from None
+
+
+def timm_name(model: nn.Module) -> str:
+    """The name that timm knows a stock model by, also where it came from a folder."""
+    return str(model.pretrained_cfg["architecture"])  # type: ignore[index]
+
+
+def stock_costs(run: KeptRun, stock: Stock) -> dict[str, int]:
+    """Parameters and FLOPs of a stock model on the images of a run, by their names in results."""
+    shape = run.images.facts().shape
+    return {name: int(value) for name, value in _measured(stock, shape).items()}
+
+
+@lru_cache(maxsize=32)
+def _measured(stock: Stock, shape: ImageShape) -> dict[str, float]:
+    return measure(_create(Stock(stock.name, SCRATCH), shape), shape.input_size)
+
+
+def _create(stock: Stock, shape: ImageShape) -> nn.Module:
+    try:
+        model: nn.Module = timm.create_model(
+            stock.name,
+            pretrained=stock.start == PRETRAINED,
+            num_classes=shape.classes,
+            in_chans=shape.channels,
+        )
+    except Exception as error:  # timm, the hub and the file system all have their own
+        weights = " with its weights" if stock.start == PRETRAINED else ""
+        raise RecipeError(
+            f"retrain.compare={label_of_stock(stock)} cannot be had from timm{weights}",
+            found=_first_line(error),
+            allowed="names of timm.list_models(), or local-dir:FOLDER",
+            fix=f"scratch:{stock.name} needs no weights" if weights else None,
+        ) from None
+    return model
+
+
+def label_of_stock(stock: Stock) -> str:
+    """The word of ``retrain.compare`` that means a stock model."""
+    return f"{'timm' if stock.start == PRETRAINED else SCRATCH}:{stock.name}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:120]
