@@ -87,7 +87,7 @@ class Deploy(Study):
     needs = "cifar10"
     module = "benchmarks.studies.deploy"
     folder = "runs/deploy"
-    stages = ("length1", "length2", "length3", "length4", "again", "scores", "decisions")
+    stages = ("length1", "length2", "length3", "scores", "again", "length4", "decisions")
     name = "deploy"
     seeds = 2
     tables = staticmethod(make_tables)

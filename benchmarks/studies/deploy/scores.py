@@ -49,8 +49,8 @@ def score_jobs(
     place = replace(SPACES[NAMES[name]], epochs=epochs)
     rates = ("supernet.lr=0.05", "regions.lr=0.025")
     jobs = []
-    for arm, kind in ARMS.items():
-        for seed in range(size.seeds):
+    for seed in range(size.seeds):
+        for arm, kind in ARMS.items():
             words = [*bench.words, *SMALL, *rates, *size.words, f"seed={seed}"]
             words += place.settings(kind)
             which = f"networks={len(networks)}"
