@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,13 +39,15 @@ from fewshot_core.pipeline.stock import (
 from fewshot_core.pipeline.tracking import track_pictures, track_tests, tracking
 from fewshot_core.pipeline.training import build_network, fit
 from fewshot_core.recipe.changes import Change
-from fewshot_core.recipe.stock_names import SCRATCH
+from fewshot_core.recipe.stock_names import SCRATCH, nearest_stock
 from fewshot_core.recipe.tracker_names import require_trackers
 from fewshot_core.report.results import results_table
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.retrained import (
+    FOUND,
     RETRAIN,
+    base_label,
     label_for,
     merge_results,
     read_retrained,
@@ -115,8 +117,23 @@ def _retrain(run: Run, options: Mapping[str, Any]) -> None:
         named = run.task.name_metric(metric, run.recipe, "test")
         run.console.print(results_table(results, metric.name, named))
         run.console.print(f"report: {write_report(run)}")
+        _hint_at_stock(run, now)
         track_tests(run, results)
         track_pictures(run)
+
+
+def _hint_at_stock(run: Run, results: Sequence[Mapping[str, Any]]) -> None:
+    """Name the stock model that a user would take instead, where none stands beside the others."""
+    found = next((r for r in results if base_label(r["label"]) == FOUND), None)
+    there = any(stock_of(base_label(r["label"])) for r in results)
+    if found is None or there or run.task.generates:
+        return
+    name = nearest_stock(found["flops"], run.images.facts().shape.image_size)
+    if name is not None:
+        run.console.print(
+            "beside a stock model of about as many FLOPs: "
+            f"fewshot retrain run={run.folder.path} retrain.compare=[timm:{name}]"
+        )
 
 
 def _train(run: Run, label: str, seed: int, trained: Trained, watch: Watch | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,24 @@ PRETRAINED, SCRATCH = "pretrained", "scratch"
 RIVALS = ("random", "largest", "one-shot")
 """Architectures of the space that may be trained beside the one found."""
 
+FLOPS = {
+    "mobilenetv3_small_050": 24.2e6,
+    "mobilenetv3_small_075": 43.4e6,
+    "mobilenetv3_small_100": 56.5e6,
+    "lcnet_075": 94.8e6,
+    "lcnet_100": 155.7e6,
+    "mobilenetv3_large_100": 216.6e6,
+    "mobilenetv2_100": 300.8e6,
+    "efficientnet_b0": 385.8e6,
+    "mobilenetv2_140": 582.2e6,
+}
+"""Small models with published weights: multiply-adds at 224 pixels, as
+:func:`fewshot_core.costs.table.measure` counts them."""
+
+_SIZE = 224
+LEAST_PIXELS = 48
+"""Images below this are nothing for models that halve them five times."""
+
 _STARTS = {"timm": PRETRAINED, "scratch": SCRATCH}
 _FOLDER = "local-dir:"
 
@@ -19,6 +38,19 @@ def stock_name(text: str) -> tuple[str, str] | None:
     """Name and start of the stock model that a word means; None where it means none."""
     kind, colon, name = text.partition(":")
     return (name, _STARTS[kind]) if colon and name and kind in _STARTS else None
+
+
+def nearest_stock(flops: float, image_size: int) -> str | None:
+    """The model of :data:`FLOPS` that costs about as much; None where none takes such images.
+
+    Args:
+        flops: Multiply-adds of one image.
+        image_size: Pixels; costs grow with their square, but for the classifier.
+    """
+    if image_size < LEAST_PIXELS or flops <= 0:
+        return None
+    share = (image_size / _SIZE) ** 2
+    return min(FLOPS, key=lambda name: abs(math.log(FLOPS[name] * share / flops)))
 
 
 def check_rivals(key: str, rivals: Sequence[str]) -> Iterator[str]:
