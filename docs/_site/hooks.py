@@ -16,6 +16,8 @@ from pymdownx.slugs import slugify
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 HOME = "index.md"
+WIDE = {"results.md", "reference/recipes.md"}
+"""Pages whose tables need the width of the table of contents."""
 
 _PICTURE = re.compile(
     r'<img alt="(?P<alt>[^"]*)" src="(?P<source>[^"]*/concepts/[^"]+\.svg)"\s*/?>'
@@ -44,6 +46,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
     """Point links to files of the repository at the repository."""
     name = page.file.src_uri
+    if name in WIDE:
+        page.meta["hide"] = ["toc"]  # front matter would be a table on GitHub
     folder = ROOT if name == HOME else (DOCS / name).parent
     repository = f"{config.extra['repository']}/{{kind}}/{config.extra['branch']}"
 
