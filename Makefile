@@ -1,6 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Each builds .venv itself.
 #
 #   make check                      lint, types and the tests that start no process and train nothing long
+#   make docs                       the documentation site, in build/site
 #   make PYTHON=python3.12 demo     another interpreter (3.11 or newer)
 #   make test-lowest                the tests of every dependency, each at its lower bound
 #   make CONSTRAINTS= demo          without the tested torch pair of constraints.txt
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 # Idle processes take over tests of the others; what several need is made once (tests/shared.py).
 PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: demo check test test-lowest lint bench-quick clean
+.PHONY: demo check test test-lowest lint docs bench-quick clean
 
 demo: $(VENV)/.installed
 	$(BIN)/fewshot search recipe=digits run=$(RUN)
@@ -50,6 +51,10 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/site/index.html is the documentation; to search it: $(BIN)/python -m http.server -d build/site"
 
 STUDIES := ranking strategies generators differentiable mobile
 BENCHMARKS := speed scaling $(STUDIES:%=studies.%)

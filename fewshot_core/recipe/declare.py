@@ -118,6 +118,12 @@ def place_of(field: dataclasses.Field[Any]) -> Place | None:
     return place
 
 
+def range_of(field: dataclasses.Field[Any]) -> Range:
+    """The numbers that a value of the field may be; every end is open where any may."""
+    limits: Range = field.metadata.get(_RANGE) or Range()
+    return limits
+
+
 def choices_of(field: dataclasses.Field[Any]) -> tuple[str, ...]:
     """The texts that a value of the field may be; none where any may."""
     return tuple(field.metadata.get(_CHOICES) or ())

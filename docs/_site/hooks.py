@@ -1,0 +1,75 @@
+"""What MkDocs calls while it builds the site: pages made from the code, and links that work."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import links
+import reference
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from pymdownx.slugs import slugify
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+HOME = "index.md"
+WIDE = {"results.md", "reference/recipes.md"}
+"""Pages whose tables need the width of the table of contents."""
+
+_PICTURE = re.compile(
+    r'<img alt="(?P<alt>[^"]*)" src="(?P<source>[^"]*/concepts/[^"]+\.svg)"\s*/?>'
+)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Anchors are those of GitHub, where the same pages are read."""
+    config.mdx_configs["toc"]["slugify"] = slugify(case="lower")
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made from the README and from the code."""
+    made = {
+        HOME: (ROOT / "README.md").read_text(encoding="utf-8"),
+        "reference/settings.md": reference.settings_page(),
+        "reference/recipes.md": reference.recipes_page(),
+        "reference/api.md": reference.api_page(),
+    }
+    for name, text in made.items():
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
+    """Point links to files of the repository at the repository."""
+    name = page.file.src_uri
+    if name in WIDE:
+        page.meta["hide"] = ["toc"]  # front matter would be a table on GitHub
+    folder = ROOT if name == HOME else (DOCS / name).parent
+    repository = f"{config.extra['repository']}/{{kind}}/{config.extra['branch']}"
+
+    def change(target: str) -> str:
+        if page.file.generated_by and name != HOME:
+            return target  # written for the site
+        try:
+            changed = links.on_site(target, folder, DOCS, repository)
+        except FileNotFoundError as error:
+            raise PluginError(f"{name}: {error}") from error
+        # The home page is the README, which lies above the others.
+        return changed.removeprefix("docs/") if name == HOME else changed
+
+    return links.rewrite(markdown, change)
+
+
+def on_page_content(html: str, page: Any, config: MkDocsConfig, files: Files) -> str:
+    """Put drawings into the page, where they follow the colours that the reader chose."""
+
+    def draw(found: re.Match[str]) -> str:
+        source = DOCS / "pictures" / "concepts" / found["name"]
+        svg = source.read_text(encoding="utf-8")
+        return svg[svg.index("<svg") :]
+
+    return _PICTURE.sub(draw, html)

@@ -1,0 +1,91 @@
+"""The pages of results: every cell that a study makes is as its JSON file has it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch  # noqa: F401 (a process is started by its import, which studies need)
+
+from .pages import DOCS, ROOT, name_of, site_module
+
+links = site_module("links")
+
+RESULTS = ROOT / "benchmarks" / "results"
+
+STUDIES = {
+    "ranking": ("make_tables", ["ranking"]),
+    "generators": ("make_tables", ["autogan"]),
+    "mobile": ("make_tables", ["mobile"]),
+    "differentiable": ("make_tables", ["differentiable"]),
+    "strategies": (
+        "make_docs_tables",
+        ["strategies", "strategies_500", "strategies_nasbenchmacro_500"],
+    ),
+}
+"""For each page the function of its study that makes tables, and the files of the figures."""
+
+MADE = re.compile(r"-?[\d.]+ ± [\d.]+|[>\d. ]*\d \([\d.]+ to [>\d. ]+\)|\[-?[\d.]+, -?[\d.]+\]")
+"""Values with their spread or interval, which only a study can have made."""
+
+
+def cells(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        if line.startswith("|"):
+            yield from (cell.strip(" *") for cell in line.strip("|").split("|"))
+
+
+def values(text: str) -> set[str]:
+    return {found.strip() for cell in cells(text) for found in MADE.findall(cell)}
+
+
+def made_values(study: str) -> set[str]:
+    function, names = STUDIES[study]
+    make = getattr(importlib.import_module(f"benchmarks.studies.{study}.show"), function)
+    figures = [json.loads((RESULTS / f"{name}.json").read_text())["figures"] for name in names]
+    made = values("\n".join(table.markdown() for one in figures for table in make(one)))
+    return made | {text for one in figures for text in spreads(one)}
+
+
+def spreads(figures: Any) -> Iterator[str]:
+    """Mean and deviation, as text, of all pairs below: tables of a study leave some out."""
+    if isinstance(figures, list) and len(figures) == 2 and {type(x) for x in figures} == {float}:
+        mean, deviation = figures
+        yield from (f"{mean:.{n}f} ± {deviation:.{n}f}" for n in (2, 3))
+    elif isinstance(figures, dict | list):
+        for below in figures.values() if isinstance(figures, dict) else figures:
+            yield from spreads(below)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_values_of_a_study_are_those_of_its_file(study: str) -> None:
+    shown = values((DOCS / "results" / f"{study}.md").read_text(encoding="utf-8"))
+    assert len(shown) >= 10
+    assert shown - made_values(study) == set()
+
+
+def test_the_index_repeats_the_studies() -> None:
+    """A value with its spread stands in the page that its line names."""
+    wrong = []
+    for line in (DOCS / "results.md").read_text(encoding="utf-8").splitlines():
+        named = [t.partition("#")[0] for t in links.targets(line) if ".md" in t]
+        if not line.startswith("| ") or not named:
+            continue
+        text = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in named)
+        numbers = re.findall(r"(?<![\w.])-?\d[\d,]*\.\d+", line.partition("](")[0])
+        wrong += [(named, number) for number in numbers if number not in text]
+    assert wrong == []
+
+
+def test_every_study_is_in_the_index_and_names_its_command() -> None:
+    index = (DOCS / "results.md").read_text(encoding="utf-8")
+    for page in sorted((DOCS / "results").glob("*.md")):
+        assert f"(results/{page.name})" in index, name_of(page)
+        text = page.read_text(encoding="utf-8")
+        assert re.search(r"python -m benchmarks\.|recipe=|make demo", text), name_of(page)
+        assert "benchmarks/results/" in text, name_of(page)
+        assert re.search(r"\b(seed|seeds|rounds|machine)\b", text), name_of(page)
