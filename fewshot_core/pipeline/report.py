@@ -29,6 +29,7 @@ from fewshot_core.report.facts import RegionFacts, Retrained, RunFacts, read_fac
 from fewshot_core.report.html import render
 from fewshot_core.report.page import Page, Picture
 from fewshot_core.report.results import format_spread, label_text, results_table, summarise
+from fewshot_core.report.results_of_run import read_spent
 from fewshot_core.report.words import describe_recipe, score_name
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_text
@@ -95,6 +96,7 @@ def write_report(run: KeptRun) -> Path:
         pictures=pictures,
         metric_text=run.task.name_metric(metric, run.recipe, "test"),
         canonical=lambda genotype: space.canonical(space.parse(genotype)).id,
+        draw=lambda genotype: run.task.draw(space, space.parse(genotype)),
     )
     written = run.folder.file("report.html")
     write_text(written, render(page))
@@ -110,7 +112,8 @@ def facts_of(run: KeptRun) -> tuple[RunFacts, Metric]:
     results = _results(run)
     task = run.task.description
     metric = task.metric if results is None else task.find_metric(results["metric"])
-    return read_facts(run.folder.path, _sum_up_retrained(run, results, metric)), metric
+    facts = read_facts(run.folder.path, _sum_up_retrained(run, results, metric))
+    return replace(facts, spent=read_spent(run.folder.path, run.recipe)), metric
 
 
 def draw(run: KeptRun, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, str, Figure]]:

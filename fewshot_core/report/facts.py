@@ -149,6 +149,7 @@ class RunFacts:
         failed: How many with the whole budget have a score that is no number.
         predictor: How well scores are predicted, where they are.
         ladder: The rungs of trainings from scratch that chose, where there were any.
+        spent: Training images seen and seconds of training, by part of the run.
     """
 
     trials: list[TrialFacts] = field(default_factory=list)
@@ -168,6 +169,7 @@ class RunFacts:
     environment: Mapping[str, Any] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     exported: bool = False
+    spent: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
     def trained_regions(self) -> list[RegionFacts]:
         """The regions with a supernet."""

@@ -31,6 +31,7 @@ from fewshot_core.report.facts import (
     RunFacts,
     TrialFacts,
 )
+from fewshot_core.report.headline import Tile, tiles
 from fewshot_core.report.html import render
 from fewshot_core.report.page import Page
 from fewshot_core.runs.checkpoint import StageState
@@ -135,7 +136,16 @@ def facts(case: Case) -> RunFacts:
         retrained=[row(label, case.seeds) for label in case.retrained.split()],
         data={"source": "images", **COUNTS, "channels": 1, "image_size": 8, "classes": 4},
         overrides=["data.source=images", "data.root=/home/me/flowers"],
+        spent={part: (64, 1.0) for part in trained(case)},
     )
+
+
+def trained(case: Case) -> list[str]:
+    """What a run of this kind trains, as the first screen names it."""
+    parts = ["supernets"] if case.supernets else []
+    parts += ["trainings"] if case.evaluator == "standalone" else []
+    parts += ["audit"] if case.searched and case.audited else []
+    return [*parts, *(["retraining"] if case.retrained else [])]
 
 
 def cases() -> Iterator[Case]:
@@ -194,6 +204,12 @@ def card(case: Case, label: str) -> str:
     )  # fmt: skip
 
 
+def first_screen(case: Case) -> dict[str, Tile]:
+    """The four numbers by what they are about."""
+    shown = tiles(Page(Path("runs/r"), case.recipe(), "", ACCURACY, facts(case)))
+    return dict(zip(("test", "cost", "spent", "trust"), shown, strict=True))
+
+
 def require_truth(text: str, case: Case, subject: str = "") -> None:
     """What has to hold of whatever is said of a run."""
     lower = text.lower()
@@ -248,6 +264,43 @@ def test_every_page_is_true() -> None:
         assert ("inherits from ends" in text) == inherits
         assert ("tensors inherited" in text) == inherits
         assert ("Diverged, and left out" in text) == (case.supernets and case.tree == "diverged")
+        count += 1
+    assert count > 600
+
+
+def test_every_first_screen_is_true() -> None:
+    """Every evaluator and strategy of the registry, and a run at every stage."""
+    count = 0
+    for case in cases():
+        screen = first_screen(case)
+        words = {
+            name: " ".join([tile.label, tile.value, *tile.lines, tile.command])
+            for name, tile in screen.items()
+        }
+        labels = case.retrained.split()
+        tested = "found" in labels
+        assert screen["test"].known == tested
+        assert ("fewshot retrain" in words["test"]) == (case.searched and not tested)
+        assert ("clear difference" in words["test"]) == (
+            tested and case.seeds > 1 and len({"random", "largest"} & set(labels)) > 0
+        )
+        assert ("random" in words["test"]) == (tested and "random" in labels)
+        assert screen["cost"].known == case.searched
+        assert "limit of" not in words["cost"]  # none is set
+        spent = trained(case)
+        assert screen["spent"].known == (bool(spent) or case.searched)
+        assert ("supernets" in words["spent"]) == case.supernets
+        assert ("Nothing was trained" in words["spent"]) == (case.searched and not spent)
+        for part in ("trainings", "audit", "retraining"):
+            assert (part in words["spent"].split("training", 2)[-1]) <= (part in spent)
+        audited = case.searched and case.audited
+        assert ("network" in words["trust"] and "trained to find out" in words["trust"]) == audited
+        assert ("trusted" in screen["trust"].value) <= audited
+        if not case.searched:
+            assert screen["trust"].value == "No scores yet"
+        elif not audited:
+            estimates = case.evaluator in ("inherited", "predictor", "naswot", "zero")
+            assert (screen["trust"].value == "Need no audit") <= (not estimates)
         count += 1
     assert count > 600
 
