@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 
 import numpy as np
@@ -67,7 +68,7 @@ class Trials:
     found: int | None
     every: int
 
-    @property
+    @cached_property
     def lowest(self) -> float | None:
         """Where the axis of scores starts, if a few lie far below the others."""
         return fence(np.array([trial.score for trial in self.shown]))

@@ -223,8 +223,8 @@ def _trust(page: Page) -> Tile:
     if facts.found is None and not facts.trials:
         return Tile(label, "No scores yet", known=False, lines=["The search has not ended."])
     if not find_words(account_of(recipe, facts).evaluator).audited:
-        line = "An audit would tell nothing that these scores do not."
-        return Tile(label, "Need no audit", known=False, lines=[line])
+        line = "An audit has nothing to say about scores of this kind."
+        return Tile(label, "Not audited", known=False, lines=[line])
     line = "No network was trained from scratch to compare the scores with."
     if facts.found is None and recipe.audit.networks:
         line = f"The audit comes after the search: {recipe.audit.networks} trainings from scratch."

@@ -42,14 +42,12 @@ def render(page: Page) -> str:
     """The whole page."""
     title = f"Architecture search: {page.recipe.recipe}"
     lead, others = _choose_lead(page)
-    results = [_results(page), _drawing(page)]
-    # Before networks are trained the trials are the picture that shows most.
-    first = [_lead(page, lead), *results, _search(page)]
-    if lead is None:
-        first = [_lead(page, lead), _search(page), *results]
+    results, search = [_results(page), _drawing(page)], _search(page)
     sections = [
         _tiles(page),
-        *first,
+        _lead(page, lead),
+        # Before networks are trained the trials are the picture that shows most.
+        *([search, *results] if lead is None else [*results, search]),
         _trust(page, others),
         _pictures(others),
         _ranking(page),
