@@ -67,12 +67,13 @@ def _tested(page: Page) -> Tile:
         if facts.found is None:
             return Tile(label, "Not known yet", known=False, lines=["The search has not ended."])
         lines = ["Other networks of this run have been trained."] if rows else []
+        going = page.doing is not None  # its folder is in use
         return Tile(
             f"{label} of the network",
             "Not trained yet",
             known=False,
-            lines=lines,
-            command=page.command("retrain"),
+            lines=[*lines, "The run goes on."] if going else lines,
+            command="" if going else page.command("retrain"),
         )
     first, *others = rows
     compared = [

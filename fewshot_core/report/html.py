@@ -38,6 +38,10 @@ POLICY = (
 """What a browser lets the page do: load nothing, and ask its own server whether it is new."""
 
 
+DRAWN_BY_PAGE = ("search", "cost")
+"""Pictures in place of which the page has charts of its own."""
+
+
 def render(page: Page) -> str:
     """The whole page."""
     title = f"Architecture search: {page.recipe.recipe}"
@@ -116,7 +120,7 @@ def _choose_lead(page: Page) -> tuple[Picture | None, list[Picture]]:
     first = known.get("results")
     if first is None and not page.facts.trials:
         first = known.get("training")
-    drawn = {"search", "cost"} | ({first.name} if first else set())
+    drawn = {*DRAWN_BY_PAGE} | ({first.name} if first else set())
     return first, [picture for picture in page.pictures if picture.name not in drawn]
 
 
@@ -155,6 +159,8 @@ def _trust(page: Page, pictures: list[Picture]) -> str:
 
 def _results(page: Page) -> str:
     if not page.facts.retrained:
+        if page.doing is not None:
+            return ""
         return section(
             "Result",
             hint("Nothing was retrained yet:", page.command("retrain")),
@@ -298,6 +304,8 @@ def _likeliest(options: Mapping[str, float]) -> str:
 
 def _top_trials(page: Page) -> str:
     facts = page.facts
+    if not facts.trials and page.doing is not None:
+        return ""
     if not facts.trials:
         if facts.found is not None:
             return section("Search", hint("No score of the search is a number."))

@@ -143,7 +143,7 @@ def facts(case: Case) -> RunFacts:
         retrained=[row(label, case.seeds) for label in case.retrained.split()],
         data={"source": "images", **COUNTS, "channels": 1, "image_size": 8, "classes": 4},
         overrides=["data.source=images", "data.root=/home/me/flowers"],
-        spent={part: (64, 1.0) for part in trained(case)},
+        spent=dict.fromkeys(trained(case), (64, 1.0)),
     )
 
 
