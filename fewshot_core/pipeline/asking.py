@@ -13,6 +13,7 @@ from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import make_agreed, searchable
 from fewshot_core.pipeline.study_name import study_name
 from fewshot_core.pipeline.tracking import track_trial
+from fewshot_core.pipeline.trials import trial_row
 from fewshot_core.search.loop import AnyLedger, foresee, run_search
 from fewshot_core.search.shared_study import FollowingLedger, SharedLedger, make_shared_storage
 from fewshot_core.search.strategies import Strategy, StrategyContext, make_strategy
@@ -83,9 +84,16 @@ def ask_and_tell(run: Run, named: Sequence[Architecture] = ()) -> list[Trial]:
             count=count,
             seed=seed,
             on_trial=on_trial,
-            on_result=lambda trial: track_trial(run, trial),
+            on_result=lambda trial: _tell(run, trial),
             ledger=ledger,
         )
+
+
+def _tell(run: Run, trial: Trial) -> None:
+    """Tell a trial to trackers and to what else follows the run."""
+    track_trial(run, trial)
+    if run.console.follower is not None:
+        run.console.follower.add_trial(trial_row(run, run.costs, run.tree, trial))
 
 
 def _ledger(run: Run, study: optuna.Study) -> AnyLedger:

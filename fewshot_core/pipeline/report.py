@@ -26,10 +26,17 @@ from fewshot_core.report.account import (
     with_unit,
 )
 from fewshot_core.report.canvas import save_picture, svg_text
-from fewshot_core.report.facts import RegionFacts, Retrained, RunFacts, read_facts
-from fewshot_core.report.html import render
-from fewshot_core.report.page import Page, Picture
+from fewshot_core.report.facts import (
+    RegionFacts,
+    Retrained,
+    RunFacts,
+    facts_of_trials,
+    read_facts,
+)
+from fewshot_core.report.html import DRAWN_BY_PAGE, render
+from fewshot_core.report.page import Doing, Page, Picture
 from fewshot_core.report.results import format_spread, label_text, results_table, summarise
+from fewshot_core.report.results_of_run import read_spent
 from fewshot_core.report.words import describe_recipe, score_name
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_text
@@ -83,11 +90,46 @@ def write_report(run: KeptRun) -> Path:
     for name, caption, figure in draw(run, facts, metric):
         save_picture(figure, run.folder.file("pictures"), name)
         pictures.append(Picture(name, svg_text(figure, transparent=True), caption))
+    return _write_page(run, facts, metric, pictures)
+
+
+def write_live_report(run: KeptRun, doing: Doing, trials: Sequence[Mapping[str, Any]]) -> Path:
+    """Write ``report.html`` of a run that goes on, with the pictures that the page itself shows.
+
+    Args:
+        run: The run.
+        doing: What it is at.
+        trials: Rows of the trials so far, where their table has not been written.
+
+    Returns:
+        The page.
+
+    Raises:
+        RunFolderError: A file is damaged, or cannot be written.
+    """
+    facts, metric = facts_of(run)
+    if not run.folder.file("trials.csv").exists():
+        facts = replace(facts, **facts_of_trials(trials))
+    pictures = [
+        Picture(name, svg_text(figure, transparent=True), caption)
+        for name, caption, figure in draw(run, facts, metric)
+        if name not in DRAWN_BY_PAGE
+    ]
+    return _write_page(run, facts, metric, pictures, doing)
+
+
+def _write_page(
+    run: KeptRun,
+    facts: RunFacts,
+    metric: Metric,
+    pictures: Sequence[Picture],
+    doing: Doing | None = None,
+) -> Path:
     space, recipe = run.root.space, run.recipe
     # What a recipe says of its own images is nothing to print over others.
     shown = recipe if describe_recipe(recipe, facts) else replace(recipe, description="")
     page = Page(
-        run=path,
+        run=run.folder.path,
         recipe=recipe,
         recipe_text=recipe_yaml(shown),
         metric=metric,
@@ -96,6 +138,8 @@ def write_report(run: KeptRun) -> Path:
         pictures=pictures,
         metric_text=run.task.name_metric(metric, run.recipe, "test"),
         canonical=lambda genotype: space.canonical(space.parse(genotype)).id,
+        draw=lambda genotype: run.task.draw(space, space.parse(genotype)),
+        doing=doing,
     )
     written = run.folder.file("report.html")
     write_text(written, render(page))
@@ -111,7 +155,8 @@ def facts_of(run: KeptRun) -> tuple[RunFacts, Metric]:
     results = _results(run)
     task = run.task.description
     metric = task.metric if results is None else task.find_metric(results["metric"])
-    return read_facts(run.folder.path, _sum_up_retrained(run, results, metric)), metric
+    facts = read_facts(run.folder.path, _sum_up_retrained(run, results, metric))
+    return replace(facts, spent=read_spent(run.folder.path, run.recipe)), metric
 
 
 def draw(run: KeptRun, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, str, Figure]]:

@@ -22,6 +22,7 @@ from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.inheriting import start_from_supernet
 from fewshot_core.pipeline.inputs import check_inputs
 from fewshot_core.pipeline.kept_scores import score_and_keep
+from fewshot_core.pipeline.live import reporting
 from fewshot_core.pipeline.opening import attach, keep_changes
 from fewshot_core.pipeline.processes import do_once
 from fewshot_core.pipeline.run import KeptRun, Run
@@ -81,7 +82,7 @@ def retrain(options: Mapping[str, Any]) -> Path:
     run = attach(options, many=True, also=RETRAINED)
     with at_work(run):
         do_once(run.writes, lambda: require_trackers(run.recipe.track))
-        with tracking(run):
+        with tracking(run), reporting(run):
             _retrain(run, options)
     return run.folder.path
 

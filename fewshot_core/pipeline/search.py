@@ -15,6 +15,7 @@ from fewshot_core.pipeline.derive import derive
 from fewshot_core.pipeline.estimate import ESTIMATE, estimate
 from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.ladder import Climb, climb
+from fewshot_core.pipeline.live import reporting
 from fewshot_core.pipeline.looking import fit_to_images, keep_survey
 from fewshot_core.pipeline.opening import start
 from fewshot_core.pipeline.run import FRONT_COST, Run
@@ -42,7 +43,7 @@ def search(words: Sequence[str]) -> Run:
     """
     fitted = fit_to_images(words)
     run = start(fitted.loaded)
-    with at_work(run), tracking(run):
+    with at_work(run), tracking(run), reporting(run):
         keep_survey(run, fitted)
         _search(run)
     run.accelerator.end_training()

@@ -152,6 +152,7 @@ class RunFacts:
         failed: How many with the whole budget have a score that is no number.
         predictor: How well scores are predicted, where they are.
         ladder: The rungs of trainings from scratch that chose, where there were any.
+        spent: Training images seen and seconds of training, by part of the run.
     """
 
     trials: list[TrialFacts] = field(default_factory=list)
@@ -171,6 +172,7 @@ class RunFacts:
     environment: Mapping[str, Any] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     exported: bool = False
+    spent: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
     def trained_regions(self) -> list[RegionFacts]:
         """The regions with a supernet."""
@@ -197,12 +199,9 @@ def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
     """
     history = read_history(run)
     found = history.found
-    trials, partial, failed = _trials(run / "trials.csv")
     return replace(
         history,
-        trials=trials,
-        partial=partial,
-        failed=failed,
+        **_trials(run / "trials.csv"),
         audit=_audit(run, found),
         derived=_read_derived(run),
         splitting=read_splitting(run).sentence if (run / SPLITTING).exists() else "",
@@ -286,29 +285,39 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _trials(path: Path) -> tuple[list[TrialFacts], int, int]:
-    """Those with the whole budget and a finite score; the numbers of those with less, or none."""
-    if not path.exists():
-        return [], 0, 0
+def _trials(path: Path) -> Mapping[str, Any]:
     try:
-        rows = read_rows(path)
-        whole = [row for row in rows if float(row["budget"]) == 1]
-        trials = [
-            TrialFacts(
-                int(row["number"]),
-                row["architecture"],
-                row["id"],
-                row["region"],
-                float(row["score"]),
-                int(row["connected_params"]),
-                int(row["connected_flops"]),
-            )
-            for row in whole
-        ]
+        return facts_of_trials(read_rows(path) if path.exists() else [])
     except (KeyError, ValueError) as error:
         raise RunFolderError(f"{path} is damaged", found=repr(error)) from None
+
+
+def facts_of_trials(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The fields of :class:`RunFacts` that are about trials, from rows of ``trials.csv``.
+
+    Raises:
+        KeyError: A column is missing.
+        ValueError: A value is no number.
+    """
+    whole = [row for row in rows if float(row["budget"]) == 1]
+    trials = [
+        TrialFacts(
+            int(row["number"]),
+            row["architecture"],
+            row["id"],
+            row["region"],
+            float(row["score"]),
+            int(row["connected_params"]),
+            int(row["connected_flops"]),
+        )
+        for row in whole
+    ]
     finite = [trial for trial in trials if math.isfinite(trial.score)]
-    return finite, len(rows) - len(whole), len(trials) - len(finite)
+    return {
+        "trials": finite,
+        "partial": len(rows) - len(whole),
+        "failed": len(trials) - len(finite),
+    }
 
 
 _RUNG = {"networks", "epochs", "origins", "best", "mean", "tau_before", "model_tau"}

@@ -14,10 +14,14 @@ from fewshot_core.report.account import (
     data_name,
     with_unit,
 )
-from fewshot_core.report.facts import RegionFacts, front_of, last_loss, top_trials
-from fewshot_core.report.markup import CSS, Cell, facts_table, figure, from_rich, table
-from fewshot_core.report.page import Page
+from fewshot_core.report.assets import read_asset
+from fewshot_core.report.explore import explore, explored
+from fewshot_core.report.facts import front_of, top_trials
+from fewshot_core.report.headline import Tile, tiles
+from fewshot_core.report.markup import Cell, facts_table, figure, from_rich, hint, section, table
+from fewshot_core.report.page import Page, Picture
 from fewshot_core.report.ranking_table import ranking_table
+from fewshot_core.report.tree import regions_section
 from fewshot_core.report.words import (
     LEVEL,
     describe_recipe,
@@ -28,18 +32,32 @@ from fewshot_core.report.words import (
 )
 from fewshot_core.runs.retrained import how_trained
 
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+    "connect-src 'self'"
+)
+"""What a browser lets the page do: load nothing, and ask its own server whether it is new."""
+
+
+DRAWN_BY_PAGE = ("search", "cost")
+"""Pictures in place of which the page has charts of its own."""
+
 
 def render(page: Page) -> str:
     """The whole page."""
     title = f"Architecture search: {page.recipe.recipe}"
+    lead, others = _choose_lead(page)
+    results, search = [_results(page), _drawing(page)], _search(page)
     sections = [
-        _summary(page),
-        _results(page),
-        _drawing(page),
-        _pictures(page),
+        _tiles(page),
+        _lead(page, lead),
+        # Before networks are trained the trials are the picture that shows most.
+        *([search, *results] if lead is None else [*results, search]),
+        _trust(page, others),
+        _pictures(others),
         _ranking(page),
         _ladder(page),
-        _regions(page),
+        regions_section(page),
         _preferences(page),
         _top_trials(page),
         _front(page),
@@ -49,31 +67,82 @@ def render(page: Page) -> str:
         _next_steps(page),
     ]
     description = describe_recipe(page.recipe, page.facts)
+    running = "" if page.doing is None else ' data-state="running"'
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!DOCTYPE html>\n<html lang="en"{running}><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{CSS}</style></head><body>"
+        f"<title>{escape(title)}</title><style>{read_asset('page.css')}</style></head><body>"
         f"<header><h1>{escape(title)}</h1><p>{escape(heading(page.recipe, page.facts))}</p>"
         + (f'<p class="soft">{escape(description)}</p>' if description else "")
-        + f"</header>\n<main>{''.join(sections)}</main></body></html>\n"
+        + f"{_status(page)}</header>\n<main>{''.join(sections)}</main>\n"
+        f"{explored(page)}<script>{read_asset('page.js')}</script></body></html>\n"
     )
-
-
-def _section(title: str, *parts: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>\n"
-
-
-def _hint(text: str, command: str = "") -> str:
-    shown = f" <code>{escape(command)}</code>" if command else ""
-    return f'<p class="hint">{escape(text)}{shown}</p>'
 
 
 # -- what came out -------------------------------------------------------------------------------
 
 
-def _summary(page: Page) -> str:
+def _status(page: Page) -> str:
+    """What the run is at, where it goes on."""
+    doing = page.doing
+    if doing is None:
+        return ""
+    text = f"Written while the run went on, {doing.at}: {doing.title}, {doing.done:,} of "
+    text += f"{doing.total:,}. Served by"
+    command = escape(page.command("report", "serve=true"))
+    return (
+        f'<p class="status" role="status">{escape(text)} <code>{command}</code> this page follows '
+        "the run by itself.</p>"
+    )
+
+
+def _tiles(page: Page) -> str:
+    """The four numbers."""
+    return f'<ul class="tiles">{"".join(map(_tile, tiles(page)))}</ul>\n'
+
+
+def _tile(tile: Tile) -> str:
+    lines = "".join(f'<p class="line">{escape(line)}</p>' for line in tile.lines)
+    command = f'<p class="line"><code>{escape(tile.command)}</code></p>' if tile.command else ""
+    unknown = "" if tile.known else " unknown"
+    return (
+        f'<li class="{tile.state}"><p class="label">{escape(tile.label)}</p>'
+        f'<p class="value{unknown}">{escape(tile.value)}</p>{lines}{command}</li>'
+    )
+
+
+def _choose_lead(page: Page) -> tuple[Picture | None, list[Picture]]:
+    """The picture that shows what came out, if it is none of the trials; the others.
+
+    The charts of the trials are drawn by this page itself, so that they can be pointed at.
+    """
+    known = {picture.name: picture for picture in page.pictures}
+    first = known.get("results")
+    if first is None and not page.facts.trials:
+        first = known.get("training")
+    drawn = {*DRAWN_BY_PAGE} | ({first.name} if first else set())
+    return first, [picture for picture in page.pictures if picture.name not in drawn]
+
+
+def _lead(page: Page, lead: Picture | None) -> str:
+    """The result as a picture, and in words."""
     text = " ".join(summary(page.recipe, page.facts, page.metric))
-    parts = [f'<p class="summary">{escape(text)}</p>']
+    words = f'<div><p class="summary">{escape(text)}</p></div>' if text else ""
+    if lead is None:
+        return words
+    drawn = figure(lead.svg, lead.name, lead.caption)
+    return f'<div class="lead">{drawn}{words}</div>'
+
+
+def _search(page: Page) -> str:
+    explored_trials = explore(page)
+    return section("The search", explored_trials) if explored_trials else ""
+
+
+def _trust(page: Page, pictures: list[Picture]) -> str:
+    """The audit: its verdict, and the plot that it rests on."""
+    parts = []
     if page.facts.audit is not None:
         on = account_of(page.recipe, page.facts).on
         result = verdict(page.facts.audit, page.facts, on)
@@ -82,17 +151,20 @@ def _summary(page: Page) -> str:
             f'<div class="{kind}"><strong>{escape(result.headline)}</strong> '
             f"{escape(result.text)}</div>"
         )
-    elif page.facts.trials:
+        parts += [figure(p.svg, p.name, p.caption) for p in pictures if p.name == "audit"]
+    elif page.facts.trials and page.doing is None:
         told = warn_unaudited(page.recipe, page.facts)
-        parts.append(_hint(told) if told else "")
-    return "".join(parts)
+        parts += [hint(told)] if told else []
+    return section("May the scores be trusted?", *parts) if parts else ""
 
 
 def _results(page: Page) -> str:
     if not page.facts.retrained:
-        return _section(
+        if page.doing is not None:
+            return ""
+        return section(
             "Result",
-            _hint("Nothing was retrained yet:", page.command("retrain")),
+            hint("Nothing was retrained yet:", page.command("retrain")),
         )
     count = page.facts.data.get("test")
     resolution = (
@@ -109,7 +181,7 @@ def _results(page: Page) -> str:
     spread = "; mean ± standard deviation over the seeds" if max(seeds) > 1 else ""
     on = account_of(page.recipe, page.facts).on
     trained = how_trained(row.start for row in page.facts.retrained)
-    return _section(
+    return section(
         "Result",
         table(
             [
@@ -147,21 +219,22 @@ def _drawing(page: Page) -> str:
     if page.drawing is None:
         return ""
     drawn = figure(page.drawing.svg, page.drawing.name, page.drawing.caption)
-    return _section("The architecture", drawn)
+    return section("The architecture", drawn)
 
 
-def _pictures(page: Page) -> str:
-    if not page.pictures:
+def _pictures(pictures: list[Picture]) -> str:
+    shown = [picture for picture in pictures if picture.name != "audit"]
+    if not shown:
         return ""
-    drawn = "".join(figure(p.svg, p.name, p.caption) for p in page.pictures)
-    return _section("Pictures", f'<div class="figures">{drawn}</div>')
+    drawn = "".join(figure(p.svg, p.name, p.caption) for p in shown)
+    return section("Pictures", f'<div class="figures">{drawn}</div>')
 
 
 def _ranking(page: Page) -> str:
     ranking = page.facts.ranking
     if ranking is None:
         return ""
-    return _section(
+    return section(
         "Ranking",
         f"<p>Scores against column <code>{escape(ranking.column)}</code> of "
         f"<code>{escape(ranking.truth)}</code>, beside costs and random scores.</p>",
@@ -195,7 +268,7 @@ def _ladder(page: Page) -> str:
         )
     header = ["rung", "networks", "epochs each", f"mean {ladder['metric']}", "best"]
     header += ["τ with what was known", "proposed by a model", "its τ on results held out"]
-    return _section(
+    return section(
         "Ladder",
         table(
             header,
@@ -208,64 +281,13 @@ def _ladder(page: Page) -> str:
     )
 
 
-def _regions(page: Page) -> str:
-    if not page.facts.trained_regions():
-        return ""
-    regions = page.facts.regions
-    header = ["region", "architectures", "images seen", "seconds", "training loss"]
-    rows, which = [_region(region) for region in regions], "The one supernet, of the whole space."
-    if any(region.parent for region in regions):
-        which = "One supernet per region."
-    if any(region.state is None for region in regions):
-        which += " A region without figures was only cut, and got no supernet."
-    if any(region.state and "inherited" in region.state.notes for region in regions):
-        header.insert(-1, "tensors inherited")
-        for row, region in zip(rows, regions, strict=True):
-            row.insert(-1, _tensors(region))
-        which += " Tensors: those copied from the parent's."
-    return _section(
-        "Regions",
-        table(
-            header,
-            rows,
-            code=[0],
-            caption=f"{which} The loss is the mean over the last eighth of the training, on "
-            "training images.",
-        ),
-        _hint(f"Splitting: {page.facts.splitting}.") if page.facts.splitting else "",
-        *(
-            _hint(f"Diverged, and left out of the search: {region.id} ({region.state.diverged}).")
-            for region in page.facts.regions
-            if region.state is not None and region.state.diverged
-        ),
-    )
-
-
-def _region(region: RegionFacts) -> list[Cell]:
-    name = "\u00a0\u00a0" * region.depth + region.id
-    state = region.state
-    size = "many" if region.size is None else region.size
-    if state is None:
-        return [name, size, None, None, None]
-    loss = "diverged" if state.diverged else f"{last_loss(state):.3f}"
-    return [name, size, state.images, f"{state.seconds:.1f}", loss]
-
-
-def _tensors(region: RegionFacts) -> str | None:
-    inherited = region.state.notes.get("inherited") if region.state else None
-    if not inherited:
-        return None
-    every = inherited["copied"] + len(inherited["sliced"]) + len(inherited["fresh"])
-    return f"{inherited['copied']:,} of {every:,}"
-
-
 def _preferences(page: Page) -> str:
     """What the regions of a differentiable strategy have come to prefer."""
     derived = page.facts.derived
     if not derived:
         return ""
     decisions = list(derived[0].preferences)
-    return _section(
+    return section(
         "Preferences",
         table(
             ["region", *decisions],
@@ -284,10 +306,12 @@ def _likeliest(options: Mapping[str, float]) -> str:
 
 def _top_trials(page: Page) -> str:
     facts = page.facts
+    if not facts.trials and page.doing is not None:
+        return ""
     if not facts.trials:
         if facts.found is not None:
-            return _section("Search", _hint("No score of the search is a number."))
-        return _section("Search", _hint("The search has not ended:", page.search_command()))
+            return section("Search", hint("No score of the search is a number."))
+        return section("Search", hint("The search has not ended:", page.search_command()))
     account, found = account_of(page.recipe, facts), facts.found_trial()
     top = top_trials(facts.trials, page.canonical, found=found)
     header = ["trial", "score", "parameters", "FLOPs", "architecture"]
@@ -299,7 +323,7 @@ def _top_trials(page: Page) -> str:
         for row, trial in zip(rows, top, strict=True):
             row.insert(-1, trial.region)
     marked = top.index(found) if found in top else None
-    return _section(
+    return section(
         "The best network of the search"
         if len(top) == 1
         else f"Best {len(top)} networks of the search",
@@ -326,7 +350,7 @@ def _front(page: Page) -> str:
     front = [trials[place] for place in front_of(trials)]
     found = page.facts.found_trial()
     marked = front.index(found) if found in front else None
-    return _section(
+    return section(
         "Score against FLOPs",
         table(
             ["FLOPs", "score", "parameters", "trial", "architecture"],
@@ -352,7 +376,7 @@ def _data(page: Page) -> str:
     ]
     smaller = page.facts.trained_regions() and searched not in (None, size)
     limit = settings.limit
-    return _section(
+    return section(
         "Data",
         facts_table(
             [
@@ -381,11 +405,11 @@ def _environment(page: Page) -> str:
     machine = ("platform", "processor", "cores", "accelerator", "precision")
     names = ("date", "command", "python", *machine, "commit")
     pairs = [(name, environment.get(name)) for name in names]
-    return _section("Environment", facts_table([*pairs, ("packages", versions)]))
+    return section("Environment", facts_table([*pairs, ("packages", versions)]))
 
 
 def _settings(page: Page) -> str:
-    return _section(
+    return section(
         "Settings",
         "<details><summary>The resolved recipe</summary>"
         f"<pre>{escape(page.recipe_text)}</pre></details>",
@@ -406,4 +430,4 @@ def _next_steps(page: Page) -> str:
     lines = "\n".join(f"{command}  # {what}" for what, command in steps)
     there = '<p class="soft">The network is already exported to <code>export/</code>.</p>'
     note = there if page.facts.exported else ""
-    return _section("How to go on", f"<pre>{escape(lines)}</pre>{note}")
+    return section("How to go on", f"<pre>{escape(lines)}</pre>{note}")

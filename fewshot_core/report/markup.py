@@ -1,4 +1,4 @@
-"""Pieces of a self-contained HTML page: escaped tables, inline SVG, and the style sheet."""
+"""Pieces of a self-contained HTML page: escaped tables and inline SVG."""
 
 from __future__ import annotations
 
@@ -11,53 +11,11 @@ from rich.text import Text
 
 from fewshot_core.report.canvas import BLUE, INK
 
-CSS = """
-:root{color-scheme:light dark;--ink:#1f2429;--soft:#59636e;--line:#d1d9e0;--paper:#fff;
---box:#f6f8fa;--good:#1a7f37;--bad:#b04a00;--blue:#0072b2}
-@media (prefers-color-scheme:dark){:root{--ink:#e4e8ec;--soft:#9aa4ae;--line:#3a424b;
---paper:#14171b;--box:#1c2127;--good:#4cc26a;--bad:#f0964a;--blue:#4ea8e0}}
-*{box-sizing:border-box}
-body{margin:0 auto;padding:1.5rem 1rem 3rem;max-width:72rem;background:var(--paper);
-color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-h1{font-size:1.7rem;line-height:1.2;margin:0 0 .2rem}
-h2{font-size:1.2rem;margin:2.2rem 0 .6rem;border-bottom:1px solid var(--line);
-padding-bottom:.2rem}
-p{max-width:48rem;margin:.5rem 0}
-.soft,figcaption,.hint,.note{color:var(--soft)}
-.hint{font-style:italic}
-.summary{font-size:1.08rem}
-.verdict{border-left:5px solid var(--bad);background:var(--box);padding:.6rem 1rem;
-margin:1rem 0;max-width:52rem}
-.verdict.good{border-color:var(--good)}
-.verdict strong{color:var(--bad)}
-.verdict.good strong{color:var(--good)}
-.wide{overflow-x:auto}
-table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
-.note{font-size:.9rem}
-th,td{padding:.3rem .9rem .3rem 0;text-align:left;vertical-align:top;
-border-bottom:1px solid var(--line)}
-th{font-weight:600}
-td.number,th.number{text-align:right;white-space:nowrap}
-.mark td{font-weight:600}
-code,pre{font:.86rem/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
-td code{display:block;overflow-wrap:break-word}
-td code.long{min-width:19rem}
-figcaption{overflow-wrap:anywhere}
-pre{background:var(--box);padding:.7rem .9rem;overflow-x:auto;border-radius:4px}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,25rem),1fr));
-gap:1.6rem 2rem}
-figure{margin:0;max-width:40rem;break-inside:avoid}
-figure svg{display:block;width:100%;height:auto;color:var(--ink)}
-figure svg *{stroke-linejoin:round;stroke-linecap:butt}
-figcaption{font-size:.9rem;margin-top:.4rem}
-details summary{cursor:pointer}
-a{color:inherit}
-@media print{body{max-width:none;padding:0;font-size:11pt}h2{break-after:avoid}
-table,.verdict{break-inside:avoid}pre{white-space:pre-wrap}a{text-decoration:none}}
-""".strip()
-
 LONG = 40
-"""Code with more characters than this keeps some width on narrow screens."""
+"""Code with more characters than this is folded."""
+
+START = 24
+"""Characters of folded code that can be seen."""
 
 Cell = str | int | float | None
 
@@ -82,6 +40,17 @@ def figure(svg: str, prefix: str, caption: str) -> str:
     """A picture with its caption."""
     drawn = inline_svg(svg, prefix, caption)
     return f"<figure>{drawn}<figcaption>{_breakable(caption)}</figcaption></figure>"
+
+
+def section(title: str, *parts: str) -> str:
+    """A part of the page under its heading."""
+    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>\n"
+
+
+def hint(text: str, command: str = "") -> str:
+    """A remark, and the command that it is about."""
+    shown = f" <code>{escape(command)}</code>" if command else ""
+    return f'<p class="hint">{escape(text)}{shown}</p>'
 
 
 def table(
@@ -151,8 +120,13 @@ def _row(
 
 
 def _code(text: str) -> str:
-    kind = ' class="long"' if len(text) > LONG else ""
-    return f"<code{kind}>{_breakable(text)}</code>"
+    """Set as code; what is long is folded, so that rows stay rows on a narrow screen."""
+    if len(text) <= LONG:
+        return f"<code>{_breakable(text)}</code>"
+    return (
+        f'<details class="fold"><summary><code>{escape(text[:START])}…</code></summary>'
+        f'<code class="long">{_breakable(text)}</code></details>'
+    )
 
 
 def _breakable(text: str) -> str:

@@ -22,6 +22,23 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Doing:
+    """What a run was at when its page was written.
+
+    Attributes:
+        title: What is going on: ``supernet root``, ``search``.
+        done: Units of it that are done.
+        total: Units of it in all.
+        at: When that was, in words.
+    """
+
+    title: str
+    done: int
+    total: int
+    at: str
+
+
+@dataclass(frozen=True)
 class Page:
     """What the page shows.
 
@@ -32,6 +49,8 @@ class Page:
         metric_text: The same in words; empty: its name says it all.
         drawing: The architecture that the page is about, drawn; None where nothing was found.
         canonical: Genotype -> what equal networks have in common.
+        draw: Genotype -> SVG text; None: architectures are not drawn.
+        doing: What the run is at; None: nothing is going on.
     """
 
     run: Path
@@ -43,6 +62,8 @@ class Page:
     pictures: Sequence[Picture] = ()
     metric_text: str = ""
     canonical: Callable[[str], str] = field(default=lambda genotype: genotype)
+    draw: Callable[[str], str] | None = None
+    doing: Doing | None = None
 
     def command(self, tool: str, *words: str) -> str:
         """A command about this run, for a shell."""

@@ -99,7 +99,7 @@ def read_result(run: Path) -> RunResult:
         tested, kinds, seeds = _tests(run, recipe)
         images: dict[str, int] = dict.fromkeys(PARTS, 0)
         seconds: dict[str, float] = dict.fromkeys(PARTS, 0.0)
-        for part, state in _trainings(run, recipe, str(found["id"])):
+        for part, state in trainings_of(run, recipe, str(found["id"])):
             images[part] += state.images
             seconds[part] += state.seconds
         return RunResult(
@@ -156,18 +156,42 @@ def _tests(run: Path, recipe: Recipe) -> tuple[dict[str, float], dict[str, Kind]
     return values, kinds, len(mine)
 
 
-def _trainings(run: Path, recipe: Recipe, found: str) -> Iterator[tuple[str, StageState]]:
-    """Every training of a run that its choice rests on, or that its test value is of."""
+def read_spent(run: Path, recipe: Recipe) -> dict[str, tuple[int, float]]:
+    """Training images seen and seconds of training, by part; parts without a training are left out.
+
+    Unlike the cost of a comparison this counts the retrainings of rivals, too. Supernets that
+    another run has trained are not counted: they were paid there.
+    """
+    spent: dict[str, tuple[int, float]] = {}
+    for part, state in trainings_of(run, recipe):
+        if state.images and not (part == SEARCHED and sharer_of(run)):
+            images, seconds = spent.get(part, (0, 0.0))
+            spent[part] = images + state.images, seconds + state.seconds
+    return spent
+
+
+def trainings_of(
+    run: Path, recipe: Recipe, found: str | None = None
+) -> Iterator[tuple[str, StageState]]:
+    """Every training of a run, with the part that it belongs to.
+
+    Args:
+        run: Its folder.
+        recipe: Its settings.
+        found: Id of what was found, to leave out every other retraining, and those of it with
+            settings that are not the recipe's; None: all of them.
+    """
     for region in read_history(run).regions:
         if region.state is not None:
             yield SEARCHED, region.state
-    audited = _audited(run, recipe)
-    for folder in sorted((run / "standalone").glob("*")):
+    scratch = sorted((run / "standalone").glob("*"))
+    audited = _audited(run, recipe) if scratch else set()
+    for folder in scratch:
         if (folder / "state.json").exists():
             yield AUDITED if folder.name in audited else CLIMBED, _state(folder)
-    for folder in sorted((run / "retrain").glob(f"{found}-*")):
+    for folder in sorted((run / "retrain").glob(f"{found or '*'}-*")):
         # Behind the seed of a training with other settings stands their digest.
-        usual = folder.name.removeprefix(f"{found}-").isdecimal()
+        usual = found is None or folder.name.removeprefix(f"{found}-").isdecimal()
         if usual and (folder / "state.json").exists():
             yield RETRAINED, _state(folder)
 

@@ -211,24 +211,46 @@ def _value(row: Retrained, unit: str) -> str:
     return f"{row.spread}{unit} ({count_in_words(len(row.values), 'seed')})"
 
 
+@dataclass(frozen=True)
+class Gap:
+    """How far the means of two groups of seeds lie apart.
+
+    Attributes:
+        value: The first mean less the second.
+        better: Whether the first is better; None: they are equal to two digits.
+        clear: Whether the difference is clear given the spread; None: one seed says nothing of it.
+    """
+
+    value: float
+    better: bool | None
+    clear: bool | None
+
+
+def gap_between(found: Sequence[float], other: Sequence[float], metric: Metric) -> Gap:
+    """Compare the test values of two groups of seeds by Welch's t-test."""
+    value = statistics.mean(found) - statistics.mean(other)
+    better = None if abs(value) < 0.005 else metric.to_score(value) > 0
+    if min(len(found), len(other)) < 2:
+        return Gap(value, better, None)
+    if statistics.stdev(found) == statistics.stdev(other) == 0:
+        return Gap(value, better, value != 0)
+    return Gap(value, better, float(ttest_ind(found, other, equal_var=False).pvalue) < LEVEL)
+
+
 def comparison(
     found: Sequence[float], other: Sequence[float], metric: Metric, name: str = "the found one"
 ) -> str:
     """Whether the first one is better, as far as the seeds can tell."""
-    gap = statistics.mean(found) - statistics.mean(other)
+    gap = gap_between(found, other, metric)
     points = " points" if metric.unit == "%" else ""
-    what = f"{name} is {abs(gap):.2f}{points} {'higher' if gap > 0 else 'lower'}"
+    what = f"{name} is {abs(gap.value):.2f}{points} {'higher' if gap.value > 0 else 'lower'}"
     if metric.lower:
-        what += f", which is {'worse' if gap > 0 else 'better'}"
-    if abs(gap) < 0.005:
+        what += f", which is {'better' if gap.better else 'worse'}"
+    if gap.better is None:
         what = f"{name} is the same on average"
-    if min(len(found), len(other)) < 2:
+    if gap.clear is None:
         return f"{what}, but one seed says nothing about the spread"
-    if statistics.stdev(found) == statistics.stdev(other) == 0:
-        clear = gap != 0
-    else:
-        clear = float(ttest_ind(found, other, equal_var=False).pvalue) < LEVEL
-    return f"{what}, {'a' if clear else 'no'} clear difference given the spread of the seeds"
+    return f"{what}, {'a' if gap.clear else 'no'} clear difference given the spread of the seeds"
 
 
 def warn_unaudited(recipe: Recipe, facts: RunFacts) -> str:

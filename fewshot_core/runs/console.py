@@ -43,6 +43,16 @@ class Tracker(Protocol):
         """A picture, a PNG file."""
 
 
+class Follower(Protocol):
+    """What is told how far the work has come, and which trials a search has made."""
+
+    def beat(self, title: str, done: int, total: int) -> None:
+        """Units of what is called ``title`` are done."""
+
+    def add_trial(self, row: Mapping[str, Any]) -> None:
+        """A trial, as :func:`fewshot_core.pipeline.trials.trial_row` has it."""
+
+
 class Console:
     """The lines and progress bars of a run.
 
@@ -57,6 +67,8 @@ class Console:
         width = None if sys.stdout.isatty() else PLAIN_WIDTH
         self.tracking: Tracker | None = None
         """Who is told values of the run, besides its user."""
+        self.follower: Follower | None = None
+        """What else follows the progress of the run, such as its report."""
         how: dict[str, Any] = {"quiet": not writes, "highlight": False, "width": width}
         if rich is None and RichConsole().is_jupyter:
             # Plain lines: rich would send each as a page of its own, and kernels ask for colours.
@@ -84,9 +96,21 @@ class Console:
         elif self.rich.is_terminal:
             with self._bar() as bar:
                 task = bar.add_task(title, total=total, completed=done, note="")
-                yield lambda done, note="": bar.update(task, completed=done, note=note)
+
+                def show(done: int, note: str = "") -> None:
+                    bar.update(task, completed=done, note=note)
+
+                yield self._followed(title, total, show)
         else:
-            yield _plain(self, title, total, done)
+            yield self._followed(title, total, _plain(self, title, total, done))
+
+    def _followed(self, title: str, total: int, show: Ticker) -> Ticker:
+        def tick(done: int, note: str = "") -> None:
+            show(done, note)
+            if self.follower is not None:
+                self.follower.beat(title, done, total)
+
+        return tick
 
     def _bar(self) -> Progress:
         return Progress(

@@ -70,6 +70,10 @@ class Named(Protocol):
         """Letters, digits, dots and dashes."""
 
 
+class FolderInUseError(RunFolderError):
+    """Another launch is at work in the folder."""
+
+
 class RunFolder:
     """A run folder.
 
@@ -274,6 +278,19 @@ class RunFolder:
         return self.training("retrain", name)
 
 
+def in_use(path: Path) -> bool:
+    """Whether a launch is at work in a folder.
+
+    Raises:
+        RunFolderError: It cannot be locked.
+    """
+    try:
+        RunFolder(path, writes=False).require_free()
+    except FolderInUseError:
+        return True
+    return False
+
+
 def take_lock(path: Path) -> IO[str]:
     """Keep other launches out of a folder, until what is returned is closed.
 
@@ -309,7 +326,7 @@ def _refusal(path: Path, error: OSError, lock: IO[str]) -> RunFolderError:
             fix="put it on storage with file locks (docs/clusters.md)",
         )
     lock.seek(0)
-    return RunFolderError(
+    return FolderInUseError(
         f"the run folder {path} is in use by another process",
         found=lock.read(200) or None,
         fix="wait for it, or choose another run=DIR",

@@ -92,11 +92,15 @@ def test_a_full_page_stands_alone(make_run: MakeRun) -> None:
     path = write_report(make_run())
     text = path.read_text()
     reader = Reader(text)
-    assert reader.tags["svg"] == 7  # six pictures and the cell
+    outside = re.sub(r"<template.*?</template>", "", text, flags=re.DOTALL)
+    outside = re.sub(r'<ul class="key">.*?</ul>', "", outside, flags=re.DOTALL)
+    assert Reader(outside).tags["svg"] == 7  # six pictures and the cell
     assert len(set(reader.ids)) == len(reader.ids)
     inside = {f"#{name}" for name in reader.ids}
     assert {link for link in reader.links if not link.startswith("data:")} <= inside
-    assert not reader.tags["script"] + reader.tags["link"] + reader.tags["img"]
+    assert not reader.tags["link"] + reader.tags["img"]
+    assert reader.tags["script"] == text.count("<script") == 2  # its own, and what that reads
+    assert "default-src 'none'" in text
     without_namespaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", text)
     assert "http:" not in without_namespaces
     assert "https:" not in without_namespaces
@@ -284,14 +288,15 @@ def test_the_tool_opens_the_run_and_leaves_it_free(
 
 def test_everything_is_escaped() -> None:
     facts = RunFacts(
-        trials=[trial(0, 1.0, "<i>|&|\"'")],
+        trials=[trial(0, 1.0, "<i>|&|\"'"), trial(1, 2.0, "</script><b>")],
         retrained=[Retrained("given", "<u>", [1.0], "1.00", 1, 1, "<s>")],
         environment={"command": "a < b", "packages": {"<p>": "1"}},
         overrides=["data.root=a <b>"],
     )
     text = page_of(facts, pictures=[Picture("p", "<svg></svg>", 'cap "<q>"')])
     reader = Reader(text)
-    assert not {"i", "u", "s", "b", "q", "y", "script"} & set(reader.tags)
+    assert not {"i", "u", "s", "b", "q", "y"} & set(reader.tags)
+    assert reader.tags["script"] == text.count("</script>") == 2
     assert "&lt;i&gt;|<wbr>&amp;|<wbr>&quot;&#x27;" in text
     assert "run=runs/a b" in text.replace("&#x27;", "")
 

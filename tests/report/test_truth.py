@@ -19,7 +19,7 @@ from fewshot_core.export.published import Published
 from fewshot_core.metrics import ACCURACY
 from fewshot_core.pipeline.report import training_caption
 from fewshot_core.plugins import plugin, plugins
-from fewshot_core.recipe.schema import DataSettings, Recipe, recipe_type
+from fewshot_core.recipe.schema import DataSettings, Recipe, default_split, recipe_type
 from fewshot_core.recipe.trainings import RetrainSettings
 from fewshot_core.report.account import account_of
 from fewshot_core.report.facts import (
@@ -31,12 +31,14 @@ from fewshot_core.report.facts import (
     RunFacts,
     TrialFacts,
 )
+from fewshot_core.report.headline import Tile, tiles
 from fewshot_core.report.html import render
 from fewshot_core.report.page import Page
 from fewshot_core.runs.checkpoint import StageState
 
 EVALUATORS = tuple(plugins("evaluator"))
-STRATEGIES = ("rea", "nsga2", "hyperband", "darts", "enas")
+STRATEGIES = tuple(plugins("strategy"))
+SPLITTERS = tuple(plugins("splitter"))
 TREES = ("one", "inherits", "alone", "diverged")
 RETRAINED = ("", "found", "found random largest", "found one-shot given", "given", "largest")
 COUNTS = {"train": 40, "validation": 56, "test": 70}
@@ -56,10 +58,15 @@ class Case:
     searched: bool
     audited: bool
     images: int | None
+    splitter: str
+
+    @property
+    def differentiable(self) -> bool:
+        return plugin("strategy", self.strategy).differentiable
 
     @property
     def supernets(self) -> bool:
-        return self.evaluator in ("inherited", "predictor")
+        return plugin("evaluator", self.evaluator).inherits
 
     @property
     def split(self) -> bool:
@@ -76,6 +83,7 @@ class Case:
             data=PHOTOS,
             evaluator=replace(settings, **{k: v for k, v in known.items() if k in named}),
             strategy=strategy.default(),
+            split=default_split(self.splitter),
             retrain=RetrainSettings(seeds=self.seeds, use_validation=self.seeds == 1),
         )
 
@@ -122,7 +130,7 @@ def facts(case: Case) -> RunFacts:
     # What is handed over has no choices that say nothing, so its id may be of no trial.
     found = {"id": "plain", "genotype": FOUND, "score": 4.0, "trial": 4, "costs": costs}
     derived = []
-    if case.strategy in ("darts", "enas"):
+    if case.differentiable:
         derived = [DerivedFacts("root", 1, {"op": {"a": 0.7, "b": 0.3}})]
     return RunFacts(
         trials=trials if case.searched else [],
@@ -135,7 +143,16 @@ def facts(case: Case) -> RunFacts:
         retrained=[row(label, case.seeds) for label in case.retrained.split()],
         data={"source": "images", **COUNTS, "channels": 1, "image_size": 8, "classes": 4},
         overrides=["data.source=images", "data.root=/home/me/flowers"],
+        spent=dict.fromkeys(trained(case), (64, 1.0)),
     )
+
+
+def trained(case: Case) -> list[str]:
+    """What a run of this kind trains, as the first screen names it."""
+    parts = ["supernets"] if case.supernets else []
+    parts += ["trainings"] if case.evaluator == "standalone" else []
+    parts += ["audit"] if case.searched and case.audited else []
+    return [*parts, *(["retraining"] if case.retrained else [])]
 
 
 def cases() -> Iterator[Case]:
@@ -144,14 +161,16 @@ def cases() -> Iterator[Case]:
         (1, 3), (True, False), (True, False), (None, 9, 2000),
     )  # fmt: skip
     for place, values in enumerate(every):
-        case = Case(*values)
-        differentiable = case.strategy in ("darts", "enas")
-        if differentiable and case.evaluator != "inherited":
+        if place % 31:  # every pair of values is still met several times
+            continue
+        tree = values[2]
+        cutting = [name for name in SPLITTERS if plugin("splitter", name).cuts == (tree != "one")]
+        case = Case(*values, splitter=cutting[place % len(cutting)])
+        if case.differentiable and case.evaluator != "inherited":
             continue  # the recipe is refused
         if not case.searched and (not case.retrained or "found" in case.retrained):
             continue
-        if place % 11 == 0:  # every pair of values is still met several times
-            yield case
+        yield case
 
 
 def page(case: Case, known: RunFacts) -> tuple[str, int]:
@@ -192,6 +211,12 @@ def card(case: Case, label: str) -> str:
         latency=1.0,
         published=Published(),
     )  # fmt: skip
+
+
+def first_screen(case: Case) -> dict[str, Tile]:
+    """The four numbers by what they are about."""
+    shown = tiles(Page(Path("runs/r"), case.recipe(), "", ACCURACY, facts(case)))
+    return dict(zip(("test", "cost", "spent", "trust"), shown, strict=True))
 
 
 def require_truth(text: str, case: Case, subject: str = "") -> None:
@@ -250,6 +275,43 @@ def test_every_page_is_true() -> None:
         assert ("Diverged, and left out" in text) == (case.supernets and case.tree == "diverged")
         count += 1
     assert count > 600
+
+
+def test_every_first_screen_is_true() -> None:
+    """Every evaluator and strategy of the registry, and a run at every stage."""
+    count = 0
+    for case in cases():
+        screen = first_screen(case)
+        words = {
+            name: " ".join([tile.label, tile.value, *tile.lines, tile.command])
+            for name, tile in screen.items()
+        }
+        labels = case.retrained.split()
+        tested = "found" in labels
+        assert screen["test"].known == tested
+        assert ("fewshot retrain" in words["test"]) == (case.searched and not tested)
+        assert ("clear difference" in words["test"]) == (
+            tested and case.seeds > 1 and len({"random", "largest"} & set(labels)) > 0
+        )
+        assert ("random" in words["test"]) == (tested and "random" in labels)
+        assert screen["cost"].known == case.searched
+        assert "limit of" not in words["cost"]  # none is set
+        spent = trained(case)
+        assert screen["spent"].known == (bool(spent) or case.searched)
+        assert ("supernets" in words["spent"]) == case.supernets
+        assert ("Nothing was trained" in words["spent"]) == (case.searched and not spent)
+        for part in ("trainings", "audit", "retraining"):
+            assert (part in words["spent"].split("training", 2)[-1]) <= (part in spent)
+        audited = case.searched and case.audited
+        assert ("network" in words["trust"] and "trained to find out" in words["trust"]) == audited
+        assert ("trusted" in screen["trust"].value) <= audited
+        if not case.searched:
+            assert screen["trust"].value == "No scores yet"
+        elif not audited:
+            told = case.evaluator in ("counting", "standalone", "table")
+            assert (screen["trust"].value == "Not audited") == told
+        count += 1
+    assert count > 500
 
 
 def test_every_card_is_true() -> None:
