@@ -19,9 +19,7 @@ HOME = "index.md"
 WIDE = {"results.md", "reference/recipes.md"}
 """Pages whose tables need the width of the table of contents."""
 
-_PICTURE = re.compile(
-    r'<img alt="(?P<alt>[^"]*)" src="(?P<source>[^"]*/concepts/[^"]+\.svg)"\s*/?>'
-)
+_PICTURE = re.compile(r'<img alt="[^"]*" src="[^"]*/concepts/(?P<name>[^"/]+\.svg)"\s*/?>')
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -70,6 +68,6 @@ def on_page_content(html: str, page: Any, config: MkDocsConfig, files: Files) ->
     def draw(found: re.Match[str]) -> str:
         source = DOCS / "pictures" / "concepts" / found["name"]
         svg = source.read_text(encoding="utf-8")
-        return svg[svg.index("<svg") :]
+        return f'<span class="frame">{svg[svg.index("<svg") :]}</span>'
 
     return _PICTURE.sub(draw, html)
