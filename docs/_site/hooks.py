@@ -19,7 +19,7 @@ HOME = "index.md"
 WIDE = {"results.md", "reference/recipes.md"}
 """Pages whose tables need the width of the table of contents."""
 
-_PICTURE = re.compile(r'<img alt="[^"]*" src="[^"]*/concepts/(?P<name>[^"/]+\.svg)"\s*/?>')
+_PICTURE = re.compile(r'<img alt="[^"]*" src="[^"]*?pictures/(?P<name>[^"]+\.svg)"\s*/?>')
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -66,8 +66,9 @@ def on_page_content(html: str, page: Any, config: MkDocsConfig, files: Files) ->
     """Put drawings into the page, where they follow the colours that the reader chose."""
 
     def draw(found: re.Match[str]) -> str:
-        source = DOCS / "pictures" / "concepts" / found["name"]
-        svg = source.read_text(encoding="utf-8")
+        svg = (DOCS / "pictures" / found["name"]).read_text(encoding="utf-8")
+        if 'class="drawing' not in svg:
+            return found[0]  # a plot, which has colours of its own
         return f'<span class="frame">{svg[svg.index("<svg") :]}</span>'
 
     return _PICTURE.sub(draw, html)
