@@ -64,8 +64,8 @@ def draw(figures: dict[str, tuple[float, float]]) -> str:
     bottom = TOP + STEP * len(ROWS) - 14
     title = "Kendall's tau of six predictors, over all cells and among cells of equal cost"
     parts = [
-        f'<svg class="drawing narrow" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-        f'role="img" aria-label="{title}">',
+        '<svg class="drawing narrow" xmlns="http://www.w3.org/2000/svg" '
+        f'viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{title}">',
         STYLE,
         f'  <circle cx="{LEFT + 2}" cy="20" r="7" class="dot"/>',
         f'  <text x="{LEFT + 14}" y="25">all 15,625 cells</text>',
