@@ -21,6 +21,9 @@ WIDE = {"results.md", "reference/recipes.md"}
 
 _PICTURE = re.compile(r'<img alt="[^"]*" src="[^"]*?pictures/(?P<name>[^"]+\.svg)"\s*/?>')
 
+_NAMED = re.compile(r"^(```\w+) ([\w./-]+)$", re.MULTILINE)
+"""The opening of a block of code that names its file, which GitHub does not show."""
+
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Anchors are those of GitHub, where the same pages are read."""
@@ -59,7 +62,7 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
         # The home page is the README, which lies above the others.
         return changed.removeprefix("docs/") if name == HOME else changed
 
-    return links.rewrite(markdown, change)
+    return _NAMED.sub(r'\g<1> title="\g<2>"', links.rewrite(markdown, change))
 
 
 def on_page_content(html: str, page: Any, config: MkDocsConfig, files: Files) -> str:
