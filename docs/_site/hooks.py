@@ -19,9 +19,10 @@ HOME = "index.md"
 WIDE = {"results.md", "reference/recipes.md"}
 """Pages whose tables need the width of the table of contents."""
 
-_PICTURE = re.compile(
-    r'<img alt="(?P<alt>[^"]*)" src="(?P<source>[^"]*/concepts/[^"]+\.svg)"\s*/?>'
-)
+_PICTURE = re.compile(r'<img alt="[^"]*" src="[^"]*?pictures/(?P<name>[^"]+\.svg)"\s*/?>')
+
+_NAMED = re.compile(r"^(```\w+) ([\w./-]+)$", re.MULTILINE)
+"""The opening of a block of code that names its file, which GitHub does not show."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -61,15 +62,16 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
         # The home page is the README, which lies above the others.
         return changed.removeprefix("docs/") if name == HOME else changed
 
-    return links.rewrite(markdown, change)
+    return _NAMED.sub(r'\g<1> title="\g<2>"', links.rewrite(markdown, change))
 
 
 def on_page_content(html: str, page: Any, config: MkDocsConfig, files: Files) -> str:
     """Put drawings into the page, where they follow the colours that the reader chose."""
 
     def draw(found: re.Match[str]) -> str:
-        source = DOCS / "pictures" / "concepts" / found["name"]
-        svg = source.read_text(encoding="utf-8")
-        return svg[svg.index("<svg") :]
+        svg = (DOCS / "pictures" / found["name"]).read_text(encoding="utf-8")
+        if 'class="drawing' not in svg:
+            return found[0]  # a plot, which has colours of its own
+        return f'<span class="frame">{svg[svg.index("<svg") :]}</span>'
 
     return _PICTURE.sub(draw, html)

@@ -89,3 +89,16 @@ def test_every_study_is_in_the_index_and_names_its_command() -> None:
         assert re.search(r"python -m benchmarks\.|recipe=|make demo", text), name_of(page)
         assert "benchmarks/results/" in text, name_of(page)
         assert re.search(r"\b(seed|seeds|rounds|machine)\b", text), name_of(page)
+
+
+def test_the_picture_of_the_readme_is_drawn_from_the_files() -> None:
+    overview = site_module("overview")
+    figures = overview.read_figures()
+    assert overview.PICTURE.read_text(encoding="utf-8") == overview.draw(figures), (
+        "python docs/_site/overview.py draws it anew"
+    )
+    assert figures["rank ensemble: one-shot, by loss"][0] == max(tau for tau, _ in figures.values())
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) < 650

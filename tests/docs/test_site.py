@@ -129,6 +129,13 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
         assert [url for url in urls if is_elsewhere(url)] == [], path
 
 
+def test_every_block_of_code_is_one(site: Path) -> None:
+    broken = [p.name for p in site.rglob("*.html") if "```" in p.read_text(encoding="utf-8")]
+    assert broken == []
+    shown = (site / "your_space.html").read_text(encoding="utf-8")
+    assert '<span class="filename">kernel_search/network.py</span>' in shown
+
+
 def test_every_page_is_in_the_site_and_in_its_search(site: Path) -> None:
     names = {path.relative_to(DOCS).with_suffix(".html").as_posix() for path in DOCS.rglob("*.md")}
     index = (site / "search" / "search_index.json").read_text(encoding="utf-8")

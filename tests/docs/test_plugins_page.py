@@ -1,0 +1,50 @@
+"""The plug-ins of docs/plugins.md, written to files, tested and named as the page says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .pages import DOCS, commands
+
+PAGE = DOCS / "plugins.md"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    text = PAGE.read_text(encoding="utf-8")
+    for name, content in re.findall(r"^```python (\S+)\n(.*?)^```$", text, re.M | re.S):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    return tmp_path
+
+
+def run(folder: Path, *words: str) -> str:
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_suites_pass(folder: Path) -> None:
+    said = run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_climbing.py")
+    assert int(re.findall(r"(\d+) passed", said)[0]) > 12
+
+
+def test_the_commands_choose_them(folder: Path) -> None:
+    shown = []
+    for name, words in commands(PAGE):
+        shown.append(run(folder, "-m", "fewshot_core", name, *words, "--print-recipe"))
+    assert "explore: 0.1" in shown[0]
+    assert "by: climbing:Halves" in shown[1]
