@@ -130,6 +130,11 @@ def _cost(page: Page) -> Tile:
     limits = Limits(constraint.flops, constraint.params, constraint.latency).given
     if found is None:
         lines = [f"Limit: {_amount(name, limit)}" for name, limit in limits]
+        first = limits[0][0] if limits and limits[0][0] != "latency" else "flops"
+        if page.facts.trials:
+            best = max(page.facts.trials, key=lambda trial: trial.score)
+            cost = _amount(first, getattr(best, first))
+            lines.insert(0, f"The best score so far, trial {best.number}: {cost}.")
         return Tile("Cost", "Not known yet", known=False, lines=["No search has ended.", *lines])
     costs = found["costs"]
     lines, within = [], True
