@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from email.utils import formatdate
 from functools import partial
@@ -77,6 +78,15 @@ class ReportHandler(BaseHTTPRequestHandler):
             self.wfile.write(text)
 
 
+class ReportServer(ThreadingHTTPServer):
+    """A server that a browser may leave in the middle of an answer."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of connections that the other side has closed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def open_server(file: Path, port: int = 0) -> ThreadingHTTPServer:
     """A server of the report, which this machine alone can reach; it is not started.
 
@@ -88,15 +98,13 @@ def open_server(file: Path, port: int = 0) -> ThreadingHTTPServer:
         RecipeError: The port is in use, or may not be used.
     """
     try:
-        server = ThreadingHTTPServer((HOST, port), partial(ReportHandler, file=file))
+        return ReportServer((HOST, port), partial(ReportHandler, file=file))
     except (OSError, OverflowError) as error:
         raise RecipeError(
             f"the report cannot be served on port {port}",
             found=getattr(error, "strerror", None) or str(error),
             fix="port=0 takes one that is free",
         ) from None
-    server.daemon_threads = True
-    return server
 
 
 def serve_report(file: Path, port: int, say: Callable[[str], object]) -> None:

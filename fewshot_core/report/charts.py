@@ -23,7 +23,7 @@ WIDTH, HEIGHT = 480, 330
 LEFT, RIGHT, TOP, BOTTOM = 86, 14, 14, 52
 """Margins around the axes, in the units of the drawing: at 480 pixels wide they are pixels."""
 
-MOST = 1500
+MOST = 1000
 """Marks of a chart; of more trials those are left out that are neither best nor on the front."""
 
 STAR = "M0-9 2.6-2.9 9-2.8 3.9 1.6 5.6 7.6 0 4-5.6 7.6-3.9 1.6-9-2.8-2.6-2.9Z"

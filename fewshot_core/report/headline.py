@@ -14,7 +14,7 @@ from fewshot_core.report.account import account_of, count_in_words
 from fewshot_core.report.facts import Retrained, RunFacts
 from fewshot_core.report.page import Page
 from fewshot_core.report.words import gap_between
-from fewshot_core.runs.retrained import kind_of_label
+from fewshot_core.runs.retrained import FOUND, base_label, kind_of_label, settings_of_label
 from fewshot_core.trust.verdict import judge
 
 GOOD, BAD, OPEN = "good", "bad", "open"
@@ -62,8 +62,10 @@ def _tested(page: Page) -> Tile:
     facts, metric = page.facts, page.metric
     named = page.metric_text or metric.name
     label = f"Test {named}"
-    rows = sorted(facts.retrained, key=lambda row: row.label != "found")
-    if not rows or rows[0].label != "found":
+    rows = facts.retrained
+    # The run's own settings come first; those of another launch are named.
+    mine = sorted((row for row in rows if base_label(row.label) == FOUND), key=_has_settings)
+    if not mine:
         if facts.found is None:
             return Tile(label, "Not known yet", known=False, lines=["The search has not ended."])
         lines = ["Other networks of this run have been trained."] if rows else []
@@ -75,7 +77,8 @@ def _tested(page: Page) -> Tile:
             lines=[*lines, "The run goes on."] if going else lines,
             command="" if going else page.command("retrain"),
         )
-    first, *others = rows
+    first, settings = mine[0], settings_of_label(mine[0].label)
+    others = [row for row in rows if row != first and settings_of_label(row.label) == settings]
     compared = [
         _against(first, row, metric) for row in others if kind_of_label(row.label) in RIVALS
     ]
@@ -86,12 +89,17 @@ def _tested(page: Page) -> Tile:
     lines = [line for line, _, _ in compared]
     if not compared:
         lines = ["Nothing was trained to compare it with."]
+    seeds = count_in_words(len(first.values), "seed")
     return Tile(
-        f"{label}, {count_in_words(len(first.values), 'seed')}",
+        f"{label}, {', '.join(filter(None, [seeds, settings]))}",
         _joined(first.spread, metric),
         lines=lines,
         state=state,
     )
+
+
+def _has_settings(row: Retrained) -> bool:
+    return bool(settings_of_label(row.label))
 
 
 def _against(
@@ -130,6 +138,11 @@ def _cost(page: Page) -> Tile:
     limits = Limits(constraint.flops, constraint.params, constraint.latency).given
     if found is None:
         lines = [f"Limit: {_amount(name, limit)}" for name, limit in limits]
+        first = limits[0][0] if limits and limits[0][0] != "latency" else "flops"
+        if page.facts.trials:
+            best = max(page.facts.trials, key=lambda trial: trial.score)
+            cost = _amount(first, getattr(best, first))
+            lines.insert(0, f"The best score so far, trial {best.number}: {cost}.")
         return Tile("Cost", "Not known yet", known=False, lines=["No search has ended.", *lines])
     costs = found["costs"]
     lines, within = [], True
@@ -143,7 +156,9 @@ def _cost(page: Page) -> Tile:
     also = [_amount(name, costs[f"connected_{name}"]) for name in rest if _has(costs, name)]
     if not limits:
         lines.append("No limit was set.")
-    largest = next((row for row in page.facts.retrained if row.label == "largest"), None)
+    largest = next(
+        (row for row in page.facts.retrained if kind_of_label(row.label) == "largest"), None
+    )
     if largest is not None and first in ("flops", "params"):
         most = largest.flops if first == "flops" else largest.params
         lines.append(f"The largest architecture: {_amount(first, most)}.")

@@ -88,12 +88,13 @@ def _status(page: Page) -> str:
     doing = page.doing
     if doing is None:
         return ""
-    text = f"Written while the run went on, {doing.at}: {doing.title}, {doing.done:,} of "
-    text += f"{doing.total:,}. Served by"
+    text = f"{doing.title}: {doing.done:,} of {doing.total:,}"
     command = escape(page.command("report", "serve=true"))
     return (
-        f'<p class="status" role="status">{escape(text)} <code>{command}</code> this page follows '
-        "the run by itself.</p>"
+        f'<div class="status"><p><strong>{escape(text)}</strong> '
+        f'<progress max="{doing.total}" value="{doing.done}" aria-label="{escape(doing.title)}">'
+        f"</progress></p><p>Written while the run went on, {escape(doing.at)}. Served by "
+        f"<code>{command}</code> the page follows the run by itself.</p></div>"
     )
 
 

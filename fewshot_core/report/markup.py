@@ -14,6 +14,9 @@ from fewshot_core.report.canvas import BLUE, INK
 LONG = 40
 """Code with more characters than this is folded."""
 
+BROAD = 2.2
+"""A picture this many times as wide as it is high gets the width of the page, as samples do."""
+
 START = 24
 """Characters of folded code that can be seen."""
 
@@ -39,7 +42,10 @@ def inline_svg(svg: str, prefix: str, label: str) -> str:
 def figure(svg: str, prefix: str, caption: str) -> str:
     """A picture with its caption."""
     drawn = inline_svg(svg, prefix, caption)
-    return f"<figure>{drawn}<figcaption>{_breakable(caption)}</figcaption></figure>"
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    broad = size is not None and float(size[1]) > BROAD * float(size[2])
+    kind = ' class="broad"' if broad else ""
+    return f"<figure{kind}>{drawn}<figcaption>{_breakable(caption)}</figcaption></figure>"
 
 
 def section(title: str, *parts: str) -> str:
@@ -89,7 +95,7 @@ def facts_table(pairs: Iterable[tuple[str, Cell]]) -> str:
         for name, value in pairs
         if value not in (None, "")
     )
-    return f'<div class="wide"><table><tbody>{rows}</tbody></table></div>'
+    return f'<div class="wide facts"><table><tbody>{rows}</tbody></table></div>'
 
 
 def from_rich(source: Table) -> str:

@@ -43,6 +43,10 @@ LONG = 56
 """Characters of a legend entry that still fits the width of a picture."""
 
 
+NAME = 34
+"""Characters of a line of a name beside its values."""
+
+
 class HasValues(Protocol):
     """A name and a value for every seed, such as those of a retrained network."""
 
@@ -209,7 +213,7 @@ def test_results(rows: Sequence[HasValues], metric_name: str) -> Figure:
             alpha=0.85,
             label="a seed" if place == 0 else None,
         )
-    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.set_yticks(range(len(rows)), [textwrap.fill(row.name, NAME) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(metric_name)

@@ -51,7 +51,8 @@ def _table(regions: Sequence[RegionFacts], trials: Sequence[TrialFacts], inherit
     )
     most = max((region.state.images for region in regions if region.state), default=0)
     rows = "".join(
-        f"<tr>{_name(regions, place)}{_cells(region, trials, inherited, most)}</tr>"
+        f"<tr>{_name(regions, place)}{_cells(region, inherited, most)}"
+        f"{_worth(region, regions, trials)}</tr>"
         for place, region in enumerate(regions)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
@@ -76,7 +77,7 @@ def _branch(regions: Sequence[RegionFacts], place: int) -> str:
     return "".join(parts)
 
 
-def _cells(region: RegionFacts, trials: Sequence[TrialFacts], inherited: bool, most: int) -> str:
+def _cells(region: RegionFacts, inherited: bool, most: int) -> str:
     state = region.state
     cells = ["many" if region.size is None else f"{region.size:,}"]
     if state is None:
@@ -87,10 +88,20 @@ def _cells(region: RegionFacts, trials: Sequence[TrialFacts], inherited: bool, m
         cells += [f"{state.images:,}{bar}", f"{state.seconds:.1f}"]
         cells += [_tensors(region)] if inherited else []
         cells += ["diverged" if state.diverged else f"{last_loss(state):.3f}"]
-    if trials:
-        own = [trial.score for trial in trials if trial.region == region.id]
-        cells += [f"{len(own):,}", f"{max(own):.4g}"] if own else ["", ""]
     return "".join(f'<td class="number">{cell}</td>' for cell in cells)
+
+
+def _worth(
+    region: RegionFacts, regions: Sequence[RegionFacts], trials: Sequence[TrialFacts]
+) -> str:
+    """Trials and the best score; none of a region that was cut, whose parts are scored."""
+    if not trials:
+        return ""
+    own = [trial.score for trial in trials if trial.region == region.id]
+    cut = any(other.parent == region.id for other in regions)
+    count = "" if cut and not own else f"{len(own):,}"
+    best = f"{max(own):.4g}" if own else ""
+    return f'<td class="number">{count}</td><td class="number">{best}</td>'
 
 
 def _tensors(region: RegionFacts) -> str:

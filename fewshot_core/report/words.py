@@ -23,7 +23,15 @@ from fewshot_core.report.account import (
     epochs_text,
 )
 from fewshot_core.report.facts import AuditFacts, Correlation, Retrained, RunFacts
-from fewshot_core.runs.retrained import GIVEN, TRIAL, base_label, how_trained, kind_of_label
+from fewshot_core.runs.retrained import (
+    FOUND,
+    GIVEN,
+    TRIAL,
+    base_label,
+    how_trained,
+    kind_of_label,
+    settings_of_label,
+)
 from fewshot_core.tasks import load_description
 from fewshot_core.trust.verdict import BASELINES, judge, span
 
@@ -84,7 +92,7 @@ def summary(recipe: Recipe, facts: RunFacts, metric: Metric) -> list[str]:
     if rows:
         sentences += _describe_retrained(account, rows, metric)
         sentences[:0] = _better_stock(rows, metric)
-    if facts.found is not None and not any(row.label == "found" for row in rows):
+    if facts.found is not None and not any(base_label(row.label) == FOUND for row in rows):
         subject = "The found one" if rows else "It"
         sentences.append(
             f"{subject} has not been retrained yet, so nothing is known of its test {metric.name}."
@@ -131,7 +139,7 @@ def _describe_search(account: Account, facts: RunFacts) -> str:
 
 def _found_first(rows: Sequence[Retrained]) -> list[Retrained]:
     """What a user asks about first, and what the others are compared with."""
-    return sorted(rows, key=lambda row: row.label != "found")
+    return sorted(rows, key=lambda row: (base_label(row.label) != FOUND, row.label != FOUND))
 
 
 def _better_stock(rows: Sequence[Retrained], metric: Metric) -> list[str]:
@@ -159,7 +167,7 @@ def _describe_retrained(account: Account, rows: Sequence[Retrained], metric: Met
     unit = f" {metric.unit}" if metric.unit else ""
     named = account.named(metric, "test")
     subject, verb = _subject(first)
-    subject = "it" if first.label == "found" else subject[:1].lower() + subject[1:]
+    subject = "it" if first.label == FOUND else subject[:1].lower() + subject[1:]
     count = count_of(account.data, "test")
     trained = how_trained([first.start]).capitalize()
     sentences = [
@@ -190,21 +198,32 @@ def _describe_retrained(account: Account, rows: Sequence[Retrained], metric: Met
 def _subject(row: Retrained) -> tuple[str, str]:
     """What a sentence about a row begins with, and its verb."""
     if row.architectures > 1:
-        every = {"random": "Random architectures"}.get(row.label, f"Architectures ({row.name})")
-        return f"{every}, another for each seed,", "reach"
+        base = base_label(row.label)
+        every = {"random": "Random architectures"}.get(base, f"Architectures ({row.name})")
+        return f"{every}{_settings(row)}, another for each seed,", "reach"
     name = {
         "random": "A random architecture",
         "largest": "The architecture with the most parameters",
         "one-shot": "The choice of the one-shot supernet",
         "given": "The architecture given by hand",
         "found": "The found one",
-    }.get(row.label, row.name[:1].upper() + row.name[1:])
-    return name, "reaches"
+    }.get(base_label(row.label))
+    if name is None:
+        return row.name[:1].upper() + row.name[1:], "reaches"
+    return f"{name}{_settings(row)}", "reaches"
+
+
+def _settings(row: Retrained) -> str:
+    """`` (retrain.epochs=30)``: what its training differs from the recipe in, or nothing."""
+    settings = settings_of_label(row.label)
+    return f" ({settings})" if settings else ""
 
 
 def _name(row: Retrained) -> str:
     """What a comparison calls the row that it starts from."""
-    return "the found one" if row.label == "found" else f"the one {row.name}"
+    if base_label(row.label) == FOUND:
+        return f"the found one{_settings(row)}"
+    return f"the one {row.name}"
 
 
 def _value(row: Retrained, unit: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ from torchvision.utils import make_grid
 
 from fewshot_core.contexts import PictureContext
 from fewshot_core.report.canvas import LINES, ShownFigure, new_figure, styled, with_legend
-from fewshot_core.report.results import LABELS
-from fewshot_core.runs.checkpoint import StageState
+from fewshot_core.report.results import label_text
+from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import write_atomic
+from fewshot_core.runs.retrained import base_label, settings_of_label
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import recalibrate_norms
 from fewshot_tasks.autogan.metric import Judge
@@ -31,6 +33,9 @@ SHOWN = ("found", "given", "one-shot", "random", "largest")
 PANELS = 4
 """Grids beside each other, at most."""
 
+TITLE = 28
+"""Characters of a line above a grid, or of a legend of two columns."""
+
 CURVE = "distances"
 """The note of a training that keeps [step, Frechet distance, Inception score]."""
 
@@ -42,11 +47,13 @@ class SampleWatch:
     Args:
         noise: ``[64, latent]``, of the grids: the same at every checkpoint.
         scored: ``[N, latent]``, of the figures; none where there is no judge.
+        real: Training images, uint8 ``[N, C, S, S]``, to be looked at beside the samples.
         judge: Measures against validation images.
     """
 
     noise: Tensor
     scored: Tensor
+    real: Tensor
     judge: Judge | None
     batch_size: int
     device: torch.device
@@ -57,6 +64,8 @@ class SampleWatch:
         if images is None:  # the training loop says so, with the step
             return
         write_grid(grid_path(folder, state), images)
+        if not real_path(folder).exists():
+            write_grid(real_path(folder), self.real)
         if self.judge is None:
             return
         scored = generate(model, self.scored, self.batch_size, self.device)
@@ -101,6 +110,11 @@ def grid_path(folder: Path, state: StageState) -> Path:
     return folder / "samples" / f"step-{state.step:08d}.png"
 
 
+def real_path(folder: Path) -> Path:
+    """Where the real images are drawn that samples of a training stand beside."""
+    return folder / "samples" / "real.png"
+
+
 def write_grid(path: Path, images: Tensor, columns: int = ROWS, least: int = 512) -> None:
     """Write uint8 images ``[N, C, S, S]`` as one PNG, enlarged by whole pixels to be seen."""
     factor = max(1, least // (columns * images.shape[-1]))
@@ -128,28 +142,33 @@ def _draw_supernets(context: PictureContext) -> Iterator[tuple[str, str, Figure]
 
 
 def _draw_retrained(context: PictureContext) -> Iterator[tuple[str, str, Figure]]:
-    trainings = context.trainings
+    # With other settings than the run's a label has these behind it; the run's own come first.
+    names: dict[str, str] = {}
+    trainings: dict[str, StageCheckpoint] = {}
+    for label in sorted(context.trainings, key=lambda label: bool(settings_of_label(label))):
+        names.setdefault(base_label(label), label_text(label))
+        trainings.setdefault(base_label(label), context.trainings[label])
     grids = {label: _grids(stage.folder) for label, stage in trainings.items()}
     last = {label: grids[label][-1][1] for label in SHOWN if grids.get(label)}
     if last:
-        names = " beside ".join(LABELS[label] for label in list(last)[:3])
-        yield (
-            "samples",
-            f"Samples of retrained generators from the same noise, none of them chosen: {names}; "
-            "the first seed of each.",
-            sample_panels({LABELS[k]: v for k, v in list(last.items())[:3]}),
-        )
+        shown = list(last)[:3]
+        panels = {names[label]: last[label] for label in shown}
+        text = "Samples of retrained generators from the same noise, none of them chosen: "
+        text += f"{' beside '.join(panels)}; the first seed of each."
+        real = real_path(trainings[shown[0]].folder)
+        if real.exists():  # a run of an earlier version has none
+            panels["real"] = real
+            text += " Real: training images drawn at random, and none of them chosen either."
+        yield "samples", text, sample_panels(panels)
     first = next((label for label in SHOWN if len(grids.get(label, ())) > 1), None)
     if first is not None:
         chosen = _pick_spread(grids[first], PANELS)
         yield (
             "progress",
-            f"Samples of a generator ({LABELS[first]}) while it was trained, from the same noise.",
+            f"Samples of a generator ({names[first]}) while it was trained, from the same noise.",
             sample_panels({f"step {step:,}": path for step, path in chosen}),
         )
-    curves = {
-        LABELS.get(k, k): stage.state().notes.get(CURVE, []) for k, stage in trainings.items()
-    }
+    curves = {names[k]: stage.state().notes.get(CURVE, []) for k, stage in trainings.items()}
     if any(curves.values()):
         metric: Any = context.recipe.metric
         seen = ", which are trained on as well" if context.recipe.retrain.use_validation else ""
@@ -171,7 +190,7 @@ def sample_panels(grids: Mapping[str, Path]) -> Figure:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"))
         axes.imshow(pixels, interpolation="nearest")
-        axes.set_title(name, loc="left")
+        axes.set_title(textwrap.fill(name, TITLE), loc="left")
         axes.set_axis_off()
     return figure
 
@@ -187,7 +206,7 @@ def distance_curves(curves: Mapping[str, list[list[float]]], name: str) -> Figur
             axes.plot(steps, distances, color=colour, marker="o", markersize=4, label=label)
     axes.set(xlabel="discriminator steps", ylabel=name)
     axes.set_ylim(bottom=0)
-    return with_legend(figure, axes, columns=2)
+    return with_legend(figure, axes, columns=2 if max(map(len, curves)) <= TITLE else 1)
 
 
 def _grids(folder: Path) -> list[tuple[int, Path]]:

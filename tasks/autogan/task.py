@@ -143,6 +143,7 @@ class GanTask(Task):
         return SampleWatch(
             draw_fixed_noise(recipe, ROWS * ROWS, "samples"),
             draw_fixed_noise(recipe, count, "watch"),
+            _draw_real(recipe, data),
             judge,
             recipe.evaluator.batch_size,
             accelerator.device,
@@ -173,6 +174,13 @@ class GanTask(Task):
 
     def hand_over(self, *arguments: Any) -> None:
         export.hand_over(*arguments)
+
+
+def _draw_real(recipe: Recipe, data: ImageData) -> Tensor:
+    """As many training images as a grid of samples has, the same in every training of a run."""
+    generator = torch.Generator().manual_seed(derive_seed(recipe.seed, "samples", "real"))
+    order = torch.randperm(len(data.train), generator=generator)
+    return data.train.pixels(order[: ROWS * ROWS])
 
 
 TASK = GanTask()

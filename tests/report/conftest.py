@@ -125,7 +125,7 @@ def _supernets(run: Run) -> None:
         train(region, parent)
 
 
-def _trials(run: Run) -> list[Trial]:
+def trials_of(run: Run) -> list[Trial]:
     rng = random.Random(0)
     chosen = [run.root.sample(rng) for _ in range(TRIALS)]
     return [
@@ -135,14 +135,14 @@ def _trials(run: Run) -> list[Trial]:
 
 
 def _search(run: Run) -> None:
-    record(run, _trials(run))
-    done = _trials(run)
+    record(run, trials_of(run))
+    done = trials_of(run)
     best = best_trial(done, cost=run.price)
     hand_over(run, done, None, Choice(best, best, None, 0.0))
 
 
 def _audit(run: Run) -> None:
-    best = best_trial(_trials(run), cost=run.price)
+    best = best_trial(trials_of(run), cost=run.price)
     flops = int(run.costs.costs(best.architecture)["connected_flops"])
     rows = [
         {
@@ -153,7 +153,7 @@ def _audit(run: Run) -> None:
             "connected_params": 1000 + 7 * (i % 3),
             "connected_flops": flops,
         }
-        for i, trial in enumerate(_trials(run)[:9])
+        for i, trial in enumerate(trials_of(run)[:9])
     ]
     shown = figures(rows, ACCURACY, flops)
     write_table(run.folder.file("audit.csv"), rows, list(rows[0]))
@@ -195,7 +195,7 @@ def _retrain(run: Run) -> None:
 
 def _ranking(run: Run) -> None:
     space = run.root.space
-    genotypes = list({space.genotype(trial.architecture) for trial in _trials(run)})
+    genotypes = list({space.genotype(trial.architecture) for trial in trials_of(run)})
     truth = [float(i) for i in range(len(genotypes))]
     table = run.folder.path.parent / "truth.csv"
     rows = [{"architecture": g, "cifar10": t} for g, t in zip(genotypes, truth, strict=True)]

@@ -16,10 +16,16 @@ from typing import Any
 
 from fewshot_core.export.card import model_card
 from fewshot_core.export.published import Published
-from fewshot_core.metrics import ACCURACY
+from fewshot_core.metrics import ACCURACY, LOSS, Metric
 from fewshot_core.pipeline.report import training_caption
 from fewshot_core.plugins import plugin, plugins
-from fewshot_core.recipe.schema import DataSettings, Recipe, default_split, recipe_type
+from fewshot_core.recipe.schema import (
+    ConstraintSettings,
+    DataSettings,
+    Recipe,
+    default_split,
+    recipe_type,
+)
 from fewshot_core.recipe.trainings import RetrainSettings
 from fewshot_core.report.account import account_of
 from fewshot_core.report.facts import (
@@ -312,6 +318,53 @@ def test_every_first_screen_is_true() -> None:
             assert (screen["trust"].value == "Not audited") == told
         count += 1
     assert count > 500
+
+
+def test_trainings_with_other_settings_are_trainings() -> None:
+    """What was trained otherwise than the recipe says is named so, and compared with its like."""
+    case = next(case for case in cases() if case.searched and case.retrained == "found")
+    rows = [row(f"{label}, retrain.epochs=9", 3) for label in ("random", "found", "largest")]
+    known = replace(facts(case), retrained=[row("given", 3), *rows, row("random", 3)])
+    text, _ = page(case, known)
+    assert "has not been retrained yet" not in text
+    assert "the found one (retrain.epochs=9) reaches 91.00" in text
+    first = tiles(Page(Path("runs/r"), case.recipe(), "", ACCURACY, known))[0]
+    assert first.known
+    assert first.label == "Test accuracy, 3 seeds, retrain.epochs=9"
+    assert len(first.lines) == 2  # not with the random ones of the recipe's own settings
+    own = replace(known, retrained=[*known.retrained, row("found", 3)])
+    first = tiles(Page(Path("runs/r"), case.recipe(), "", ACCURACY, own))[0]
+    assert (first.label, len(first.lines)) == ("Test accuracy, 3 seeds", 1)
+
+
+def test_what_is_clearly_better_or_worse_is_marked() -> None:
+    case = next(case for case in cases() if case.searched and case.retrained == "found")
+
+    def tile(metric: Metric, *found: float) -> Tile:
+        mine = replace(row("found", 3), values=list(found))
+        rows = [mine, replace(row("random", 3), genotype="|other|")]  # 90, 91, 92
+        known = replace(facts(case), retrained=rows)
+        return tiles(Page(Path("runs/r"), case.recipe(), "", metric, known))[0]
+
+    assert tile(ACCURACY, 98.0, 98.1, 98.2).state == "good"
+    assert tile(ACCURACY, 80.0, 80.1, 80.2).state == "bad"
+    assert tile(ACCURACY, 90.0, 91.0, 92.0).state == ""
+    assert tile(LOSS, 80.0, 80.1, 80.2).state == "good"
+    assert "10.90 better than random" in tile(LOSS, 80.0, 80.1, 80.2).lines[0]
+    assert "10.90 points worse than random" in tile(ACCURACY, 80.0, 80.1, 80.2).lines[0]
+
+
+def test_a_cost_is_told_against_its_limit() -> None:
+    case = next(case for case in cases() if case.searched)
+    limits = ConstraintSettings(flops=40, params=10)
+    recipe = replace(case.recipe(), constraint=limits)
+    cost = tiles(Page(Path("runs/r"), recipe, "", ACCURACY, facts(case)))[1]
+    assert cost.value == "20 FLOPs"
+    assert cost.lines[:2] == [
+        "50 % of the limit of 40 FLOPs.",
+        "140 % of the limit of 10 parameters.",
+    ]
+    assert cost.state == "bad"
 
 
 def test_every_card_is_true() -> None:
