@@ -16,7 +16,7 @@ from pymdownx.slugs import slugify
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 HOME = "index.md"
-WIDE = {"results.md", "reference/recipes.md"}
+WIDE = re.compile(r"results(/\w+)?\.md|reference/recipes\.md")
 """Pages whose tables need the width of the table of contents."""
 
 _PICTURE = re.compile(r'<img alt="[^"]*" src="[^"]*?pictures/(?P<name>[^"]+\.svg)"\s*/?>')
@@ -47,7 +47,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
     """Point links to files of the repository at the repository."""
     name = page.file.src_uri
-    if name in WIDE:
+    if WIDE.fullmatch(name):
         page.meta["hide"] = ["toc"]  # front matter would be a table on GitHub
     folder = ROOT if name == HOME else (DOCS / name).parent
     repository = f"{config.extra['repository']}/{{kind}}/{config.extra['branch']}"

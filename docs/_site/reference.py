@@ -71,9 +71,16 @@ def cost(path: Path) -> str:
         raise ValueError(f"{path} does not say what it costs (a comment `# Cost: ...`)")
     said = " ".join(found[1].split())
     said = said[: said.rindex(".") + 1]
-    # The pages that it names are pages of this site.
-    said = re.sub(r"\bdocs/(\w+)\.md\b", r"[\1](../\1.md)", said)
-    return said[:1].upper() + said[1:]
+    return linked(said[:1].upper() + said[1:])
+
+
+def linked(text: str) -> str:
+    """The text with links to the pages that it names."""
+    return re.sub(r"\bdocs/(\w+)\.md\b", r"[\1](../\1.md)", text)
+
+
+def _short_form(about: str) -> str:
+    return linked(re.sub(r"(?<!\.) Short for", "; short for", about))
 
 
 def architectures(size: int) -> str:
@@ -92,7 +99,9 @@ def settings_page() -> str:
         "YAML file; [Settings](../settings.md) has the rules. `fewshot search --help "
         "recipe=NAME` prints the same list with the values of a recipe.",
         "## Short forms",
-        table(("word", "meaning"), [(code(word), about) for word, about in short_forms_help()]),
+        table(
+            ("word", "meaning"), [(code(w), _short_form(about)) for w, about in short_forms_help()]
+        ),
         "## The run",
         section_table(Recipe(), ""),
     ]
