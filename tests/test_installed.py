@@ -68,7 +68,7 @@ def contents(wheel: Path) -> dict[str, bytes]:
 def test_the_wheel_has_what_is_needed_and_no_more(built: Path) -> None:
     [wheel] = built.glob("*.whl")
     found = {name for name in contents(wheel) if ".dist-info/" not in name}
-    kept = ("*.py", "*.yaml", "py.typed")
+    kept = ("*.py", "*.yaml", "*.css", "*.js", "py.typed")
     wanted = {
         f"{package}/{path.relative_to(ROOT / folder).as_posix()}"
         for package, folder in PLACES.items()

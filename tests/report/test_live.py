@@ -14,19 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accelerate.state import AcceleratorState, GradientState, PartialState
 
 from fewshot_core.commands.report import perform
 from fewshot_core.errors import FewshotError, RecipeError
 from fewshot_core.pipeline import live, report
 from fewshot_core.pipeline.live import reporting
 from fewshot_core.pipeline.report import write_live_report, write_report
-from fewshot_core.pipeline.run import Run
-from fewshot_core.pipeline.search import record
+from fewshot_core.pipeline.run import KeptRun, Run
+from fewshot_core.pipeline.search import record, search
 from fewshot_core.pipeline.serve import open_server
 from fewshot_core.pipeline.trials import trial_row
 from fewshot_core.report.page import Doing
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.folder import in_use, take_lock
+from tests.tools.tiny import TINY
 
 from .conftest import MakeRun, trials_of
 
@@ -230,3 +232,38 @@ def test_a_run_that_goes_on_is_served_as_it_is(
     assert shown == ["report.html"] * 2
     with pytest.raises(FewshotError, match="serve=maybe is not true or false"):
         perform([f"run={run}", "serve=maybe"])
+
+
+# -- in a search ---------------------------------------------------------------------------------
+
+
+def test_a_search_is_followed_and_finds_what_it_finds_anyway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for state in (PartialState, AcceleratorState, GradientState):
+        monkeypatch.setattr(state, "_shared_state", {})
+    words = [f"{key}={value}" for key, value in TINY.items() if not key.startswith("audit.")]
+    words += ["audit.networks=0"]
+    search([*words, f"run={tmp_path / 'plain'}"]).folder.close()
+    write, pages = report.write_live_report, []
+
+    def keep(run: KeptRun, doing: Doing, trials: Any) -> None:
+        fresh = not pages or pages[-1][0] != doing.title  # of a training one page will do
+        if fresh or doing.title == "search":
+            pages.append((doing.title, write(run, doing, trials).read_text()))
+
+    monkeypatch.setattr(report, "write_live_report", keep)
+    monkeypatch.setattr(live, "FIRST", 0.0)
+    monkeypatch.setattr(live, "EVERY", 0.0)
+    monkeypatch.setattr(live, "SHARE", float("inf"))
+    search([*words, f"run={tmp_path / 'followed'}"]).folder.close()
+    stages = [title for title, _ in pages]
+    assert stages[0].startswith("images") or stages[0] == "supernet root"
+    assert "supernet root" in stages
+    marks = [text.count('id="time-') for title, text in pages if title == "search"]
+    assert marks == sorted(marks)
+    assert marks[-1] == 8
+    for name in ("found.json", "trials.csv", "pareto.json", "regions.json"):
+        plain, followed = (tmp_path / run / name for run in ("plain", "followed"))
+        assert plain.read_bytes() == followed.read_bytes(), name
+    assert 'data-state="running"' not in (tmp_path / "followed" / "report.html").read_text()[:200]

@@ -76,7 +76,7 @@ def test_retrain(finished: Path) -> None:
         assert {"fid", "is", "is_std"} <= set(row["test"])
         folder = finished / "retrain" / f"{row['id']}-0"
         grids = sorted(p.name for p in (folder / "samples").iterdir())
-        assert grids == [f"step-{step:08d}.png" for step in (4, 8, 12)]
+        assert grids == ["real.png", *(f"step-{step:08d}.png" for step in (4, 8, 12))]
         curve = read(folder / "state.json")["notes"]["distances"]
         assert [point[0] for point in curve] == [4, 8, 12]
 
