@@ -44,6 +44,9 @@ class TaskDefaults:
     memory_setting: str = "batch_size"
     """The setting of a training whose half is advised where the memory of a device is full."""
 
+    drawing_key: str = ""
+    """How the picture of an architecture is read, a sentence or two; empty: it says so itself."""
+
     # -- recipes -----------------------------------------------------------------------------
 
     def check_recipe(self, recipe: Recipe) -> Iterable[str]:

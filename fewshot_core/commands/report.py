@@ -14,9 +14,12 @@ KEYS = {"run": Path | None, "recipe": "", "serve": False, "port": 0}
 
 def perform(words: list[str]) -> Path:
     """Do it; for programs that use what it returns."""
+    from fewshot_core.errors import RecipeError
     from fewshot_core.recipe.cli import find_named_run, parse_words
 
     options = parse_words(words, KEYS)
+    if options["port"] and not options["serve"]:
+        raise RecipeError(f"port={options['port']} has no effect", allowed="serve=true reads it")
     run = find_named_run(options)  # without a run there is no need to import torch
     if not options["serve"]:
         from fewshot_core.pipeline.report import report

@@ -304,4 +304,5 @@ def _drawing(run: KeptRun, facts: RunFacts) -> Picture | None:
         return None
     space = run.root.space
     svg = run.task.draw(space, space.parse(genotype))
-    return Picture("architecture", svg, f"The architecture {what}: {genotype}")
+    key = f" {run.task.drawing_key}" if run.task.drawing_key else ""
+    return Picture("architecture", svg, f"The architecture {what}: {genotype}.{key}")

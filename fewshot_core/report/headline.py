@@ -209,7 +209,9 @@ def _spent(facts: RunFacts) -> Tile:
 
 
 def duration(seconds: float) -> str:
-    """``57 s``, ``3 min``, ``2.5 h``."""
+    """``less than 1 s``, ``57 s``, ``3 min``, ``2.5 h``."""
+    if seconds < 1:
+        return "less than 1 s"
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 100 * 60:

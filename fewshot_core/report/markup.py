@@ -17,6 +17,12 @@ LONG = 40
 BROAD = 2.2
 """A picture this many times as wide as it is high gets the width of the page, as samples do."""
 
+LARGEST = 2.0
+"""Times that a picture may be larger than it was drawn."""
+
+WIDEST = 640
+"""Pixels of the widest picture in a column, as the style sheet has it."""
+
 START = 24
 """Characters of folded code that can be seen."""
 
@@ -45,6 +51,8 @@ def figure(svg: str, prefix: str, caption: str) -> str:
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     broad = size is not None and float(size[1]) > BROAD * float(size[2])
     kind = ' class="broad"' if broad else ""
+    if size is not None and LARGEST * float(size[1]) < WIDEST:  # a small drawing is not a poster
+        kind += f' style="--most:{LARGEST * float(size[1]):.0f}px"'
     return f"<figure{kind}>{drawn}<figcaption>{_breakable(caption)}</figcaption></figure>"
 
 

@@ -31,6 +31,10 @@ class MobileTask(ClassificationTask):
     """Searches kernels, expansions and depths of a mobile network."""
 
     description = DESCRIPTION
+    drawing_key = (
+        "A block is as high as its expansion, which stands above it (e); within stands its kernel "
+        "size, which its colour shows as well. Below a unit: its channels, and its stride (/)."
+    )
 
     def check_recipe(self, recipe: Recipe) -> Iterator[str]:
         return check_recipe(recipe)

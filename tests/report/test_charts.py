@@ -125,7 +125,7 @@ def test_large_numbers_keep_three_digits(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (120, "2 min"), (9000, "2.5 h")]
+    ("seconds", "text"), [(0.4, "less than 1 s"), (99, "99 s"), (120, "2 min"), (9000, "2.5 h")]
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -25,12 +25,13 @@ from fewshot_core.report.facts import (
     top_trials,
 )
 from fewshot_core.report.html import render
-from fewshot_core.report.markup import from_rich, inline_svg, table
+from fewshot_core.report.markup import figure, from_rich, inline_svg, table
 from fewshot_core.report.page import Page, Picture
 from fewshot_core.report.ranking_table import ranking_table
 from fewshot_core.runs.files import read_json, write_json, write_text
 from fewshot_core.search.differentiable.setn import SetnSettings
 from fewshot_core.search.strategies.nsga2 import Nsga2Settings
+from fewshot_tasks.cifar10.task import TASK
 
 from .conftest import STAGES, MakeRun
 
@@ -414,3 +415,31 @@ def test_networks_of_an_audit_that_diverged_are_told(make_run: MakeRun) -> None:
     write_json(path, read_json(path) | {"diverged": 3, "asked": 12})
     text = write_report(session).read_text()
     assert "on the 287 validation images; 3 more diverged and are left out." in text
+
+
+# -- drawings ----------------------------------------------------------------------------------
+
+
+def test_a_drawing_that_does_not_say_how_it_is_read_has_a_key(make_run: MakeRun) -> None:
+    class Keyed(type(TASK)):  # type: ignore[misc]
+        drawing_key = "Read it from left to right."
+
+    session = make_run(["search"])
+    found = read_json(session.folder.file("found.json"))["genotype"]
+    plain = write_report(session).read_text().replace("<wbr>", "")
+    assert f"The architecture found: {found}.</figcaption>" in plain
+    text = write_report(replace(session, task=Keyed())).read_text().replace("<wbr>", "")
+    assert f"The architecture found: {found}. Read it from left to right.</figcaption>" in text
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        ("100 80", ' style="--most:200px"'),
+        ("403 252", ""),
+        ("900 300", ' class="broad"'),
+    ],
+)
+def test_pictures_get_the_room_that_they_need(size: str, told: str) -> None:
+    svg = f'<svg viewBox="0 0 {size}"></svg>'
+    assert figure(svg, "p", "c").startswith(f"<figure{told}>")

@@ -232,6 +232,8 @@ def test_a_run_that_goes_on_is_served_as_it_is(
     assert shown == ["report.html"] * 2
     with pytest.raises(FewshotError, match="serve=maybe is not true or false"):
         perform([f"run={run}", "serve=maybe"])
+    with pytest.raises(RecipeError, match="port=8000 has no effect"):
+        perform([f"run={run}", "port=8000"])
 
 
 # -- in a search ---------------------------------------------------------------------------------
