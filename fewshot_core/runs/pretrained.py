@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from hashlib import sha256 as digest
 from pathlib import Path
@@ -90,7 +89,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def _read_pickle(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # decoders of a planted file raise whatever they stumble over
         raise _not_weights(path, str(error).strip().partition("\n")[0][:160]) from None
 
 

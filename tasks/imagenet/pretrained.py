@@ -86,8 +86,10 @@ def load_ofa(supernet: MobileSupernet, weights: Mapping[str, Tensor]) -> Weights
     spelled = {_modern(name): name for name in weights}
     theirs = {modern: weights[name] for modern, name in spelled.items()}
     blocks = _match_units(supernet, theirs)
-    copied, sliced, derived, left = {}, {}, {}, []
-    used = set()
+    copied: dict[str, str] = {}
+    sliced: dict[str, str] = {}
+    derived: dict[str, str] = {}
+    left, used = [], set()
     for name, mine in supernet.state_dict().items():
         source = _their_name(name, blocks)
         tensor = theirs.get(source) if source is not None else None

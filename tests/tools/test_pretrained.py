@@ -132,6 +132,16 @@ def test_regions_inherit_the_weights(weights: Path, tmp_path: Path) -> None:
         assert not inherited["fresh"]
 
 
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\x80\x02}q\x00."])
+def test_a_damaged_file_is_a_line(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bad"
+    path.write_bytes(content)
+    done = run_here("convert", [f"weights={path}", f"to={tmp_path / 'out'}"], tmp_path)
+    assert done.code == 2
+    assert "holds no weights" in done.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_pickle_of_something_else_is_not_executed(tmp_path: Path) -> None:
     path, trace = tmp_path / "bad", tmp_path / "executed"
     torch.save({"state_dict": _Touch(trace)}, path)
