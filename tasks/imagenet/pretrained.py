@@ -237,10 +237,12 @@ def _matrix_name(source: str, large: int, small: int) -> str:
 
 
 def _matrices(source: str, theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The matrices of a depthwise convolution, by our names."""
-    found = {}
+    """The matrices of a depthwise convolution, by our names: of a 5x5 there is one alone."""
+    found, largest = {}, theirs[source].shape[-1]
     for large, small in pairwise(reversed(SIZES)):
         name = _matrix_name(source, large, small)
+        if large > largest:
+            continue
         if name not in theirs:
             raise RecipeError("supernet.weights lack a matrix between kernels", found=name)
         found[transform_name(large, small)] = theirs[name]

@@ -215,15 +215,16 @@ def test_narrower_spaces_slice_and_compute_the_same() -> None:
     check_equal(source, target)
 
 
-def test_kernels_of_each_operation_are_worked_out() -> None:
+@pytest.mark.parametrize("kernels", [(3, 5, 7), (3, 5)])
+def test_kernels_of_each_operation_are_worked_out(kernels: tuple[int, ...]) -> None:
     """``proxyless`` has no shared kernels: each is made of the largest and its matrices."""
     skeleton = lab_variant(proxyless_skeleton(0.5, 2), units=[1, 2], stem_stride=1, head=16)
-    space = proxyless(skeleton, kernels=(3, 5, 7), expansions=(3, 6))
+    space = proxyless(skeleton, kernels=kernels, expansions=(3, 6))
     target = whole(space).eval()
-    elastic = whole(ofa_mbv3(skeleton, depths=(1, 2), kernels=(3, 5, 7), expansions=(3, 6)))
+    elastic = whole(ofa_mbv3(skeleton, depths=(1, 2), kernels=kernels, expansions=(3, 6)))
     source = shaken(elastic)
     report = load_ofa(target, ofa_weights(source))
-    assert "units.0.0.operations.k5e3.conv_dw.weight" in report.derived
+    assert "units.0.0.operations.k3e3.conv_dw.weight" in report.derived
     assert not report.left
     assert not report.unread
     check_equal(source, target)
