@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from accelerate import Accelerator
@@ -24,6 +25,7 @@ from fewshot_core.recipe.unread import Unread
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
 from fewshot_core.supernet import Supernet
+from fewshot_core.supernet.pretrained import WeightsReport
 from fewshot_core.training.loop import Watch
 from fewshot_core.training.objective import Objective, Scorer
 
@@ -40,6 +42,9 @@ class TaskDefaults:
 
     normalisation: tuple[float, float] | None = None
     """Mean and deviation of pixels in [0, 1] that networks see; None: of the training images."""
+
+    published: Mapping[str, str] = MappingProxyType({})
+    """Addresses of published weights for the task's supernets, by name."""
 
     memory_setting: str = "batch_size"
     """The setting of a training whose half is advised where the memory of a device is full."""
@@ -112,6 +117,31 @@ class TaskDefaults:
     def pictures(self, session: Any) -> Iterable[tuple[str, str, Figure]]:
         """Name, caption and figure of further pictures for the report."""
         return ()
+
+    # -- pretrained supernets ----------------------------------------------------------------
+
+    def find_pretrained(self, recipe: Recipe) -> Mapping[str, str]:
+        """Those of :attr:`published` that a recipe may name.
+
+        Raises:
+            RecipeError: Its supernets take no weights, as by default.
+        """
+        raise RecipeError(
+            f"supernet.weights cannot be used with task={recipe.task}",
+            fix="leave supernet.weights out",
+        )
+
+    def load_pretrained(self, supernet: Any, weights: Mapping[str, Tensor]) -> WeightsReport:
+        """Fill a supernet of the task, in place, and account for every tensor.
+
+        Args:
+            supernet: One that :meth:`Task.supernet` has made.
+            weights: The tensors of a file by name.
+
+        Raises:
+            RecipeError: They do not fit, or the task takes none, as by default.
+        """
+        raise RecipeError("this task's supernets take no pretrained weights")
 
     # -- trainings ---------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from fewshot_core.evaluators.base import RequiringEvaluator
 from fewshot_core.pipeline.asking import new_strategy
 from fewshot_core.pipeline.batches import check_batches
 from fewshot_core.pipeline.inheriting import require_inherited_start
+from fewshot_core.pipeline.pretrained import check_weights
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import make_evaluator
 from fewshot_core.pipeline.stock import require_stock, stock_of
@@ -66,6 +67,7 @@ def check(run: Run) -> None:
     _check_evaluator(run, any_architecture)
     if run.evaluator.inherits:
         supernet = new_supernet(run, run.root)
+        check_weights(run, supernet)
         for settings in (recipe.supernet, recipe.regions)[: 1 + bool(run.tree.children)]:
             _try(run, supernet, settings, any_architecture)
     check_retraining(run, any_architecture)

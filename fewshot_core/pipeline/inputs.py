@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fewshot_core.errors import RunFolderError
+from fewshot_core.pipeline.pretrained import weights_of
 from fewshot_core.pipeline.run import Run
 from fewshot_core.recipe.declare import fields_below, place_of
 from fewshot_core.runs.files import digest_of_weights, read_json, sha256, write_json
+from fewshot_core.runs.pretrained import KEY as WEIGHTS
 from fewshot_core.training.extras import load_teacher
 
 INPUTS = "inputs.json"
@@ -45,8 +47,20 @@ def inputs_of(run: Run) -> dict[str, Input]:
     if recipe.retrain.teacher:
         teacher = load_teacher(recipe.retrain.teacher)
         found[TEACHER] = Input(recipe.retrain.teacher, digest_of_weights(teacher))
+    if recipe.supernet.weights:
+        found[WEIGHTS] = _weights_of(run)
     files = run.task.find_inputs(recipe)
     return found | {key: Input(str(path), sha256(path)) for key, path in files.items()}
+
+
+def _weights_of(run: Run) -> Input:
+    """Once the supernet is trained the file may be gone: what was noted of it then counts."""
+    before = _read_kept(run).get(WEIGHTS)
+    if before is not None and run.folder.checkpoint(run.root).state().done:
+        return before
+    path = weights_of(run)
+    assert path is not None
+    return Input(str(run.recipe.supernet.weights), sha256(path))
 
 
 def check_inputs(run: Run) -> None:

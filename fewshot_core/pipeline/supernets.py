@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from fewshot_core.pipeline.pretrained import fill
 from fewshot_core.pipeline.processes import wait_until_ended
 from fewshot_core.pipeline.regions import cut, learns_split
 from fewshot_core.pipeline.run import Run
@@ -56,6 +57,8 @@ def train_supernet(
     notes: dict[str, Any] = {"region": region.id, "size": region.size()}
     if parent is not None:
         notes["inherited"] = supernet.inherit_from(parent).to_json()
+    else:
+        fill(run, supernet)
     state = fit(
         run,
         f"supernet {region.id}",

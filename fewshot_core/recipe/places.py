@@ -71,6 +71,13 @@ def local_model(name: str, section: Any = None) -> str:
     return _LOCAL_MODEL + absolute(name.removeprefix(_LOCAL_MODEL))
 
 
+def weights_place(text: str, section: Any = None) -> str:
+    """``supernet.weights``: a file, an address, or a published name."""
+    if _REMOTE.match(text) or not ("/" in text or exists(text)):
+        return text
+    return absolute(text)
+
+
 def with_absolute_paths(recipe: Any) -> Any:
     """A copy of a recipe with the base put before every path."""
     changed = {}

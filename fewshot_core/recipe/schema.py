@@ -28,7 +28,7 @@ from fewshot_core.recipe.places import (
     place_of_images,
 )
 from fewshot_core.recipe.tracker_names import PACKAGES
-from fewshot_core.recipe.trainings import RegionSettings, RetrainSettings, SupernetSettings
+from fewshot_core.recipe.trainings import ParentSettings, RegionSettings, RetrainSettings
 from fewshot_core.recipe.words import check_path
 
 KEYED = ("wds", "hfds")
@@ -311,7 +311,7 @@ class Recipe:
         bare=True,
     )
     data: DataSettings = field(default_factory=DataSettings)
-    supernet: SupernetSettings = field(default_factory=SupernetSettings)
+    supernet: ParentSettings = field(default_factory=ParentSettings)
     split: SplitSettings = field(default_factory=lambda: default_split())
     regions: RegionSettings = field(default_factory=RegionSettings)
     evaluator: EvaluatorSettings = field(default_factory=make_default("evaluator", "inherited"))

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from fewshot_core.plugins import make_default
 from fewshot_core.recipe.declare import setting
-from fewshot_core.recipe.places import is_local_model, local_model
+from fewshot_core.recipe.places import is_local_model, local_model, weights_place
 from fewshot_core.recipe.stock_names import check_rivals
 
 FINE_TUNING = ("layer_decay", "head_epochs", "freeze_norm")
@@ -76,7 +76,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class SupernetSettings(TrainingSettings):
-    """Training of the parent supernet."""
+    """Training of a supernet, the parent or that of a region."""
 
     schedule: str = setting(
         "cosine",
@@ -102,6 +102,30 @@ class SupernetSettings(TrainingSettings):
                 f"{key}.micro_batch does not go with {key}.paths.together={together}, which takes "
                 f"{self.batch_size // together} images at a time"
             )
+
+
+@dataclass(frozen=True)
+class ParentSettings(SupernetSettings):
+    """Training of the parent supernet."""
+
+    epochs: float = setting(
+        10.0,
+        "Passes over the training images; every path of a step counts, so that policies with "
+        "several paths per step see the same number of images. 0: weights are scored as they are.",
+        low=0,
+    )
+    weights: str | None = setting(
+        None,
+        "Pretrained weights to start from: a file, an address, or a published name "
+        "(docs/pretrained.md).",
+        place=weights_place,
+    )
+
+    def check(self, key: str) -> Iterator[str]:
+        """A line for each combination that cannot be."""
+        yield from super().check(key)
+        if not self.epochs and not self.weights:
+            yield f"{key}.epochs=0 trains nothing: it must be above 0 without {key}.weights"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@
     survey.json          what a look at the images has found, and what was chosen for them
     costs.json           the cost table                 study.log       the search (Optuna)
     checkpoints/REGION/  one training each              trials.csv      the search, readable
+    checkpoints/REGION/weights.json  what pretrained weights it began with
     found.json           the architecture found         audit.csv       scores against trainings
     pareto.json          what nothing cheaper beats     derived.json    what each region prefers
     ladder.csv           trainings that chose           ladder.json     what its rungs came to

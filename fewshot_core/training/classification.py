@@ -84,7 +84,9 @@ class ClassificationObjective:
     ) -> None:
         self.settings = settings
         self.steps = steps
-        self.warmup = round(steps * settings.warmup_epochs / settings.epochs)
+        # Pretrained weights may be scored without any training.
+        passes = settings.epochs
+        self.warmup = round(steps * settings.warmup_epochs / passes) if passes else 0
         self.accelerator = accelerator
         self.model, self.compare = model, compare
         self.pace: Pace | None = None

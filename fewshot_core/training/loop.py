@@ -76,7 +76,12 @@ def steps_for(settings: TrainingSettings, images: int, per_step: float = 1) -> i
         settings: Epochs and batch size.
         images: Number of training images.
         per_step: Batches that a step looks at; one that several paths see counts for each.
+
+    Returns:
+        At least one, unless there are no epochs.
     """
+    if not settings.epochs:
+        return 0
     return max(1, math.ceil(settings.epochs * images / (settings.batch_size * per_step)))
 
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from fewshot_core.costs.latency import NetworkParts
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import ImageShape
+from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.fitting import Fitting
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.unread import Unread
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.supernet.pretrained import WeightsReport
 from fewshot_core.training.classification import ClassificationTask
 from fewshot_tasks.imagenet.build import SOURCE, timm_arguments, timm_network
 from fewshot_tasks.imagenet.costs import cost_table
 from fewshot_tasks.imagenet.draw import network_svg
 from fewshot_tasks.imagenet.fit import fit_network
 from fewshot_tasks.imagenet.latency import network_parts
+from fewshot_tasks.imagenet.pretrained import PUBLISHED, load_ofa
 from fewshot_tasks.imagenet.settings import DESCRIPTION, check_recipe, find_unread, make_space
 from fewshot_tasks.imagenet.space import MobileSpace
 from fewshot_tasks.imagenet.supernet import MobileSupernet
@@ -35,6 +38,7 @@ class MobileTask(ClassificationTask):
         "A block is as high as its expansion, which stands above it (e); within stands its kernel "
         "size, which its colour shows as well. Below a unit: its channels, and its stride (/)."
     )
+    published = PUBLISHED
 
     def check_recipe(self, recipe: Recipe) -> Iterator[str]:
         return check_recipe(recipe)
@@ -59,6 +63,20 @@ class MobileTask(ClassificationTask):
             learned_kernels=recipe.network.learned_kernels,
             drop_rate=recipe.network.drop_rate,
         )
+
+    def find_pretrained(self, recipe: Recipe) -> Mapping[str, str]:
+        if recipe.network.space not in ("ofa_mbv3", "proxyless"):
+            raise RecipeError(
+                "supernet.weights cannot be used with this space",
+                found=f"network.space={recipe.network.space}",
+                allowed="ofa_mbv3, proxyless",
+            )
+        return PUBLISHED
+
+    def load_pretrained(
+        self, supernet: MobileSupernet, weights: Mapping[str, Tensor]
+    ) -> WeightsReport:
+        return load_ofa(supernet, weights)
 
     def network(self, architecture: Architecture, recipe: Recipe, shape: ImageShape) -> nn.Module:
         space = self.space(recipe)
