@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fewshot_core.metrics import LOSS, Metric
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import searchable
 from fewshot_core.pipeline.standalone import train_standalone
@@ -71,9 +72,9 @@ class Climb:
 def climb(run: Run, done: Sequence[Trial]) -> Climb | None:
     """Train the best-scored architectures from scratch, rung by rung.
 
-    Results are the task's metric on all validation images. Of equal ones the cheaper network
-    climbs. Every process of a run has to call it: all of them choose alike. What a killed run has
-    trained is not trained again, and the result is the same to the last bit.
+    Results are what ``ladder.judge`` says, on all validation images. Of equal ones the cheaper
+    network climbs. Every process of a run has to call it: all of them choose alike. What a killed
+    run has trained is not trained again, and the result is the same to the last bit.
 
     Args:
         run: The run, with ``ladder.networks`` above 0.
@@ -102,10 +103,12 @@ def climb(run: Run, done: Sequence[Trial]) -> Climb | None:
     facts = _describe(run, plan, rungs, orders, found)
     metric = run.task.description.metric
     unit = f" {metric.unit}" if metric.unit else ""
+    judge = judge_of(run)
+    by = "" if judge == metric else f", {judge.name} {found.metrics[judge.name]:.4g}"
     genotype = run.root.space.genotype(found.place.architecture)
     run.console.print(f"ladder: best of the last rung: {genotype}")
     run.console.print(
-        f"  validation {metric.name} {found.metrics[metric.name]:.4g}{unit}, "
+        f"  validation {metric.name} {found.metrics[metric.name]:.4g}{unit}{by}, "
         f"{facts['images']:,} images"
     )
     if run.writes:
@@ -113,6 +116,14 @@ def climb(run: Run, done: Sequence[Trial]) -> Climb | None:
         write_table(run.folder.file(TABLE), rows, list(rows[0]))
         write_json(run.folder.file(LADDER), facts)
     return Climb(found, facts)
+
+
+def judge_of(run: Run) -> Metric:
+    """What networks of a ladder are compared by: their loss, where the task measures one."""
+    description = run.task.description
+    metrics = {metric.name: metric for metric in description.metrics}
+    by_loss = run.recipe.ladder.judge == LOSS.name
+    return metrics.get(LOSS.name, description.metric) if by_loss else description.metric
 
 
 def first_places(run: Run, done: Sequence[Trial], count: int) -> list[Place]:
@@ -204,7 +215,7 @@ def _train_rung(run: Run, number: int, rung: Rung, places: Sequence[Place]) -> l
     run.console.print(
         f"ladder, rung {number + 1}: {len(places)} networks, {rung.epochs:.3g} epochs each"
     )
-    metric = run.task.description.metric
+    judge = judge_of(run)
 
     def train(place: Place) -> dict[str, float] | None:
         try:
@@ -215,9 +226,9 @@ def _train_rung(run: Run, number: int, rung: Rung, places: Sequence[Place]) -> l
 
     measured = run.team.deal(places, train)
     return [
-        Result(place, metrics, metric.to_score(metrics[metric.name]))
+        Result(place, metrics, judge.to_score(metrics[judge.name]))
         for place, metrics in zip(places, measured, strict=True)
-        if metrics is not None and math.isfinite(metrics[metric.name])
+        if metrics is not None and math.isfinite(metrics[judge.name])
     ]
 
 
@@ -253,7 +264,7 @@ def _describe(
     found: Result,
 ) -> dict[str, Any]:
     """The rungs, and how well what came before each told what came of it."""
-    metric = run.task.description.metric
+    metric = judge_of(run)
     described = []
     for number, results in enumerate(rungs):
         below = {} if number == 0 else {r.place.architecture: r.value for r in rungs[number - 1]}

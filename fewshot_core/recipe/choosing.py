@@ -25,6 +25,13 @@ class LadderSettings:
     keep: float = setting(
         0.25, "share of a rung's networks that the next one has", above=0, below=1
     )
+    judge: str = setting(
+        "loss",
+        "loss | metric: what networks are compared by, on all validation images. By loss short "
+        "trainings hand over better cells (docs/results/deploy.md). Of a task without a loss it is "
+        "the metric.",
+        choices=("loss", "metric"),
+    )
     pool: int | None = setting(
         None,
         "The networks of the first rung are taken at even distances from so many of the best "

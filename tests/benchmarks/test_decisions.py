@@ -40,7 +40,7 @@ def make_pool(noise: float = 0.0, count: int = 300) -> Pool:
         "good": [Score(truth + rng.normal(0, 20, count), 10_000)],
         "useless": [Score(rng.normal(0, 1, count), 10_000)],
     }
-    return Pool(SPACE, architectures, truth, costs, curves, scores)
+    return Pool(SPACE, architectures, truth, costs, {"loss": curves}, scores)
 
 
 def test_the_longest_lengths_that_can_be_paid_are_used() -> None:
@@ -95,9 +95,10 @@ def test_a_model_finds_what_was_not_drawn() -> None:
 
 def test_networks_that_were_not_trained_so_long_do_not_climb() -> None:
     pool = make_pool()
-    few = {**pool.curves, LENGTHS[-1]: pool.curves[LENGTHS[-1]].copy()}
+    curves = pool.curves["loss"]
+    few = {**curves, LENGTHS[-1]: curves[LENGTHS[-1]].copy()}
     few[LENGTHS[-1]][np.argsort(-pool.truth)[:10]] = np.nan
-    less = replace(pool, curves=few)
+    less = replace(pool, curves={"loss": few})
     for seed in range(10):
         chosen = Ladder()(less, 200_000, np.inf, random.Random(seed))
         assert chosen is not None
@@ -137,11 +138,13 @@ def test_strategies_that_learn_ask_better() -> None:
 
 def test_only_lengths_that_all_were_trained_for_are_asked_for() -> None:
     pool = make_pool()
-    longest = pool.curves[LENGTHS[1]].copy()
+    curves = pool.curves["loss"]
+    longest = curves[LENGTHS[1]].copy()
     longest[3] = np.nan
     within = np.arange(len(pool.truth))
-    assert find_length(pool, within, 96_000) == LENGTHS[1]
-    broken = replace(pool, curves={**pool.curves, LENGTHS[1]: longest})
-    assert find_length(broken, within, 96_000) == LENGTHS[0]
-    assert find_length(broken, within, 23_000) is None
+    assert find_length(curves, within, 96_000) == LENGTHS[1]
+    few = {**curves, LENGTHS[1]: longest}
+    broken = replace(pool, curves={"loss": few})
+    assert find_length(few, within, 96_000) == LENGTHS[0]
+    assert find_length(few, within, 23_000) is None
     assert Searched("random")(broken, 23_000, np.inf, random.Random(0)) is None

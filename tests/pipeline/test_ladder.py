@@ -158,6 +158,22 @@ def test_of_equal_results_the_cheaper_network_climbs(tmp_path: Path) -> None:
     assert run.cost(result.found.place.architecture) == min(map(run.cost, first))
 
 
+@pytest.mark.parametrize(("judge", "best"), [("loss", min), ("metric", max)])
+def test_what_networks_are_compared_by(tmp_path: Path, judge: str, best: Any) -> None:
+    """The two disagree here: the lower the loss, the lower the accuracy."""
+    run = make(tmp_path, by_id, by_id, judge=judge)
+
+    def train(architecture: Architecture, epochs: float) -> dict[str, float]:
+        run.trained.append((architecture, epochs))
+        return {"accuracy": by_id(architecture), "loss": by_id(architecture)}
+
+    run.train = train  # type: ignore[method-assign]
+    result = climbed(run)
+    first = [a for a, _ in run.trained[:16]]
+    assert result.found.place.architecture == best(first, key=by_id)
+    assert result.facts["metric"] == {"metric": "accuracy"}.get(judge, judge)
+
+
 def test_what_diverges_does_not_climb(tmp_path: Path) -> None:
     run = make(tmp_path, by_id, by_id)
 
@@ -166,7 +182,7 @@ def test_what_diverges_does_not_climb(tmp_path: Path) -> None:
         if len(run.trained) <= 10:
             raise DivergedError("the loss is not a number")
         value = math.nan if len(run.trained) == 11 else by_id(architecture)
-        return {"accuracy": value, "loss": 1.0}
+        return {"accuracy": value, "loss": -value}
 
     run.train = train  # type: ignore[method-assign]
     result = climbed(run)

@@ -117,7 +117,8 @@ class Deploy(Study):
                 jobs += score_jobs(name, self.benches[name], self._drawn(name), self.size.scores)
                 continue
             if stage == "decisions":
-                if curves_of(name, rows):
+                known = curves_of(name, rows).get((self.size.lengths[0][0], 0), {})
+                if len(known) == place.networks:
                     jobs += decision_jobs(name, place, self._pools(name, rows), self.size.searches)
                 continue
             if stage == "again":
@@ -158,7 +159,8 @@ class Deploy(Study):
 
     def _pools(self, name: str, rows: Rows) -> dict[str, Pool]:
         place, costs = self.places[name], costs_of(self.benches[name].recipe())
-        return {c: make_pool(name, place, c, rows, costs, self.data) for c in place.columns}
+        wanted = {images: self._share(name, share) for images, share in self.size.lengths}
+        return {c: make_pool(name, place, c, rows, costs, self.data, wanted) for c in place.columns}
 
     # -- which networks ------------------------------------------------------------------------
 

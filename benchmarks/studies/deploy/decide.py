@@ -31,6 +31,10 @@ from fewshot_core.spaces.space import Architecture
 BUDGETS = (300_000, 1_000_000, 3_000_000, 10_000_000)
 """Training images that a way may spend, supernets included."""
 
+REACH = 60
+"""Trainings of the longest measured length that a budget may pay for: a larger one would go into
+longer trainings, which are not measured."""
+
 SEEDS = 100
 """Searches of each way, which differ in what is drawn."""
 
@@ -43,8 +47,11 @@ WAYS: dict[str, Way] = {
     "short trainings, random": Searched("random"),
     "short trainings, REA": Searched("rea"),
     "short trainings, TPE": Searched("tpe"),
+    "ladder, random, by accuracy": Ladder("random", "accuracy"),
     "ladder, random": Ladder("random"),
+    "ladder, expensive fifth, by accuracy": Ladder("expensive", "accuracy"),
     "ladder, expensive fifth": Ladder("expensive"),
+    "ladder, largest, by accuracy": Ladder("largest", "accuracy"),
     "ladder, largest": Ladder("largest"),
     "ladder, NASWOT": Ladder("NASWOT"),
     "ladder, one-shot": Ladder("one-shot"),
@@ -53,12 +60,18 @@ WAYS: dict[str, Way] = {
     "ladder, expensive fifth, proposals": Ladder("expensive", proposals=0.25),
 }
 
-BASELINE = "ladder, random"
+BASELINE = "ladder, random, by accuracy"
 """What a user has without this project: short trainings and successive halving."""
 
 
 def make_pool(
-    name: str, place: Place, column: str, rows: Rows, costs: CostTable, data: Path
+    name: str,
+    place: Place,
+    column: str,
+    rows: Rows,
+    costs: CostTable,
+    data: Path,
+    wanted: Mapping[int, int],
 ) -> Pool:
     """The networks of a place that were trained, with what was measured of them.
 
@@ -69,8 +82,14 @@ def make_pool(
         rows: Rows of curves and scores.
         costs: Costs of its networks.
         data: Folder of the tables.
+        wanted: How many networks are to be trained for each length. One that fewer were trained for
+            is left out: what has been trained first would be preferred.
     """
-    curves = curves_of(name, rows)
+    curves = {
+        (length, seed): known
+        for (length, seed), known in curves_of(name, rows).items()
+        if seed or len(known) >= wanted[length]
+    }
     shortest = min(length for length, seed in curves if seed == 0)
     known = read_once(place, column, data)
     architectures = [a for a in known if a.id in curves[shortest, 0]]
@@ -94,9 +113,12 @@ def make_pool(
         np.array([known[a] for a in architectures]),
         prices,
         {
-            length: column_of({name: value[0] for name, value in of_networks.items()})
-            for (length, seed), of_networks in sorted(curves.items())
-            if seed == 0
+            judge: {
+                length: column_of({name: sign * v[at] for name, v in of_networks.items()})
+                for (length, seed), of_networks in sorted(curves.items())
+                if seed == 0
+            }
+            for judge, at, sign in (("accuracy", 0, 1.0), ("loss", 1, -1.0))
         },
         scores,
     )
@@ -127,7 +149,8 @@ def decision_jobs(name: str, place: Place, pools: Mapping[str, Pool], seeds: int
             score = getattr(WAYS[way], "begin", getattr(WAYS[way], "score", None))
             if score not in (None, "random", "expensive", *pool.scores):
                 continue
-            for budget in BUDGETS:
+            reach = REACH * max(length for of in pool.curves.values() for length in of)
+            for budget in (budget for budget in BUDGETS if budget <= reach):
                 key = f"{name} | decision | {column} | {way} | {budget} images"
                 recipe = [f"seeds={seeds}", f"pool={_digest(pool, score)}", f"way={WAYS[way]}"]
                 measure = partial(decide, place, pool, WAYS[way], budget, seeds)
@@ -180,6 +203,7 @@ def paired(one: Sequence[float], other: Sequence[float]) -> list[float]:
 def _digest(pool: Pool, score: str | None) -> str:
     """What a way looks at, in eight letters."""
     seen: list[Any] = [pool.truth.tolist(), pool.costs.tolist()]
-    seen += [[length, values.tolist()] for length, values in pool.curves.items()]
+    for curves in pool.curves.values():
+        seen += [[length, values.tolist()] for length, values in curves.items()]
     seen += [[s.images, s.values.tolist()] for s in pool.scores.get(score or "", ())]
     return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:8]

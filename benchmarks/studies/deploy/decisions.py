@@ -41,8 +41,8 @@ class Pool:
         architectures: The networks [n].
         truth: True values [n].
         costs: What is limited [n].
-        curves: Results of trainings from scratch by their length in images, ``[n]``; nan where a
-            network was not trained for so long.
+        curves: Results of trainings from scratch, the higher the better, by what they are judged
+            by and their length in images, ``[n]``; nan where a network was not trained for so long.
         scores: Other scores by name; of each one or more seeds, of which a search has one.
     """
 
@@ -50,7 +50,7 @@ class Pool:
     architectures: Sequence[Architecture]
     truth: Vector
     costs: Vector
-    curves: Mapping[int, Vector]
+    curves: Mapping[str, Mapping[int, Vector]]
     scores: Mapping[str, Sequence[Score]]
 
     def within(self, limit: float) -> list[int]:
@@ -103,12 +103,14 @@ class Ladder:
     """Trainings from scratch, of many networks shortly and of fewer longer.
 
     Attributes:
+        judge: What trainings are judged by: ``loss`` or ``accuracy``.
         begin: ``random`` networks, the ``expensive`` fifth, or those of the best score of a name.
         rungs: How many lengths are used; each has the same share of the budget.
         proposals: Share of the further rungs that a model proposes.
     """
 
     begin: str = "random"
+    judge: str = "loss"
     rungs: int = 3
     proposals: float = 0.0
 
@@ -116,14 +118,15 @@ class Ladder:
         seeds = pool.scores.get(self.begin)
         score = rng.choice(seeds) if seeds else None
         left = budget - (score.images if score else 0)
-        plan = plan_lengths(sorted(pool.curves), left, self.rungs)
+        curves = pool.curves[self.judge]
+        plan = plan_lengths(sorted(curves), left, self.rungs)
         if not plan:
             return None
         within = pool.within(limit)
         standing = self._first(pool, within, plan[0][1], score, rng)
         results: list[dict[int, float]] = []
         for number, (length, places) in enumerate(plan):
-            known = {i: float(v) for i in within if not math.isnan(v := pool.curves[length][i])}
+            known = {i: float(v) for i in within if not math.isnan(v := curves[length][i])}
             if number:
                 standing = self._next(pool, within, results, known, places)
             measured = {i: known[i] for i in standing if i in known}

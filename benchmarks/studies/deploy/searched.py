@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.studies.deploy.decisions import Pool
+from benchmarks.studies.deploy.decisions import Pool, Vector
 from benchmarks.studies.strategies.measure import prepare_search
 from fewshot_core.search.trial import Trial
 from fewshot_core.spaces.region import Region
@@ -27,16 +28,18 @@ class Searched:
 
     Attributes:
         strategy: Its name.
+        judge: What trainings are judged by: ``loss`` or ``accuracy``.
     """
 
     strategy: str
+    judge: str = "loss"
 
     def __call__(self, pool: Pool, budget: int, limit: float, rng: random.Random) -> int | None:
         within = np.array(pool.within(limit))
-        length = find_length(pool, within, budget)
+        length = find_length(pool.curves[self.judge], within, budget)
         if length is None:
             return None
-        results = pool.curves[length][within]
+        results = pool.curves[self.judge][length][within]
         codes = encode(pool)[within]
         _, strategy = prepare_search(self.strategy, Region.root(pool.space))
         left = np.ones(len(within), dtype=bool)
@@ -54,11 +57,11 @@ class Searched:
         return None if best is None else best[2]
 
 
-def find_length(pool: Pool, within: NDArray[np.int64], budget: int) -> int | None:
+def find_length(curves: Mapping[int, Vector], within: NDArray[np.int64], budget: int) -> int | None:
     """The longest training that every network had and that is paid for often enough."""
     paid = [
         length
-        for length, results in pool.curves.items()
+        for length, results in curves.items()
         if budget // length >= LEAST and not np.isnan(results[within]).any()
     ]
     return max(paid, default=None)

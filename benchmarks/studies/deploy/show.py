@@ -13,7 +13,7 @@ from fewshot_core.trust.correlation import bootstrap_tau, iso_cost_tau, kendall
 
 Curves = Mapping[tuple[int, int], Mapping[str, Sequence[float]]]
 
-COMPARED = "3000000"
+COMPARED = "300000"
 """The budget, in images, of which the tables tell more."""
 
 LEAST = 8
