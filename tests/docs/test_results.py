@@ -68,6 +68,26 @@ def test_values_of_a_study_are_those_of_its_file(study: str) -> None:
     assert shown - made_values(study) == set()
 
 
+def test_the_page_on_budgets_has_the_values_of_its_file() -> None:
+    """Regrets and taus of its tables, each as the study has measured it."""
+    text = (DOCS / "results" / "deploy.md").read_text(encoding="utf-8")
+    figures = json.loads((RESULTS / "deploy.json").read_text(encoding="utf-8"))["figures"]
+    known = {f"{value:.{digits}f}" for value in numbers_in(figures) for digits in (2, 3)}
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    shown = {number for line in rows for number in re.findall(r"-?\d+\.\d{2,3}\b", line)}
+    assert len(shown) >= 80
+    assert shown - known == set()
+
+
+def numbers_in(figures: Any) -> Iterator[float]:
+    """All numbers of a file of figures."""
+    if isinstance(figures, dict | list):
+        for below in figures.values() if isinstance(figures, dict) else figures:
+            yield from numbers_in(below)
+    elif isinstance(figures, float):
+        yield figures
+
+
 def test_the_index_repeats_the_studies() -> None:
     """A value with its spread stands in the page that its line names."""
     wrong = []
