@@ -23,6 +23,7 @@ from typing import IO
 from fewshot_core.errors import RunFolderError
 from fewshot_core.runs.files import WriteError, sha256
 from fewshot_core.runs.ownership import (
+    CACHE,
     MARKER,
     busy,
     content_of_marker,
@@ -63,7 +64,7 @@ def replacing(target: Path) -> Iterator[Path]:
             with _marker(fresh, target) as marker:
                 yield fresh
                 with _writing(target):
-                    _mark(marker, {n: sha256(fresh / n) for n in names_in(fresh) if n != MARKER})
+                    _mark(marker, _files_of(fresh))
                     _swap(fresh, place, target)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -112,6 +113,14 @@ def _marker(fresh: Path, target: Path) -> Iterator[IO[str]]:
             _lock(marker, otherwise=True)
             _mark(marker, None)
         yield marker
+
+
+def _files_of(fresh: Path) -> dict[str, str]:
+    """The digests of the files of a new folder, without what Python compiled while it was tried."""
+    for cache in [*fresh.rglob(CACHE)]:
+        shutil.rmtree(cache)
+    names = (name for name in names_in(fresh) if name != MARKER)
+    return {name: sha256(fresh / name) for name in names if (fresh / name).is_file()}
 
 
 def _mark(marker: IO[str], files: dict[str, str] | None) -> None:

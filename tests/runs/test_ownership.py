@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import py_compile
 import signal
 import stat
 from collections.abc import Callable
@@ -77,6 +78,17 @@ def test_python_may_have_run_in_it_and_files_may_be_gone(tmp_path: Path) -> None
     (tmp_path / "out" / "a").unlink()
     put(tmp_path / "out", c="3")
     assert content(tmp_path) == {"out/c": "3"}
+
+
+def test_what_python_compiled_while_a_folder_was_filled_is_no_part_of_it(tmp_path: Path) -> None:
+    with replacing(tmp_path / "out") as folder:
+        (folder / "model.py").write_text("x = 1\n")
+        (folder / "deep").mkdir()
+        (folder / "deep" / "a").write_text("1")
+        py_compile.compile(str(folder / "model.py"))
+        assert (folder / "__pycache__").is_dir()
+    assert content(tmp_path) == {"out/model.py": "x = 1\n", "out/deep/a": "1"}
+    assert strangers(tmp_path / "out") == []
 
 
 def test_a_folder_without_a_marker_is_left(tmp_path: Path) -> None:
