@@ -29,8 +29,10 @@ def watch(log: Path | None, at: int = 0, fault: str = "") -> None:
         fault: ``kill``, ``term``, ``stop``, ``full`` or ``nan``.
     """
     import fewshot_core.evaluators.agreed as agreed
+    import fewshot_core.pipeline.live as live
     import fewshot_core.training.loop as training
 
+    live.FIRST = math.inf  # pages come by the clock: moments would have other numbers each time
     count = 0
 
     def moment(name: str) -> bool:
