@@ -12,6 +12,7 @@ from fewshot_core.export.published import Published
 from fewshot_core.export.usage import onnx_snippet, timm_snippet
 from fewshot_core.metrics import Metric
 from fewshot_core.recipe.schema import DataSettings
+from fewshot_core.recipe.stock_names import PRETRAINED, stock_name
 from fewshot_core.report.account import Account, channels_text, classes_text, count_of, data_name
 from fewshot_core.runs.retrained import GIVEN, TRIAL, how_trained, kind_of_label, starts_of
 
@@ -69,6 +70,13 @@ def model_card(
         measured=[Measured(metric.name, named, value)],
     )
     quantised = "" if int8 is None else f"\n## int8\n\n{int8_text(int8, metric)}\n"
+    stock = stock_name(result["genotype"]) is not None
+    code = "" if stock else "\nThe registering Python file is code; read it before you run it."
+    source = "The registering Python file is part of fewshot-nas (Apache-2.0)."
+    if stock:
+        source = f"The model is timm's own (`{model_name}`)."
+    if PRETRAINED in starts_of([result]):
+        source += " Its training began with published weights, whose license applies as well."
     return f"""{front}
 # {published.repository.rpartition("/")[2] or model_name}
 
@@ -92,7 +100,7 @@ def model_card(
 From an image file to its label, in this folder{_download(published)}. Any file that Pillow opens
 will do as `image.png`. With timm:
 
-{timm_snippet(model_name, data["channels"])}
+{timm_snippet(model_name, data["channels"], registers=not stock)}
 
 With onnxruntime, numpy and Pillow alone:
 
@@ -104,14 +112,13 @@ the metadata of `model.onnx` say. `model.onnx` takes `images` {shape} and gives 
 order is that of the classes: {name_classes(classes)}.
 
 Checked at export, largest difference of the logits: timm folder {differences["timm"]:.1e}, ONNX by
-onnxruntime {differences["onnx"]:.1e}. Weights are safetensors: opening them runs no code. The
-registering Python file is code; read it before you run it.
+onnxruntime {differences["onnx"]:.1e}. Weights are safetensors: opening them runs no code.{code}
 {quantised}
 ## Intended use and limits
 
 {limits_text(account, metric, value)}
 
-{license_text(published.license)} The registering Python file is part of fewshot-nas (Apache-2.0).
+{license_text(published.license)} {source}
 
 ## Data
 

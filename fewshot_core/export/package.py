@@ -40,7 +40,8 @@ def write_timm_folder(
     Args:
         model_name: The name it is registered under with timm.
         arguments: Its keyword arguments.
-        sources: Python files that together register it and need only torch and timm besides.
+        sources: Python files that together register it and need only torch and timm besides; none
+            for a model that timm has.
         input_size: (channels, height, width) of the training images.
         mean, std: Normalisation per channel, for images in [0, 1].
         classes: Their names.
@@ -48,7 +49,8 @@ def write_timm_folder(
         license: Of the weights; empty: not stated.
     """
     write_tensors(folder / "model.safetensors", network.state_dict(), format="pt")
-    write_text(folder / f"{model_name}.py", join_sources(sources))
+    if sources:
+        write_text(folder / f"{model_name}.py", join_sources(sources))
     registered = _read_registered(folder, model_name)
     # A network of somebody else may pool in a layer of another name; timm reads the file without.
     pool = getattr(network, "global_pool", None)

@@ -45,17 +45,25 @@ def colour_of(channels: int) -> str:
     return "L" if channels == 1 else "RGB"
 
 
-def timm_snippet(model_name: str, channels: int) -> str:
-    """Python with timm and Pillow."""
-    return f"""```python
-import runpy
+def timm_snippet(model_name: str, channels: int, *, registers: bool = True) -> str:
+    """Python with timm and Pillow.
 
-import timm
+    Args:
+        model_name: timm's name of the model.
+        channels: Of its images.
+        registers: Whether a file beside the weights registers it; timm has it otherwise.
+    """
+    imported, run = "", ""
+    if registers:
+        imported = "import runpy\n\n"
+        about = "# registers the model with timm; needs only torch and timm"
+        run = f'runpy.run_path("{model_name}.py")  {about}\n'
+    return f"""```python
+{imported}import timm
 import torch
 from PIL import Image
 
-runpy.run_path("{model_name}.py")  # registers the model with timm; needs only torch and timm
-model = timm.create_model("local-dir:.", pretrained=True).eval()
+{run}model = timm.create_model("local-dir:.", pretrained=True).eval()
 prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
 image = Image.open("image.png").convert("{colour_of(channels)}")
 with torch.inference_mode():

@@ -226,6 +226,11 @@ def test_stock_models_are_trained_beside_the_found_network(copy: Path, stock: Pa
     assert exported.conv1[0].weight.shape[1] == 1
     assert "fine-tuned from published weights" in (above / "tuned" / "README.md").read_text()
     assert not (above / "tuned" / "architecture.json").exists()
+    card = (above / "tuned" / "README.md").read_text()
+    assert not list((above / "tuned").glob("*.py"))  # timm has the model
+    assert "runpy" not in card
+    assert "registering" not in card
+    assert "published weights, whose license applies as well" in " ".join(card.split())
     assert stamps(copy) == before
     succeed("report", ["run=run"], above)
 

@@ -1,8 +1,8 @@
-"""What is handed over for a budget of training images: first, what short trainings say.
+"""What is handed over for a budget of training images: learning curves, scores and decisions.
 
-The learning curves: networks of two tables, trained from scratch for four lengths, the better
-ones for the longer ones. All that a search could learn from trainings can be simulated on them, and
-others may use them as a small benchmark of their own.
+Networks of two tables are trained from scratch for four lengths, the better ones for the longer
+ones. Scores of supernets and of untrained networks stand beside them. On both are simulated the
+ways to spend a budget. Others may use the curves as a small benchmark of their own.
 
     python -m benchmarks.studies.deploy             resumes; hours on two cores
     python -m benchmarks.studies.deploy --quick     a few steps; writes nothing

@@ -162,14 +162,15 @@ def decide(place: Place, pool: Pool, way: Way, budget: int, seeds: int) -> dict[
     """Mean regret and truth under each limit, and the mean regret of each seed over the limits."""
     limits: dict[str, list[float]] = {}
     of_seeds = []
-    for title, limit in find_limits(place, pool).items():
+    bounds = find_limits(place, pool)
+    for title, limit in bounds.items():
         chosen = choose_all(pool, way, budget, limit, seeds)
         if chosen is None:
             continue
         found = pool.best(limit) - pool.truth[chosen]
         limits[title] = [round(float(found.mean()), 4), round(float(pool.truth[chosen].mean()), 3)]
         of_seeds.append(found)
-    every = len(of_seeds) == len(find_limits(place, pool))
+    every = len(of_seeds) == len(bounds)
     means = np.mean(of_seeds, axis=0) if every else np.array([])
     return {"limits": limits, "seeds": [round(float(v), 4) for v in means]}
 
