@@ -1,0 +1,1 @@
+"""Whole searches, and the true accuracy of what they hand over."""
