@@ -23,7 +23,8 @@ from fewshot_core.data import ImageData, load_images
 from fewshot_core.evaluators import Evaluator, InheritedEvaluator
 from fewshot_core.pipeline.asking import ask_and_tell
 from fewshot_core.pipeline.derive import derive
-from fewshot_core.pipeline.opening import start
+from fewshot_core.pipeline.faults import at_work
+from fewshot_core.pipeline.opening import attach, start
 from fewshot_core.pipeline.rank import Truth, score_all
 from fewshot_core.pipeline.retrain import test_candidate
 from fewshot_core.pipeline.run import Run
@@ -43,6 +44,7 @@ from fewshot_core.search.trial import Trial
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
+from fewshot_core.supernet import Supernet
 
 
 class Images:
@@ -117,6 +119,13 @@ class Bench:
             yield run
         finally:
             run.close()
+
+
+def read_supernet(folder: Path) -> Supernet:
+    """The trained supernet of the whole space in a run folder."""
+    run = attach({"run": folder})
+    with at_work(run):
+        return load_supernet(run, run.root)
 
 
 class StudyRun:

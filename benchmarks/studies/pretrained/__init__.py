@@ -1,0 +1,1 @@
+"""What a pretrained supernet is worth to somebody with a few images."""

@@ -1,0 +1,69 @@
+"""The study of pretrained weights in figures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.studies.jobs import Rows
+from benchmarks.studies.tables import Table, spread, spread_text
+from fewshot_core.trust.paired import compare_paired
+
+ARMS = {
+    "found": "found, fine-tuned from the pretrained supernet",
+    "found, from scratch": "the same network from scratch",
+    "random": "a random one of equal FLOPs, fine-tuned from the supernet",
+    "largest": "the largest within the limit, fine-tuned from the supernet",
+    "MobileNetV3": "MobileNetV3's choices, pretrained alone and fine-tuned",
+}
+"""What is compared, by its name in the rows."""
+
+
+def summarise(rows: Rows) -> dict[str, Any]:
+    """Test accuracies of all arms by seed, and what pretraining and searches took."""
+    seeds = {key.removeprefix("seed "): row for key, row in rows.items() if key.startswith("seed ")}
+    kept = ("recipe",)
+    before = {
+        name: {key: value for key, value in rows[name].items() if key not in kept}
+        for name in ("supernet", "MobileNetV3")
+        if name in rows
+    }
+    return {
+        "pretraining": before,
+        "search_seconds": {seed: row["search_seconds"] for seed, row in seeds.items()},
+        "limit": next((row["limit"] for row in seeds.values()), None),
+        "arms": {
+            arm: {
+                figure: {
+                    seed: row["networks"][arm][figure]
+                    for seed, row in seeds.items()
+                    if arm in row["networks"]
+                }
+                for figure in ("accuracy", "flops", "params", "images", "genotype")
+            }
+            for arm in ARMS
+        },
+    }
+
+
+def make_tables(figures: Mapping[str, Any]) -> list[Table]:
+    """One line for each arm, with its difference to what was found."""
+    lines = []
+    found = figures["arms"]["found"]["accuracy"]
+    for arm, title in ARMS.items():
+        values = figures["arms"][arm]
+        line = [f"{title} ({len(values['accuracy'])})"]
+        line.append(spread_text(spread(values["accuracy"].values()), 2) or "–")
+        flops = [value / 1e6 for value in values["flops"].values()]
+        line.append(spread_text(spread(flops), 2) or "–")
+        pair = compare_paired(_by_number(values["accuracy"]), _by_number(found))
+        shown = arm != "found" and pair.seeds
+        line.append(f"{pair.mean:+.2f}" if shown else "–")
+        line.append(f"{pair.p:.3f}" if shown and pair.tested else "–")
+        lines.append(line)
+    header = ("network (seeds)", "test accuracy, %", "million FLOPs", "found is ahead by", "p")
+    return [Table("500 images of four other classes", header, lines)]
+
+
+def _by_number(values: Mapping[str, float]) -> dict[int, float]:
+    return {int(seed): value for seed, value in values.items()}

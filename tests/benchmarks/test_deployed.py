@@ -1,0 +1,79 @@
+"""Whole searches under limits: what they are held against, and how regrets are summed up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.studies.deployed.measure import Deployed, describe, find_limits
+from benchmarks.studies.deployed.show import make_tables, mean_by_seed, regrets, summarise
+from benchmarks.studies.deployed.ways import PLACES, WAYS
+from tests.benchmarks.shared import options
+
+ABOUT = {
+    "limits": {
+        title: {
+            "limit": limit,
+            "networks": 9,
+            "columns": {"cifar10": {"best": best, "largest": best - 1, "random": best - 4}},
+        }
+        for title, limit, best in (("20% meet it", 5.0, 91.0), ("no limit", None, 94.0))
+    }
+}
+
+
+def handed(*values: float) -> dict[str, Any]:
+    """A row whose networks are truly worth so much, limit by limit."""
+    return {
+        "limits": {
+            title: {"genotype": "", "cost": 1.0, "images": 300_000, "true": {"cifar10": value}}
+            for title, value in zip(ABOUT["limits"], values, strict=False)
+        }
+    }
+
+
+def test_a_regret_is_to_the_best_within_the_limit_and_means_are_of_whole_seeds() -> None:
+    way = next(iter(WAYS))
+    rows = {
+        "nasbench201 | table": ABOUT,
+        f"nasbench201 | {way} | seed 0": handed(90.0, 93.0),
+        f"nasbench201 | {way} | seed 1": handed(90.5, 94.0),
+        f"nasbench201 | {way} | seed 2": handed(88.0),
+    }
+    figures = summarise(rows, PLACES)
+    found = regrets(figures["nasbench201"], "cifar10", way)
+    assert found == {
+        "20% meet it": {"0": 1.0, "1": 0.5, "2": 3.0},
+        "no limit": {"0": 1.0, "1": 0.0},
+    }
+    assert mean_by_seed(found, list(found)) == [1.0, 0.25]  # seed 2 lacks a limit
+    table = make_tables(figures)[0]
+    assert table.lines[0][0] == f"{way} (3)"
+    assert table.lines[0][-2:] == ["0.62 ± 0.53", "93.50 ± 0.71"]
+    assert table.lines[-2] == ["largest", "1.00", "1.00", "1.00", "93.00"]
+
+
+def test_a_limit_lets_its_share_of_the_table_through(shared_data: Path) -> None:
+    place = PLACES["nasbenchmacro"]
+    about, limits = describe(place, shared_data)["limits"], find_limits(place, shared_data)
+    networks = [row["networks"] for row in about.values()]
+    for quantile, count in zip(limits, networks, strict=True):
+        assert count == pytest.approx(quantile * networks[-1], rel=0.05)
+    for row in about.values():
+        values = row["columns"]["cifar10"]
+        assert values["random"] < values["largest"] <= values["best"]
+
+
+def test_every_way_spends_the_same_images_and_a_seed_changes_nothing_else(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    study = Deployed(options(Deployed, "--data", str(shared_data)), tmp_path)
+    jobs = {job.key: job.recipe for job in study.jobs("nasbenchmacro", {})}
+    for way, settings in WAYS.items():
+        words = jobs[f"nasbenchmacro | {way} | seed 0"]
+        assert f"{settings.epochs}=6.67" in words
+        other = jobs[f"nasbenchmacro | {way} | seed 1"]
+        assert [w for w in words if w not in other] == ["seed=0"]
+        assert sum(word.startswith("seed=") for word in words) == 1
