@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from benchmarks.studies.cifar10 import costs_of
-from benchmarks.studies.jobs import Job, Rows, make_slug
+from benchmarks.studies.jobs import Job, Rows, lock_file, make_slug
 from benchmarks.studies.pretrained.folders import OTHERS, PRETRAINED, make_folder
 from benchmarks.studies.pretrained.show import make_tables, summarise
 from benchmarks.studies.record import ROOT
@@ -209,11 +209,12 @@ class Pretrained(Study):
         self, name: str, classes: Sequence[str], each: int | None, seed: int = 0
     ) -> tuple[Path, Path]:
         """The folders of training and test images."""
-        self.work.mkdir(parents=True, exist_ok=True)
-        train = self.work / f"{name}-{seed}"
-        make_folder(self.data / "cifar10" / "train.tar", classes, train, each, seed)
-        test = self.work / f"{name}-test"
-        make_folder(self.data / "cifar10" / "test.tar", classes, test, self.size.tested)
+        train, test = self.work / f"{name}-{seed}", self.work / f"{name}-test"
+        with lock_file(
+            self.work / "locks" / "folders.lock", wait=True
+        ):  # two workers want the same ones
+            make_folder(self.data / "cifar10" / "train.tar", classes, train, each, seed)
+            make_folder(self.data / "cifar10" / "test.tar", classes, test, self.size.tested)
         return train, test
 
     def _count(self, folder: Path) -> int:
