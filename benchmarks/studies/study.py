@@ -182,9 +182,10 @@ def _work_folder(options: argparse.Namespace) -> Iterator[Path]:
 def _share_out(study: Study, options: argparse.Namespace, work: Path, words: Sequence[str]) -> bool:
     """Run ``--workers`` processes of the study to their end; whether all of them reached it."""
     command = [sys.executable, "-m", study.module, *words, "--worker", "--work", str(work)]
-    # They share the cores that this process may use.
+    # They share the cores that this process may use, unless it was told how many threads to have:
+    # where cores are busy with other work, two threads that wait for each other take far longer.
     threads = max(1, available_cores() // options.workers)
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    environment = {"OMP_NUM_THREADS": str(threads)} | os.environ
     workers = [subprocess.Popen(command, env=environment) for _ in range(options.workers)]
     codes = [worker.wait() for worker in workers]  # of every worker, also after one has failed
     return not any(codes)
