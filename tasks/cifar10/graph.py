@@ -259,7 +259,15 @@ class GraphSpace(SearchSpace):
         Nodes may be numbered in another order, and those that do not reach the output may be
         anything.
         """
-        return min(self._renumbered(self.cell(architecture)), key=self.encode)
+        cell = self.cell(architecture).pruned()
+        if cell not in self._first:
+            self._first[cell] = min(self._renumbered(cell), key=self.encode)
+        return self._first[cell]
+
+    @cached_property
+    def _first(self) -> dict[GraphCell, Architecture]:
+        """Representatives that were asked for: a search asks for the same ones again and again."""
+        return {}
 
     def _renumbered(self, cell: GraphCell) -> Iterator[Architecture]:
         """All architectures with the graph, and first choices for what is not a part of it."""
