@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -26,7 +27,7 @@ from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import make_evaluator
 from fewshot_core.pipeline.stock import require_stock, stock_of
 from fewshot_core.pipeline.study_name import study_name
-from fewshot_core.pipeline.supernets import new_supernet
+from fewshot_core.pipeline.supernets import all_trained, new_supernet
 from fewshot_core.pipeline.training import build_network, make_stream, with_pace
 from fewshot_core.recipe.trainings import TrainingSettings
 from fewshot_core.runs.retrained import INHERITED
@@ -35,6 +36,7 @@ from fewshot_core.search.study import open_study
 from fewshot_core.spaces.paths import make_paths
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.spaces.splitters import LearnedLevel
+from fewshot_core.training.teacher import Teacher
 
 EXPORTING = ("onnx", "onnxruntime", "onnxscript")
 """Packages that an export needs, and nothing before it."""
@@ -52,8 +54,8 @@ def check(run: Run) -> None:
 
     Raises:
         FewshotError: The space, the regions, the paths, the data, the constraint, the evaluator,
-            an optimiser, the strategy, the storage, or what a later stage needs cannot be what the
-            recipe says.
+            an optimiser, a teacher, the strategy, the storage, or what a later stage needs cannot
+            be what the recipe says.
     """
     recipe = run.recipe
     any_architecture = run.root.sample(random.Random(0))
@@ -68,7 +70,9 @@ def check(run: Run) -> None:
     if run.evaluator.inherits:
         supernet = new_supernet(run, run.root)
         check_weights(run, supernet)
-        for settings in (recipe.supernet, recipe.regions)[: 1 + bool(run.tree.children)]:
+        for settings in (recipe.supernet, recipe.regions)[: 1 + run.splitting.split]:
+            if all_trained(run, settings.section):  # its teacher may be gone
+                settings = replace(settings, teacher=None)
             _try(run, supernet, settings, any_architecture)
     check_retraining(run, any_architecture)
     directions = Strategy.directions
@@ -140,12 +144,13 @@ def _try(
     settings: TrainingSettings,
     architecture: Architecture | None,
 ) -> None:
-    """Make the stream and the objective of a training, and pass a few images through the model."""
+    """Make the parts of a training, and pass a few images through the model and its teacher."""
     data = run.images.data() if architecture is None else run.images.search_data()
     stream = make_stream(run, data.train, settings, 0)
     if isinstance(stream, PrefetchedStream):
         stream = stream.stream  # without starting its workers
-    with_pace(run, run.task.objective(model, settings, 1, run.worker), settings)
+    pupil = replace(settings, teacher=None)  # the teacher is looked at below
+    with_pace(run, run.task.objective(model, pupil, 1, run.worker), settings)
     images, targets = stream.example()
     device = run.worker.device
     model.to(device).train()
@@ -153,3 +158,5 @@ def _try(
         # Twice the images of a process that has a single one, for batch norm.
         few = [torch.cat([part, part])[:TRIED].to(device) for part in (images, targets)]
         run.task.loss(model, (few[0], few[1]), architecture, run.worker)
+    if settings.teacher:
+        Teacher(settings, run.worker).require(few[0], data.shape.classes)

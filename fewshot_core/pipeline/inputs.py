@@ -8,15 +8,17 @@ from pathlib import Path
 from fewshot_core.errors import RunFolderError
 from fewshot_core.pipeline.pretrained import weights_of
 from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.supernets import all_trained
 from fewshot_core.recipe.declare import fields_below, place_of
+from fewshot_core.recipe.trainings import SupernetSettings, TrainingSettings
 from fewshot_core.runs.files import digest_of_weights, read_json, sha256, write_json
 from fewshot_core.runs.pretrained import KEY as WEIGHTS
-from fewshot_core.training.extras import load_teacher
+from fewshot_core.training.teacher import load_teacher
 
 INPUTS = "inputs.json"
 """The file of a run folder that says what it has read."""
 
-TABLE, TEACHER = "evaluator.table", "retrain.teacher"
+TABLE = "evaluator.table"
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,22 @@ def inputs_of(run: Run) -> dict[str, Input]:
         value = getattr(section, field.name)
         if place_of(field) is not None and value:
             found[key] = Input(str(value), sha256(Path(str(value))))
-    if recipe.retrain.teacher:
-        teacher = load_teacher(recipe.retrain.teacher)
-        found[TEACHER] = Input(recipe.retrain.teacher, digest_of_weights(teacher))
+    for settings in (recipe.supernet, recipe.regions, recipe.retrain):
+        if settings.teacher:
+            found[f"{settings.section}.teacher"] = _teacher_of(run, settings)
     if recipe.supernet.weights:
         found[WEIGHTS] = _weights_of(run)
     files = run.task.find_inputs(recipe)
     return found | {key: Input(str(path), sha256(path)) for key, path in files.items()}
+
+
+def _teacher_of(run: Run, settings: TrainingSettings) -> Input:
+    """As for weights, one of supernets may be gone once these are trained."""
+    before = _read_kept(run).get(f"{settings.section}.teacher")
+    supernets = isinstance(settings, SupernetSettings)
+    if before is not None and supernets and all_trained(run, settings.section):
+        return before
+    return Input(str(settings.teacher), digest_of_weights(load_teacher(settings)))
 
 
 def _weights_of(run: Run) -> Input:

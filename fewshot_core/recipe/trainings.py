@@ -14,6 +14,9 @@ from fewshot_core.recipe.stock_names import check_rivals
 FINE_TUNING = ("layer_decay", "head_epochs", "freeze_norm")
 """Settings of retraining that make sense only where weights are learned already."""
 
+TEACHER = "any timm model with weights for the same classes, as for create_model: local-dir:FOLDER"
+"""The help text of the field that names a teacher."""
+
 
 @dataclass(frozen=True)
 class PathSettings:
@@ -38,7 +41,10 @@ class PathSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Budget and optimiser of one training."""
+    """Budget, optimiser and teacher of one training."""
+
+    section: ClassVar[str] = "training"
+    """The section of a recipe that holds it, for messages."""
 
     epochs: float = setting(
         10.0,
@@ -65,6 +71,10 @@ class TrainingSettings:
     label_smoothing: float = setting(
         0.0, "share of the target that all classes get", low=0, below=1
     )
+    teacher: str | None = setting(None, TEACHER, place=local_model)
+    teacher_weight: float = setting(
+        1.0, "of the loss on the teacher's outputs, beside that on labels", low=0
+    )
 
     def check(self, key: str) -> Iterator[str]:
         """A line for each combination that cannot be."""
@@ -76,8 +86,12 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class SupernetSettings(TrainingSettings):
-    """Training of a supernet, the parent or that of a region."""
+    """Training of a supernet, the parent or that of a region.
 
+    Where the first architecture of a step teaches the others, it alone learns from the teacher.
+    """
+
+    section: ClassVar[str] = "supernet"
     schedule: str = setting(
         "cosine",
         "cosine | complexity; complexity: lr falls early in steps of small architectures and late "
@@ -135,6 +149,7 @@ class RegionSettings(SupernetSettings):
     Without ``inherit`` the parent is not trained, unless the split looks at it.
     """
 
+    section: ClassVar[str] = "regions"
     inherit: bool = setting(True, "start from the parent's weights")
 
 
@@ -146,6 +161,7 @@ class RetrainSettings(TrainingSettings):
     erasing, policies and the moving average are timm's.
     """
 
+    section: ClassVar[str] = "retrain"
     start: str = setting(
         "scratch",
         "scratch | inherited; inherited: fine-tuned from the weights of the supernet",
@@ -181,14 +197,12 @@ class RetrainSettings(TrainingSettings):
     )
     decay_rate: float = setting(0.97, "step: factor of lr", above=0, high=1)
     decay_epochs: float = setting(2.4, "step: epochs between two of them", above=0)
+    # A folder may move. That of a supernet's teacher may not: from= knows supernets by settings.
     teacher: str | None = setting(
         None,
-        "any timm model with weights, as for create_model: local-dir:FOLDER",
+        TEACHER,
         place=local_model,
         changes_results=lambda value: not is_local_model(value),
-    )
-    teacher_weight: float = setting(
-        1.0, "of the loss on the teacher's outputs, beside that on labels", low=0
     )
     seeds: int = setting(1, low=1)
     compare: list[str] = setting(
