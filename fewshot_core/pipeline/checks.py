@@ -25,7 +25,7 @@ from fewshot_core.pipeline.inheriting import require_inherited_start
 from fewshot_core.pipeline.pretrained import check_weights
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import make_evaluator
-from fewshot_core.pipeline.stock import require_stock, stock_of
+from fewshot_core.pipeline.stock import require_stock, rival_stocks
 from fewshot_core.pipeline.study_name import study_name
 from fewshot_core.pipeline.supernets import all_trained, new_supernet
 from fewshot_core.pipeline.training import build_network, make_stream, with_pace
@@ -82,12 +82,15 @@ def check(run: Run) -> None:
         open_study(recipe.search.storage, study_name(run), directions)
 
 
-def check_retraining(run: Run, architecture: Architecture) -> None:
+def check_retraining(
+    run: Run, architecture: Architecture, found: Architecture | None = None
+) -> None:
     """Find what would stop the trainings from scratch, their test, or the export.
 
     Args:
         run: The run.
         architecture: One to try it with.
+        found: What the search found, if it is known; see :func:`rival_stocks`.
 
     Raises:
         FewshotError: An optimiser, augmentation, the teacher, the metric or the test images.
@@ -95,10 +98,8 @@ def check_retraining(run: Run, architecture: Architecture) -> None:
     recipe, task = run.recipe, run.task
     if recipe.retrain.start == INHERITED:
         require_inherited_start(run)
-    for rival in recipe.retrain.compare:
-        stock = stock_of(rival)
-        if stock is not None:
-            require_stock(run, stock)
+    for stock in rival_stocks(run, found):
+        require_stock(run, stock)
     network = build_network(run, architecture, 0)
     # Retraining may be started with as many processes as can share its batches.
     if recipe.retrain.batch_size % run.worker.num_processes == 0:

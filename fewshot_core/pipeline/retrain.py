@@ -34,19 +34,22 @@ from fewshot_core.pipeline.stock import (
     Trained,
     build_stock,
     label_of_stock,
+    nearest_name,
+    rival_stocks,
     stock_costs,
     stock_of,
 )
 from fewshot_core.pipeline.tracking import track_pictures, track_tests, tracking
 from fewshot_core.pipeline.training import build_network, fit
 from fewshot_core.recipe.changes import Change
-from fewshot_core.recipe.stock_names import SCRATCH, nearest_stock
+from fewshot_core.recipe.stock_names import RIVALS, SCRATCH
 from fewshot_core.recipe.tracker_names import require_trackers
 from fewshot_core.report.results import results_table
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.retrained import (
     FOUND,
+    NEAR,
     RETRAIN,
     base_label,
     label_for,
@@ -90,7 +93,7 @@ def retrain(options: Mapping[str, Any]) -> Path:
 def _retrain(run: Run, options: Mapping[str, Any]) -> None:
     given = select(run, options)
     one = given.architecture if given else found_architecture(run)
-    check_retraining(run, one)
+    check_retraining(run, one, None if given else one)
     do_once(run.writes, lambda: check_inputs(run))
     keep_changes(run)
     prepare_scorers(run)
@@ -129,11 +132,11 @@ def _hint_at_stock(run: Run, results: Sequence[Mapping[str, Any]]) -> None:
     there = any(stock_of(base_label(r["label"])) for r in results)
     if found is None or there or run.task.generates:
         return
-    name = nearest_stock(found["flops"], run.images.facts().shape.image_size)
+    name = nearest_name(run, found["flops"])
     if name is not None:
         run.console.print(
-            "beside a stock model of about as many FLOPs: "
-            f"fewshot retrain run={run.folder.path} retrain.compare=[timm:{name}]"
+            f"beside a stock model of about as many FLOPs, {name}: "
+            f"fewshot retrain run={run.folder.path} retrain.compare=[stock]"
         )
 
 
@@ -159,13 +162,14 @@ def candidates(run: Run, given: Selected | None) -> list[tuple[str, int, Trained
         label = broadcast_object_list([_label_of(run, given) if run.writes else ""])[0]
         wanted: dict[str, list[Trained]] = {label: [given.architecture] * recipe.retrain.seeds}
     else:
-        wanted = {"found": [found_architecture(run)] * recipe.retrain.seeds}
+        found = found_architecture(run)
+        wanted = {"found": [found] * recipe.retrain.seeds}
         for label in recipe.retrain.compare:
-            seeds = range(recipe.retrain.seeds)
-            stock = stock_of(label)
-            wanted[label] = [
-                stock or space.plain(_choose_rival(run, label, seed)) for seed in seeds
-            ]
+            if label in RIVALS:
+                seeds = range(recipe.retrain.seeds)
+                wanted[label] = [space.plain(_choose_rival(run, label, seed)) for seed in seeds]
+        for stock in rival_stocks(run, found):
+            wanted[label_of_stock(stock)] = [stock] * recipe.retrain.seeds
         wanted = {with_settings(label, run.variation): many for label, many in wanted.items()}
     return [(label, seed, a) for label, many in wanted.items() for seed, a in enumerate(many)]
 
@@ -277,7 +281,9 @@ def test_candidate(
     network, state = train_candidate(run, label, seed, trained)
     if isinstance(trained, Stock):
         genotype, costs = label_of_stock(trained), stock_costs(run, trained)
+        chosen = {NEAR: trained.near} if trained.near else {}
     else:
+        chosen = {}
         known = run.costs.costs(trained)
         costs = {name: int(known[f"connected_{name}"]) for name in MEASURES}
         genotype = run.root.space.genotype(trained)
@@ -286,6 +292,7 @@ def test_candidate(
         "seed": seed,
         "id": trained.id,
         "genotype": genotype,
+        **chosen,
         "settings": dict(run.variation),
         "start": start_of(run, trained),
         "test": dict(scorer.score(network, None)),

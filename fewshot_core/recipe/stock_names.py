@@ -1,4 +1,7 @@
-"""Words for stock models: ``timm:NAME`` with its published weights, ``scratch:NAME`` without."""
+"""Words for stock models: ``timm:NAME`` with its published weights, ``scratch:NAME`` without.
+
+``stock`` and ``stock-scratch`` leave the name to the FLOPs of the network that is found.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,14 @@ LEAST_PIXELS = 48
 _STARTS = {"timm": PRETRAINED, "scratch": SCRATCH}
 _FOLDER = "local-dir:"
 
+NEAREST = {"stock": PRETRAINED, "stock-scratch": SCRATCH}
+"""Words for the stock model that costs about as much as what is found: what it starts from."""
+
+
+def is_tuned(word: str) -> bool:
+    """Whether a word of ``retrain.compare`` means a model whose weights are learned already."""
+    return NEAREST.get(word, (stock_name(word) or ("", ""))[1]) == PRETRAINED
+
 
 def stock_name(text: str) -> tuple[str, str] | None:
     """Name and start of the stock model that a word means; None where it means none."""
@@ -57,8 +68,8 @@ def check_rivals(key: str, rivals: Sequence[str]) -> Iterator[str]:
     """A line for each word of a list that means nothing to train."""
     for rival in rivals:
         found = stock_name(rival)
-        if found is None and rival not in RIVALS:
-            allowed = f"{', '.join(RIVALS)}, timm:NAME, scratch:NAME"
+        if found is None and rival not in (*RIVALS, *NEAREST):
+            allowed = f"{', '.join((*RIVALS, *NEAREST))}, timm:NAME, scratch:NAME"
             yield f"{key} has {rival!r}; allowed: {allowed}"
         elif found and found[0].startswith(_FOLDER):
             folder = found[0].removeprefix(_FOLDER)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from fewshot_core.plugins import make_default
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.places import is_local_model, local_model, weights_place
-from fewshot_core.recipe.stock_names import check_rivals
+from fewshot_core.recipe.stock_names import check_rivals, is_tuned
 
 FINE_TUNING = ("layer_decay", "head_epochs", "freeze_norm")
 """Settings of retraining that make sense only where weights are learned already."""
@@ -208,7 +208,8 @@ class RetrainSettings(TrainingSettings):
     compare: list[str] = setting(
         ["random", "largest"],
         "what is trained beside the found network: random | largest | one-shot | timm:NAME, a "
-        "stock model fine-tuned from its published weights | scratch:NAME, the same from scratch",
+        "stock model fine-tuned from its published weights | scratch:NAME, the same from scratch | "
+        "stock | stock-scratch: the stock model nearest in FLOPs to the found network",
     )
     use_validation: bool = setting(True, "train on the training and validation images together")
 
@@ -220,7 +221,7 @@ class RetrainSettings(TrainingSettings):
             yield f"{key}.head_epochs={self.head_epochs} must not be above {all_of_it}"
         yield from check_rivals(f"{key}.compare", self.compare)
         tuned = [name for name in FINE_TUNING if getattr(self, name)]
-        learnt = self.start != "scratch" or any(r.startswith("timm:") for r in self.compare)
+        learnt = self.start != "scratch" or any(map(is_tuned, self.compare))
         if tuned and not learnt:
             text = " and ".join(f"{key}.{name}" for name in tuned)
             yield f"{text} are of fine-tuning: set {key}.start=inherited or leave them out"

@@ -21,6 +21,9 @@ RETRAIN = "retrain.json"
 INHERITED = "inherited"
 """What a training starts from, beside what stock models do: ``retrain.start``."""
 
+NEAR = "nearest_to"
+"""In a stock model's result: the id of the architecture whose FLOPs it was chosen by."""
+
 _HOW = {
     SCRATCH: "trained from scratch",
     INHERITED: "fine-tuned from the weights of the supernet",
