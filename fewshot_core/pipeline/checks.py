@@ -21,16 +21,15 @@ from fewshot_core.errors import FewshotError
 from fewshot_core.evaluators.base import RequiringEvaluator
 from fewshot_core.pipeline.asking import new_strategy
 from fewshot_core.pipeline.batches import check_batches
-from fewshot_core.pipeline.inheriting import require_inherited_start
 from fewshot_core.pipeline.pretrained import check_weights
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import make_evaluator
+from fewshot_core.pipeline.starting import require_start
 from fewshot_core.pipeline.stock import require_stock, rival_stocks
 from fewshot_core.pipeline.study_name import study_name
 from fewshot_core.pipeline.supernets import all_trained, new_supernet
 from fewshot_core.pipeline.training import build_network, make_stream, with_pace
 from fewshot_core.recipe.trainings import TrainingSettings
-from fewshot_core.runs.retrained import INHERITED
 from fewshot_core.search.strategies import Strategy
 from fewshot_core.search.study import open_study
 from fewshot_core.spaces.paths import make_paths
@@ -96,11 +95,10 @@ def check_retraining(
         FewshotError: An optimiser, augmentation, the teacher, the metric or the test images.
     """
     recipe, task = run.recipe, run.task
-    if recipe.retrain.start == INHERITED:
-        require_inherited_start(run)
     for stock in rival_stocks(run, found):
         require_stock(run, stock)
     network = build_network(run, architecture, 0)
+    require_start(run, network)
     # Retraining may be started with as many processes as can share its batches.
     if recipe.retrain.batch_size % run.worker.num_processes == 0:
         _try(run, network, recipe.retrain, None)

@@ -19,7 +19,6 @@ from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.pipeline.checks import check_retraining
 from fewshot_core.pipeline.choice import equal_within
 from fewshot_core.pipeline.faults import at_work
-from fewshot_core.pipeline.inheriting import start_from_supernet
 from fewshot_core.pipeline.inputs import check_inputs
 from fewshot_core.pipeline.kept_scores import score_and_keep
 from fewshot_core.pipeline.live import reporting
@@ -29,6 +28,7 @@ from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.scorers import make_scorer, prepare_scorers
 from fewshot_core.pipeline.scoring import make_evaluator
 from fewshot_core.pipeline.selection import Selected, found_architecture, select
+from fewshot_core.pipeline.starting import start
 from fewshot_core.pipeline.stock import (
     Stock,
     Trained,
@@ -260,7 +260,7 @@ def train_candidate(
         if isinstance(trained, Stock):
             network = build_stock(run, trained, derive_seed(run.recipe.seed, "retrain", seed))
         else:
-            start_from_supernet(run, trained, network)
+            start(run, f"{label} (seed {seed})", trained, network, checkpoint)
     state = fit(
         run,
         f"{label} (seed {seed})",

@@ -175,20 +175,33 @@ def _measured(stock: Stock, shape: ImageShape) -> dict[str, float]:
 
 
 def _create(stock: Stock, shape: ImageShape) -> nn.Module:
+    return create_stock(
+        stock, "retrain.compare", num_classes=shape.classes, in_chans=shape.channels
+    )
+
+
+def create_stock(stock: Stock, key: str, **arguments: int) -> nn.Module:
+    """A stock model, with its published weights where it starts from them.
+
+    Args:
+        stock: Which.
+        key: The setting that names it, for messages.
+        arguments: As for ``timm.create_model``.
+
+    Raises:
+        RecipeError: timm has no such model, or its weights cannot be had.
+    """
+    pretrained = stock.start == PRETRAINED
     try:
-        model: nn.Module = timm.create_model(
-            stock.name,
-            pretrained=stock.start == PRETRAINED,
-            num_classes=shape.classes,
-            in_chans=shape.channels,
-        )
+        model: nn.Module = timm.create_model(stock.name, pretrained=pretrained, **arguments)
     except Exception as error:  # timm, the hub and the file system all have their own
-        weights = " with its weights" if stock.start == PRETRAINED else ""
+        weights = " with its weights" if pretrained else ""
+        without = f"scratch:{stock.name}" if key == "retrain.compare" else f"{key}=scratch"
         raise RecipeError(
-            f"retrain.compare={label_of_stock(stock)} cannot be had from timm{weights}",
+            f"{key}={label_of_stock(stock)} cannot be had from timm{weights}",
             found=_first_line(error),
             allowed="names of timm.list_models(), or local-dir:FOLDER",
-            fix=f"scratch:{stock.name} needs no weights" if weights else None,
+            fix=f"{without} needs no weights" if pretrained else None,
         ) from None
     return model
 

@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fewshot_core.recipe.declare import check_choice
+
 PRETRAINED, SCRATCH = "pretrained", "scratch"
 """What the training of a stock model starts from."""
 
@@ -62,6 +64,12 @@ def nearest_stock(flops: float, image_size: int) -> str | None:
         return None
     share = (image_size / _SIZE) ** 2
     return min(FLOPS, key=lambda name: abs(math.log(FLOPS[name] * share / flops)))
+
+
+def check_start(key: str, start: str) -> Iterator[str]:
+    """A line where ``retrain.start`` says nothing that a training can start from."""
+    if (stock_name(start) or ("", ""))[1] != PRETRAINED:
+        yield from check_choice(key, start, ("scratch", "inherited", "timm:NAME"))
 
 
 def check_rivals(key: str, rivals: Sequence[str]) -> Iterator[str]:

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from fewshot_core.plugins import make_default
 from fewshot_core.recipe.declare import setting
-from fewshot_core.recipe.places import is_local_model, local_model, weights_place
-from fewshot_core.recipe.stock_names import check_rivals, is_tuned
+from fewshot_core.recipe.places import is_local_model, local_model, stock_place, weights_place
+from fewshot_core.recipe.stock_names import check_rivals, check_start, is_tuned
 
 FINE_TUNING = ("layer_decay", "head_epochs", "freeze_norm")
 """Settings of retraining that make sense only where weights are learned already."""
@@ -164,8 +164,9 @@ class RetrainSettings(TrainingSettings):
     section: ClassVar[str] = "retrain"
     start: str = setting(
         "scratch",
-        "scratch | inherited; inherited: fine-tuned from the weights of the supernet",
-        choices=("scratch", "inherited"),
+        "scratch | inherited | timm:NAME; inherited: fine-tuned from the weights of the supernet; "
+        "timm:NAME: from those of a stock model of the same family, where blocks agree",
+        place=stock_place,
     )
     layer_decay: float | None = setting(
         None,
@@ -219,12 +220,14 @@ class RetrainSettings(TrainingSettings):
         if self.head_epochs > self.epochs:
             all_of_it = f"{key}.epochs={self.epochs}"
             yield f"{key}.head_epochs={self.head_epochs} must not be above {all_of_it}"
+        yield from check_start(f"{key}.start", self.start)
         yield from check_rivals(f"{key}.compare", self.compare)
         tuned = [name for name in FINE_TUNING if getattr(self, name)]
         learnt = self.start != "scratch" or any(map(is_tuned, self.compare))
         if tuned and not learnt:
             text = " and ".join(f"{key}.{name}" for name in tuned)
-            yield f"{text} are of fine-tuning: set {key}.start=inherited or leave them out"
+            starts = f"{key}.start=inherited or timm:NAME"
+            yield f"{text} are of fine-tuning: set {starts}, or leave them out"
         if (self.mixup or self.cutmix) and self.batch_size % 2:
             yield f"{key}.batch_size={self.batch_size} must be even for mixup and cutmix"
 
