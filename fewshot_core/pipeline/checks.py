@@ -95,7 +95,7 @@ def check_retraining(
         FewshotError: An optimiser, augmentation, the teacher, the metric or the test images.
     """
     recipe, task = run.recipe, run.task
-    for stock in rival_stocks(run, found):
+    for stock in rival_stocks(run, found).values():
         require_stock(run, stock)
     network = build_network(run, architecture, 0)
     require_start(run, network)

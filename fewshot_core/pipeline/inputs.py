@@ -56,22 +56,30 @@ def inputs_of(run: Run) -> dict[str, Input]:
 
 
 def _teacher_of(run: Run, settings: TrainingSettings) -> Input:
-    """As for weights, one of supernets may be gone once these are trained."""
-    before = _read_kept(run).get(f"{settings.section}.teacher")
-    supernets = isinstance(settings, SupernetSettings)
-    if before is not None and supernets and all_trained(run, settings.section):
-        return before
-    return Input(str(settings.teacher), digest_of_weights(load_teacher(settings)))
+    key = f"{settings.section}.teacher"
+    before = _noted(run, key, settings.section) if isinstance(settings, SupernetSettings) else None
+    return before or Input(str(settings.teacher), digest_of_weights(load_teacher(settings)))
 
 
 def _weights_of(run: Run) -> Input:
-    """Once the supernet is trained the file may be gone: what was noted of it then counts."""
-    before = _read_kept(run).get(WEIGHTS)
-    if before is not None and run.folder.checkpoint(run.root).state().done:
+    before = _noted(run, WEIGHTS, "supernet")
+    if before is not None:
         return before
     path = weights_of(run)
     assert path is not None
     return Input(str(run.recipe.supernet.weights), sha256(path))
+
+
+def _noted(run: Run, key: str, section: str) -> Input | None:
+    """What was noted of something once the supernets are trained with it: it may be gone by then.
+
+    The supernets of another run were trained with what that one has noted.
+    """
+    if not all_trained(run, section):
+        return None
+    source = run.folder.source
+    before = _read_kept(run.folder.file(INPUTS))
+    return (before if source is None else before | _read_kept(source / INPUTS)).get(key)
 
 
 def check_inputs(run: Run) -> None:
@@ -80,7 +88,7 @@ def check_inputs(run: Run) -> None:
     Raises:
         RunFolderError: The content of one is another.
     """
-    kept = _read_kept(run)
+    kept = _read_kept(run.folder.file(INPUTS))
     for key, now in inputs_of(run).items():
         before = kept.get(key)
         if before is not None and before.sha256 != now.sha256:
@@ -95,14 +103,13 @@ def check_inputs(run: Run) -> None:
 def keep_inputs(run: Run) -> None:
     """Note the inputs of a run, those that it has not noted before."""
     if run.writes:
-        kept = _read_kept(run)
+        kept = _read_kept(run.folder.file(INPUTS))
         everything = inputs_of(run) | kept
         if everything != kept:
             write_json(run.folder.file(INPUTS), {k: vars(v) for k, v in everything.items()})
 
 
-def _read_kept(run: Run) -> dict[str, Input]:
-    path = run.folder.file(INPUTS)
+def _read_kept(path: Path) -> dict[str, Input]:
     if not path.exists():
         return {}
     fix = "restore it from a copy of the run, or start another run=DIR"

@@ -42,7 +42,7 @@ from fewshot_core.pipeline.stock import (
 from fewshot_core.pipeline.tracking import track_pictures, track_tests, tracking
 from fewshot_core.pipeline.training import build_network, fit
 from fewshot_core.recipe.changes import Change
-from fewshot_core.recipe.stock_names import RIVALS, SCRATCH
+from fewshot_core.recipe.stock_names import SCRATCH
 from fewshot_core.recipe.tracker_names import require_trackers
 from fewshot_core.report.results import results_table
 from fewshot_core.runs.checkpoint import StageState
@@ -164,12 +164,14 @@ def candidates(run: Run, given: Selected | None) -> list[tuple[str, int, Trained
     else:
         found = found_architecture(run)
         wanted = {"found": [found] * recipe.retrain.seeds}
+        stocks = rival_stocks(run, found)
         for label in recipe.retrain.compare:
-            if label in RIVALS:
+            if label in stocks:
+                stock = stocks[label]
+                wanted[label_of_stock(stock)] = [stock] * recipe.retrain.seeds
+            else:
                 seeds = range(recipe.retrain.seeds)
                 wanted[label] = [space.plain(_choose_rival(run, label, seed)) for seed in seeds]
-        for stock in rival_stocks(run, found):
-            wanted[label_of_stock(stock)] = [stock] * recipe.retrain.seeds
         wanted = {with_settings(label, run.variation): many for label, many in wanted.items()}
     return [(label, seed, a) for label, many in wanted.items() for seed, a in enumerate(many)]
 

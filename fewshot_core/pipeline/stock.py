@@ -63,8 +63,8 @@ def read_trained(space: SearchSpace, genotype: str) -> Trained:
     return stock_of(genotype) or space.parse(genotype)
 
 
-def rival_stocks(run: Run, found: Architecture | None) -> list[Stock]:
-    """The stock models of ``retrain.compare``; every process has to ask.
+def rival_stocks(run: Run, found: Architecture | None) -> dict[str, Stock]:
+    """The stock models of ``retrain.compare``, by their words; every process has to ask.
 
     One that is to be as expensive as what was found is chosen once: ``retrain.json`` keeps it.
 
@@ -75,15 +75,15 @@ def rival_stocks(run: Run, found: Architecture | None) -> list[Stock]:
     Raises:
         RecipeError: No stock model takes images of this size, or the task makes no classifiers.
     """
-    stocks = []
+    stocks = {}
     for word in run.recipe.retrain.compare:
         named = stock_of(word)
         if named is not None:
-            stocks.append(named)
+            stocks[word] = named
         elif word in NEAREST:
             _require_near(run, word)
             if found is not None:
-                stocks.append(_nearest(run, found, NEAREST[word]))
+                stocks[word] = _nearest(run, found, NEAREST[word])
     return stocks
 
 

@@ -97,6 +97,18 @@ def test_once_supernets_are_trained_their_teacher_may_be_gone(
     assert weights(tmp_path / "run", "checkpoints") == weights(finished / "run", "checkpoints")
 
 
+def test_supernets_of_another_run_had_its_teacher(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "run", tmp_path / "run")
+    noted = (tmp_path / "run" / "inputs.json").read_text()
+    other = save_teacher(tmp_path / "teacher", 1)
+    recipe, there = tmp_path / "run" / "recipe.yaml", json.loads(noted)["supernet.teacher"]["what"]
+    origin = tmp_path / "run" / "checkpoints" / "origin.json"
+    for path in (recipe, origin):
+        path.write_text(path.read_text().replace(there, other))
+    succeed("search", ["from=run", "run=new", "search.trials=2"], tmp_path)
+    assert (tmp_path / "new" / "inputs.json").read_text() == noted
+
+
 def test_another_teacher_is_refused_while_supernets_are_trained(tmp_path: Path) -> None:
     save_teacher(tmp_path / "teacher", 0)
     words = taught(tmp_path / "teacher", checkpoint_steps=1)
