@@ -143,6 +143,29 @@ class TaskDefaults:
         """
         raise RecipeError("this task's supernets take no pretrained weights")
 
+    def start_from_stock(
+        self, network: nn.Module, model: nn.Module, recipe: Recipe
+    ) -> WeightsReport:
+        """Fill a network of the task, in place, from a stock model of timm where the two agree.
+
+        Args:
+            network: One that :meth:`Task.network` has made.
+            model: The model of ``retrain.start``, with its weights.
+            recipe: The settings of the run.
+
+        Returns:
+            What became of every tensor.
+
+        Raises:
+            RecipeError: The model is of another family or nothing of it fits; or no stock model is
+                like the task's networks, as by default.
+        """
+        raise RecipeError(
+            f"retrain.start={recipe.retrain.start} cannot be used with task={recipe.task}, "
+            "whose networks are like no stock model",
+            fix="retrain.start=scratch or inherited",
+        )
+
     # -- trainings ---------------------------------------------------------------------------
 
     def watch(

@@ -12,9 +12,16 @@ from fewshot_core.export.published import Published
 from fewshot_core.export.usage import onnx_snippet, timm_snippet
 from fewshot_core.metrics import Metric
 from fewshot_core.recipe.schema import DataSettings
-from fewshot_core.recipe.stock_names import PRETRAINED, stock_name
+from fewshot_core.recipe.stock_names import stock_name
 from fewshot_core.report.account import Account, channels_text, classes_text, count_of, data_name
-from fewshot_core.runs.retrained import GIVEN, TRIAL, how_trained, kind_of_label, starts_of
+from fewshot_core.runs.retrained import (
+    GIVEN,
+    TRIAL,
+    from_published,
+    how_trained,
+    kind_of_label,
+    starts_of,
+)
 
 SHOWN_CLASSES = 20
 """More class names than this are left to config.json."""
@@ -75,7 +82,7 @@ def model_card(
     source = "The registering Python file is part of fewshot-nas (Apache-2.0)."
     if stock:
         source = f"The model is timm's own (`{model_name}`)."
-    if PRETRAINED in starts_of([result]):
+    if from_published(starts_of([result])):
         source += " Its training began with published weights, whose license applies as well."
     return f"""{front}
 # {published.repository.rpartition("/")[2] or model_name}

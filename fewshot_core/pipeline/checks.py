@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -20,21 +21,21 @@ from fewshot_core.errors import FewshotError
 from fewshot_core.evaluators.base import RequiringEvaluator
 from fewshot_core.pipeline.asking import new_strategy
 from fewshot_core.pipeline.batches import check_batches
-from fewshot_core.pipeline.inheriting import require_inherited_start
 from fewshot_core.pipeline.pretrained import check_weights
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import make_evaluator
-from fewshot_core.pipeline.stock import require_stock, stock_of
+from fewshot_core.pipeline.starting import require_start
+from fewshot_core.pipeline.stock import require_stock, rival_stocks
 from fewshot_core.pipeline.study_name import study_name
-from fewshot_core.pipeline.supernets import new_supernet
+from fewshot_core.pipeline.supernets import all_trained, new_supernet
 from fewshot_core.pipeline.training import build_network, make_stream, with_pace
 from fewshot_core.recipe.trainings import TrainingSettings
-from fewshot_core.runs.retrained import INHERITED
 from fewshot_core.search.strategies import Strategy
 from fewshot_core.search.study import open_study
 from fewshot_core.spaces.paths import make_paths
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.spaces.splitters import LearnedLevel
+from fewshot_core.training.teacher import Teacher
 
 EXPORTING = ("onnx", "onnxruntime", "onnxscript")
 """Packages that an export needs, and nothing before it."""
@@ -52,8 +53,8 @@ def check(run: Run) -> None:
 
     Raises:
         FewshotError: The space, the regions, the paths, the data, the constraint, the evaluator,
-            an optimiser, the strategy, the storage, or what a later stage needs cannot be what the
-            recipe says.
+            an optimiser, a teacher, the strategy, the storage, or what a later stage needs cannot
+            be what the recipe says.
     """
     recipe = run.recipe
     any_architecture = run.root.sample(random.Random(0))
@@ -68,7 +69,9 @@ def check(run: Run) -> None:
     if run.evaluator.inherits:
         supernet = new_supernet(run, run.root)
         check_weights(run, supernet)
-        for settings in (recipe.supernet, recipe.regions)[: 1 + bool(run.tree.children)]:
+        for settings in (recipe.supernet, recipe.regions)[: 1 + run.splitting.split]:
+            if all_trained(run, settings.section):  # its teacher may be gone
+                settings = replace(settings, teacher=None)
             _try(run, supernet, settings, any_architecture)
     check_retraining(run, any_architecture)
     directions = Strategy.directions
@@ -78,24 +81,24 @@ def check(run: Run) -> None:
         open_study(recipe.search.storage, study_name(run), directions)
 
 
-def check_retraining(run: Run, architecture: Architecture) -> None:
+def check_retraining(
+    run: Run, architecture: Architecture, found: Architecture | None = None
+) -> None:
     """Find what would stop the trainings from scratch, their test, or the export.
 
     Args:
         run: The run.
         architecture: One to try it with.
+        found: What the search found, if it is known; see :func:`rival_stocks`.
 
     Raises:
         FewshotError: An optimiser, augmentation, the teacher, the metric or the test images.
     """
     recipe, task = run.recipe, run.task
-    if recipe.retrain.start == INHERITED:
-        require_inherited_start(run)
-    for rival in recipe.retrain.compare:
-        stock = stock_of(rival)
-        if stock is not None:
-            require_stock(run, stock)
+    for stock in rival_stocks(run, found).values():
+        require_stock(run, stock)
     network = build_network(run, architecture, 0)
+    require_start(run, network)
     # Retraining may be started with as many processes as can share its batches.
     if recipe.retrain.batch_size % run.worker.num_processes == 0:
         _try(run, network, recipe.retrain, None)
@@ -140,12 +143,13 @@ def _try(
     settings: TrainingSettings,
     architecture: Architecture | None,
 ) -> None:
-    """Make the stream and the objective of a training, and pass a few images through the model."""
+    """Make the parts of a training, and pass a few images through the model and its teacher."""
     data = run.images.data() if architecture is None else run.images.search_data()
     stream = make_stream(run, data.train, settings, 0)
     if isinstance(stream, PrefetchedStream):
         stream = stream.stream  # without starting its workers
-    with_pace(run, run.task.objective(model, settings, 1, run.worker), settings)
+    pupil = replace(settings, teacher=None)  # the teacher is looked at below
+    with_pace(run, run.task.objective(model, pupil, 1, run.worker), settings)
     images, targets = stream.example()
     device = run.worker.device
     model.to(device).train()
@@ -153,3 +157,5 @@ def _try(
         # Twice the images of a process that has a single one, for batch norm.
         few = [torch.cat([part, part])[:TRIED].to(device) for part in (images, targets)]
         run.task.loss(model, (few[0], few[1]), architecture, run.worker)
+    if settings.teacher:
+        Teacher(settings, run.worker).require(few[0], data.shape.classes)

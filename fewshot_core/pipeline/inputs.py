@@ -8,15 +8,17 @@ from pathlib import Path
 from fewshot_core.errors import RunFolderError
 from fewshot_core.pipeline.pretrained import weights_of
 from fewshot_core.pipeline.run import Run
+from fewshot_core.pipeline.supernets import all_trained
 from fewshot_core.recipe.declare import fields_below, place_of
+from fewshot_core.recipe.trainings import SupernetSettings, TrainingSettings
 from fewshot_core.runs.files import digest_of_weights, read_json, sha256, write_json
 from fewshot_core.runs.pretrained import KEY as WEIGHTS
-from fewshot_core.training.extras import load_teacher
+from fewshot_core.training.teacher import load_teacher
 
 INPUTS = "inputs.json"
 """The file of a run folder that says what it has read."""
 
-TABLE, TEACHER = "evaluator.table", "retrain.teacher"
+TABLE = "evaluator.table"
 
 
 @dataclass(frozen=True)
@@ -44,23 +46,40 @@ def inputs_of(run: Run) -> dict[str, Input]:
         value = getattr(section, field.name)
         if place_of(field) is not None and value:
             found[key] = Input(str(value), sha256(Path(str(value))))
-    if recipe.retrain.teacher:
-        teacher = load_teacher(recipe.retrain.teacher)
-        found[TEACHER] = Input(recipe.retrain.teacher, digest_of_weights(teacher))
+    for settings in (recipe.supernet, recipe.regions, recipe.retrain):
+        if settings.teacher:
+            found[f"{settings.section}.teacher"] = _teacher_of(run, settings)
     if recipe.supernet.weights:
         found[WEIGHTS] = _weights_of(run)
     files = run.task.find_inputs(recipe)
     return found | {key: Input(str(path), sha256(path)) for key, path in files.items()}
 
 
+def _teacher_of(run: Run, settings: TrainingSettings) -> Input:
+    key = f"{settings.section}.teacher"
+    before = _noted(run, key, settings.section) if isinstance(settings, SupernetSettings) else None
+    return before or Input(str(settings.teacher), digest_of_weights(load_teacher(settings)))
+
+
 def _weights_of(run: Run) -> Input:
-    """Once the supernet is trained the file may be gone: what was noted of it then counts."""
-    before = _read_kept(run).get(WEIGHTS)
-    if before is not None and run.folder.checkpoint(run.root).state().done:
+    before = _noted(run, WEIGHTS, "supernet")
+    if before is not None:
         return before
     path = weights_of(run)
     assert path is not None
     return Input(str(run.recipe.supernet.weights), sha256(path))
+
+
+def _noted(run: Run, key: str, section: str) -> Input | None:
+    """What was noted of something once the supernets are trained with it: it may be gone by then.
+
+    The supernets of another run were trained with what that one has noted.
+    """
+    if not all_trained(run, section):
+        return None
+    source = run.folder.source
+    before = _read_kept(run.folder.file(INPUTS))
+    return (before if source is None else before | _read_kept(source / INPUTS)).get(key)
 
 
 def check_inputs(run: Run) -> None:
@@ -69,7 +88,7 @@ def check_inputs(run: Run) -> None:
     Raises:
         RunFolderError: The content of one is another.
     """
-    kept = _read_kept(run)
+    kept = _read_kept(run.folder.file(INPUTS))
     for key, now in inputs_of(run).items():
         before = kept.get(key)
         if before is not None and before.sha256 != now.sha256:
@@ -84,14 +103,13 @@ def check_inputs(run: Run) -> None:
 def keep_inputs(run: Run) -> None:
     """Note the inputs of a run, those that it has not noted before."""
     if run.writes:
-        kept = _read_kept(run)
+        kept = _read_kept(run.folder.file(INPUTS))
         everything = inputs_of(run) | kept
         if everything != kept:
             write_json(run.folder.file(INPUTS), {k: vars(v) for k, v in everything.items()})
 
 
-def _read_kept(run: Run) -> dict[str, Input]:
-    path = run.folder.file(INPUTS)
+def _read_kept(path: Path) -> dict[str, Input]:
     if not path.exists():
         return {}
     fix = "restore it from a copy of the run, or start another run=DIR"

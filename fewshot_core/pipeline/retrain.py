@@ -19,7 +19,6 @@ from fewshot_core.evaluators.agreed import agreed
 from fewshot_core.pipeline.checks import check_retraining
 from fewshot_core.pipeline.choice import equal_within
 from fewshot_core.pipeline.faults import at_work
-from fewshot_core.pipeline.inheriting import start_from_supernet
 from fewshot_core.pipeline.inputs import check_inputs
 from fewshot_core.pipeline.kept_scores import score_and_keep
 from fewshot_core.pipeline.live import reporting
@@ -29,24 +28,28 @@ from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.scorers import make_scorer, prepare_scorers
 from fewshot_core.pipeline.scoring import make_evaluator
 from fewshot_core.pipeline.selection import Selected, found_architecture, select
+from fewshot_core.pipeline.starting import start
 from fewshot_core.pipeline.stock import (
     Stock,
     Trained,
     build_stock,
     label_of_stock,
+    nearest_name,
+    rival_stocks,
     stock_costs,
     stock_of,
 )
 from fewshot_core.pipeline.tracking import track_pictures, track_tests, tracking
 from fewshot_core.pipeline.training import build_network, fit
 from fewshot_core.recipe.changes import Change
-from fewshot_core.recipe.stock_names import SCRATCH, nearest_stock
+from fewshot_core.recipe.stock_names import SCRATCH
 from fewshot_core.recipe.tracker_names import require_trackers
 from fewshot_core.report.results import results_table
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.files import write_json
 from fewshot_core.runs.retrained import (
     FOUND,
+    NEAR,
     RETRAIN,
     base_label,
     label_for,
@@ -90,7 +93,7 @@ def retrain(options: Mapping[str, Any]) -> Path:
 def _retrain(run: Run, options: Mapping[str, Any]) -> None:
     given = select(run, options)
     one = given.architecture if given else found_architecture(run)
-    check_retraining(run, one)
+    check_retraining(run, one, None if given else one)
     do_once(run.writes, lambda: check_inputs(run))
     keep_changes(run)
     prepare_scorers(run)
@@ -129,11 +132,11 @@ def _hint_at_stock(run: Run, results: Sequence[Mapping[str, Any]]) -> None:
     there = any(stock_of(base_label(r["label"])) for r in results)
     if found is None or there or run.task.generates:
         return
-    name = nearest_stock(found["flops"], run.images.facts().shape.image_size)
+    name = nearest_name(run, found["flops"])
     if name is not None:
         run.console.print(
-            "beside a stock model of about as many FLOPs: "
-            f"fewshot retrain run={run.folder.path} retrain.compare=[timm:{name}]"
+            f"beside a stock model of about as many FLOPs, {name}: "
+            f"fewshot retrain run={run.folder.path} retrain.compare=[stock]"
         )
 
 
@@ -159,13 +162,16 @@ def candidates(run: Run, given: Selected | None) -> list[tuple[str, int, Trained
         label = broadcast_object_list([_label_of(run, given) if run.writes else ""])[0]
         wanted: dict[str, list[Trained]] = {label: [given.architecture] * recipe.retrain.seeds}
     else:
-        wanted = {"found": [found_architecture(run)] * recipe.retrain.seeds}
+        found = found_architecture(run)
+        wanted = {"found": [found] * recipe.retrain.seeds}
+        stocks = rival_stocks(run, found)
         for label in recipe.retrain.compare:
-            seeds = range(recipe.retrain.seeds)
-            stock = stock_of(label)
-            wanted[label] = [
-                stock or space.plain(_choose_rival(run, label, seed)) for seed in seeds
-            ]
+            if label in stocks:
+                stock = stocks[label]
+                wanted[label_of_stock(stock)] = [stock] * recipe.retrain.seeds
+            else:
+                seeds = range(recipe.retrain.seeds)
+                wanted[label] = [space.plain(_choose_rival(run, label, seed)) for seed in seeds]
         wanted = {with_settings(label, run.variation): many for label, many in wanted.items()}
     return [(label, seed, a) for label, many in wanted.items() for seed, a in enumerate(many)]
 
@@ -256,7 +262,7 @@ def train_candidate(
         if isinstance(trained, Stock):
             network = build_stock(run, trained, derive_seed(run.recipe.seed, "retrain", seed))
         else:
-            start_from_supernet(run, trained, network)
+            start(run, f"{label} (seed {seed})", trained, network, checkpoint)
     state = fit(
         run,
         f"{label} (seed {seed})",
@@ -277,7 +283,9 @@ def test_candidate(
     network, state = train_candidate(run, label, seed, trained)
     if isinstance(trained, Stock):
         genotype, costs = label_of_stock(trained), stock_costs(run, trained)
+        chosen = {NEAR: trained.near} if trained.near else {}
     else:
+        chosen = {}
         known = run.costs.costs(trained)
         costs = {name: int(known[f"connected_{name}"]) for name in MEASURES}
         genotype = run.root.space.genotype(trained)
@@ -286,6 +294,7 @@ def test_candidate(
         "seed": seed,
         "id": trained.id,
         "genotype": genotype,
+        **chosen,
         "settings": dict(run.variation),
         "start": start_of(run, trained),
         "test": dict(scorer.score(network, None)),

@@ -181,6 +181,14 @@ def regions_to_train(run: Run) -> list[Region]:
     ]
 
 
+def all_trained(run: Run, section: str) -> bool:
+    """Whether the trainings that ``supernet`` or ``regions`` is about have all ended."""
+    root = section == "supernet"
+    mine = [region for region in regions_to_train(run) if (region == run.root) is root]
+    states = [run.folder.checkpoint(region).state() for region in mine]
+    return bool(states) and all(state.done or state.diverged for state in states)
+
+
 def origin_of(run: Run) -> dict[str, Any]:
     """What the weights of this run's supernets depend on."""
     precision = run.accelerator.mixed_precision

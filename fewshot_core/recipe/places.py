@@ -71,6 +71,12 @@ def local_model(name: str, section: Any = None) -> str:
     return _LOCAL_MODEL + absolute(name.removeprefix(_LOCAL_MODEL))
 
 
+def stock_place(text: str, section: Any = None) -> str:
+    """``retrain.start``: a word, or ``timm:`` before a folder or a name."""
+    kind, colon, name = text.partition(":")
+    return f"{kind}{colon}{local_model(name)}"
+
+
 def weights_place(text: str, section: Any = None) -> str:
     """``supernet.weights``: a file, an address, or a published name."""
     if _REMOTE.match(text) or not ("/" in text or exists(text)):

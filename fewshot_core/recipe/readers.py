@@ -8,6 +8,7 @@ images holds, nothing is said.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import fields
 from itertools import product
 from typing import Any
@@ -29,6 +30,7 @@ def unread_settings(recipe: Recipe, task: Any = None) -> list[Unread]:
     found = [*_data(recipe), *_ladder(recipe), *_audit(recipe), *_retrain(recipe)]
     if not any(check_choices(recipe)):
         found += [*_supernets(recipe), *_strategy(recipe), *_search(recipe)]
+    found += _teachers(recipe, {one.key for one in found})
     return found if task is None else [*found, *task.find_unread(recipe)]
 
 
@@ -171,6 +173,11 @@ def _audit(recipe: Recipe) -> Unreads:
 def _retrain(recipe: Recipe) -> Unreads:
     step = {"decay_rate": ("step",), "decay_epochs": ("step",)}
     yield from by_choice("retrain", "schedule", recipe.retrain.schedule, step)
-    if not recipe.retrain.teacher:
-        because, deciders = "retrain.teacher=none", ("retrain.teacher",)
-        yield Unread("retrain.teacher_weight", because, deciders, "retrain.teacher=NAME reads it")
+
+
+def _teachers(recipe: Recipe, unread: Collection[str]) -> Unreads:
+    """The weight of a teacher that there is not, in sections that are read."""
+    for section in ("supernet", "regions", "retrain"):
+        teacher, weight = f"{section}.teacher", f"{section}.teacher_weight"
+        if not (getattr(recipe, section).teacher or {section, weight} & set(unread)):
+            yield Unread(weight, f"{teacher}=none", (teacher,), f"{teacher}=NAME reads it")

@@ -1,10 +1,15 @@
-"""Words for stock models: ``timm:NAME`` with its published weights, ``scratch:NAME`` without."""
+"""Words for stock models: ``timm:NAME`` with its published weights, ``scratch:NAME`` without.
+
+``stock`` and ``stock-scratch`` leave the name to the FLOPs of the network that is found.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from fewshot_core.recipe.declare import check_choice
 
 PRETRAINED, SCRATCH = "pretrained", "scratch"
 """What the training of a stock model starts from."""
@@ -33,6 +38,14 @@ LEAST_PIXELS = 48
 _STARTS = {"timm": PRETRAINED, "scratch": SCRATCH}
 _FOLDER = "local-dir:"
 
+NEAREST = {"stock": PRETRAINED, "stock-scratch": SCRATCH}
+"""Words for the stock model that costs about as much as what is found: what it starts from."""
+
+
+def is_tuned(word: str) -> bool:
+    """Whether a word of ``retrain.compare`` means a model whose weights are learned already."""
+    return NEAREST.get(word, (stock_name(word) or ("", ""))[1]) == PRETRAINED
+
 
 def stock_name(text: str) -> tuple[str, str] | None:
     """Name and start of the stock model that a word means; None where it means none."""
@@ -53,12 +66,18 @@ def nearest_stock(flops: float, image_size: int) -> str | None:
     return min(FLOPS, key=lambda name: abs(math.log(FLOPS[name] * share / flops)))
 
 
+def check_start(key: str, start: str) -> Iterator[str]:
+    """A line where ``retrain.start`` says nothing that a training can start from."""
+    if (stock_name(start) or ("", ""))[1] != PRETRAINED:
+        yield from check_choice(key, start, ("scratch", "inherited", "timm:NAME"))
+
+
 def check_rivals(key: str, rivals: Sequence[str]) -> Iterator[str]:
     """A line for each word of a list that means nothing to train."""
     for rival in rivals:
         found = stock_name(rival)
-        if found is None and rival not in RIVALS:
-            allowed = f"{', '.join(RIVALS)}, timm:NAME, scratch:NAME"
+        if found is None and rival not in (*RIVALS, *NEAREST):
+            allowed = f"{', '.join((*RIVALS, *NEAREST))}, timm:NAME, scratch:NAME"
             yield f"{key} has {rival!r}; allowed: {allowed}"
         elif found and found[0].startswith(_FOLDER):
             folder = found[0].removeprefix(_FOLDER)

@@ -8,11 +8,14 @@ from typing import ClassVar
 
 from fewshot_core.plugins import make_default
 from fewshot_core.recipe.declare import setting
-from fewshot_core.recipe.places import is_local_model, local_model, weights_place
-from fewshot_core.recipe.stock_names import check_rivals
+from fewshot_core.recipe.places import is_local_model, local_model, stock_place, weights_place
+from fewshot_core.recipe.stock_names import check_rivals, check_start, is_tuned
 
 FINE_TUNING = ("layer_decay", "head_epochs", "freeze_norm")
 """Settings of retraining that make sense only where weights are learned already."""
+
+TEACHER = "any timm model with weights for the same classes, as for create_model: local-dir:FOLDER"
+"""The help text of the field that names a teacher."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,10 @@ class PathSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Budget and optimiser of one training."""
+    """Budget, optimiser and teacher of one training."""
+
+    section: ClassVar[str] = "training"
+    """The section of a recipe that holds it, for messages."""
 
     epochs: float = setting(
         10.0,
@@ -65,6 +71,10 @@ class TrainingSettings:
     label_smoothing: float = setting(
         0.0, "share of the target that all classes get", low=0, below=1
     )
+    teacher: str | None = setting(None, TEACHER, place=local_model)
+    teacher_weight: float = setting(
+        1.0, "of the loss on the teacher's outputs, beside that on labels", low=0
+    )
 
     def check(self, key: str) -> Iterator[str]:
         """A line for each combination that cannot be."""
@@ -76,8 +86,12 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class SupernetSettings(TrainingSettings):
-    """Training of a supernet, the parent or that of a region."""
+    """Training of a supernet, the parent or that of a region.
 
+    Where the first architecture of a step teaches the others, it alone learns from the teacher.
+    """
+
+    section: ClassVar[str] = "supernet"
     schedule: str = setting(
         "cosine",
         "cosine | complexity; complexity: lr falls early in steps of small architectures and late "
@@ -135,6 +149,7 @@ class RegionSettings(SupernetSettings):
     Without ``inherit`` the parent is not trained, unless the split looks at it.
     """
 
+    section: ClassVar[str] = "regions"
     inherit: bool = setting(True, "start from the parent's weights")
 
 
@@ -146,10 +161,12 @@ class RetrainSettings(TrainingSettings):
     erasing, policies and the moving average are timm's.
     """
 
+    section: ClassVar[str] = "retrain"
     start: str = setting(
         "scratch",
-        "scratch | inherited; inherited: fine-tuned from the weights of the supernet",
-        choices=("scratch", "inherited"),
+        "scratch | inherited | timm:NAME; inherited: fine-tuned from the weights of the supernet; "
+        "timm:NAME: from those of a stock model of the same family, where blocks agree",
+        place=stock_place,
     )
     layer_decay: float | None = setting(
         None,
@@ -181,20 +198,19 @@ class RetrainSettings(TrainingSettings):
     )
     decay_rate: float = setting(0.97, "step: factor of lr", above=0, high=1)
     decay_epochs: float = setting(2.4, "step: epochs between two of them", above=0)
+    # A folder may move. That of a supernet's teacher may not: from= knows supernets by settings.
     teacher: str | None = setting(
         None,
-        "any timm model with weights, as for create_model: local-dir:FOLDER",
+        TEACHER,
         place=local_model,
         changes_results=lambda value: not is_local_model(value),
-    )
-    teacher_weight: float = setting(
-        1.0, "of the loss on the teacher's outputs, beside that on labels", low=0
     )
     seeds: int = setting(1, low=1)
     compare: list[str] = setting(
         ["random", "largest"],
         "what is trained beside the found network: random | largest | one-shot | timm:NAME, a "
-        "stock model fine-tuned from its published weights | scratch:NAME, the same from scratch",
+        "stock model fine-tuned from its published weights | scratch:NAME, the same from scratch | "
+        "stock | stock-scratch: the stock model nearest in FLOPs to the found network",
     )
     use_validation: bool = setting(True, "train on the training and validation images together")
 
@@ -204,12 +220,14 @@ class RetrainSettings(TrainingSettings):
         if self.head_epochs > self.epochs:
             all_of_it = f"{key}.epochs={self.epochs}"
             yield f"{key}.head_epochs={self.head_epochs} must not be above {all_of_it}"
+        yield from check_start(f"{key}.start", self.start)
         yield from check_rivals(f"{key}.compare", self.compare)
         tuned = [name for name in FINE_TUNING if getattr(self, name)]
-        learnt = self.start != "scratch" or any(r.startswith("timm:") for r in self.compare)
+        learnt = self.start != "scratch" or any(map(is_tuned, self.compare))
         if tuned and not learnt:
             text = " and ".join(f"{key}.{name}" for name in tuned)
-            yield f"{text} are of fine-tuning: set {key}.start=inherited or leave them out"
+            starts = f"{key}.start=inherited or timm:NAME"
+            yield f"{text} are of fine-tuning: set {starts}, or leave them out"
         if (self.mixup or self.cutmix) and self.batch_size % 2:
             yield f"{key}.batch_size={self.batch_size} must be even for mixup and cutmix"
 

@@ -7,10 +7,12 @@ these behind it, as in ``found, retrain.epochs=40``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from fewshot_core.errors import RunFolderError
-from fewshot_core.recipe.stock_names import PRETRAINED, SCRATCH
+from fewshot_core.recipe.places import is_local_model
+from fewshot_core.recipe.stock_names import PRETRAINED, SCRATCH, stock_name
 from fewshot_core.recipe.yamltext import write_value
 from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.runs.folder import RunFolder
@@ -19,7 +21,11 @@ RETRAIN = "retrain.json"
 """The file of a run folder that keeps results of retraining."""
 
 INHERITED = "inherited"
-"""What a training starts from, beside what stock models do: ``retrain.start``."""
+"""What a training starts from, beside what stock models do: ``retrain.start``, which may also be
+``timm:NAME``."""
+
+NEAR = "nearest_to"
+"""In a stock model's result: the id of the architecture whose FLOPs it was chosen by."""
 
 _HOW = {
     SCRATCH: "trained from scratch",
@@ -111,8 +117,21 @@ def how_trained(starts: Iterable[str]) -> str:
     starts = set(starts)
     texts = [text for start, text in _HOW.items() if start in starts]
     tuned = [text for text in texts if text != _HOW[SCRATCH]]
+    tuned += [_from_stock(start) for start in sorted(starts - _HOW.keys())]
     joined = " or ".join(tuned).replace(" or fine-tuned", " or")
     return ", or ".join([*(t for t in texts if t not in tuned), *([joined] if joined else [])])
+
+
+def _from_stock(start: str) -> str:
+    """In words: a folder by its name, since its place says nothing elsewhere."""
+    name, _ = stock_name(start) or (start, "")
+    of = f"in the folder {PurePath(name).name}" if is_local_model(name) else name
+    return f"fine-tuned from the weights of the stock model {of} where blocks agree"
+
+
+def from_published(starts: Iterable[str]) -> bool:
+    """Whether weights that somebody else has trained are in networks that started so."""
+    return any(start == PRETRAINED or stock_name(start) for start in starts)
 
 
 def settings_of_label(label: str) -> str:

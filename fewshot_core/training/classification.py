@@ -35,6 +35,7 @@ from fewshot_core.training.objective import (
 )
 from fewshot_core.training.optimizer import make_optimizer, optimizer_info
 from fewshot_core.training.pace import Pace
+from fewshot_core.training.teacher import Teacher
 
 AT_ONCE = 32
 """Architectures that are scored together where a supernet can run several."""
@@ -71,7 +72,7 @@ class ClassificationObjective:
         compare: See :meth:`ClassificationTask.compare`.
 
     Raises:
-        RecipeError: timm knows no optimiser of that name.
+        RecipeError: timm knows no optimiser of that name, or the teacher cannot be had.
     """
 
     def __init__(
@@ -110,7 +111,8 @@ class ClassificationObjective:
         self.optimizer = accelerator.prepare_optimizer(optimizer)
         self.extras = None
         if isinstance(settings, RetrainSettings):
-            self.extras = Extras(bare, settings, accelerator)
+            self.extras = Extras(bare, settings)
+        self.teacher = Teacher(settings, accelerator) if settings.teacher else None
 
     def step(
         self, batch: Batch, architectures: Sequence[Architecture | None], step: int
@@ -156,8 +158,10 @@ class ClassificationObjective:
         mine = [a for a in architectures[first : first + share] if a is not None]
         codes = path_batch(self.accelerator.unwrap_model(self.model), mine, images.device)
         if codes is not None:
-            program = self._static_program()
-            found = program(images, targets, move_to_device(codes, images.device))
+            given = [images, targets, move_to_device(codes, images.device)]
+            if self.teacher is not None:  # no part of the program, which has the gradients alone
+                given.append(self.teacher.teach(images))
+            found = self._static_program()(*given)
             return dict(zip(("loss", GRADIENT_NORM), found, strict=False))
         total = images.new_zeros(())
         parts = zip(images.chunk(share), targets.chunk(share), mine, strict=True)
@@ -180,19 +184,21 @@ class ClassificationObjective:
                 self._program = CapturedGradients(self._step_clipped, self.model)
         return self._program
 
-    def _step_clipped(self, images: Tensor, targets: Tensor, codes: Tensor) -> Tensor:
+    def _step_clipped(self, *given: Tensor) -> Tensor:
         """The loss and, where gradients are clipped, their norm."""
-        found = self._loss_of_parts(images, targets, codes)
+        found = self._loss_of_parts(*given)
         limit = self.settings.grad_clip
         if not limit:
             return found
         norm = nn.utils.clip_grad_norm_(self._parameters, limit)
         return torch.cat([found, norm[None]])
 
-    def _loss_of_parts(self, images: Tensor, targets: Tensor, codes: Tensor) -> Tensor:
+    def _loss_of_parts(
+        self, images: Tensor, targets: Tensor, codes: Tensor, taught: Tensor | None = None
+    ) -> Tensor:
         with self.accelerator.autocast():
             outputs = self.model(images, codes)
-        loss = self.compare(outputs, targets, self.settings.label_smoothing)
+        loss = self._loss(outputs, targets, taught)
         self.accelerator.backward(loss)
         return loss.detach()[None]
 
@@ -217,28 +223,27 @@ class ClassificationObjective:
         images, targets = batch
         parts = len(architectures) * images_of_step / len(images)
         total = images.new_zeros(())
-        taught: Tensor | None = None
+        taught = None if self.teacher is None else self.teacher.teach(images)
         for index, architecture in enumerate(architectures):
             last = ends_step and index == len(architectures) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 with self.accelerator.autocast():
                     outputs = call(self.model, images, architecture)
-                loss = self._loss(outputs, images, targets if taught is None else taught)
+                loss = self._loss(outputs, targets, taught)
                 self.accelerator.backward(loss / parts)
             if index == 0 and self.teaches:
-                taught = logits_of(outputs).detach().float().softmax(1)
+                # What the teacher knows reaches the others through the first.
+                targets, taught = logits_of(outputs).detach().float().softmax(1), None
             total += loss.detach() / parts
         return total
 
-    def _loss(self, outputs: Any, images: Tensor, targets: Tensor) -> Tensor:
-        """Compared with the targets, and with the outputs of a teacher where there is one."""
+    def _loss(self, outputs: Any, targets: Tensor, taught: Tensor | None) -> Tensor:
+        """Compared with the targets, and with the probabilities of a teacher where there is one."""
         smoothing = 0.0 if targets.is_floating_point() else self.settings.label_smoothing
         loss = self.compare(outputs, targets, smoothing)
-        taught = None if self.extras is None else self.extras.teach(images)
-        if self.extras is None or taught is None:
+        if taught is None:
             return loss
-        weight = self.extras.settings.teacher_weight
-        return loss + weight * cross_entropy(logits_of(outputs), taught)
+        return loss + self.settings.teacher_weight * cross_entropy(logits_of(outputs), taught)
 
     def finish(self) -> None:
         """Put averaged weights, if any are kept, into the model."""

@@ -136,10 +136,10 @@ _OF_CLASSIFIERS = (
     *(
         f"{part}.{name}"
         for part in ("supernet", "regions", "retrain")
-        for name in ("momentum", "eps", "label_smoothing")
+        for name in ("momentum", "eps", "label_smoothing", "teacher", "teacher_weight")
     ),
     *(f"{part}.paths.{n}" for part in ("supernet", "regions") for n in ("distill", "together")),
-    *(f"retrain.{name}" for name in ("mixup", "cutmix", "ema", "teacher", "teacher_weight")),
+    *(f"retrain.{name}" for name in ("mixup", "cutmix", "ema")),
     "evaluator.images",
 )
 _MEANT = {

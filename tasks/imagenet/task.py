@@ -27,6 +27,7 @@ from fewshot_tasks.imagenet.latency import network_parts
 from fewshot_tasks.imagenet.pretrained import PUBLISHED, load_ofa
 from fewshot_tasks.imagenet.settings import DESCRIPTION, check_recipe, find_unread, make_space
 from fewshot_tasks.imagenet.space import MobileSpace
+from fewshot_tasks.imagenet.stock import load_stock
 from fewshot_tasks.imagenet.supernet import MobileSupernet
 
 
@@ -77,6 +78,12 @@ class MobileTask(ClassificationTask):
         self, supernet: MobileSupernet, weights: Mapping[str, Tensor]
     ) -> WeightsReport:
         return load_ofa(supernet, weights)
+
+    def start_from_stock(
+        self, network: nn.Module, model: nn.Module, recipe: Recipe
+    ) -> WeightsReport:
+        said = f"retrain.start={recipe.retrain.start}"
+        return load_stock(network, model, self.space(recipe).skeleton, said, recipe.network.space)
 
     def network(self, architecture: Architecture, recipe: Recipe, shape: ImageShape) -> nn.Module:
         space = self.space(recipe)

@@ -95,6 +95,10 @@ def words_refused(words: list[str]) -> str:
         ),
         (["retrain.decay_rate=0.5"], ("retrain.schedule=step reads it",)),
         (["retrain.teacher_weight=2"], ("retrain.teacher=NAME reads it",)),
+        (["supernet.teacher_weight=2"], ("supernet.teacher=NAME reads it",)),
+        (["regions.teacher_weight=2"], ("split.by=none",)),
+        (["split=random", "regions.teacher_weight=2"], ("regions.teacher=NAME reads it",)),
+        (["evaluator=synflow", "supernet.teacher=t"], ("train no supernet",)),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -253,6 +257,7 @@ CHOICES: list[list[str]] = [
     ["regions.inherit=false", "split.when=always", "split=random"],
     ["evaluator=table", "audit.networks=0"],
     ["search.storage=sqlite:////x.db", "retrain.teacher=t", "retrain.schedule=step"],
+    ["split=random", "supernet.teacher=t", "regions.teacher=t"],
 ]
 """Every choice that decides who reads what."""
 

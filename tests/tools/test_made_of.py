@@ -9,9 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import timm
-import torch
-from safetensors.torch import save_file
 
 from fewshot_core.data.inventory import read_inventory
 from tests.data.forms import CLASSES, images, png, write_folder
@@ -20,6 +17,7 @@ from tests.shared import once
 from .outcome import retrained
 from .process import run_tool, succeed, words_of
 from .refusals import contents, refused
+from .teachers import save_teacher
 from .tiny import TINY
 
 SETTINGS = {k: v for k, v in TINY.items() if not k.startswith(("split", "data."))} | {
@@ -171,23 +169,6 @@ def write_table(path: Path, change: float = 0.0) -> None:
             writer.writerow([space.genotype(architecture), index % 97 + change])
 
 
-def teacher(folder: Path, seed: int) -> None:
-    """A timm folder with weights of that seed."""
-    torch.manual_seed(seed)
-    options = {"num_classes": 10, "in_chans": 1}
-    model = timm.create_model("test_efficientnet", **options)
-    folder.mkdir(exist_ok=True)
-    save_file(model.state_dict(), folder / "model.safetensors")
-    last = {"first_conv": "conv_stem", "classifier": "classifier", "input_size": [1, 8, 8]}
-    config = {
-        "architecture": "test_efficientnet",
-        "num_classes": 10,
-        "model_args": options,
-        "pretrained_cfg": {"num_classes": 10, **last},
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-
-
 def test_another_table_is_named(tmp_path: Path) -> None:
     more = {"evaluator": "table", "evaluator.table": "table.csv", "audit.networks": 0}
     given = words_of(TINY | more, run="run")
@@ -204,11 +185,11 @@ def test_another_table_is_named(tmp_path: Path) -> None:
 
 
 def test_another_teacher_is_named(tmp_path: Path) -> None:
-    teacher(tmp_path / "teacher", 0)
+    save_teacher(tmp_path / "teacher", 0)
     more = {"evaluator": "naswot", "audit.networks": 0, "search.trials": 4}
     given = words_of(TINY | more, run="run", **{"retrain.teacher": f"local-dir:{tmp_path}/teacher"})
     succeed("search", given, tmp_path)
-    teacher(tmp_path / "teacher", 1)
+    save_teacher(tmp_path / "teacher", 1)
     before = contents(tmp_path / "run")
     done = run_tool("retrain", ["run=run"], tmp_path)
     refused(done, "retrain.teacher=", "is not what this run began with")

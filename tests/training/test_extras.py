@@ -1,17 +1,11 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-import timm
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
-from timm.models import save_for_hf
 from torch import Tensor, nn
 
-from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.trainings import RetrainSettings
 from fewshot_core.training.classification import ClassificationObjective
 from fewshot_core.training.objective import FinishingObjective, learning_rate
@@ -124,49 +118,6 @@ def test_without_an_average_the_last_weights_stay(accelerator: Accelerator) -> N
     last = net.layer.weight.detach().clone()
     objective.finish()  # type: ignore[attr-defined]
     assert torch.equal(net.layer.weight, last)
-
-
-# --- teacher
-
-
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("teacher")
-    torch.manual_seed(3)
-    model = timm.create_model("test_convnext", num_classes=CLASSES)
-    save_for_hf(model, folder, safe_serialization=True)
-    return folder
-
-
-def test_a_teacher_adds_its_cross_entropy(accelerator: Accelerator, teacher: Path) -> None:
-    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(2))
-    targets = torch.tensor([0, 1, 2, 0])
-
-    class Wide(Net):
-        def forward(self, x: Tensor) -> Tensor:
-            return self.layer(x[:, :, :2, :2].flatten(1))
-
-    net, reference = Wide(), Wide()
-    how = settings(teacher=f"local-dir:{teacher}", teacher_weight=0.5, label_smoothing=0.1)
-    objective = ClassificationObjective(net, how, 1, accelerator)
-    objective.step((images, targets), [None], 0)
-    taught = timm.create_model(f"local-dir:{teacher}", pretrained=True).eval()(images)
-    logits = reference(images)
-    loss = F.cross_entropy(logits, targets, label_smoothing=0.1)
-    loss = loss + 0.5 * F.cross_entropy(logits, taught.detach().softmax(1))
-    loss.backward()
-    expected = reference.layer.weight - 0.1 * reference.layer.weight.grad
-    torch.testing.assert_close(net.layer.weight, expected)
-
-
-def test_a_teacher_that_cannot_be_is_one_line(accelerator: Accelerator, teacher: Path) -> None:
-    with pytest.raises(RecipeError, match=r"retrain\.teacher=no_such_model") as caught:
-        ClassificationObjective(Net(), settings(teacher="no_such_model"), 1, accelerator)
-    assert "\n" not in str(caught.value)
-    other = Net()
-    other.num_classes = 7
-    with pytest.raises(RecipeError, match="other classes"):
-        ClassificationObjective(other, settings(teacher=f"local-dir:{teacher}"), 1, accelerator)
 
 
 # --- schedule

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fewshot_core.recipe.trainings import RetrainSettings
 from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
-from fewshot_core.training.extras import Extras
+from fewshot_core.training.teacher import Teacher
 from fewshot_tasks.cifar10.task import CellTask
 
 SETTINGS = RetrainSettings(lr=0.1, batch_size=8, epochs=2, grad_clip=None, momentum=0.0)
@@ -85,10 +85,11 @@ def test_a_teacher_is_compared_with_the_logits_alone(
     accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taught = torch.full((8, 3), 1 / 3)
-    monkeypatch.setattr(Extras, "teach", lambda self, images: taught)
+    monkeypatch.setattr(Teacher, "__init__", lambda *_: None)
+    monkeypatch.setattr(Teacher, "teach", lambda self, images: taught)
     (x, y), losses = batch(), []
     for weight in (0.0, 2.0):
-        settings = dataclasses.replace(SETTINGS, teacher_weight=weight)
+        settings = dataclasses.replace(SETTINGS, teacher="any", teacher_weight=weight)
         objective = TASK.objective(network(), settings, STEPS, accelerator)
         losses.append(float(objective.step((x, y), [None], 0)["loss"]))
     expected = 2.0 * F.cross_entropy(network()(x)[0], taught).detach()
