@@ -83,14 +83,14 @@ def _noted(run: Run, key: str, section: str) -> Input | None:
 
 
 def check_inputs(run: Run) -> None:
-    """Require the inputs that the run began with.
+    """Require the inputs that the run began with, but for those that make it another training.
 
     Raises:
         RunFolderError: The content of one is another.
     """
     kept = _read_kept(run.folder.file(INPUTS))
     for key, now in inputs_of(run).items():
-        before = kept.get(key)
+        before = None if key in run.variation else kept.get(key)
         if before is not None and before.sha256 != now.sha256:
             raise RunFolderError(
                 f"{key}={now.what} is not what this run began with",
