@@ -11,6 +11,7 @@ import pytest
 from benchmarks.studies.cifar10 import costs_of
 from benchmarks.studies.pretrained.folders import make_folder
 from benchmarks.studies.pretrained.measure import (
+    BATCHES,
     NEAR,
     WORDS,
     Pretrained,
@@ -70,10 +71,13 @@ def test_results_are_known_by_what_they_are() -> None:
 
 def test_folders_wait_for_the_pretraining(tmp_path: Path) -> None:
     study = Pretrained(options(Pretrained), tmp_path)
-    assert [job.key for job in study.jobs("pretraining", {})] == ["supernet", "MobileNetV3"]
-    assert not study.jobs("folders", {"supernet": {}})
-    done = {"supernet": {}, "MobileNetV3": {}}
-    assert [job.key for job in study.jobs("folders", done)] == ["seed 0", "seed 1", "seed 2"]
+    first = [job.key for job in study.jobs("pretraining", {})]
+    assert first == ["MobileNetV3", *(f"supernet | supernet.batch_size={n}" for n in BATCHES)]
+    assert not study.jobs("folders", {first[1]: {}})
+    done = study.jobs("folders", {first[0]: {}, first[2]: {}})
+    assert [job.key for job in done] == [
+        f"supernet.batch_size={BATCHES[1]} | seed {n}" for n in range(3)
+    ]
 
 
 def test_the_table_compares_seed_by_seed() -> None:
@@ -84,7 +88,7 @@ def test_the_table_compares_seed_by_seed() -> None:
         }
         return {"search_seconds": 60, "limit": 2.8e6, "networks": networks}
 
-    rows = {f"seed {n}": row(80.0 + n, 60.0 + 2 * n) for n in range(3)}
+    rows = {f"batches | seed {n}": row(80.0 + n, 60.0 + 2 * n) for n in range(3)}
     (table,) = make_tables(summarise(rows))
     assert table.lines[0][1:] == ["81.00 ± 1.00", "2.00 ± 0.00", "–", "–"]
     assert table.lines[1][1:4] == ["62.00 ± 2.00", "2.00 ± 0.00", "+19.00"]

@@ -34,6 +34,9 @@ from fewshot_tasks.imagenet.supernet import MobileSupernet
 WORDS = ("recipe=mobile_cifar", "network.expansions=[3,4,6]", "split=none")
 """A space of once-for-all at lab size: its kernels and expansions, fewer and narrower units."""
 
+BATCHES = (128, 32)
+"""Images of a step of the supernet's pretraining: with fewer there are more steps of as many."""
+
 NEAR = 0.03
 """How far the FLOPs of a network of equal FLOPs may be from the other's."""
 
@@ -96,31 +99,45 @@ class Pretrained(Study):
     def jobs(self, stage: str, rows: Rows) -> Sequence[Job]:
         how = [*WORDS, *self.size.words, f"pretrain={self.size.pretrain}"]
         if stage == "pretraining":
-            make = {"supernet": self._pretrain_supernet, "MobileNetV3": self._pretrain_fixed}
-            return [Job(name, make_slug(name), how, measure) for name, measure in make.items()]
-        if not {"supernet", "MobileNetV3"} <= rows.keys():
-            return []
+            jobs = [Job("MobileNetV3", "fixed", how, self._pretrain_fixed)]
+            for batch in BATCHES:
+                measure = partial(self._pretrain_supernet, batch)
+                key = f"supernet | {_batch(batch)}"
+                jobs.append(Job(key, make_slug(key), [*how, _batch(batch)], measure))
+            return jobs
         how += [f"{key}={getattr(self.size, key)}" for key in ("each", "adapt", "tune", "scratch")]
-        return [
-            Job(f"seed {seed}", make_slug("seed", seed), how, partial(self._specialise, seed))
-            for seed in range(self.seeds)
-        ]
+        jobs = []
+        for batch in BATCHES:
+            if not {f"supernet | {_batch(batch)}", "MobileNetV3"} <= rows.keys():
+                continue
+            for seed in range(self.seeds):
+                measure = partial(self._specialise, batch, seed)
+                key = f"{_batch(batch)} | seed {seed}"
+                jobs.append(Job(key, make_slug(key), [*how, _batch(batch)], measure))
+        return jobs
 
     def summarise(self, rows: Rows) -> dict[str, Any]:
         return summarise(rows)
 
     # -- what somebody else does first ---------------------------------------------------------
 
-    def _pretrain_supernet(self) -> dict[str, Any]:
+    def _pretrain_supernet(self, batch: int) -> dict[str, Any]:
         """Train a supernet on six classes, and write it as once-for-all's authors wrote theirs."""
-        run, images = self.work / "supernet", self._images("learned", PRETRAINED, self.size.learned)
+        run = self.work / make_slug("supernet", batch)
+        images = self._images("learned", PRETRAINED, self.size.learned)
         epochs = self.size.pretrain / (self._count(images[0]) * 0.9)
-        words = [f"supernet.epochs={epochs:.3f}", "constraint.flops=none", "audit.networks=0"]
+        words = [f"supernet.epochs={epochs:.3f}", _batch(batch)]
+        words += ["constraint.flops=none", "audit.networks=0"]
         self._tool("search", [*self._words(images), *words, f"run={run}", "search.trials=1"])
         supernet = read_supernet(run)
         assert isinstance(supernet, MobileSupernet)
-        torch.save({"state_dict": ofa_weights(supernet)}, self._weights())
-        return {"images": read_result(run).images, "file": self._weights().stat().st_size}
+        torch.save({"state_dict": ofa_weights(supernet)}, self._weights(batch))
+        found = read_json(run / "found.json")
+        return {
+            "images": read_result(run).images["supernets"],
+            "accuracy_of_a_random_network": found["score"],
+            "file": self._weights(batch).stat().st_size,
+        }
 
     def _pretrain_fixed(self) -> dict[str, Any]:
         """Train MobileNetV3's choices on the same classes, for as many images, and export them."""
@@ -134,14 +151,19 @@ class Pretrained(Study):
         self._tool("retrain", [f"run={run}", f"architecture={costs.space.genotype(fixed)}"])
         self._tool("export", [f"run={run}", "label=given", f"out={self._exported()}"])
         found = read_json(run / "retrain.json")["results"][0]
-        return {"flops": found["flops"], "params": found["params"], "images": found["images_seen"]}
+        return {
+            "images": found["images_seen"],
+            "test_accuracy": found["test"]["accuracy"],
+            "flops": found["flops"],
+            "params": found["params"],
+        }
 
     # -- what the user does --------------------------------------------------------------------
 
-    def _specialise(self, seed: int) -> dict[str, Any]:
+    def _specialise(self, batch: int, seed: int) -> dict[str, Any]:
         """Search in 500 images with pretrained weights, fine-tune what is found, and its rivals."""
         images = self._images("user", OTHERS, self.size.each, seed)
-        run, costs = self.work / f"seed-{seed}", self._costs()
+        run, costs = self.work / make_slug(batch, "seed", seed), self._costs()
         limit = costs.costs(mobilenet(costs))["connected_flops"]
         size = self.size
         began = time.monotonic()
@@ -151,7 +173,7 @@ class Pretrained(Study):
                 *self._words(images),
                 f"seed={seed}",
                 "data.validation=0.2",
-                f"supernet.weights={self._weights()}",
+                f"supernet.weights={self._weights(batch)}",
                 f"supernet.epochs={size.adapt}",
                 "supernet.lr=0.02",
                 "supernet.batch_size=64",
@@ -199,8 +221,8 @@ class Pretrained(Study):
         named = dict(word.split("=", 1) for word in (*WORDS, *self.size.words, *places))
         return [f"{key}={value}" for key, value in named.items()]
 
-    def _weights(self) -> Path:
-        return self.work / "supernet_six_classes.pth"
+    def _weights(self, batch: int) -> Path:
+        return self.work / f"supernet_six_classes_{batch}.pth"
 
     def _exported(self) -> Path:
         return self.work / "mobilenetv3_six_classes"
@@ -227,6 +249,10 @@ class Pretrained(Study):
         """Run a tool as a user does, or continue it."""
         tool = ROOT / "tools" / f"{name}.py"
         subprocess.run([sys.executable, str(tool), *words], check=True)
+
+
+def _batch(images: int) -> str:
+    return f"supernet.batch_size={images}"
 
 
 def mobilenet(costs: CostTable) -> Architecture:

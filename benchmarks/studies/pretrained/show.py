@@ -20,18 +20,24 @@ ARMS = {
 
 
 def summarise(rows: Rows) -> dict[str, Any]:
-    """Test accuracies of all arms by seed, and what pretraining and searches took."""
-    seeds = {key.removeprefix("seed "): row for key, row in rows.items() if key.startswith("seed ")}
-    kept = ("recipe",)
-    before = {
-        name: {key: value for key, value in rows[name].items() if key not in kept}
-        for name in ("supernet", "MobileNetV3")
-        if name in rows
-    }
+    """What pretraining took; and test accuracies of all arms, by pretraining and seed."""
+    before, seeds = {}, {}
+    for key, row in rows.items():
+        name, *seed = key.split(" | seed ")
+        if seed:
+            seeds.setdefault(name, {})[seed[0]] = row
+        else:
+            before[key] = {name: value for name, value in row.items() if name != "recipe"}
     return {
         "pretraining": before,
+        "specialised": {name: _summarise_seeds(of_name) for name, of_name in seeds.items()},
+    }
+
+
+def _summarise_seeds(seeds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {
         "search_seconds": {seed: row["search_seconds"] for seed, row in seeds.items()},
-        "limit": next((row["limit"] for row in seeds.values()), None),
+        "limit": next(row["limit"] for row in seeds.values()),
         "arms": {
             arm: {
                 figure: {
@@ -47,11 +53,15 @@ def summarise(rows: Rows) -> dict[str, Any]:
 
 
 def make_tables(figures: Mapping[str, Any]) -> list[Table]:
-    """One line for each arm, with its difference to what was found."""
+    """For each pretraining one line an arm, with its difference to what was found."""
+    return [_make_table(name, found) for name, found in figures["specialised"].items()]
+
+
+def _make_table(name: str, specialised: Mapping[str, Any]) -> Table:
     lines = []
-    found = figures["arms"]["found"]["accuracy"]
+    found = specialised["arms"]["found"]["accuracy"]
     for arm, title in ARMS.items():
-        values = figures["arms"][arm]
+        values = specialised["arms"][arm]
         line = [f"{title} ({len(values['accuracy'])})"]
         line.append(spread_text(spread(values["accuracy"].values()), 2) or "–")
         flops = [value / 1e6 for value in values["flops"].values()]
@@ -62,7 +72,7 @@ def make_tables(figures: Mapping[str, Any]) -> list[Table]:
         line.append(f"{pair.p:.3f}" if shown and pair.tested else "–")
         lines.append(line)
     header = ("network (seeds)", "test accuracy, %", "million FLOPs", "found is ahead by", "p")
-    return [Table("500 images of four other classes", header, lines)]
+    return Table(f"500 images of four other classes; {name}", header, lines)
 
 
 def _by_number(values: Mapping[str, float]) -> dict[int, float]:
