@@ -37,10 +37,18 @@ from fewshot_core.report.html import DRAWN_BY_PAGE, render
 from fewshot_core.report.page import Doing, Page, Picture
 from fewshot_core.report.results import format_spread, label_text, results_table, summarise
 from fewshot_core.report.results_of_run import read_spent
+from fewshot_core.report.tested import Tested, read_tested
 from fewshot_core.report.words import describe_recipe, score_name
 from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.files import read_json, write_text
-from fewshot_core.runs.retrained import GIVEN, SCRATCH, kind_of_label
+from fewshot_core.runs.retrained import (
+    FOUND,
+    GIVEN,
+    SCRATCH,
+    base_label,
+    kind_of_label,
+    settings_of_label,
+)
 
 
 def report(options: Mapping[str, Any]) -> Path:
@@ -156,7 +164,8 @@ def facts_of(run: KeptRun) -> tuple[RunFacts, Metric]:
     task = run.task.description
     metric = task.metric if results is None else task.find_metric(results["metric"])
     facts = read_facts(run.folder.path, _sum_up_retrained(run, results, metric))
-    return replace(facts, spent=read_spent(run.folder.path, run.recipe)), metric
+    spent, tested = read_spent(run.folder.path, run.recipe), _read_tested(run, results)
+    return replace(facts, spent=spent, tested=tested), metric
 
 
 def draw(run: KeptRun, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, str, Figure]]:
@@ -217,17 +226,32 @@ def draw(run: KeptRun, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, s
 
 def _picture_context(run: KeptRun) -> PictureContext:
     regions = dict.fromkeys([run.root, *read_tree(run.folder, run.root).leaves()])
-    results = _results(run)
-    trainings: dict[str, StageCheckpoint] = {}
-    for result in results["results"] if results is not None else ():
-        trained = read_trained(run.root.space, result["genotype"])
-        training = run.folder.retraining(trained, result["seed"], result.get("settings"))
-        trainings.setdefault(result["label"], training)
+    trainings = _trainings(run, _results(run))
     return PictureContext(
         recipe=run.recipe,
         supernets={region.id: run.folder.checkpoint(region) for region in regions},
-        trainings=trainings,
+        trainings={label: seeds[0] for label, seeds in trainings.items()},
     )
+
+
+def _trainings(run: KeptRun, results: Mapping[str, Any] | None) -> dict[str, list[StageCheckpoint]]:
+    """The trainings behind the results, by label; one for each seed."""
+    found: dict[str, list[StageCheckpoint]] = {}
+    for result in results["results"] if results is not None else ():
+        trained = read_trained(run.root.space, result["genotype"])
+        training = run.folder.retraining(trained, result["seed"], result.get("settings"))
+        found.setdefault(result["label"], []).append(training)
+    return found
+
+
+def _read_tested(run: KeptRun, results: Mapping[str, Any] | None) -> list[Tested]:
+    """What retrained classifiers said of the test images; the found one first, if it is there."""
+    found = {
+        label: read_tested(label, label_text(label), [one.folder for one in trainings])
+        for label, trainings in _trainings(run, results).items()
+    }
+    order = sorted(found, key=lambda label: (base_label(label) != FOUND, settings_of_label(label)))
+    return [tested for label in order if (tested := found[label]) is not None]
 
 
 def training_caption(trained: Sequence[RegionFacts]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from fewshot_core.costs.pareto import pareto_front
 from fewshot_core.errors import DataError, RunFolderError
 from fewshot_core.metrics import Metric
+from fewshot_core.report.tested import Tested
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json
 from fewshot_core.runs.folder import file_name
@@ -152,6 +153,7 @@ class RunFacts:
         failed: How many with the whole budget have a score that is no number.
         predictor: How well scores are predicted, where they are.
         ladder: The rungs of trainings from scratch that chose, where there were any.
+        tested: What retrained classifiers said of the test images, by label.
         spent: Training images seen and seconds of training, by part of the run.
     """
 
@@ -168,6 +170,7 @@ class RunFacts:
     splitting: str = ""  # the decision of split.when in words; empty: nothing was decided
     ranking: RankingFacts | None = None
     retrained: list[Retrained] = field(default_factory=list)
+    tested: list[Tested] = field(default_factory=list)
     data: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)

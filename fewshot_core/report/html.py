@@ -15,6 +15,7 @@ from fewshot_core.report.account import (
     with_unit,
 )
 from fewshot_core.report.assets import read_asset
+from fewshot_core.report.by_class import by_class_section
 from fewshot_core.report.explore import explore, explored
 from fewshot_core.report.facts import front_of, top_trials
 from fewshot_core.report.headline import Tile, tiles
@@ -47,7 +48,8 @@ def render(page: Page) -> str:
     """The whole page."""
     title = f"Architecture search: {page.recipe.recipe}"
     lead, others = _choose_lead(page)
-    results, search = [_results(page), _drawing(page)], _search(page)
+    results = [_results(page), by_class_section(page), _drawing(page)]
+    search = _search(page)
     sections = [
         _tiles(page),
         _lead(page, lead),
