@@ -17,6 +17,7 @@ from fewshot_core.pipeline.regions import read_tree
 from fewshot_core.pipeline.run import KeptRun
 from fewshot_core.pipeline.stock import read_trained
 from fewshot_core.recipe.load import recipe_yaml
+from fewshot_core.recipe.schema import Recipe
 from fewshot_core.report import plots
 from fewshot_core.report.account import (
     account_of,
@@ -25,7 +26,7 @@ from fewshot_core.report.account import (
     epochs_text,
     with_unit,
 )
-from fewshot_core.report.canvas import save_picture, svg_text
+from fewshot_core.report.canvas import LINES, save_picture, svg_text
 from fewshot_core.report.facts import (
     RegionFacts,
     Retrained,
@@ -39,7 +40,7 @@ from fewshot_core.report.results import format_spread, label_text, results_table
 from fewshot_core.report.results_of_run import read_spent
 from fewshot_core.report.tested import Tested, read_tested
 from fewshot_core.report.words import describe_recipe, score_name
-from fewshot_core.runs.checkpoint import StageCheckpoint
+from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json, write_text
 from fewshot_core.runs.retrained import (
     FOUND,
@@ -49,6 +50,7 @@ from fewshot_core.runs.retrained import (
     kind_of_label,
     settings_of_label,
 )
+from fewshot_core.training.validation import CURVE
 
 
 def report(options: Mapping[str, Any]) -> Path:
@@ -212,6 +214,9 @@ def draw(run: KeptRun, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, s
     trained = [region for region in facts.regions if region.state and region.state.history]
     if trained:
         yield "training", training_caption(trained), plots.loss_curves(facts.regions)
+    curves = {} if run.task.generates else _retraining_states(run)
+    if curves:
+        yield "retraining", retraining_caption(recipe, curves), plots.retraining_curves(curves)
     if facts.ranking is not None and facts.ranking.clouds:
         shared = run.shares_equal
         yield (
@@ -269,6 +274,31 @@ def training_caption(trained: Sequence[RegionFacts]) -> str:
         else "none inherits from another"
     )
     return f"Loss of {whose} on training images; {start}."
+
+
+def _retraining_states(run: KeptRun) -> dict[str, StageState]:
+    """Where the first training of every label stands, by the label without settings."""
+    found: dict[str, StageState] = {}
+    trainings = _trainings(run, _results(run))
+    # With other settings than the run's a label has these behind it; the run's own come first.
+    for label in sorted(trainings, key=lambda label: bool(settings_of_label(label))):
+        state = trainings[label][0].state()
+        if state.history:
+            found.setdefault(base_label(label), state)
+    return dict(list(found.items())[: len(LINES)])
+
+
+def retraining_caption(recipe: Recipe, curves: Mapping[str, StageState]) -> str:
+    """What the curves of retrained networks show."""
+    text = "Loss of retrained networks on training images, running mean; the first seed of each."
+    if any(state.notes.get(CURVE) for state in curves.values()):
+        return (
+            f"{text} Dashed: on validation images, at the checkpoints of the trainings, which do "
+            "not see these; nothing was chosen by it."
+        )
+    if recipe.retrain.use_validation:
+        text += " Validation images are trained on as well; none are left to measure on."
+    return text
 
 
 def _results(run: KeptRun) -> dict[str, Any] | None:

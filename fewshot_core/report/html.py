@@ -8,14 +8,12 @@ from html import escape
 from fewshot_core.plugins import plugin_of
 from fewshot_core.report.account import (
     account_of,
-    channels_text,
-    classes_text,
     count_of,
-    data_name,
     with_unit,
 )
 from fewshot_core.report.assets import read_asset
 from fewshot_core.report.by_class import by_class_section
+from fewshot_core.report.data import data_section
 from fewshot_core.report.explore import explore, explored
 from fewshot_core.report.facts import front_of, top_trials
 from fewshot_core.report.headline import Tile, tiles
@@ -63,7 +61,7 @@ def render(page: Page) -> str:
         _preferences(page),
         _top_trials(page),
         _front(page),
-        _data(page),
+        data_section(page),
         _environment(page),
         _settings(page),
         _next_steps(page),
@@ -362,39 +360,6 @@ def _front(page: Page) -> str:
             marked=marked,
             caption="The Pareto front: no network of the search that costs as much or less has a "
             f"better score{_bold(marked)}. As JSON: pareto.json.",
-        ),
-    )
-
-
-def _data(page: Page) -> str:
-    data, settings = page.facts.data, page.recipe.data
-    if not data:
-        return ""
-    size, searched = data.get("image_size"), settings.search_size
-    uses = account_of(page.recipe, page.facts).uses()
-    names = {"train": "training images"}
-    parts = [
-        (names.get(part, f"{part} images"), f"{count_of(data, part).strip() or 'some'}, {use}")
-        for part, use in uses.items()
-    ]
-    smaller = page.facts.trained_regions() and searched not in (None, size)
-    limit = settings.limit
-    return section(
-        "Data",
-        facts_table(
-            [
-                ("source", data_name(settings)),
-                *parts,
-                (
-                    "limit",
-                    None
-                    if limit is None
-                    else f"at most {limit:,} images to train and validate with",
-                ),
-                ("image", f"{size} × {size} pixels, {channels_text(data.get('channels'))}"),
-                ("for supernets", f"{searched} × {searched} pixels" if smaller else None),
-                ("classes", classes_text(settings, data.get("classes"))),
-            ]
         ),
     )
 

@@ -27,6 +27,7 @@ from fewshot_core.task import Task
 from fewshot_core.training.captured import CapturedGradients
 from fewshot_core.training.extras import Extras
 from fewshot_core.training.finetune import group_rate, norms_of
+from fewshot_core.training.loop import Watch
 from fewshot_core.training.objective import (
     GRADIENT_NORM,
     Objective,
@@ -37,6 +38,7 @@ from fewshot_core.training.objective import (
 from fewshot_core.training.optimizer import make_optimizer, optimizer_info
 from fewshot_core.training.pace import Pace
 from fewshot_core.training.predictions import Predictions
+from fewshot_core.training.validation import IMAGES, ValidationWatch
 
 AT_ONCE = 32
 """Architectures that are scored together where a supernet can run several."""
@@ -430,6 +432,16 @@ class ClassificationTask(Task):
         with accelerator.autocast():
             outputs = call(model, images, architecture)
             return self.compare(outputs, targets, 0.0)
+
+    def watch(
+        self, recipe: Recipe, data: ImageData, accelerator: Accelerator, folder: Path
+    ) -> Watch | None:
+        """A curve on validation images, unless they are trained on."""
+        if recipe.retrain.use_validation:
+            return None
+        images, size = data.validation, recipe.evaluator.batch_size
+        batches = EvalBatches(images, size, data.mean, data.std, IMAGES, accelerator.device)
+        return ValidationWatch(batches, accelerator)
 
     def scorer(
         self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator, folder: Path
