@@ -35,6 +35,7 @@ from fewshot_core.report.facts import (
     read_facts,
 )
 from fewshot_core.report.html import DRAWN_BY_PAGE, render
+from fewshot_core.report.moments import read_slides
 from fewshot_core.report.page import Doing, Page, Picture
 from fewshot_core.report.results import format_spread, label_text, results_table, summarise
 from fewshot_core.report.results_of_run import read_spent
@@ -138,6 +139,7 @@ def _write_page(
     space, recipe = run.root.space, run.recipe
     # What a recipe says of its own images is nothing to print over others.
     shown = recipe if describe_recipe(recipe, facts) else replace(recipe, description="")
+    moments = run.task.moments(_picture_context(run))
     page = Page(
         run=run.folder.path,
         recipe=recipe,
@@ -150,6 +152,7 @@ def _write_page(
         canonical=lambda genotype: space.canonical(space.parse(genotype)).id,
         draw=lambda genotype: run.task.draw(space, space.parse(genotype)),
         doing=doing,
+        slides=None if moments is None else read_slides(moments),
     )
     written = run.folder.file("report.html")
     write_text(written, render(page))

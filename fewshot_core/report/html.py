@@ -18,6 +18,7 @@ from fewshot_core.report.explore import explore, explored
 from fewshot_core.report.facts import front_of, top_trials
 from fewshot_core.report.headline import Tile, tiles
 from fewshot_core.report.markup import Cell, facts_table, figure, from_rich, hint, section, table
+from fewshot_core.report.moments import slides_section
 from fewshot_core.report.page import Page, Picture
 from fewshot_core.report.ranking_table import ranking_table
 from fewshot_core.report.tree import regions_section
@@ -46,7 +47,8 @@ def render(page: Page) -> str:
     """The whole page."""
     title = f"Architecture search: {page.recipe.recipe}"
     lead, others = _choose_lead(page)
-    results = [_results(page), by_class_section(page), _drawing(page)]
+    results = [_results(page), by_class_section(page), slides_section(page.slides)]
+    results.append(_drawing(page))
     search = _search(page)
     sections = [
         _tiles(page),
@@ -123,6 +125,7 @@ def _choose_lead(page: Page) -> tuple[Picture | None, list[Picture]]:
     if first is None and not page.facts.trials:
         first = known.get("training")
     drawn = {*DRAWN_BY_PAGE} | ({first.name} if first else set())
+    drawn |= {page.slides.instead_of} if page.slides else set()
     return first, [picture for picture in page.pictures if picture.name not in drawn]
 
 
@@ -182,38 +185,38 @@ def _results(page: Page) -> str:
     spread = "; mean ± standard deviation over the seeds" if max(seeds) > 1 else ""
     on = account_of(page.recipe, page.facts).on
     trained = how_trained(row.start for row in page.facts.retrained)
+    others = list(page.facts.retrained[0].others)  # such as the IS beside the FID
     return section(
         "Result",
         table(
             [
                 "architecture",
                 with_unit(f"test {page.metric_text or page.metric.name}", page.metric),
+                *(f"test {name}" for name in others),
                 "seeds",
                 "parameters",
                 "FLOPs",
                 "genotype",
             ],
             [
-                (row.name, row.spread, len(row.values), row.params, row.flops, row.genotype)
+                (
+                    row.name,
+                    row.spread,
+                    *(row.others[name] for name in others),
+                    len(row.values),
+                    row.params,
+                    row.flops,
+                    row.genotype,
+                )
                 for row in page.facts.retrained
             ],
-            code=[5],
+            code=[5 + len(others)],
             caption=f"{trained.capitalize()}, then measured {on} the "
             f"{count_of(page.facts.data, 'test')}test images{spread}. "
             "FLOPs are multiply-adds of convolutions and linear layers for one image."
             f"{resolution}{test}",
         ),
-        _others(page),
     )
-
-
-def _others(page: Page) -> str:
-    rows = page.facts.retrained
-    names = list(rows[0].others)
-    if not names:
-        return ""
-    cells = [(row.name, *(row.others[name] for name in names)) for row in rows]
-    return table(["architecture", *(f"test {name}" for name in names)], cells)
 
 
 def _drawing(page: Page) -> str:
