@@ -37,8 +37,8 @@ def by_class_section(page: Page) -> str:
     return section(
         "Class by class",
         f"<p>{escape(_summary(first, names))}</p>",
-        f'<div class="figures">{matrix}<div>{_accuracies(every, names)}</div></div>',
-        _confusions(first, names),
+        f'<div class="figures"><div>{matrix}{_confusions(first, names)}</div>'
+        f"<div>{_accuracies(every, names)}</div></div>",
         _worst(first, names),
     )
 
@@ -188,7 +188,7 @@ def _confusions(tested: Tested, names: Sequence[str]) -> str:
         for (a, b), count in tested.commonest()[:ROWS]
     ]
     header = ["class", "taken for", "times", "% of the class"]
-    return table(header, rows, caption="The commonest confusions, that one first.")
+    return "<h3>Commonest confusions</h3>" + table(header, rows)
 
 
 # -- the images ----------------------------------------------------------------------------------
@@ -220,5 +220,5 @@ def _item(image: TestedImage, names: Sequence[str]) -> str:
         kind = "wrong"
     return (
         f'<li class="{kind}"><img src="{image.picture}" alt="{escape(alt)}" loading="lazy">'
-        f"<span>{said}</span> <small>{100 * image.likely:.0f} %</small></li>"
+        f"<span>{said}</span> <small>{100 * image.likely:.0f}\u00a0%</small></li>"
     )
