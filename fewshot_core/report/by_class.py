@@ -32,7 +32,7 @@ def by_class_section(page: Page) -> str:
     every = page.facts.tested
     if not every:
         return ""
-    first, names = every[0], _names(page, len(every[0].images))
+    first, names = every[0], page.class_names(len(every[0].images))
     matrix = _matrix(first, names)
     return section(
         "Class by class",
@@ -41,12 +41,6 @@ def by_class_section(page: Page) -> str:
         f"<div>{_accuracies(every, names)}</div></div>",
         _worst(first, names),
     )
-
-
-def _names(page: Page, count: int) -> Sequence[str]:
-    known = page.facts.data.get("class_names")
-    whole = isinstance(known, list) and len(known) == count
-    return [str(name) for name in known] if whole else [str(n) for n in range(count)]  # type: ignore[union-attr]
 
 
 def _summary(tested: Tested, names: Sequence[str]) -> str:

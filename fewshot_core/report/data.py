@@ -53,9 +53,7 @@ def data_section(page: Page) -> str:
 
 
 def _samples(page: Page, classes: Classes) -> str:
-    known, size = page.facts.data.get("class_names"), len(classes)
-    whole = isinstance(known, list) and len(known) == size
-    names = list(map(str, known if whole and known else range(size)))
+    size, names = len(classes), page.class_names(len(classes))
     items = [
         _item(names[label] if size > 1 else "", classes, label, pictures)
         for label, pictures in classes.samples.items()

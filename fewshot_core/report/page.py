@@ -68,6 +68,13 @@ class Page:
     doing: Doing | None = None
     slides: Slides | None = None
 
+    def class_names(self, count: int) -> list[str]:
+        """The names of so many classes; their numbers where the run knows other names."""
+        known = self.facts.data.get("class_names")
+        if isinstance(known, list) and len(known) == count:
+            return [str(name) for name in known]
+        return [str(number) for number in range(count)]
+
     def command(self, tool: str, *words: str) -> str:
         """A command about this run, for a shell."""
         return shlex.join(["fewshot", tool, f"run={self.run}", *words])

@@ -104,6 +104,7 @@ def _read(path: Path) -> Tested:
         labels += [x for one in worst for x in (one.target, one.predicted)]
         if len(images) != len(right) or not all(0 <= x < len(images) for x in labels):
             raise ValueError("a class that is none")
+        _require_sums(images, right, confusions)
     except (KeyError, TypeError, ValueError) as error:
         raise RunFolderError(
             f"{path} is damaged",
@@ -111,6 +112,21 @@ def _read(path: Path) -> Tested:
             fix=f"delete it, and run fewshot retrain run={path.parents[2]} again",
         ) from None
     return Tested("", "", 1, images, right, confusions, worst)
+
+
+def _require_sums(
+    images: Sequence[int], right: Sequence[int], confusions: Mapping[tuple[int, int], int]
+) -> None:
+    """Raise ``ValueError`` where counts cannot be of these images."""
+    wrong = [count - good for count, good in zip(images, right, strict=True)]
+    told = [0] * len(images)
+    for (label, other), count in confusions.items():
+        if count < 1 or label == other:
+            raise ValueError("a confusion that is none")
+        told[label] += count
+    whole = all(0 <= some <= every for some, every in zip(told, wrong, strict=True))
+    if min(right, default=0) < 0 or not whole or bool(sum(wrong)) != bool(confusions):
+        raise ValueError("counts that do not add up")
 
 
 def _image(kept: Mapping[str, Any]) -> TestedImage:

@@ -111,6 +111,10 @@ def test_no_mistake_at_all(make_run: MakeRun) -> None:
     [
         {"right": [1]},
         {"confusions": [[0, 10, 1]]},
+        {"confusions": []},
+        {"confusions": [[3, 5, 3]]},
+        {"confusions": [[3, 3, 2]]},
+        {"right": [-1] * 10},
         {"worst": [{"image": 0}]},
         {"worst": [dict(zip(("image", "class", "predicted", "given", "likely"), [0] * 5,
                             strict=True)) | {"picture": 'x" onerror="alert(1)'}]},
