@@ -243,12 +243,21 @@ def _picture_context(run: KeptRun) -> PictureContext:
 
 
 def _trainings(run: KeptRun, results: Mapping[str, Any] | None) -> dict[str, list[StageCheckpoint]]:
-    """The trainings behind the results, by label; one for each seed."""
+    """The trainings behind the results, by label; one for each seed.
+
+    Before there are results: that of what was found, if it is going on.
+    """
     found: dict[str, list[StageCheckpoint]] = {}
     for result in results["results"] if results is not None else ():
         trained = read_trained(run.root.space, result["genotype"])
         training = run.folder.retraining(trained, result["seed"], result.get("settings"))
         found.setdefault(result["label"], []).append(training)
+    path = run.folder.file("found.json")
+    if results is None and path.exists():
+        trained = read_trained(run.root.space, read_json(path)["genotype"])
+        training = run.folder.retraining(trained, 0)
+        if training.folder.exists():
+            found[FOUND] = [training]
     return found
 
 

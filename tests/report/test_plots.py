@@ -92,6 +92,22 @@ def test_retrained_networks_have_their_curves(make_run: MakeRun) -> None:
     assert "which do not see these; nothing was chosen by it" in caption
 
 
+def test_a_retraining_that_goes_on_has_its_curve(make_run: MakeRun) -> None:
+    run = make_run(["search"])
+    found = run.root.space.parse(read_json(run.folder.file("found.json"))["genotype"])
+
+    def drawn() -> dict[str, Figure]:
+        facts = read_facts(run.folder.path)
+        return {name: figure for name, _, figure in draw(run, facts, ACCURACY)}
+
+    assert "retraining" not in drawn()
+    state = StageState(2, 9, images=32, history=[[0.0, 2.0], [1.0, 1.5]])
+    run.folder.retraining(found, 0).save(state, {})
+    (line, _) = drawn()["retraining"].axes[0].lines
+    assert line.get_label() == "found"
+    assert line.get_xdata().tolist() == [16, 32]
+
+
 def test_the_same_picture_is_the_same_text(make_run: MakeRun) -> None:
     facts = read_facts(make_run(["search"]).folder.path)
     first, second = (svg_text(plots.search_progress(facts.trials, "score")) for _ in range(2))
