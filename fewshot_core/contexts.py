@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,38 @@ class PictureContext:
     recipe: Recipe
     supernets: Mapping[str, StageCheckpoint]
     trainings: Mapping[str, StageCheckpoint]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a network made at one moment of its training.
+
+    Attributes:
+        step: Steps that were done.
+        picture: An image file of it.
+        text: What was measured then; empty: nothing.
+    """
+
+    step: int
+    picture: Path
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What a network made along its training, for the report to go through.
+
+    Attributes:
+        caption: A sentence that says what is shown.
+        moments: In their order; at least two.
+        real: An image file of as many real ones, to stand beside; None: there is none.
+        instead_of: Name of a picture of the task that shows no more than this.
+    """
+
+    caption: str
+    moments: Sequence[Moment]
+    real: Path | None = None
+    instead_of: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ from fewshot_core.training.objective import Objective, Scorer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fewshot_core.contexts import Moments, PictureContext
+
 
 class TaskDefaults:
     """What a task may say besides, each with what holds where it says nothing."""
@@ -117,6 +119,10 @@ class TaskDefaults:
     def pictures(self, session: Any) -> Iterable[tuple[str, str, Figure]]:
         """Name, caption and figure of further pictures for the report."""
         return ()
+
+    def moments(self, context: PictureContext) -> Moments | None:
+        """What a network made along its training, for the report; by default nothing."""
+        return None
 
     # -- pretrained supernets ----------------------------------------------------------------
 

@@ -331,8 +331,9 @@ class Run:
 
         Args:
             name: ``front`` (score against FLOPs), ``trials`` (score by trial), ``regions`` (losses
-                of the supernets), ``audit``, ``ranking``, ``results``, or one of the task's own;
-                of these the run has those that it has come to.
+                of the supernets), ``retraining`` (those of retrained classifiers), ``audit``,
+                ``ranking``, ``results``, or one of the task's own; of these the run has those that
+                it has come to.
 
         Returns:
             A matplotlib figure that belongs to no window.

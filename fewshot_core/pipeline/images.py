@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -13,11 +14,12 @@ from accelerate.utils import gather_object
 
 from fewshot_core.data import ImageData, ImageShape, load_images
 from fewshot_core.data.inventory import IMAGES, read_inventory, write_inventory
+from fewshot_core.data.samples import FILE, describe_classes
 from fewshot_core.errors import DataError
 from fewshot_core.recipe.fitting import HELD_LEAST, standard_error
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.console import Console
-from fewshot_core.runs.files import read_json, write_json
+from fewshot_core.runs.files import read_json, write_json, write_text
 from fewshot_core.runs.folder import RunFolder
 
 DATA = "data.json"
@@ -154,6 +156,9 @@ class RunImages:
         path, facts = self._folder.file(DATA), ImageFacts.of(data).to_json()
         if not path.exists() or read_json(path) != facts:
             write_json(path, facts)
+        if not self._folder.file(FILE).exists():
+            text = json.dumps(describe_classes(data), separators=(",", ":"))
+            write_text(self._folder.file(FILE), text + "\n")
 
     def _load(self) -> ImageData:
         path = self._folder.known(IMAGES)

@@ -17,6 +17,7 @@ from fewshot_core.pipeline.regions import read_tree
 from fewshot_core.pipeline.run import KeptRun
 from fewshot_core.pipeline.stock import read_trained
 from fewshot_core.recipe.load import recipe_yaml
+from fewshot_core.recipe.schema import Recipe
 from fewshot_core.report import plots
 from fewshot_core.report.account import (
     account_of,
@@ -25,7 +26,7 @@ from fewshot_core.report.account import (
     epochs_text,
     with_unit,
 )
-from fewshot_core.report.canvas import save_picture, svg_text
+from fewshot_core.report.canvas import LINES, save_picture, svg_text
 from fewshot_core.report.facts import (
     RegionFacts,
     Retrained,
@@ -34,13 +35,23 @@ from fewshot_core.report.facts import (
     read_facts,
 )
 from fewshot_core.report.html import DRAWN_BY_PAGE, render
+from fewshot_core.report.moments import read_slides
 from fewshot_core.report.page import Doing, Page, Picture
 from fewshot_core.report.results import format_spread, label_text, results_table, summarise
 from fewshot_core.report.results_of_run import read_spent
+from fewshot_core.report.tested import Tested, read_tested
 from fewshot_core.report.words import describe_recipe, score_name
-from fewshot_core.runs.checkpoint import StageCheckpoint
+from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json, write_text
-from fewshot_core.runs.retrained import GIVEN, SCRATCH, kind_of_label
+from fewshot_core.runs.retrained import (
+    FOUND,
+    GIVEN,
+    SCRATCH,
+    base_label,
+    kind_of_label,
+    settings_of_label,
+)
+from fewshot_core.training.validation import CURVE
 
 
 def report(options: Mapping[str, Any]) -> Path:
@@ -128,6 +139,7 @@ def _write_page(
     space, recipe = run.root.space, run.recipe
     # What a recipe says of its own images is nothing to print over others.
     shown = recipe if describe_recipe(recipe, facts) else replace(recipe, description="")
+    moments = run.task.moments(_picture_context(run))
     page = Page(
         run=run.folder.path,
         recipe=recipe,
@@ -140,6 +152,7 @@ def _write_page(
         canonical=lambda genotype: space.canonical(space.parse(genotype)).id,
         draw=lambda genotype: run.task.draw(space, space.parse(genotype)),
         doing=doing,
+        slides=None if moments is None else read_slides(moments),
     )
     written = run.folder.file("report.html")
     write_text(written, render(page))
@@ -156,7 +169,8 @@ def facts_of(run: KeptRun) -> tuple[RunFacts, Metric]:
     task = run.task.description
     metric = task.metric if results is None else task.find_metric(results["metric"])
     facts = read_facts(run.folder.path, _sum_up_retrained(run, results, metric))
-    return replace(facts, spent=read_spent(run.folder.path, run.recipe)), metric
+    spent, tested = read_spent(run.folder.path, run.recipe), _read_tested(run, results)
+    return replace(facts, spent=spent, tested=tested), metric
 
 
 def draw(run: KeptRun, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, str, Figure]]:
@@ -203,6 +217,9 @@ def draw(run: KeptRun, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, s
     trained = [region for region in facts.regions if region.state and region.state.history]
     if trained:
         yield "training", training_caption(trained), plots.loss_curves(facts.regions)
+    curves = {} if run.task.generates else _retraining_states(run)
+    if curves:
+        yield "retraining", retraining_caption(recipe, curves), plots.retraining_curves(curves)
     if facts.ranking is not None and facts.ranking.clouds:
         shared = run.shares_equal
         yield (
@@ -217,17 +234,41 @@ def draw(run: KeptRun, facts: RunFacts, metric: Metric) -> Iterator[tuple[str, s
 
 def _picture_context(run: KeptRun) -> PictureContext:
     regions = dict.fromkeys([run.root, *read_tree(run.folder, run.root).leaves()])
-    results = _results(run)
-    trainings: dict[str, StageCheckpoint] = {}
-    for result in results["results"] if results is not None else ():
-        trained = read_trained(run.root.space, result["genotype"])
-        training = run.folder.retraining(trained, result["seed"], result.get("settings"))
-        trainings.setdefault(result["label"], training)
+    trainings = _trainings(run, _results(run))
     return PictureContext(
         recipe=run.recipe,
         supernets={region.id: run.folder.checkpoint(region) for region in regions},
-        trainings=trainings,
+        trainings={label: seeds[0] for label, seeds in trainings.items()},
     )
+
+
+def _trainings(run: KeptRun, results: Mapping[str, Any] | None) -> dict[str, list[StageCheckpoint]]:
+    """The trainings behind the results, by label; one for each seed.
+
+    Before there are results: that of what was found, if it is going on.
+    """
+    found: dict[str, list[StageCheckpoint]] = {}
+    for result in results["results"] if results is not None else ():
+        trained = read_trained(run.root.space, result["genotype"])
+        training = run.folder.retraining(trained, result["seed"], result.get("settings"))
+        found.setdefault(result["label"], []).append(training)
+    path = run.folder.file("found.json")
+    if results is None and path.exists():
+        trained = read_trained(run.root.space, read_json(path)["genotype"])
+        training = run.folder.retraining(trained, 0)
+        if training.folder.exists():
+            found[FOUND] = [training]
+    return found
+
+
+def _read_tested(run: KeptRun, results: Mapping[str, Any] | None) -> list[Tested]:
+    """What retrained classifiers said of the test images; the found one first, if it is there."""
+    found = {
+        label: read_tested(label, label_text(label), [one.folder for one in trainings])
+        for label, trainings in _trainings(run, results).items()
+    }
+    order = sorted(found, key=lambda label: (base_label(label) != FOUND, settings_of_label(label)))
+    return [tested for label in order if (tested := found[label]) is not None]
 
 
 def training_caption(trained: Sequence[RegionFacts]) -> str:
@@ -245,6 +286,31 @@ def training_caption(trained: Sequence[RegionFacts]) -> str:
         else "none inherits from another"
     )
     return f"Loss of {whose} on training images; {start}."
+
+
+def _retraining_states(run: KeptRun) -> dict[str, StageState]:
+    """Where the first training of every label stands, by the label without settings."""
+    found: dict[str, StageState] = {}
+    trainings = _trainings(run, _results(run))
+    # With other settings than the run's a label has these behind it; the run's own come first.
+    for label in sorted(trainings, key=lambda label: bool(settings_of_label(label))):
+        state = trainings[label][0].state()
+        if state.history:
+            found.setdefault(base_label(label), state)
+    return dict(list(found.items())[: len(LINES)])
+
+
+def retraining_caption(recipe: Recipe, curves: Mapping[str, StageState]) -> str:
+    """What the curves of retrained networks show."""
+    text = "Loss of retrained networks on training images, running mean; the first seed of each."
+    if any(state.notes.get(CURVE) for state in curves.values()):
+        return (
+            f"{text} Dashed: on validation images, at the checkpoints of the trainings, which do "
+            "not see these; nothing was chosen by it."
+        )
+    if recipe.retrain.use_validation:
+        text += " Validation images are trained on as well; none are left to measure on."
+    return text
 
 
 def _results(run: KeptRun) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ from fewshot_core.pipeline.inputs import check_inputs
 from fewshot_core.pipeline.kept_scores import score_and_keep
 from fewshot_core.pipeline.live import reporting
 from fewshot_core.pipeline.opening import attach, keep_changes
+from fewshot_core.pipeline.predictions import score_and_keep_predictions
 from fewshot_core.pipeline.processes import do_once
 from fewshot_core.pipeline.run import KeptRun, Run
 from fewshot_core.pipeline.scorers import make_scorer, prepare_scorers
@@ -281,6 +282,7 @@ def test_candidate(
 ) -> dict[str, Any]:
     """Measure a trained candidate on the test images."""
     network, state = train_candidate(run, label, seed, trained)
+    checkpoint = run.folder.retraining(trained, seed, run.variation)
     if isinstance(trained, Stock):
         genotype, costs = label_of_stock(trained), stock_costs(run, trained)
         chosen = {NEAR: trained.near} if trained.near else {}
@@ -297,7 +299,7 @@ def test_candidate(
         **chosen,
         "settings": dict(run.variation),
         "start": start_of(run, trained),
-        "test": dict(scorer.score(network, None)),
+        "test": dict(score_and_keep_predictions(run, scorer, network, checkpoint)),
         **costs,
         "training_seconds": round(state.seconds, 1),
         "images_seen": state.images,

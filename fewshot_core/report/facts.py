@@ -11,6 +11,8 @@ from typing import Any
 from fewshot_core.costs.pareto import pareto_front
 from fewshot_core.errors import DataError, RunFolderError
 from fewshot_core.metrics import Metric
+from fewshot_core.report.classes import Classes, read_classes
+from fewshot_core.report.tested import Tested
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json
 from fewshot_core.runs.folder import file_name
@@ -152,6 +154,8 @@ class RunFacts:
         failed: How many with the whole budget have a score that is no number.
         predictor: How well scores are predicted, where they are.
         ladder: The rungs of trainings from scratch that chose, where there were any.
+        tested: What retrained classifiers said of the test images, by label.
+        classes: How many images its classes have, with some of each; None: it is not known.
         spent: Training images seen and seconds of training, by part of the run.
     """
 
@@ -168,7 +172,9 @@ class RunFacts:
     splitting: str = ""  # the decision of split.when in words; empty: nothing was decided
     ranking: RankingFacts | None = None
     retrained: list[Retrained] = field(default_factory=list)
+    tested: list[Tested] = field(default_factory=list)
     data: Mapping[str, Any] = field(default_factory=dict)
+    classes: Classes | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     exported: bool = False
@@ -208,6 +214,7 @@ def read_facts(run: Path, retrained: list[Retrained] | None = None) -> RunFacts:
         ranking=_ranking(run),
         retrained=retrained or [],
         data=_optional(run / "data.json") or {},
+        classes=read_classes(run),
         environment=_optional(run / "environment.json") or {},
         overrides=_lines(run / "overrides.txt"),
         exported=(run / "export" / "config.json").is_file(),

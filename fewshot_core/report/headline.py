@@ -10,6 +10,7 @@ from matplotlib.ticker import EngFormatter
 from fewshot_core.costs.table import Limits
 from fewshot_core.evaluators.words import find_words
 from fewshot_core.metrics import Metric
+from fewshot_core.recipe.stock_names import PRETRAINED, stock_name
 from fewshot_core.report.account import account_of, count_in_words
 from fewshot_core.report.facts import Retrained, RunFacts
 from fewshot_core.report.page import Page
@@ -79,9 +80,7 @@ def _tested(page: Page) -> Tile:
         )
     first, settings = mine[0], settings_of_label(mine[0].label)
     others = [row for row in rows if row != first and settings_of_label(row.label) == settings]
-    compared = [
-        _against(first, row, metric) for row in others if kind_of_label(row.label) in RIVALS
-    ]
+    compared = [_against(first, row, metric) for row in others if _rival(row)]
     state = ""
     if compared and all(clear for _, _, clear in compared):
         better = {better for _, better, _ in compared}
@@ -98,6 +97,19 @@ def _tested(page: Page) -> Tile:
     )
 
 
+def _rival(row: Retrained) -> str:
+    """What a network is called that the found one is compared with; empty: it is not.
+
+    Of a stock model its cost is said too: without a limit on it a larger one is no rival.
+    """
+    stock = stock_name(base_label(row.label))
+    if stock is None:
+        return RIVALS.get(kind_of_label(row.label), "")
+    name, start = stock
+    weights = ", published weights" if start == PRETRAINED else ""
+    return f"timm's {name}{weights}, {engineering(row.flops)} FLOPs"
+
+
 def _has_settings(row: Retrained) -> bool:
     return bool(settings_of_label(row.label))
 
@@ -106,8 +118,7 @@ def _against(
     first: Retrained, other: Retrained, metric: Metric
 ) -> tuple[str, bool | None, bool | None]:
     """A line about a rival; whether the first is better, and whether that is clear."""
-    name = RIVALS[kind_of_label(other.label)]
-    value = f"{name} ({_joined(other.spread, metric)})"
+    value = f"{_rival(other)} ({_joined(other.spread, metric)})"
     if other.genotype == first.genotype and other.architectures == 1:
         return f"The same architecture as {value}.", None, None
     gap = gap_between(first.values, other.values, metric)

@@ -8,17 +8,17 @@ from html import escape
 from fewshot_core.plugins import plugin_of
 from fewshot_core.report.account import (
     account_of,
-    channels_text,
-    classes_text,
     count_of,
-    data_name,
     with_unit,
 )
 from fewshot_core.report.assets import read_asset
+from fewshot_core.report.by_class import by_class_section
+from fewshot_core.report.data import data_section
 from fewshot_core.report.explore import explore, explored
 from fewshot_core.report.facts import front_of, top_trials
 from fewshot_core.report.headline import Tile, tiles
 from fewshot_core.report.markup import Cell, facts_table, figure, from_rich, hint, section, table
+from fewshot_core.report.moments import slides_section
 from fewshot_core.report.page import Page, Picture
 from fewshot_core.report.ranking_table import ranking_table
 from fewshot_core.report.tree import regions_section
@@ -47,7 +47,9 @@ def render(page: Page) -> str:
     """The whole page."""
     title = f"Architecture search: {page.recipe.recipe}"
     lead, others = _choose_lead(page)
-    results, search = [_results(page), _drawing(page)], _search(page)
+    results = [_results(page), by_class_section(page), slides_section(page.slides)]
+    results.append(_drawing(page))
+    search = _search(page)
     sections = [
         _tiles(page),
         _lead(page, lead),
@@ -61,7 +63,7 @@ def render(page: Page) -> str:
         _preferences(page),
         _top_trials(page),
         _front(page),
-        _data(page),
+        data_section(page),
         _environment(page),
         _settings(page),
         _next_steps(page),
@@ -123,6 +125,7 @@ def _choose_lead(page: Page) -> tuple[Picture | None, list[Picture]]:
     if first is None and not page.facts.trials:
         first = known.get("training")
     drawn = {*DRAWN_BY_PAGE} | ({first.name} if first else set())
+    drawn |= {page.slides.instead_of} if page.slides else set()
     return first, [picture for picture in page.pictures if picture.name not in drawn]
 
 
@@ -182,38 +185,38 @@ def _results(page: Page) -> str:
     spread = "; mean ± standard deviation over the seeds" if max(seeds) > 1 else ""
     on = account_of(page.recipe, page.facts).on
     trained = how_trained(row.start for row in page.facts.retrained)
+    others = list(page.facts.retrained[0].others)  # such as the IS beside the FID
     return section(
         "Result",
         table(
             [
                 "architecture",
                 with_unit(f"test {page.metric_text or page.metric.name}", page.metric),
+                *(f"test {name}" for name in others),
                 "seeds",
                 "parameters",
                 "FLOPs",
                 "genotype",
             ],
             [
-                (row.name, row.spread, len(row.values), row.params, row.flops, row.genotype)
+                (
+                    row.name,
+                    row.spread,
+                    *(row.others[name] for name in others),
+                    len(row.values),
+                    row.params,
+                    row.flops,
+                    row.genotype,
+                )
                 for row in page.facts.retrained
             ],
-            code=[5],
+            code=[5 + len(others)],
             caption=f"{trained.capitalize()}, then measured {on} the "
             f"{count_of(page.facts.data, 'test')}test images{spread}. "
             "FLOPs are multiply-adds of convolutions and linear layers for one image."
             f"{resolution}{test}",
         ),
-        _others(page),
     )
-
-
-def _others(page: Page) -> str:
-    rows = page.facts.retrained
-    names = list(rows[0].others)
-    if not names:
-        return ""
-    cells = [(row.name, *(row.others[name] for name in names)) for row in rows]
-    return table(["architecture", *(f"test {name}" for name in names)], cells)
 
 
 def _drawing(page: Page) -> str:
@@ -360,39 +363,6 @@ def _front(page: Page) -> str:
             marked=marked,
             caption="The Pareto front: no network of the search that costs as much or less has a "
             f"better score{_bold(marked)}. As JSON: pareto.json.",
-        ),
-    )
-
-
-def _data(page: Page) -> str:
-    data, settings = page.facts.data, page.recipe.data
-    if not data:
-        return ""
-    size, searched = data.get("image_size"), settings.search_size
-    uses = account_of(page.recipe, page.facts).uses()
-    names = {"train": "training images"}
-    parts = [
-        (names.get(part, f"{part} images"), f"{count_of(data, part).strip() or 'some'}, {use}")
-        for part, use in uses.items()
-    ]
-    smaller = page.facts.trained_regions() and searched not in (None, size)
-    limit = settings.limit
-    return section(
-        "Data",
-        facts_table(
-            [
-                ("source", data_name(settings)),
-                *parts,
-                (
-                    "limit",
-                    None
-                    if limit is None
-                    else f"at most {limit:,} images to train and validate with",
-                ),
-                ("image", f"{size} × {size} pixels, {channels_text(data.get('channels'))}"),
-                ("for supernets", f"{searched} × {searched} pixels" if smaller else None),
-                ("classes", classes_text(settings, data.get("classes"))),
-            ]
         ),
     )
 

@@ -7,6 +7,7 @@
   const marks = [...document.querySelectorAll(".chart .m")];
   const source = find("trials");
   if (source && marks.length) explore(JSON.parse(source.textContent));
+  document.querySelectorAll(".slides").forEach(slide);
   if (document.documentElement.dataset.state === "running" && location.protocol.startsWith("http")) {
     follow();
   }
@@ -125,6 +126,20 @@
       next.setAttribute("tabindex", "0");
       next.focus();
     }
+  }
+
+  // One of several figures is shown, the one that a slider says; a page that is printed has it too.
+  function slide(slides) {
+    const frames = [...slides.querySelectorAll(".frames figure")];
+    const input = slides.querySelector("input");
+    const show = () => {
+      const at = Number(input.value);
+      frames.forEach((frame, place) => { frame.hidden = place !== at; });
+      input.setAttribute("aria-valuetext", frames[at].querySelector("figcaption").textContent);
+    };
+    slides.classList.add("sliding");
+    input.addEventListener("input", show);
+    show();
   }
 
   // While the run goes on: ask whether the page was written anew, and load it then.

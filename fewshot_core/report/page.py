@@ -10,6 +10,7 @@ from pathlib import Path
 from fewshot_core.metrics import Metric
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.report.facts import RunFacts
+from fewshot_core.report.moments import Slides
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Page:
         canonical: Genotype -> what equal networks have in common.
         draw: Genotype -> SVG text; None: architectures are not drawn.
         doing: What the run is at; None: nothing is going on.
+        slides: What a network made along its training; None: nothing was drawn.
     """
 
     run: Path
@@ -64,6 +66,14 @@ class Page:
     canonical: Callable[[str], str] = field(default=lambda genotype: genotype)
     draw: Callable[[str], str] | None = None
     doing: Doing | None = None
+    slides: Slides | None = None
+
+    def class_names(self, count: int) -> list[str]:
+        """The names of so many classes; their numbers where the run knows other names."""
+        known = self.facts.data.get("class_names")
+        if isinstance(known, list) and len(known) == count:
+            return [str(name) for name in known]
+        return [str(number) for number in range(count)]
 
     def command(self, tool: str, *words: str) -> str:
         """A command about this run, for a shell."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,6 +21,8 @@ from fewshot_core.report.canvas import (
     INK,
     LINES,
     ORANGE,
+    SIZE,
+    ShownFigure,
     Values,
     dots,
     fence,
@@ -35,6 +37,8 @@ from fewshot_core.report.facts import (
     TrialFacts,
     front_of,
 )
+from fewshot_core.runs.checkpoint import StageState
+from fewshot_core.training.validation import CURVE
 
 HEIGHT = 38
 """Characters that fit the height of a picture."""
@@ -183,6 +187,39 @@ def loss_curves(regions: Sequence[RegionFacts]) -> Figure:
 
 
 @styled
+def retraining_curves(trainings: Mapping[str, StageState]) -> Figure:
+    """Training loss of retrained networks; where there is one, their curve on validation images.
+
+    Args:
+        trainings: By their names. The losses of one are drawn at the images that it had seen.
+    """
+    measured = any(state.notes.get(CURVE) for state in trainings.values())
+    figure = ShownFigure(SIZE, layout="constrained", facecolor="white")
+    left, *right = figure.subplots(1, 2 if measured else 1, squeeze=False)[0]
+    for place, (name, state) in enumerate(trainings.items()):
+        colour, per_step = LINES[place % len(LINES)], state.images / max(1, state.step)
+        steps, losses = np.array(state.history, dtype=float).T
+        smooth = running_mean(losses)
+        left.plot((steps + 1) * per_step, smooth, color=colour, label=_short(name))
+        points = np.array(state.notes.get(CURVE, []), dtype=float).reshape(-1, 3).T
+        dashed: dict[str, Any] = {"color": colour, "linestyle": "--", "marker": "o"}
+        left.plot(points[0] * per_step, points[2], markersize=3, linewidth=1.2, **dashed)
+        for axes in right:
+            axes.plot(points[0] * per_step, points[1], markersize=4, **dashed)
+    # The validation loss of a first look may be many times as large as any other.
+    means = [running_mean(np.array(state.history).T[1]) for state in trainings.values()]
+    left.set_ylim(0, 1.25 * max(float(losses.max()) for losses in means))
+    left.set(ylabel="loss")
+    for axes in right:
+        axes.set(ylabel="validation accuracy (%)")
+    for axes in (left, *right):
+        axes.set(xlabel="training images seen")
+        axes.xaxis.set_major_locator(MaxNLocator(4 if measured else 6))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    return with_legend(figure, left, columns=3 if max(map(len, trainings)) <= LONG // 4 else 1)
+
+
+@styled
 def test_results(rows: Sequence[HasValues], metric_name: str) -> Figure:
     """The test value of every seed as a dot; of several, mean and standard deviation as a bar."""
     figure, (axes,) = new_figure()
@@ -218,7 +255,8 @@ def test_results(rows: Sequence[HasValues], metric_name: str) -> Figure:
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(metric_name)
     axes.margins(x=0.08)
-    return with_legend(figure, axes)
+    narrow = max(len(row.name) for row in rows) > NAME // 2  # names take the width from the axes
+    return with_legend(figure, axes, columns=1 if narrow else 4)
 
 
 test_results.__test__ = False  # type: ignore[attr-defined]  # pytest would take it for a test

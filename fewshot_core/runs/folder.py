@@ -13,6 +13,8 @@
     pareto.json          what nothing cheaper beats     derived.json    what each region prefers
     ladder.csv           trainings that chose           ladder.json     what its rungs came to
     retrain/ID-SEED/     one training each              retrain.json    their test accuracy
+    retrain/ID-SEED/predictions.json  test images by class, and those it is most wrong about
+    classes.json         images by class and part, with a few of each
     reused.json          whose supernets these are, where another run has trained them
     audit-scores.csv     scores for the audit alone     audit.json      what the audit shows
     scores/  ranking.json  pictures/  report.html  export/

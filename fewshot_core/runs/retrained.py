@@ -20,6 +20,9 @@ from fewshot_core.runs.folder import RunFolder
 RETRAIN = "retrain.json"
 """The file of a run folder that keeps results of retraining."""
 
+PREDICTIONS = "predictions.json"
+"""The file beside a retraining's checkpoint that keeps what its network says of the test images."""
+
 INHERITED = "inherited"
 """What a training starts from, beside what stock models do: ``retrain.start``, which may also be
 ``timm:NAME``."""

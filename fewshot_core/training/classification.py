@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from fewshot_core.data import Batch, ImageArray, ImageData
@@ -26,6 +27,7 @@ from fewshot_core.task import Task
 from fewshot_core.training.captured import CapturedGradients
 from fewshot_core.training.extras import Extras
 from fewshot_core.training.finetune import group_rate, norms_of
+from fewshot_core.training.loop import Watch
 from fewshot_core.training.objective import (
     GRADIENT_NORM,
     Objective,
@@ -35,7 +37,9 @@ from fewshot_core.training.objective import (
 )
 from fewshot_core.training.optimizer import make_optimizer, optimizer_info
 from fewshot_core.training.pace import Pace
+from fewshot_core.training.predictions import Predictions
 from fewshot_core.training.teacher import Teacher
+from fewshot_core.training.validation import IMAGES, ValidationWatch
 
 AT_ONCE = 32
 """Architectures that are scored together where a supernet can run several."""
@@ -279,12 +283,35 @@ class ClassificationScorer:
     def score(
         self, model: nn.Module, architecture: Architecture | None, share: float = 1.0
     ) -> dict[str, float]:
+        return self._score(model, architecture, self._part(share))
+
+    @torch.no_grad()
+    def score_and_predict(self, model: nn.Module) -> tuple[dict[str, float], Predictions]:
+        """See :class:`fewshot_core.training.predictions.PredictingScorer`."""
+        seen: dict[int, Predictions] = {}
+
+        def see(index: int, logits: Tensor, targets: Tensor) -> None:
+            seen[index] = Predictions.of_logits(logits, targets)
+
+        figures = self._score(model, None, self.batches, see)
+        if self.accelerator.num_processes > 1:
+            seen = {k: v for part in gather_object([seen]) for k, v in part.items()}
+        return figures, Predictions.join([seen[index] for index in sorted(seen)])
+
+    def _score(
+        self,
+        model: nn.Module,
+        architecture: Architecture | None,
+        part: Sequence[Batch],
+        see: Callable[[int, Tensor, Tensor], None] = lambda index, logits, targets: None,
+    ) -> dict[str, float]:
+        """Metrics on batches; ``see`` is shown each with the logits of the model."""
+
         def forward(images: Tensor) -> Tensor:
             with self.accelerator.autocast():
                 return call(model, images, architecture)
 
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
-        part = self._part(share)
         rows = [[0.0, 0.0, 0.0] for _ in range(len(part))]  # images may be read at every look
         calibration = [] if architecture is None else self.calibration
         with recalibrate_norms(model, calibration, forward):
@@ -294,6 +321,7 @@ class ClassificationScorer:
                 correct = float((logits.argmax(1) == targets).sum())
                 loss = float(F.cross_entropy(logits, targets, reduction="sum"))
                 rows[index] = [correct, loss, float(len(targets))]
+                see(index, logits, targets)
         if world > 1:
             every = torch.tensor(rows, dtype=torch.float64, device=self.accelerator.device)
             rows = self.accelerator.reduce(every, "sum").tolist()
@@ -409,6 +437,16 @@ class ClassificationTask(Task):
         with accelerator.autocast():
             outputs = call(model, images, architecture)
             return self.compare(outputs, targets, 0.0)
+
+    def watch(
+        self, recipe: Recipe, data: ImageData, accelerator: Accelerator, folder: Path
+    ) -> Watch | None:
+        """A curve on validation images, unless they are trained on."""
+        if recipe.retrain.use_validation:
+            return None
+        images, size = data.validation, recipe.evaluator.batch_size
+        batches = EvalBatches(images, size, data.mean, data.std, IMAGES, accelerator.device)
+        return ValidationWatch(batches, accelerator)
 
     def scorer(
         self, recipe: Recipe, data: ImageData, part: str, accelerator: Accelerator, folder: Path

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.utils import make_grid
 
-from fewshot_core.contexts import PictureContext
+from fewshot_core.contexts import Moment, Moments, PictureContext
 from fewshot_core.report.canvas import LINES, ShownFigure, new_figure, styled, with_legend
 from fewshot_core.report.results import label_text
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
@@ -141,13 +141,54 @@ def _draw_supernets(context: PictureContext) -> Iterator[tuple[str, str, Figure]
         )
 
 
-def _draw_retrained(context: PictureContext) -> Iterator[tuple[str, str, Figure]]:
+def find_moments(context: PictureContext) -> Moments | None:
+    """The samples of the first generator that was drawn more than once while it was trained."""
+    names, trainings = _of_labels(context)
+    for label in SHOWN:
+        grids = _grids(trainings[label].folder) if label in trainings else []
+        if len(grids) < 2:
+            continue
+        measured = {int(step): (fid, score) for step, fid, score in _curve(trainings[label])}
+        real = real_path(trainings[label].folder)
+        return Moments(
+            f"{ROWS * ROWS} samples of a generator ({names[label]}, first seed) while it was "
+            "trained, always from the same noise.",
+            [Moment(step, path, _measured(context, measured.get(step))) for step, path in grids],
+            real if real.exists() else None,
+            "progress",
+        )
+    return None
+
+
+def _measured(context: PictureContext, values: tuple[float, float] | None) -> str:
+    """``FID 12.3, IS 4.56 (classifier, 1,000 images against the validation images)``."""
+    if values is None:
+        return ""
+    metric: Any = context.recipe.metric
+    return (
+        f"FID {values[0]:.3g}, IS {values[1]:.3g} ({metric.extractor}, {metric.watch_images:,} "
+        "images against the validation images)"
+    )
+
+
+def _of_labels(context: PictureContext) -> tuple[dict[str, str], dict[str, StageCheckpoint]]:
+    """Names and trainings by label without settings."""
     # With other settings than the run's a label has these behind it; the run's own come first.
     names: dict[str, str] = {}
     trainings: dict[str, StageCheckpoint] = {}
     for label in sorted(context.trainings, key=lambda label: bool(settings_of_label(label))):
         names.setdefault(base_label(label), label_text(label))
         trainings.setdefault(base_label(label), context.trainings[label])
+    return names, trainings
+
+
+def _curve(stage: StageCheckpoint) -> list[list[float]]:
+    curve: list[list[float]] = stage.state().notes.get(CURVE, [])
+    return curve
+
+
+def _draw_retrained(context: PictureContext) -> Iterator[tuple[str, str, Figure]]:
+    names, trainings = _of_labels(context)
     grids = {label: _grids(stage.folder) for label, stage in trainings.items()}
     last = {label: grids[label][-1][1] for label in SHOWN if grids.get(label)}
     if last:
@@ -168,7 +209,7 @@ def _draw_retrained(context: PictureContext) -> Iterator[tuple[str, str, Figure]
             f"Samples of a generator ({names[first]}) while it was trained, from the same noise.",
             sample_panels({f"step {step:,}": path for step, path in chosen}),
         )
-    curves = {names[k]: stage.state().notes.get(CURVE, []) for k, stage in trainings.items()}
+    curves = {names[label]: _curve(stage) for label, stage in trainings.items()}
     if any(curves.values()):
         metric: Any = context.recipe.metric
         seen = ", which are trained on as well" if context.recipe.retrain.use_validation else ""

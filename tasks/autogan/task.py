@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from fewshot_core.contexts import PictureContext
+from fewshot_core.contexts import Moments, PictureContext
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import Batch, ImageData, ImageShape
 from fewshot_core.description import as_supernet
@@ -38,7 +38,13 @@ from fewshot_tasks.autogan.draw import generator_svg
 from fewshot_tasks.autogan.extractors import inception_file
 from fewshot_tasks.autogan.metrics import name_metric
 from fewshot_tasks.autogan.objective import GanObjective
-from fewshot_tasks.autogan.pictures import ROWS, SampleWatch, SupernetWatch, pictures
+from fewshot_tasks.autogan.pictures import (
+    ROWS,
+    SampleWatch,
+    SupernetWatch,
+    find_moments,
+    pictures,
+)
 from fewshot_tasks.autogan.scorer import check_metric, draw_fixed_noise, make_judge, make_scorer
 from fewshot_tasks.autogan.settings import (
     DESCRIPTION,
@@ -171,6 +177,9 @@ class GanTask(Task):
 
     def pictures(self, context: PictureContext) -> Iterable[tuple[str, str, Figure]]:
         return pictures(context)
+
+    def moments(self, context: PictureContext) -> Moments | None:
+        return find_moments(context)
 
     def hand_over(self, *arguments: Any) -> None:
         export.hand_over(*arguments)

@@ -34,15 +34,25 @@ def name_of(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+def blocks(page: Path) -> list[list[tuple[str, list[str]]]]:
+    """Name and words of every command of this project, for each code block of a page."""
+    found = _BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [list(_commands_of(block)) for block in found]
+
+
 def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """Name and words of every command of this project in the code blocks of a page."""
-    for block in _BLOCK.findall(page.read_text(encoding="utf-8")):
-        for line in block.replace("\\\n", " ").splitlines():
-            found = re.search(r"(?:\bfewshot (\w+)|(?<!tests/)\btools/(\w+)\.py)(.*)", line)
-            # Loops of a shell have words that only it knows.
-            if found is None or line.lstrip().startswith(("#", "export ")) or "$" in line:
-                continue
-            words = shlex.split(found[3], comments=True)
-            for stop in (";", "&&", "|", "&", ">"):
-                words = words[: words.index(stop)] if stop in words else words
-            yield found[1] or found[2], words
+    """Those of all code blocks of a page."""
+    for block in blocks(page):
+        yield from block
+
+
+def _commands_of(block: str) -> Iterator[tuple[str, list[str]]]:
+    for line in block.replace("\\\n", " ").splitlines():
+        found = re.search(r"(?:\bfewshot (\w+)|(?<!tests/)\btools/(\w+)\.py)(.*)", line)
+        # Loops of a shell have words that only it knows.
+        if found is None or line.lstrip().startswith(("#", "export ")) or "$" in line:
+            continue
+        words = shlex.split(found[3], comments=True)
+        for stop in (";", "&&", "|", "&", ">"):
+            words = words[: words.index(stop)] if stop in words else words
+        yield found[1] or found[2], words

@@ -91,6 +91,10 @@ def test_regions_of_the_other_tasks(
         for run in (one, many)
     ]
     assert tests[0] == tests[1]
+    said = [{p.relative_to(r): p.read_text() for p in r.rglob("predictions.json")}
+            for r in (one, many)]  # fmt: skip
+    assert said[0] == said[1]
+    assert bool(said[0]) == (task.name == "imagenet")
 
 
 @pytest.mark.parametrize(

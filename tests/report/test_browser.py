@@ -23,6 +23,8 @@ from fewshot_core.pipeline.run import Run
 from fewshot_core.report.page import Doing
 
 from .conftest import MakeRun
+from .test_by_class import keep_predictions
+from .test_moments import moments_of
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = (375, 768, 1440)
@@ -157,6 +159,7 @@ def test_keys_go_from_mark_to_mark_and_select(make_run: MakeRun) -> None:
 
 def test_an_address_selects_and_no_page_is_wider_than_its_screen(make_run: MakeRun) -> None:
     run = make_run()
+    keep_predictions(run, [(3, 5, 2), (9, 0, 12)], 10)
     write_report(run)
     said = act(
         run,
@@ -176,6 +179,38 @@ def test_an_address_selects_and_no_page_is_wider_than_its_screen(make_run: MakeR
     for width, wide, panel in said:
         assert wide <= width
         assert "trial=7" in panel
+
+
+def test_a_slider_goes_through_the_moments_of_a_training(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(["retrain"])
+    moments = moments_of(run.folder.file("samples"), 3, 8)
+    monkeypatch.setattr(type(run.task), "moments", lambda self, context: moments)
+    write_report(run)
+    said = act(
+        run,
+        """
+        const view = await open(375, ""), page = view.document, seen = [];
+        const input = page.querySelector(".slides input");
+        const shown = () => [...page.querySelectorAll(".frames figure")].filter(
+          (one) => one.getBoundingClientRect().height > 0).map((one) => one.dataset.label);
+        const wide = page.documentElement.scrollWidth;
+        seen.push(shown());
+        input.focus();
+        const focused = page.activeElement === input;
+        input.value = "1";
+        input.dispatchEvent(new view.Event("input"));
+        seen.push(shown());
+        const labelled = input.labels[0].textContent;
+        return {seen, wide, focused, labelled, value: input.getAttribute("aria-valuetext")};
+        """,
+    )
+    assert said["seen"] == [["step 2"], ["step 1"]]
+    assert said["value"] == "step 1: FID <1>"
+    assert said["wide"] <= 375
+    assert said["focused"]
+    assert said["labelled"].strip() == "Moment of the training"
 
 
 def test_a_page_loads_itself_anew_only_while_the_run_goes_on(

@@ -35,7 +35,7 @@ from fewshot_tasks.cifar10.task import TASK
 
 from .conftest import STAGES, MakeRun
 
-VOID = {"meta", "br", "wbr", "link", "img"}
+VOID = {"meta", "br", "wbr", "link", "img", "input"}
 
 
 class Reader(HTMLParser):

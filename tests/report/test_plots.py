@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,6 +18,8 @@ from fewshot_core.report import plots
 from fewshot_core.report.canvas import ShownFigure, fence, new_figure, save_picture, svg_text
 from fewshot_core.report.facts import Correlation, RegionFacts, Retrained, TrialFacts, read_facts
 from fewshot_core.runs.checkpoint import StageState
+from fewshot_core.runs.files import read_json
+from fewshot_core.training.validation import CURVE
 
 from .conftest import MakeRun
 
@@ -57,6 +60,52 @@ def test_parameters_are_drawn_where_they_differ(make_run: MakeRun) -> None:
     assert len(plots.audit_scatter(audit, "s", "t").axes) == 2
     equal = replace(audit, costs={name: [1000.0] * 9 for name in audit.costs})
     assert len(plots.audit_scatter(equal, "s", "t").axes) == 1
+
+
+def test_retrained_networks_have_their_curves(make_run: MakeRun) -> None:
+    run = make_run(["retrain"])
+    history = [[float(step), 2.0 / (1 + step)] for step in range(20)]
+    results = read_json(run.folder.file("retrain.json"))["results"]
+
+    def train(notes: dict[str, Any]) -> None:
+        for row in results:
+            state = StageState(20, 20, images=320, history=history, notes=notes)
+            run.folder.training("retrain", f"{row['id']}-{row['seed']}").finish(state, {})
+
+    def drawn() -> tuple[Figure, str]:
+        facts = read_facts(run.folder.path)
+        found = {name: (figure, text) for name, text, figure in draw(run, facts, ACCURACY)}
+        return found["retraining"]
+
+    train({})
+    figure, caption = drawn()
+    assert [line.get_label() for line in figure.axes[0].lines][::2] == [
+        "found", "random", "largest",
+    ]  # fmt: skip
+    assert len(figure.axes) == 1
+    assert "Validation images are trained on as well" in caption
+    train({CURVE: [[10, 55.0, 1.5], [20, 88.0, 0.4]]})
+    figure, caption = drawn()
+    left, right = figure.axes
+    assert np.allclose(right.lines[0].get_xydata(), [[160, 55], [320, 88]])
+    assert np.allclose(left.lines[1].get_xydata(), [[160, 1.5], [320, 0.4]])
+    assert "which do not see these; nothing was chosen by it" in caption
+
+
+def test_a_retraining_that_goes_on_has_its_curve(make_run: MakeRun) -> None:
+    run = make_run(["search"])
+    found = run.root.space.parse(read_json(run.folder.file("found.json"))["genotype"])
+
+    def drawn() -> dict[str, Figure]:
+        facts = read_facts(run.folder.path)
+        return {name: figure for name, _, figure in draw(run, facts, ACCURACY)}
+
+    assert "retraining" not in drawn()
+    state = StageState(2, 9, images=32, history=[[0.0, 2.0], [1.0, 1.5]])
+    run.folder.retraining(found, 0).save(state, {})
+    (line, _) = drawn()["retraining"].axes[0].lines
+    assert line.get_label() == "found"
+    assert line.get_xdata().tolist() == [16, 32]
 
 
 def test_the_same_picture_is_the_same_text(make_run: MakeRun) -> None:

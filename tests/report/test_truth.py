@@ -354,6 +354,23 @@ def test_what_is_clearly_better_or_worse_is_marked() -> None:
     assert "10.90 points worse than random" in tile(ACCURACY, 80.0, 80.1, 80.2).lines[0]
 
 
+def test_a_stock_model_is_a_rival_with_its_cost() -> None:
+    case = next(case for case in cases() if case.searched and case.retrained == "found")
+    stock = replace(row("scratch:resnet18", 3), genotype="scratch:resnet18", flops=1_820_000)
+    mine = replace(row("found", 3), values=[98.0, 98.1, 98.2])
+
+    def tile(label: str) -> Tile:
+        known = replace(facts(case), retrained=[mine, replace(stock, label=label)])
+        return tiles(Page(Path("runs/r"), case.recipe(), "", ACCURACY, known))[0]
+
+    said = tile("scratch:resnet18").lines[0].replace("\u00a0", " ")
+    assert said.startswith("7.10 points better than timm's resnet18, 1.82 M FLOPs (91.00 %)")
+    assert "timm's resnet18, published weights, 1.82 M" in tile("timm:resnet18").lines[0].replace(
+        "\u00a0", " "
+    )
+    assert tile("timm:resnet18").state == "good"
+
+
 def test_a_cost_is_told_against_its_limit() -> None:
     case = next(case for case in cases() if case.searched)
     limits = ConstraintSettings(flops=40, params=10)

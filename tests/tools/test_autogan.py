@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -95,6 +96,9 @@ def test_report(finished: Path) -> None:
     assert "FID (classifier, 60 images) with its sign turned" in text
     assert "test IS (classifier, 80 images)" in text
     assert "accuracy" not in text
+    slider = text.partition("<h2>While it was trained</h2>")[2].partition("</section>")[0]
+    assert 'type="range"' in slider
+    assert re.search(r"step 12: FID [\d.]+, IS [\d.]+ \(classifier, 40 images", slider)
     for name in ("supernets", "samples", "progress", "distance", "results", "search", "training"):
         with Image.open(finished / "pictures" / f"{name}.png") as image:
             assert min(image.size) > 200

@@ -120,7 +120,12 @@ def test_retrain(finished: Path) -> None:
         weights = load_file(finished / "retrain" / f"{row['id']}-0" / "weights.safetensors")
         trained = sum(t.numel() for n, t in weights.items() if not _is_statistic(n))
         assert trained >= row["params"]  # what is not on a path to the output is not counted
-        assert 0 <= row["test"]["accuracy"] <= 100
+        said = read(finished / "retrain" / f"{row['id']}-0" / "predictions.json")
+        assert row["test"]["accuracy"] == 100 * sum(said["right"]) / sum(said["images"])
+        assert sum(n for *_, n in said["confusions"]) == sum(said["images"]) - sum(said["right"])
+        given = [image["given"] for image in said["worst"]]
+        assert given == sorted(given)
+    assert "Class by class" in (finished / "report.html").read_text()
 
 
 def _is_statistic(name: str) -> bool:

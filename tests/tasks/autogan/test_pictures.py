@@ -15,7 +15,7 @@ from fewshot_core.data import ImageData
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.spaces.region import Region
-from fewshot_tasks.autogan.pictures import pictures
+from fewshot_tasks.autogan.pictures import CURVE, find_moments, pictures
 from fewshot_tasks.autogan.task import TASK
 
 
@@ -68,3 +68,23 @@ def test_the_report_has_the_real_ones_and_what_was_trained_with_other_settings(
     caption, titles = drawn("found, retrain.epochs=3")
     assert titles == ["found by the search,\nretrain.epochs=3"]
     assert "Real" not in caption
+
+
+def test_what_a_training_made_at_its_moments(
+    make_recipe: Callable[..., Recipe], data: ImageData, accelerator: Accelerator, tmp_path: Path
+) -> None:
+    recipe = make_recipe(metric__watch_images=0)
+    watched(recipe, data, accelerator, tmp_path / "random")
+    (tmp_path / "found").mkdir()
+    stages = {one: StageCheckpoint(tmp_path / one) for one in ("found", "random")}
+    stages["random"].finish(StageState(9, 9, notes={CURVE: [[9, 12.34, 5.678]]}), {})
+    found = TASK.moments(PictureContext(recipe, {}, stages))
+    assert found is not None  # of the generator that was drawn
+    assert "random architecture" in found.caption
+    assert found == find_moments(PictureContext(recipe, {}, stages))
+    assert [one.step for one in found.moments] == [3, 9]
+    assert found.moments[0].text == ""
+    assert found.moments[1].text.startswith("FID 12.3, IS 5.68 (classifier, 0 images against")
+    assert found.real == tmp_path / "random" / "samples" / "real.png"
+    (tmp_path / "random" / "samples" / "step-00000003.png").unlink()
+    assert TASK.moments(PictureContext(recipe, {}, stages)) is None
