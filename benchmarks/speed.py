@@ -45,7 +45,8 @@ from fewshot_core.recipe.schema import Recipe, recalibration_images, scored_imag
 from fewshot_core.runs.precision import resolve_precision
 from fewshot_core.spaces.paths import UniformPaths
 from fewshot_core.spaces.region import Region
-from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
+from fewshot_core.training.classification import ClassificationObjective
+from fewshot_core.training.classifier_scores import ClassificationScorer
 from fewshot_tasks.cifar10.space import CellSpace
 from fewshot_tasks.cifar10.supernet import CellSupernet
 from fewshot_tasks.cifar10.task import TASK

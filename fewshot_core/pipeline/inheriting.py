@@ -24,7 +24,7 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import keep_calibrated
-from fewshot_core.training.classification import ClassificationScorer
+from fewshot_core.training.classifier_scores import ClassificationScorer
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from fewshot_core.runs.checkpoint import StageCheckpoint
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.files import digest_of_weights, sha256
 from fewshot_core.seeds import derive_seed
-from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
+from fewshot_core.training.classification import ClassificationObjective
+from fewshot_core.training.classifier_scores import ClassificationScorer
 from fewshot_core.training.loop import Stage, train
 from fewshot_tasks.autogan.settings import MetricSettings
 

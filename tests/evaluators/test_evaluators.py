@@ -24,7 +24,7 @@ from fewshot_core.spaces.space import Architecture
 from fewshot_core.spaces.splitters import ByDecision
 from fewshot_core.supernet import Supernet
 from fewshot_core.testing.toys import ToySpace, total, toy_space
-from fewshot_core.training.classification import ClassificationScorer
+from fewshot_core.training.classifier_scores import ClassificationScorer
 
 
 class Mirrored(ToySpace):

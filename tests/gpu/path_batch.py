@@ -17,7 +17,8 @@ from fewshot_core.recipe.trainings import SupernetSettings
 from fewshot_core.spaces.paths import PathBatches, UniformPaths
 from fewshot_core.spaces.paths.uniform import UniformSettings
 from fewshot_core.spaces.region import Region
-from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
+from fewshot_core.training.classification import ClassificationObjective
+from fewshot_core.training.classifier_scores import ClassificationScorer
 from fewshot_tasks.cifar10.space import nasbench201
 from fewshot_tasks.cifar10.supernet import CellSupernet
 

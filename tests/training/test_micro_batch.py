@@ -15,7 +15,8 @@ from fewshot_core.spaces.paths.sandwich import SandwichSettings
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.testing.toys import toy_space
-from fewshot_core.training.classification import ClassificationObjective, pieces_of
+from fewshot_core.training.classification import ClassificationObjective
+from fewshot_core.training.forward import pieces_of
 
 REGION = Region.root(toy_space(2, 3))
 PATHS = [REGION.space.architecture({"a": 0, "b": option}) for option in (0, 2, 1)]

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from fewshot_core.training import predictions as module
-from fewshot_core.training.classification import ClassificationScorer
+from fewshot_core.training.classifier_scores import ClassificationScorer
 from fewshot_core.training.predictions import PredictingScorer, Predictions
 
 LOGITS = torch.tensor([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0], [4.0, 0.0, 0.0], [1.0, 1.0, 0.0]])

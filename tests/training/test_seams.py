@@ -13,7 +13,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from fewshot_core.recipe.trainings import RetrainSettings
-from fewshot_core.training.classification import ClassificationObjective, ClassificationScorer
+from fewshot_core.training.classification import ClassificationObjective
+from fewshot_core.training.classifier_scores import ClassificationScorer
 from fewshot_core.training.teacher import Teacher
 from fewshot_tasks.cifar10.task import CellTask
 

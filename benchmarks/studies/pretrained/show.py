@@ -21,7 +21,8 @@ ARMS = {
 
 def summarise(rows: Rows) -> dict[str, Any]:
     """What pretraining took; and test accuracies of all arms, by pretraining and seed."""
-    before, seeds = {}, {}
+    before: dict[str, Any] = {}
+    seeds: dict[str, dict[str, Any]] = {}
     for key, row in rows.items():
         name, *seed = key.split(" | seed ")
         if seed:

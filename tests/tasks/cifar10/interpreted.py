@@ -18,7 +18,7 @@ from fewshot_core.spaces.paths import UniformPaths
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_core.supernet import recalibrate_norms
-from fewshot_core.training.classification import ClassificationScorer
+from fewshot_core.training.classifier_scores import ClassificationScorer
 from fewshot_tasks.cifar10.space import nasbench201
 from fewshot_tasks.cifar10.supernet import CellSupernet
 
