@@ -64,6 +64,8 @@ def test_results_are_known_by_what_they_are() -> None:
     common = {"start": "inherited", "label": "given", "id": "b"}
     assert name_arm({**common, "id": "a"}, "a") == "found"
     assert name_arm({**common, "id": "a", "start": "scratch"}, "a") == "found, from scratch"
+    stock = {**common, "id": "a", "start": "timm:local-dir:/x"}
+    assert name_arm(stock, "a") == "found, from MobileNetV3"
     assert name_arm(common, "a") == "random"
     assert name_arm({**common, "label": "largest"}, "a") == "largest"
     assert name_arm({**common, "label": "timm:local-dir:/x"}, "a") == "MobileNetV3"

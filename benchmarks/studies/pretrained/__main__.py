@@ -5,7 +5,8 @@ authors' own format. From then on everything is done as by a user with that file
 images of the four other classes, a limit on FLOPs, a search with `supernet.weights`, and networks
 that are fine-tuned. Beside the one found stand the same one from scratch, a random one of equal
 FLOPs and the largest within the limit from the same weights, and MobileNetV3's own choices, which
-were trained on the six classes alone, on as many images as the supernet.
+were trained on the six classes alone, on as many images as the supernet. The one found is also
+started from that MobileNetV3, where blocks agree.
 
     python -m benchmarks.studies.pretrained             resumes; an hour on two cores
     python -m benchmarks.studies.pretrained --quick     a few steps; writes nothing

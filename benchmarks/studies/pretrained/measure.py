@@ -194,9 +194,11 @@ class Pretrained(Study):
         found = read_json(run / "found.json")
         drawn = draw_equal(costs, found["costs"]["connected_flops"], found["id"], seed)
         self._tool("retrain", [f"run={run}", f"architecture={costs.space.genotype(drawn)}"])
+        given = f"architecture={found['genotype']}"
+        stock = f"retrain.start=timm:local-dir:{self._exported()}"
+        self._tool("retrain", [f"run={run}", stock, given])
         again = ["retrain.start=scratch", f"retrain.epochs={size.scratch}", "retrain.lr=0.1"]
-        again += ["retrain.head_epochs=0", f"architecture={found['genotype']}"]
-        self._tool("retrain", [f"run={run}", *again])
+        self._tool("retrain", [f"run={run}", *again, "retrain.head_epochs=0", given])
         results = read_json(run / "retrain.json")["results"]
         return {
             "search_seconds": round(seconds),
@@ -282,7 +284,8 @@ def draw_equal(costs: CostTable, flops: float, other: str, seed: int) -> Archite
 def name_arm(row: dict[str, Any], found: str) -> str:
     """What a result of ``retrain.json`` is in the study."""
     if row["id"] == found:
-        return "found" if row["start"] == "inherited" else "found, from scratch"
+        starts = {"inherited": "found", "scratch": "found, from scratch"}
+        return starts.get(row["start"], "found, from MobileNetV3")
     if row["label"].startswith("timm:"):
         return "MobileNetV3"
     return "largest" if row["label"].startswith("largest") else "random"
