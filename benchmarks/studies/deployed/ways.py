@@ -106,5 +106,10 @@ class Size:
 
 FULL = Size(3, 300_000)
 QUICK = Size(
-    1, 3_000, quantiles=(0.6, 1.0), words=("data.limit=1000", "search.trials=4"), limit=1_000
+    1,
+    3_000,
+    ways=("ladder from the largest", "one supernet"),
+    quantiles=(0.6, 1.0),
+    words=("data.limit=1000", "search.trials=4"),
+    limit=1_000,
 )
