@@ -8,6 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
 from fewshot_core.metrics import LOSS, Metric
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scoring import searchable
@@ -27,6 +31,9 @@ TABLE = "ladder.csv"
 
 DRAWS = 5_000
 """Random architectures among which a model looks for proposals."""
+
+USUAL_PRIOR = 0.5
+"""Of weights from 0 to 1 the one that did best in the study of what is deployed."""
 
 SCORED, DRAWN, CLIMBED, PROPOSED = "score", "random", "result", "model"
 """Why an architecture stands on a rung."""
@@ -72,9 +79,10 @@ class Climb:
 def climb(run: Run, done: Sequence[Trial]) -> Climb | None:
     """Train the best-scored architectures from scratch, rung by rung.
 
-    Results are what ``ladder.judge`` says, on all validation images. Of equal ones the cheaper
-    network climbs. Every process of a run has to call it: all of them choose alike. What a killed
-    run has trained is not trained again, and the result is the same to the last bit.
+    Results are what ``ladder.judge`` says, on all validation images. With ``ladder.prior`` cost and
+    score count beside them. Of equal ones the cheaper network climbs. Every process of a run has to
+    call it: all of them choose alike. What a killed run has trained is not trained again, and the
+    result is the same to the last bit.
 
     Args:
         run: The run, with ``ladder.networks`` above 0.
@@ -151,15 +159,42 @@ def first_places(run: Run, done: Sequence[Trial], count: int) -> list[Place]:
 
 
 def best_first(run: Run, results: Iterable[Result]) -> list[Result]:
-    """The results from the best to the worst, of equal ones the cheaper network first."""
-    return sorted(
-        results,
-        key=lambda result: (
-            -result.value,
-            run.price(result.place.architecture),
-            result.place.architecture.id,
-        ),
+    """The results from the best to the worst, of equal ones the cheaper network first.
+
+    Short trainings are noisy, and what is known besides makes up for some of it: with
+    ``ladder.prior`` the ranks by cost and by the search's score count as well. What nothing scored
+    has a middling rank there.
+    """
+    every = list(results)
+    prices = [run.price(result.place.architecture) for result in every]
+    weight = prior_of(run)
+    merits = rank([result.value for result in every])
+    if weight:
+        scores = [math.nan if r.place.trial is None else r.place.trial.score for r in every]
+        places = {price: place for place, price in enumerate(sorted(set(prices)))}
+        merits = merits + weight * (rank([places[price] for price in prices]) + rank(scores))
+    order = sorted(
+        range(len(every)), key=lambda i: (-merits[i], prices[i], every[i].place.architecture.id)
     )
+    return [every[i] for i in order]
+
+
+def prior_of(run: Run) -> float:
+    """The weight of cost and score beside results; see ``ladder.prior``."""
+    given = run.recipe.ladder.prior
+    if given is not None:
+        return given
+    # Measured for classifiers. Of generators, whose results are no losses, cost says nothing.
+    return USUAL_PRIOR if judge_of(run) == LOSS else 0.0
+
+
+def rank(values: Sequence[float]) -> NDArray[np.float64]:
+    """Shares of the values that are lower, ties in the middle, ``[n]``; 0.5 for what is nan."""
+    known = ~np.isnan(values)
+    ranks = np.full(len(values), 0.5)
+    if known.any():
+        ranks[known] = (rankdata(np.asarray(values)[known]) - 0.5) / known.sum()
+    return ranks
 
 
 def _next_places(
@@ -273,7 +308,7 @@ def _describe(
             for result in results
             if (before := _told_before(result, below, first=number == 0)) is not None
         ]
-        best = best_first(run, results)[0]
+        best = max(results, key=lambda result: result.value)
         described.append(
             {
                 "networks": len(results),
@@ -291,6 +326,7 @@ def _describe(
     return {
         "metric": metric.name,
         "better": metric.better,
+        "prior": prior_of(run),
         "images": round(passes * images),
         "rungs": described,
         "found": {

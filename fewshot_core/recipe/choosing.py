@@ -32,6 +32,14 @@ class LadderSettings:
         "the metric.",
         choices=("loss", "metric"),
     )
+    prior: float | None = setting(
+        None,
+        "Networks climb by the sum of their ranks: by results, and with this weight each by cost, "
+        "the more expensive first, and by the search's score. 0: by results alone. none: 0.5 where "
+        "results are losses, and else 0 (docs/results/deploy.md).",
+        low=0,
+        high=10,
+    )
     pool: int | None = setting(
         None,
         "The networks of the first rung are taken at even distances from so many of the best "

@@ -152,7 +152,7 @@ def _noise(recipe: Recipe) -> Unreads:
 
 def _ladder(recipe: Recipe) -> Unreads:
     if recipe.ladder.networks == 0:
-        for key in ("epochs", "rungs", "keep", "judge", "pool", "proposals"):
+        for key in ("epochs", "rungs", "keep", "judge", "prior", "pool", "proposals"):
             reader = "ladder.networks=48 reads it"
             yield Unread(f"ladder.{key}", "ladder.networks=0", ("ladder.networks",), reader)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fewshot_core.pipeline import ladder as ladder_module
-from fewshot_core.pipeline.ladder import Climb, climb
+from fewshot_core.pipeline.ladder import Climb, climb, prior_of, rank
 from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.search.trial import Trial
@@ -33,7 +33,7 @@ def convolutions(architecture: Architecture) -> float:
 
 def make(path: Path, score: Score, truth: Score, **settings: object) -> Paper:
     run = Paper(path, score, truth)
-    usual = {"networks": 16, "epochs": 12.0, "rungs": 3, "keep": 0.25, "proposals": 0.0}
+    usual = {"networks": 16, "epochs": 12.0, "rungs": 3, "keep": 0.25, "proposals": 0.0, "prior": 0}
     run.change(**{f"ladder__{name}": value for name, value in (usual | settings).items()})
     return run
 
@@ -172,6 +172,45 @@ def test_what_networks_are_compared_by(tmp_path: Path, judge: str, best: Any) ->
     first = [a for a, _ in run.trained[:16]]
     assert result.found.place.architecture == best(first, key=by_id)
     assert result.facts["metric"] == {"metric": "accuracy"}.get(judge, judge)
+
+
+def test_cost_and_score_count_beside_noisy_results(tmp_path: Path) -> None:
+    """Results alone, the price alone, and the sum of ranks that the setting describes."""
+    run = make(tmp_path, by_id, lambda a: -by_id(a), rungs=1, epochs=16)
+
+    def found(prior: float) -> Architecture:
+        run.change(ladder__prior=prior)
+        run.trained.clear()
+        return climbed(run, done).found.place.architecture
+
+    done = run.search(100)
+    alone = found(0)
+    first = [a for a, _ in run.trained]
+    assert alone == min(first, key=by_id)
+    merit = {
+        a: rank([-by_id(b) for b in first])[i]
+        + 0.5 * rank([run.cost(b) for b in first])[i]
+        + 0.5 * rank([by_id(b) for b in first])[i]
+        for i, a in enumerate(first)
+    }
+    assert merit[found(0.5)] == max(merit.values())
+    costs = {a: run.cost(a) for a in first}
+    scores = [by_id(a) for a in first]
+    both = {a: rank(list(costs.values()))[i] + rank(scores)[i] for i, a in enumerate(first)}
+    assert both[found(10)] >= sorted(both.values())[-2]
+
+
+def test_a_rank_without_a_score_is_in_the_middle() -> None:
+    assert rank([3.0, math.nan, 1.0, 3.0]).tolist() == pytest.approx([2 / 3, 0.5, 1 / 6, 2 / 3])
+    assert rank([math.nan]).tolist() == [0.5]
+
+
+def test_the_prior_is_for_losses_unless_it_is_given(tmp_path: Path) -> None:
+    run = make(tmp_path, by_id, by_id, prior=None, judge="metric")
+    assert prior_of(run) == 0  # type: ignore[arg-type]
+    run.change(ladder__prior=0.25)
+    assert prior_of(run) == 0.25  # type: ignore[arg-type]
+    assert climbed(run).facts["prior"] == 0.25
 
 
 def test_what_diverges_does_not_climb(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fewshot_core.pipeline.ladder import rank
 from fewshot_core.search.ladder import LEAST, LadderModel, join_results
 from fewshot_core.spaces.space import Architecture, SearchSpace
 
@@ -107,12 +108,14 @@ class Ladder:
         begin: ``random`` networks, the ``expensive`` fifth, or those of the best score of a name.
         rungs: How many lengths are used; each has the same share of the budget.
         proposals: Share of the further rungs that a model proposes.
+        prior: Weight of the ranks by cost and by the score, beside that by results.
     """
 
     begin: str = "random"
     judge: str = "loss"
     rungs: int = 3
     proposals: float = 0.0
+    prior: float = 0.0
 
     def __call__(self, pool: Pool, budget: int, limit: float, rng: random.Random) -> int | None:
         seeds = pool.scores.get(self.begin)
@@ -128,15 +131,26 @@ class Ladder:
         for number, (length, places) in enumerate(plan):
             known = {i: float(v) for i in within if not math.isnan(v := curves[length][i])}
             if number:
-                standing = self._next(pool, within, results, known, places)
+                standing = self._next(pool, within, results, known, places, score)
             measured = {i: known[i] for i in standing if i in known}
             if not measured:
                 break
             results.append(measured)
         if not results:
             return None
-        last = results[-1]
-        return max(last, key=lambda i: (last[i], -pool.costs[i], -i))
+        return self._best_first(pool, results[-1], score)[0]
+
+    def _best_first(
+        self, pool: Pool, results: Mapping[int, float], score: Score | None
+    ) -> list[int]:
+        """The networks of a rung from the best to the worst, as a real ladder orders them."""
+        every = list(results)
+        merits = rank([results[i] for i in every])
+        if self.prior:
+            told = [math.nan if score is None else float(score.values[i]) for i in every]
+            merits = merits + self.prior * (rank([pool.costs[i] for i in every]) + rank(told))
+        order = sorted(range(len(every)), key=lambda n: (-merits[n], pool.costs[every[n]], n))
+        return [every[n] for n in order]
 
     def _first(
         self, pool: Pool, within: list[int], places: int, score: Score | None, rng: random.Random
@@ -155,6 +169,7 @@ class Ladder:
         results: Sequence[Mapping[int, float]],
         known: Mapping[int, float],
         places: int,
+        score: Score | None,
     ) -> list[int]:
         """Who climbs: the best that were trained for so long, and what a model proposes.
 
@@ -162,8 +177,7 @@ class Ladder:
         takes its place all the same: it would have been trained in vain.
         """
         proposed = self._propose(pool, within, results, round(self.proposals * places))
-        before = results[-1]
-        ranked = sorted(before, key=lambda i: (-before[i], pool.costs[i], i))
+        ranked = self._best_first(pool, results[-1], score)
         climbing = [i for i in ranked if i in known][: places - len(proposed)]
         return [*climbing, *proposed]
 

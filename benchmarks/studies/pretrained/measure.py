@@ -34,7 +34,7 @@ from fewshot_tasks.imagenet.supernet import MobileSupernet
 WORDS = ("recipe=mobile_cifar", "network.expansions=[3,4,6]", "split=none")
 """A space of once-for-all at lab size: its kernels and expansions, fewer and narrower units."""
 
-BATCHES = (128, 32)
+BATCHES = (32, 128)
 """Images of a step of the supernet's pretraining: with fewer there are more steps of as many."""
 
 NEAR = 0.03
