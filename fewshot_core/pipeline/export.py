@@ -53,7 +53,8 @@ OF_A_RUN = (
     *("recipe", "overrides", "environment", "data", "costs", "latency", "regions", "splitting"),
     *("checkpoints", "study", "trials", "found", "pareto", "derived", "predictor", "estimate"),
     *("standalone", "ladder", "audit", "audit-scores", "scores", "ranking", "retrain", "metric"),
-    *("pictures", "report", "images", "inputs", "study-name", "reused"),
+    *("pictures", "report", "images", "classes", "inputs", "study-name", "reused", "survey"),
+    *("one-shot",),
 )
 """Names, without their endings, of what runs keep in their folder."""
 

@@ -32,9 +32,6 @@ TABLE = "ladder.csv"
 DRAWS = 5_000
 """Random architectures among which a model looks for proposals."""
 
-USUAL_PRIOR = 0.5
-"""Of weights from 0 to 1 the one that did best in the study of what is deployed."""
-
 SCORED, DRAWN, CLIMBED, PROPOSED = "score", "random", "result", "model"
 """Why an architecture stands on a rung."""
 
@@ -167,7 +164,7 @@ def best_first(run: Run, results: Iterable[Result]) -> list[Result]:
     """
     every = list(results)
     prices = [run.price(result.place.architecture) for result in every]
-    weight = prior_of(run)
+    weight = run.recipe.ladder.prior
     merits = rank([result.value for result in every])
     if weight:
         scores = [math.nan if r.place.trial is None else r.place.trial.score for r in every]
@@ -177,15 +174,6 @@ def best_first(run: Run, results: Iterable[Result]) -> list[Result]:
         range(len(every)), key=lambda i: (-merits[i], prices[i], every[i].place.architecture.id)
     )
     return [every[i] for i in order]
-
-
-def prior_of(run: Run) -> float:
-    """The weight of cost and score beside results; see ``ladder.prior``."""
-    given = run.recipe.ladder.prior
-    if given is not None:
-        return given
-    # Measured for classifiers. Of generators, whose results are no losses, cost says nothing.
-    return USUAL_PRIOR if judge_of(run) == LOSS else 0.0
 
 
 def rank(values: Sequence[float]) -> NDArray[np.float64]:
@@ -326,7 +314,7 @@ def _describe(
     return {
         "metric": metric.name,
         "better": metric.better,
-        "prior": prior_of(run),
+        "prior": run.recipe.ladder.prior,
         "images": round(passes * images),
         "rungs": described,
         "found": {

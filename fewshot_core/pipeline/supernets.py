@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from fewshot_core.errors import RunFolderError
 from fewshot_core.pipeline.pretrained import fill
 from fewshot_core.pipeline.processes import wait_until_ended
 from fewshot_core.pipeline.regions import cut, learns_split
@@ -185,7 +186,10 @@ def all_trained(run: Run, section: str) -> bool:
     """Whether the trainings that ``supernet`` or ``regions`` is about have all ended."""
     root = section == "supernet"
     mine = [region for region in regions_to_train(run) if (region == run.root) is root]
-    states = [run.folder.checkpoint(region).state() for region in mine]
+    try:
+        states = [run.folder.checkpoint(region).state() for region in mine]
+    except RunFolderError:  # damaged: its training goes on from what is whole, or says so
+        return False
     return bool(states) and all(state.done or state.diverged for state in states)
 
 

@@ -32,11 +32,10 @@ class LadderSettings:
         "the metric.",
         choices=("loss", "metric"),
     )
-    prior: float | None = setting(
-        None,
+    prior: float = setting(
+        0.0,
         "Networks climb by the sum of their ranks: by results, and with this weight each by cost, "
-        "the more expensive first, and by the search's score. 0: by results alone. none: 0.5 where "
-        "results are losses, and else 0 (docs/results/deploy.md).",
+        "the more expensive first, and by the search's score. 0: by results alone.",
         low=0,
         high=10,
     )

@@ -61,9 +61,12 @@ def test_rivals_cost_what_they_should(costs: CostTable) -> None:
 
 
 def test_results_are_known_by_what_they_are() -> None:
-    common = {"start": "inherited", "label": "given", "id": "b"}
+    common = {"start": "inherited", "label": "given", "id": "b", "settings": {}}
     assert name_arm({**common, "id": "a"}, "a") == "found"
-    assert name_arm({**common, "id": "a", "start": "scratch"}, "a") == "found, from scratch"
+    scratch = {**common, "id": "a", "start": "scratch"}
+    assert name_arm(scratch, "a") == "found, from scratch"
+    longer = {**scratch, "settings": {"retrain.epochs": 120}}
+    assert name_arm(longer, "a") == "found, from scratch, longer"
     stock = {**common, "id": "a", "start": "timm:local-dir:/x"}
     assert name_arm(stock, "a") == "found, from MobileNetV3"
     assert name_arm(common, "a") == "random"

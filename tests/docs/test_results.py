@@ -22,6 +22,7 @@ STUDIES = {
     "generators": ("make_tables", ["autogan"]),
     "mobile": ("make_tables", ["mobile"]),
     "differentiable": ("make_tables", ["differentiable"]),
+    "pretrained": ("make_tables", ["pretrained"]),
     "strategies": (
         "make_docs_tables",
         ["strategies", "strategies_500", "strategies_nasbenchmacro_500"],

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fewshot_core.pipeline import ladder as ladder_module
-from fewshot_core.pipeline.ladder import Climb, climb, prior_of, rank
+from fewshot_core.pipeline.ladder import Climb, climb, rank
 from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.search.trial import Trial
@@ -33,7 +33,7 @@ def convolutions(architecture: Architecture) -> float:
 
 def make(path: Path, score: Score, truth: Score, **settings: object) -> Paper:
     run = Paper(path, score, truth)
-    usual = {"networks": 16, "epochs": 12.0, "rungs": 3, "keep": 0.25, "proposals": 0.0, "prior": 0}
+    usual = {"networks": 16, "epochs": 12.0, "rungs": 3, "keep": 0.25, "proposals": 0.0}
     run.change(**{f"ladder__{name}": value for name, value in (usual | settings).items()})
     return run
 
@@ -184,7 +184,7 @@ def test_cost_and_score_count_beside_noisy_results(tmp_path: Path) -> None:
         return climbed(run, done).found.place.architecture
 
     done = run.search(100)
-    alone = found(0)
+    alone = found(0)  # the default
     first = [a for a, _ in run.trained]
     assert alone == min(first, key=by_id)
     merit = {
@@ -203,14 +203,6 @@ def test_cost_and_score_count_beside_noisy_results(tmp_path: Path) -> None:
 def test_a_rank_without_a_score_is_in_the_middle() -> None:
     assert rank([3.0, math.nan, 1.0, 3.0]).tolist() == pytest.approx([2 / 3, 0.5, 1 / 6, 2 / 3])
     assert rank([math.nan]).tolist() == [0.5]
-
-
-def test_the_prior_is_for_losses_unless_it_is_given(tmp_path: Path) -> None:
-    run = make(tmp_path, by_id, by_id, prior=None, judge="metric")
-    assert prior_of(run) == 0  # type: ignore[arg-type]
-    run.change(ladder__prior=0.25)
-    assert prior_of(run) == 0.25  # type: ignore[arg-type]
-    assert climbed(run).facts["prior"] == 0.25
 
 
 def test_what_diverges_does_not_climb(tmp_path: Path) -> None:

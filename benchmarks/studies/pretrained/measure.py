@@ -25,7 +25,7 @@ from benchmarks.studies.study import Study
 from fewshot_core.costs.table import CostTable
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.report.results_of_run import read_result
-from fewshot_core.runs.files import read_json
+from fewshot_core.runs.files import read_json, write_json
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
 from fewshot_tasks.imagenet.pretrained import ofa_weights
@@ -189,7 +189,9 @@ class Pretrained(Study):
                 f"run={run}",
             ],
         )
-        seconds = time.monotonic() - began
+        clock = run / "search_seconds.json"  # of the search itself, and not of going on behind it
+        if not clock.exists():
+            write_json(clock, round(time.monotonic() - began))
         self._tool("retrain", [f"run={run}"])
         found = read_json(run / "found.json")
         drawn = draw_equal(costs, found["costs"]["connected_flops"], found["id"], seed)
@@ -197,11 +199,12 @@ class Pretrained(Study):
         given = f"architecture={found['genotype']}"
         stock = f"retrain.start=timm:local-dir:{self._exported()}"
         self._tool("retrain", [f"run={run}", stock, given])
-        again = ["retrain.start=scratch", f"retrain.epochs={size.scratch}", "retrain.lr=0.1"]
-        self._tool("retrain", [f"run={run}", *again, "retrain.head_epochs=0", given])
+        scratch = [f"run={run}", "retrain.start=scratch", "retrain.lr=0.1", "retrain.head_epochs=0"]
+        self._tool("retrain", [*scratch, given])
+        self._tool("retrain", [*scratch, f"retrain.epochs={size.scratch}", given])
         results = read_json(run / "retrain.json")["results"]
         return {
-            "search_seconds": round(seconds),
+            "search_seconds": read_json(clock),
             "limit": limit,
             "networks": {
                 name_arm(row, found["id"]): {
@@ -284,8 +287,10 @@ def draw_equal(costs: CostTable, flops: float, other: str, seed: int) -> Archite
 def name_arm(row: dict[str, Any], found: str) -> str:
     """What a result of ``retrain.json`` is in the study."""
     if row["id"] == found:
-        starts = {"inherited": "found", "scratch": "found, from scratch"}
-        return starts.get(row["start"], "found, from MobileNetV3")
+        if row["start"] == "scratch":
+            longer = "retrain.epochs" in row["settings"]
+            return "found, from scratch, longer" if longer else "found, from scratch"
+        return "found" if row["start"] == "inherited" else "found, from MobileNetV3"
     if row["label"].startswith("timm:"):
         return "MobileNetV3"
     return "largest" if row["label"].startswith("largest") else "random"

@@ -11,7 +11,8 @@ from fewshot_core.trust.paired import compare_paired
 
 ARMS = {
     "found": "found, fine-tuned from the pretrained supernet",
-    "found, from scratch": "the same network from scratch, four times as long",
+    "found, from scratch": "the same network from scratch",
+    "found, from scratch, longer": "the same network from scratch, four times as long",
     "found, from MobileNetV3": "the same network, started from the pretrained MobileNetV3",
     "random": "a random one of equal FLOPs, fine-tuned from the supernet",
     "largest": "the largest within the limit, fine-tuned from the supernet",

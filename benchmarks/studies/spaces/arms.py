@@ -37,7 +37,7 @@ class Place:
     decision: str
     options: int
     epochs: float = 4
-    networks: int = 300
+    networks: int = 200
     trained: int = 20
     cost: str = "connected_params"
     arms: tuple[str, ...] = ARMS
@@ -90,8 +90,8 @@ PLACES = {
         arms=(*ARMS, *BY_COMPLEXITY),
     ),
     "nasbench1shot1_1": _one_shot_one(1, "node4_operation", 195),
-    "nasbench1shot1_2": _one_shot_one(2, "node4_operation", 300),
-    "nasbench1shot1_3": _one_shot_one(3, "node5_operation", 300),
+    "nasbench1shot1_2": _one_shot_one(2, "node4_operation", 200),
+    "nasbench1shot1_3": _one_shot_one(3, "node5_operation", 200),
     "darts": Place(
         ("recipe=darts_lab", *SMALL),
         "nasbench301/surrogate_sample.csv",
