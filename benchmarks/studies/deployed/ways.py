@@ -108,8 +108,8 @@ FULL = Size(3, 300_000)
 QUICK = Size(
     1,
     3_000,
-    ways=("ladder from the largest", "one supernet"),
-    quantiles=(0.6, 1.0),
+    ways=("ladder from the largest",),
+    quantiles=(0.6,),
     words=("data.limit=1000", "search.trials=4"),
     limit=1_000,
 )
