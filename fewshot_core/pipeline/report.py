@@ -50,6 +50,7 @@ from fewshot_core.runs.retrained import (
     base_label,
     kind_of_label,
     settings_of_label,
+    without_places,
 )
 from fewshot_core.training.validation import CURVE
 
@@ -296,7 +297,7 @@ def _retraining_states(run: KeptRun) -> dict[str, StageState]:
     for label in sorted(trainings, key=lambda label: bool(settings_of_label(label))):
         state = trainings[label][0].state()
         if state.history:
-            found.setdefault(base_label(label), state)
+            found.setdefault(base_label(without_places(label)), state)
     return dict(list(found.items())[: len(LINES)])
 
 

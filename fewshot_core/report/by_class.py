@@ -9,7 +9,7 @@ from html import escape
 from fewshot_core.report.markup import Cell, section, table
 from fewshot_core.report.page import Page
 from fewshot_core.report.tested import Tested, TestedImage
-from fewshot_core.runs.retrained import base_label
+from fewshot_core.runs.retrained import base_label, without_places
 
 NUMBERED = 20
 """Up to so many classes the matrix is a table of numbers; of more it is a drawing."""
@@ -156,13 +156,13 @@ def _accuracies(every: Sequence[Tested], names: Sequence[str]) -> str:
     first = every[0]
     same = [one for one in every if list(one.images) == list(first.images)]
     shown = list({base_label(one.label): one for one in reversed(same)}.values())[::-1][:COLUMNS]
-    header = ["class", "images", *(base_label(one.label) for one in shown)]
+    header = ["class", "images", *(base_label(without_places(one.label)) for one in shown)]
     rows: list[list[Cell]] = [
         [names[label], first.images[label], *(f"{100 * one.share(label):.1f}" for one in shown)]
         for label in _order(first)
     ]
     means = " Means over the seeds." if max(one.seeds for one in shown) > 1 else ""
-    whose = "; ".join(f"{base_label(one.label)}: {one.name}" for one in shown)
+    whose = "; ".join(f"{base_label(without_places(one.label))}: {one.name}" for one in shown)
     caption = "Test images of every class and how many % of them were named rightly, the hardest "
     caption += f"class first. {whose[:1].upper()}{whose[1:]}.{means}"
     shown_rows, rest = rows[:ROWS], rows[ROWS:]

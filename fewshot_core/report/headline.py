@@ -15,7 +15,13 @@ from fewshot_core.report.account import account_of, count_in_words
 from fewshot_core.report.facts import Retrained, RunFacts
 from fewshot_core.report.page import Page
 from fewshot_core.report.words import gap_between
-from fewshot_core.runs.retrained import FOUND, base_label, kind_of_label, settings_of_label
+from fewshot_core.runs.retrained import (
+    FOUND,
+    base_label,
+    kind_of_label,
+    settings_of_label,
+    without_places,
+)
 from fewshot_core.trust.verdict import judge
 
 GOOD, BAD, OPEN = "good", "bad", "open"
@@ -102,7 +108,7 @@ def _rival(row: Retrained) -> str:
 
     Of a stock model its cost is said too: without a limit on it a larger one is no rival.
     """
-    stock = stock_name(base_label(row.label))
+    stock = stock_name(base_label(without_places(row.label)))
     if stock is None:
         return RIVALS.get(kind_of_label(row.label), "")
     name, start = stock

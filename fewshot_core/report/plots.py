@@ -219,6 +219,10 @@ def retraining_curves(trainings: Mapping[str, StageState]) -> Figure:
     return with_legend(figure, left, columns=3 if max(map(len, trainings)) <= LONG // 4 else 1)
 
 
+LINE_HEIGHT = 0.19
+"""Inches of a line of a name beside an axis."""
+
+
 @styled
 def test_results(rows: Sequence[HasValues], metric_name: str) -> Figure:
     """The test value of every seed as a dot; of several, mean and standard deviation as a bar."""
@@ -250,7 +254,11 @@ def test_results(rows: Sequence[HasValues], metric_name: str) -> Figure:
             alpha=0.85,
             label="a seed" if place == 0 else None,
         )
-    axes.set_yticks(range(len(rows)), [textwrap.fill(row.name, NAME) for row in rows])
+    names = [textwrap.fill(row.name, NAME) for row in rows]
+    axes.set_yticks(range(len(rows)), names)
+    # Names with many settings take several lines, and rows are as high as the highest.
+    lines = len(rows) * max(name.count("\n") + 1 for name in names)
+    figure.set_figheight(max(figure.get_figheight(), LINE_HEIGHT * lines + 1))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(metric_name)

@@ -15,6 +15,7 @@ from fewshot_core.runs.retrained import (
     how_trained,
     settings_of_label,
     starts_of,
+    without_places,
 )
 
 LABELS = {
@@ -30,6 +31,7 @@ LABELS = {
 
 def label_text(label: str) -> str:
     """A label for people: ``found by the search, retrain.epochs=40``."""
+    label = without_places(label)
     settings = settings_of_label(label)
     stock = stock_name(base_label(label))
     if stock is not None:

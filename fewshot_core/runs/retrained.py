@@ -6,6 +6,7 @@ these behind it, as in ``found, retrain.epochs=40``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -130,6 +131,11 @@ def _from_stock(start: str) -> str:
     name, _ = stock_name(start) or (start, "")
     of = f"in the folder {PurePath(name).name}" if is_local_model(name) else name
     return f"fine-tuned from the weights of the stock model {of} where blocks agree"
+
+
+def without_places(label: str) -> str:
+    """A label with the folders of local models by their names, for people: places are long."""
+    return re.sub(r"local-dir:[^\s,]*/([^/\s,]+)", r"\1", label)
 
 
 def from_published(starts: Iterable[str]) -> bool:
