@@ -63,6 +63,7 @@ class Size:
         scratch: Passes of trainings from scratch.
         words: Further settings of every run.
         learned: Images of a class to pretrain on; None: all 5,000.
+        batches: Which of :data:`BATCHES` supernets are pretrained with.
     """
 
     seeds: int
@@ -74,11 +75,21 @@ class Size:
     scratch: float = 120
     words: tuple[str, ...] = ("search.trials=200",)
     learned: int | None = None
+    batches: tuple[int, ...] = BATCHES
 
 
 FULL = Size(3, 600_000)
 QUICK = Size(
-    1, 600, each=10, tested=5, adapt=1, tune=1, scratch=1, words=("search.trials=4",), learned=20
+    1,
+    600,
+    each=10,
+    tested=5,
+    adapt=1,
+    tune=1,
+    scratch=2,
+    words=("search.trials=4",),
+    learned=20,
+    batches=(32,),
 )
 
 
@@ -100,14 +111,14 @@ class Pretrained(Study):
         how = [*WORDS, *self.size.words, f"pretrain={self.size.pretrain}"]
         if stage == "pretraining":
             jobs = [Job("MobileNetV3", "fixed", how, self._pretrain_fixed)]
-            for batch in BATCHES:
+            for batch in self.size.batches:
                 measure = partial(self._pretrain_supernet, batch)
                 key = f"supernet | {_batch(batch)}"
                 jobs.append(Job(key, make_slug(key), [*how, _batch(batch)], measure))
             return jobs
         how += [f"{key}={getattr(self.size, key)}" for key in ("each", "adapt", "tune", "scratch")]
         jobs = []
-        for batch in BATCHES:
+        for batch in self.size.batches:
             if not {f"supernet | {_batch(batch)}", "MobileNetV3"} <= rows.keys():
                 continue
             for seed in range(self.seeds):
