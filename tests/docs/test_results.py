@@ -25,7 +25,10 @@ STUDIES = {
     "pretrained": ("make_tables", ["pretrained"]),
     "strategies": (
         "make_docs_tables",
-        ["strategies", "strategies_500", "strategies_nasbenchmacro_500"],
+        [
+            *("strategies", "strategies_500", "strategies_nasbenchmacro_500"),
+            "strategies_nasbench101_valid_108_200",
+        ],
     ),
 }
 """For each page the function of its study that makes tables, and the files of the figures."""
