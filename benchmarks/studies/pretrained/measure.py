@@ -248,9 +248,8 @@ class Pretrained(Study):
     ) -> tuple[Path, Path]:
         """The folders of training and test images."""
         train, test = self.work / f"{name}-{seed}", self.work / f"{name}-test"
-        with lock_file(
-            self.work / "locks" / "folders.lock", wait=True
-        ):  # two workers want the same ones
+        lock = self.work / "locks" / "folders.lock"
+        with lock_file(lock, wait=True):  # two workers want the same ones
             make_folder(self.data / "cifar10" / "train.tar", classes, train, each, seed)
             make_folder(self.data / "cifar10" / "test.tar", classes, test, self.size.tested)
         return train, test
@@ -273,15 +272,12 @@ def _batch(images: int) -> str:
 
 def mobilenet(costs: CostTable) -> Architecture:
     """The choices of MobileNetV3-Large, as near as the space has them."""
-    units = dict(zip((1, 2, 3, 5), zip(KERNELS, EXPANSIONS, strict=True), strict=True))
-    names = [decision.name for decision in costs.space.decisions]
-    numbers = sorted({int(name.split("_")[0].removeprefix("unit")) for name in names})
-    by_place = dict(zip(numbers, units.values(), strict=True))
     choices: list[int] = []
-    for name in names:
-        kernel, expansion = by_place[int(name.split("_")[0].removeprefix("unit"))]
-        kinds = {"depth": DEPTH, "kernel": kernel, "expansion": expansion}
-        choices.append(kinds[name.rsplit("_", 1)[1]])
+    for decision in costs.space.decisions:  # as unit2_depth, unit2_block1_kernel
+        unit, *_, kind = decision.name.split("_")
+        place = int(unit.removeprefix("unit")) - 1
+        kinds = {"depth": DEPTH, "kernel": KERNELS[place], "expansion": EXPANSIONS[place]}
+        choices.append(kinds[kind])
     return costs.space.plain(Architecture(costs.space.name, tuple(choices)))
 
 
