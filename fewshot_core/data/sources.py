@@ -44,7 +44,12 @@ from fewshot_core.data.inventory import (
     inventory_of_pixels,
     take_inventory,
 )
-from fewshot_core.data.packaged import KNOWN_TORCH, list_digits, list_torch
+from fewshot_core.data.packaged import (
+    KNOWN_TORCH,
+    list_cluttered_digits,
+    list_digits,
+    list_torch,
+)
 from fewshot_core.data.rule import left_out_line
 from fewshot_core.data.shard_files import find_parts
 from fewshot_core.data.shards import ShardKeys, list_shards
@@ -308,8 +313,9 @@ def list_parts(settings: DataSettings) -> Parts:
     Raises:
         DataError: The source does not exist, or is not laid out as it should be.
     """
-    if settings.source == "digits":
-        return Parts(_classes(list_digits(), settings), None, None)
+    bundled = {"digits": list_digits, "cluttered_digits": list_cluttered_digits}
+    if settings.source in bundled:
+        return Parts(_classes(bundled[settings.source](), settings), None, None)
     if settings.source in _ROOTED:
         if not settings.root:
             raise DataError(
@@ -319,7 +325,7 @@ def list_parts(settings: DataSettings) -> Parts:
         return _check_parts(settings.root, *own[settings.source](settings, settings.root))
     if settings.source.startswith("torch/"):
         return _torch_parts(settings)
-    known = ("digits", *_ROOTED, *KNOWN_TORCH)
+    known = (*bundled, *_ROOTED, *KNOWN_TORCH)
     raise DataError(
         "data.source is unknown",
         found=settings.source,

@@ -71,6 +71,10 @@ def fit_to_images(words: Sequence[str]) -> Fitted:
     fitted = load_recipe(words, chosen=chosen)
     if found[0] is None:
         return Fitted(fitted, None)
+    # What nothing reads, such as the length of a supernet that is not trained, has its default.
+    used = flatten(dataclasses.asdict(fitted.recipe))
+    choices = [choice for choice in choices if used.get(choice.key) == choice.value]
+    chosen = {choice.key: choice.value for choice in choices}
     _tell(found[0], fitted, choices, console)
     reasons = {choice.key: choice.reason for choice in choices}
     return Fitted(fitted, {"found": found[0].to_json(), "chosen": chosen, "reasons": reasons})

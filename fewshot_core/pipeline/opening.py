@@ -34,6 +34,7 @@ from fewshot_core.pipeline.telling import tell_surroundings
 from fewshot_core.recipe.changes import Change, differing, training_changes, value_at
 from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import KEPT, LoadedRecipe, recipe_from_file, with_changes
+from fewshot_core.recipe.planning import tell_plan
 from fewshot_core.recipe.schema import Recipe, scored_images
 from fewshot_core.recipe.tracker_names import require_trackers
 from fewshot_core.recipe.yamltext import read_mapping
@@ -151,6 +152,9 @@ def _tell(run: Run) -> None:
         scored = min(count, scored_images(run.recipe.evaluator) or count)
     for line in warnings_of(data, scored):
         run.console.print(line)
+    planned = tell_plan(run.recipe)
+    if planned:
+        run.console.print(planned)
     if run.splitting.sentence and run.evaluator.inherits:
         run.console.print(run.splitting.sentence)
     reused = read_reused(run.folder.path)

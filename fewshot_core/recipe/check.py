@@ -69,6 +69,11 @@ def _check_strategy(recipe: Recipe) -> Problems:
     strategy, evaluator = recipe.strategy.name, recipe.evaluator.name
     if not plugin_of("strategy", recipe.strategy).differentiable:
         return
+    if recipe.search.budget is not None:
+        yield (
+            f"search.budget={recipe.search.budget:g} does not go with strategy.name={strategy}, "
+            "which searches while it trains supernets; set supernet.epochs and regions.epochs"
+        )
     if not plugin_of("evaluator", recipe.evaluator).direct:
         allowed = " or ".join(names_with("evaluator", "direct"))
         yield f"strategy.name={strategy} needs evaluator.name={allowed}, not {evaluator}"

@@ -39,6 +39,7 @@ from fewshot_core.recipe.layers import given_in_vain, only_read
 from fewshot_core.recipe.loose import loose_type, settle, unread_of_others
 from fewshot_core.recipe.merge import Merger
 from fewshot_core.recipe.places import with_absolute_paths
+from fewshot_core.recipe.planning import plan_of
 from fewshot_core.recipe.readers import unread_settings
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.short_forms import FITTING, IMAGES, write_out
@@ -67,6 +68,12 @@ KEPT = "recipe.yaml"
 
 CHOSEN = Path("(chosen for these images)")
 """What messages call the settings that the program has chosen."""
+
+PLANNED = Path("(chosen for the budget)")
+"""What they call those that a budget brings along."""
+
+BUDGET = "search.budget"
+"""The setting that a plan is made for."""
 
 
 @dataclass(frozen=True)
@@ -292,14 +299,19 @@ def _merge(
     sections = described.sections
     own = _own_plugins(layers, words)
     loose = loose_type(sections, own)
-    merger = Merger(Layout(loose), OmegaConf.structured(loose))
-    if chosen:  # below all others, so that whatever anybody says counts before it
-        merger.add_file(CHOSEN, chosen, resolved=True)
-    for layer, file in zip(layers, chain, strict=True):
-        # Recipes that people write do not name themselves.
-        merger.add_file(layer.path, layer.content, resolved="recipe" in file.content)
-    merger.add_overrides(words)
+    # Recipes that people write do not name themselves.
+    files = [
+        (layer.path, layer.content, "recipe" in file.content)
+        for layer, file in zip(layers, chain, strict=True)
+    ]
+    merger = _fill(loose, files, words, chosen)
     everything = merger.result()
+    plan = plan_of(everything)
+    if plan is not None:  # what is given with the budget, or after it, counts before the plan
+        at = max(n for n, layer in enumerate(merger.layers) if BUDGET in layer.keys)
+        files.insert(at - bool(chosen), (PLANNED, plan.settings, True))
+        merger = _fill(loose, files, words, chosen)
+        everything = merger.result()
     recipe = settle(everything, merger.given, sections)
     # Settings that could not be taken over keep their defaults, so the combinations of the others
     # can be checked in the same round.
@@ -312,6 +324,22 @@ def _merge(
     raise_problems(_in_vain(everything, unread_settings(recipe, task), merger, dropped))
     said = [layer.keys for layer in merger.layers[1 if chosen else 0 :]]
     return with_absolute_paths(only_read(recipe, task)), frozenset().union(*said)
+
+
+def _fill(
+    loose: type,
+    files: Sequence[tuple[Path, Mapping[str, Any], bool]],
+    words: Sequence[tuple[str, Any]],
+    chosen: Mapping[str, Any] | None,
+) -> Merger:
+    """The settings of files, each with whether it is resolved, and of words on top of them."""
+    merger = Merger(Layout(loose), OmegaConf.structured(loose))
+    if chosen:  # below all others, so that whatever anybody says counts before it
+        merger.add_file(CHOSEN, chosen, resolved=True)
+    for path, content, resolved in files:
+        merger.add_file(path, content, resolved=resolved)
+    merger.add_overrides(words)
+    return merger
 
 
 def _in_vain(

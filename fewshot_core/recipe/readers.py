@@ -15,7 +15,7 @@ from typing import Any
 
 from fewshot_core.plugins import find_plugin, names_with, plugin_of
 from fewshot_core.recipe.loose import check_choices
-from fewshot_core.recipe.schema import KEYED, ROOTED, MeasuringSettings, Recipe
+from fewshot_core.recipe.schema import BUNDLED, KEYED, ROOTED, MeasuringSettings, Recipe
 from fewshot_core.recipe.unread import Unread, Unreads, by_choice, of_supernets, readers_of
 from fewshot_core.tasks import load_description
 
@@ -38,7 +38,7 @@ def _data(recipe: Recipe) -> Unreads:
     data = recipe.data
     source, chosen = data.source, (f"data.source={data.source}", ("data.source",))
     downloaded = source.startswith("torch/")
-    if not downloaded and source not in ("digits", *ROOTED):
+    if not downloaded and source not in (*BUNDLED, *ROOTED):
         return
     rooted = source in ROOTED
     if not rooted:

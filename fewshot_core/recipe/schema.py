@@ -37,7 +37,10 @@ KEYED = ("wds", "hfds")
 ROOTED = ("images", *KEYED)
 """Sources that are a folder or file of the user's."""
 
-SOURCES = ("digits", *ROOTED, "torch/NAME")
+BUNDLED = ("digits", "cluttered_digits")
+"""Sources that need no folder and no network: scikit-learn brings their images."""
+
+SOURCES = (*BUNDLED, *ROOTED, "torch/NAME")
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class DataSettings:
     shorthand: ClassVar[str] = "source"
     source: str = setting(
         "digits",
-        "digits | images (folder, tar or zip of class folders) | wds (WebDataset shards) | "
-        "hfds (Hugging Face data sets) | torch/NAME",
+        "digits | cluttered_digits | images (folder, tar or zip of class folders) | "
+        "wds (WebDataset shards) | hfds (Hugging Face data sets) | torch/NAME",
     )
     root: str | None = setting(
         None,
@@ -225,6 +228,13 @@ class SearchSettings:
         "Evaluations; one with a part of the budget counts as what it costs. An architecture that "
         "was scored before is not scored again, and counts.",
         low=1,
+    )
+    budget: float | None = setting(
+        None,
+        "Passes over the training images that everything the search trains may take. How they are "
+        "spent is then chosen by a rule (docs/ladder.md), against the recipe; what is given with "
+        "it or after it stays. none: as the recipe says.",
+        above=0,
     )
     storage: str | None = setting(
         None,

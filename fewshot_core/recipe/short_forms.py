@@ -41,6 +41,11 @@ SHORT_FORMS: Mapping[str, ShortForm] = {
     "flops": ShortForm("constraint.flops", "at most so many multiply-adds: flops=30M", {}),
     "params": ShortForm("constraint.params", "at most so many weights: params=2M", {}),
     "latency": ShortForm("constraint.latency", "at most so many ms on this device", {}),
+    "budget": ShortForm(
+        "search.budget",
+        "Passes over the training images that the search may take; how they are spent is chosen.",
+        {},
+    ),
 }
 """The short forms by their word."""
 

@@ -15,7 +15,7 @@ from fewshot_core.costs.table import Limits
 from fewshot_core.evaluators.words import find_words
 from fewshot_core.metrics import Metric
 from fewshot_core.plugins import Plugin, plugin_of
-from fewshot_core.recipe.schema import DataSettings, MeasuringSettings, Recipe
+from fewshot_core.recipe.schema import BUNDLED, DataSettings, MeasuringSettings, Recipe
 from fewshot_core.report.facts import RegionFacts, RunFacts, read_history
 from fewshot_core.runs.retrained import (
     EARLIER,
@@ -263,7 +263,7 @@ class Account:
             validation.append("to audit the scores")
         if self.recipe.retrain.use_validation:
             validation.append("with the training images to retrain")
-        own = self.recipe.data.source == "digits"
+        own = self.recipe.data.source in BUNDLED
         held = "held out of the source, " if own else ""
         return {
             "train": ", ".join(train),
@@ -297,7 +297,7 @@ def read_account(run: Path, recipe: Recipe, data: Mapping[str, Any]) -> Account:
 
 def data_name(data: DataSettings) -> str:
     """The images as a user knows them: ``digits``, ``images in flowers``, ``torch/cifar10``."""
-    if data.root is None or data.source == "digits" or data.source.startswith("torch/"):
+    if data.root is None or data.source in BUNDLED or data.source.startswith("torch/"):
         return data.source
     if data.source == "hfds" and not Path(data.root).expanduser().exists():
         return f"{data.root} of the Hugging Face Hub"

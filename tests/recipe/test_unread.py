@@ -211,6 +211,7 @@ ALWAYS = {
         "evaluator.batch_size",
         "strategy.name",
         "search.storage",
+        "search.budget",
         "ladder.networks",
         "audit.networks",
     ),

@@ -1,0 +1,92 @@
+"""``budget=PASSES``: what a search does is chosen by a rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fewshot_core.errors import RecipeError
+from fewshot_core.recipe.load import load_recipe, recipe_yaml
+from fewshot_core.recipe.planning import NETWORKS, plan_search, tell_plan
+from fewshot_core.recipe.schema import Recipe
+
+
+def load(*words: str) -> Recipe:
+    return load_recipe(words).recipe
+
+
+def test_under_a_limit_all_is_spent_on_short_trainings() -> None:
+    recipe = load("recipe=nasbench201", "params=170K", "budget=6.7")
+    assert (recipe.search.budget, recipe.ladder.epochs) == (6.7, 6.7)
+    assert (recipe.ladder.networks, recipe.ladder.rungs) == (NETWORKS, 2)
+    assert (recipe.evaluator.name, recipe.strategy.name) == ("counting", "random")
+    assert (recipe.search.trials, recipe.audit.networks) == (NETWORKS, 0)
+    assert tell_plan(recipe) == plan_search(6.7, limited=True).sentence
+
+
+def test_without_a_limit_the_largest_is_handed_over() -> None:
+    recipe = load("recipe=nasbench201", "budget=6.7")
+    assert (recipe.evaluator.name, recipe.ladder.networks) == ("counting", 0)
+    told = tell_plan(recipe)
+    assert told is not None
+    assert told.startswith("budget of 6.7 passes: nothing is trained")
+    assert "give flops=, params= or latency=" in told
+
+
+@pytest.mark.parametrize("limit", ["flops=30M", "params=100k", "latency=20"])
+def test_any_limit_is_one(limit: str) -> None:
+    assert load("recipe=mobile_auto", "images=x", limit, "budget=100").ladder.networks == NETWORKS
+
+
+def test_without_a_budget_a_recipe_does_what_it_says() -> None:
+    recipe = load("recipe=nasbench201", "params=170K")
+    assert (recipe.evaluator.name, recipe.ladder.networks) == ("inherited", 0)
+    assert tell_plan(recipe) is None
+
+
+def test_words_count_before_the_plan_wherever_they_stand() -> None:
+    words = ["recipe=digits", "evaluator=naswot", "params=20K", "budget=30", "ladder.networks=12"]
+    recipe = load(*words)
+    assert (recipe.evaluator.name, recipe.ladder.networks) == ("naswot", 12)
+    assert recipe.strategy.name == "random"
+    told = tell_plan(recipe)
+    assert told is not None
+    assert told.endswith("; but you gave evaluator.name=naswot ladder.networks=12")
+
+
+def test_a_recipe_may_have_a_budget(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "task: cifar10\nsearch: {budget: 9}\nconstraint: {params: 9000}\nladder: {rungs: 3}\n"
+    )
+    recipe = load(f"recipe={file}")
+    assert (recipe.ladder.epochs, recipe.ladder.rungs) == (9, 3)  # what stands beside it counts
+    assert load(f"recipe={file}", "budget=4").ladder.rungs == 2  # but not before a word
+
+
+def test_a_run_keeps_its_plan(tmp_path: Path) -> None:
+    recipe = load("recipe=nasbench201", "params=170K", "budget=6.7", "ladder.networks=30")
+    (tmp_path / "recipe.yaml").write_text(recipe_yaml(recipe))
+    assert load(f"run={tmp_path}") == recipe
+    assert load(f"run={tmp_path}", "ladder.keep=0.5").ladder.networks == 30
+
+
+def test_a_recipe_that_compares_with_its_supernet_compares_with_the_rest() -> None:
+    recipe = load("recipe=autogan_digits", "flops=1M", "budget=50")
+    assert load("recipe=autogan_digits").retrain.compare == ["one-shot", "random"]
+    assert recipe.retrain.compare == ["random"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["budget=0"], "search.budget=0.0 must be above 0"),
+        (["budget=-3"], "search.budget=-3.0 must be above 0"),
+        (["budget=much"], "search.budget"),
+        (["budget=5", "strategy=darts"], "search.budget=5 does not go with strategy.name=darts"),
+    ],
+)
+def test_a_budget_that_cannot_be(words: list[str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message.replace(".", r"\.")):
+        load("recipe=digits", "params=20K", *words)
