@@ -8,6 +8,7 @@ once, as bad input does, runs in this process.
 
 from __future__ import annotations
 
+import gc
 import io
 import multiprocessing
 import os
@@ -231,6 +232,7 @@ def _run(
     arguments: Sequence[object],
     pictures: bool,
 ) -> None:
+    gc.freeze()  # every training ends with a collection, which would walk all that is imported
     os.chdir(cwd)
     for number, log in enumerate(logs, start=1):
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
