@@ -229,6 +229,8 @@ def test_figures_are_those_of_the_command_line(
     ).measure(fake)
     assert mine["is"] == pytest.approx(expected["inception_score_mean"], rel=1e-3)
     assert mine["fid"] == pytest.approx(expected["frechet_inception_distance"], rel=1e-3)
+    assert mine["is"] > 1.01
+    assert min(mine["fid"], abs(mine["kid"])) > 1e-3  # else equality would say nothing
     assert mine["kid"] == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-3)
 
 
