@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.processes import PROCESS, no_process, starts_process
+from tests.shared import flush_nothing
 
 # Results of a CPU are equal bit by bit, and the tests ask for that; those in tests/gpu start
 # processes which see what this one does not. Processes of pytest-xdist inherit both variables.
@@ -28,6 +29,11 @@ SECONDS = 5
 
 SLOW = Path(__file__).with_name("slow.txt")
 """The tests that get the marker ``slow``, without their parameters."""
+
+
+def pytest_configure() -> None:
+    """Before anything is collected."""
+    flush_nothing()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -29,10 +29,10 @@ Scored = Iterator[tuple[Architecture, Mapping[str, float]]]
 
 def run_scoring(rows: Rows, data: ImageData, toy: bool, images: int) -> bool:
     """The row; whether the device still works."""
-    seconds = 1.0 if toy else 5.0
+    seconds = 0.3 if toy else 5.0
 
     def measure() -> dict[str, Any]:
-        limit = 2.0 if toy else min(LIMIT, rows.budget.left - 3 * seconds)
+        limit = 0.5 if toy else min(LIMIT, rows.budget.left - 3 * seconds)
         return measure_scoring(words_of(toy, images), data, seconds, limit)
 
     return rows.run(KEY, 4 * seconds, measure)

@@ -31,6 +31,9 @@ LIMIT = 90.0
 LONG = 100.0
 """Seconds of a long warm-up."""
 
+TOY_SECONDS = 0.2
+"""That are timed with ``--toy``."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -184,7 +187,7 @@ def _measure_training(run: StudyRun, case: Case, seconds: float) -> dict[str, An
 
 def run_speed(rows: Rows, data: ImageData, toy: bool, seconds: float = 3) -> bool:
     """All cases; whether the device still works."""
-    seconds = 0.5 if toy else seconds
+    seconds = TOY_SECONDS if toy else seconds
     return all(speed_row(rows, case, data, seconds) for case in cases(toy))
 
 

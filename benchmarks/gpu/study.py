@@ -19,7 +19,15 @@ from benchmarks.gpu.rows import Rows
 from benchmarks.gpu.scoring import KEY as SCORING
 from benchmarks.gpu.scoring import list_distinct, run_scoring, words_of
 from benchmarks.gpu.session import open_run, score_truth, stop_after
-from benchmarks.gpu.speed import TOGETHER, Case, measure_speed, speed_row, together, toy_together
+from benchmarks.gpu.speed import (
+    TOGETHER,
+    TOY_SECONDS,
+    Case,
+    measure_speed,
+    speed_row,
+    together,
+    toy_together,
+)
 from benchmarks.studies.cifar10 import COLUMNS, Cells, costs_of
 from benchmarks.studies.ranking.arms import EDGE, FIGURES, Arm
 from benchmarks.studies.runs import StudyRun, load_words
@@ -100,7 +108,7 @@ def run_study(rows: Rows, study: GpuStudy, images: int | None) -> bool:
         study: What the arms have in common.
         images: That an arm sees; None: as many as the time allows.
     """
-    case, seconds = (toy_together(), 0.5) if study.toy else (TOGETHER, 5.0)
+    case, seconds = (toy_together(), TOY_SECONDS) if study.toy else (TOGETHER, 5.0)
     if not speed_row(rows, case, study.data, seconds):
         return False
     if not run_scoring(rows, study.data, study.toy, study.score_images):
@@ -149,7 +157,9 @@ def _measure_setup(rows: Rows, study: GpuStudy, case: Case) -> float:
     row = rows.rows[case.key]
     try:
         for _ in range(1 if case.key in rows.fresh else 2):
-            row = measure_speed(case, study.data, 0.5, rows.budget.left)
+            row = measure_speed(
+                case, study.data, TOY_SECONDS if study.toy else 0.5, rows.budget.left
+            )
     except (Exception, Preempted) as error:  # the arms will say why, if it is the same
         print(f"study: {error}")
     return 1 + setup_seconds(row)

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from fewshot_core.errors import RecipeError
 from fewshot_core.plugins import KINDS, Plugin, plugin
 from fewshot_core.recipe.changes import (
@@ -37,7 +35,7 @@ from fewshot_core.recipe.find import RecipeFile, find_recipe, list_recipes, read
 from fewshot_core.recipe.keys import Layout
 from fewshot_core.recipe.layers import given_in_vain, only_read
 from fewshot_core.recipe.loose import loose_type, settle, unread_of_others
-from fewshot_core.recipe.merge import Merger
+from fewshot_core.recipe.merge import Merger, new_config
 from fewshot_core.recipe.places import with_absolute_paths
 from fewshot_core.recipe.planning import plan_of
 from fewshot_core.recipe.readers import unread_settings
@@ -203,9 +201,7 @@ def recipe_yaml(recipe: Recipe) -> str:
 
 
 def _as_data(recipe: Recipe) -> dict[str, Any]:
-    data = OmegaConf.to_container(OmegaConf.structured(recipe), enum_to_str=True)
-    assert isinstance(data, dict)
-    return {str(key): value for key, value in data.items()}
+    return dataclasses.asdict(recipe)
 
 
 TRUSTED = "FEWSHOT_TASKS"
@@ -333,7 +329,7 @@ def _fill(
     chosen: Mapping[str, Any] | None,
 ) -> Merger:
     """The settings of files, each with whether it is resolved, and of words on top of them."""
-    merger = Merger(Layout(loose), OmegaConf.structured(loose))
+    merger = Merger(Layout(loose), new_config(loose))
     if chosen:  # below all others, so that whatever anybody says counts before it
         merger.add_file(CHOSEN, chosen, resolved=True)
     for path, content, resolved in files:

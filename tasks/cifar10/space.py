@@ -7,7 +7,7 @@ Its genotype is the benchmark's text: node by node, each edge as ``operation~sou
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -83,23 +83,22 @@ class CellSpace(SearchSpace):
 
     def connected(self, architecture: Architecture) -> Architecture | None:
         """The same cell with ``none`` on every edge that lies on no path from input to output."""
-        active = {
-            edge
-            for edge, operation in zip(self.edges, architecture.choices, strict=True)
-            if operation != "none"
-        }
-        reached = _closure({0}, self.nodes, ((s, t) for t, s in sorted(active)))
-        reaching = _closure(
-            {self.nodes - 1}, self.nodes, ((t, s) for t, s in sorted(active, reverse=True))
-        )
-        live = {(t, s) for t, s in active if s in reached and t in reaching}
+        choices = architecture.choices
+        arrows = [edge for edge, op in zip(self.edges, choices, strict=True) if op != "none"]
+        reached, reaching = {0}, {self.nodes - 1}
+        for target, source in arrows:  # sorted by their target: all that leads to a source is known
+            if source in reached:
+                reached.add(target)
+        for target, source in reversed(arrows):
+            if target in reaching:
+                reaching.add(source)
+        live = {(t, s) for t, s in arrows if s in reached and t in reaching}
         if not live:
             return None
-        choices = tuple(
-            operation if edge in live else "none"
-            for edge, operation in zip(self.edges, architecture.choices, strict=True)
-        )
-        return Architecture(self.name, choices)
+        if len(live) == len(arrows):
+            return architecture
+        kept = zip(self.edges, choices, strict=True)
+        return Architecture(self.name, tuple(op if edge in live else "none" for edge, op in kept))
 
     def canonical(self, architecture: Architecture) -> Architecture:
         """The representative of the cells that NAS-Bench-201 counts as one network.
@@ -161,12 +160,3 @@ def _count(architecture: Architecture | None, operations: tuple[str, ...]) -> fl
     if architecture is None:
         return 0.0
     return float(sum(operation in operations for operation in architecture.choices))
-
-
-def _closure(start: set[int], nodes: int, arrows: Iterable[tuple[int, int]]) -> set[int]:
-    """Nodes reachable from ``start``; arrows come in topological order."""
-    reached = set(start)
-    for tail, head in arrows:
-        if tail in reached:
-            reached.add(head)
-    return reached

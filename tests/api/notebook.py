@@ -9,14 +9,24 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "docs" / "notebook.ipynb"
 SECONDS = 900
+SHORT = {
+    "supernet.epochs": 1,
+    "regions.epochs": 0.2,
+    "search.trials": 6,
+    "retrain.epochs": 0.5,
+    "retrain.seeds": 2,
+}
+"""What a test has in place of the settings of the notebook, whose outputs are those of a search."""
 HAS_KERNEL = all(importlib.util.find_spec(name) for name in ("nbclient", "ipykernel"))
 
 
@@ -46,13 +56,28 @@ def kinds(notebook: dict[str, Any]) -> list[list[str]]:
     ]
 
 
-def execute(folder: Path) -> dict[str, Any]:
-    """The notebook with its outputs, after a kernel has worked in a folder."""
+def shorten(code: str) -> str:
+    """The same code with the settings of ``SHORT``."""
+    for key, value in SHORT.items():
+        code = re.sub(rf'("{re.escape(key)}": )[\d.]+', rf"\g<1>{value}", code)
+    return code
+
+
+def execute(folder: Path, change: Callable[[str], str] = str) -> dict[str, Any]:
+    """The notebook with its outputs, after a kernel has worked in a folder.
+
+    Args:
+        folder: Where it works.
+        change: What becomes of the code of a cell before.
+    """
     import nbformat
     from nbclient import NotebookClient
 
     os.environ["IPYTHONDIR"] = str(folder / ".ipython")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["source"] = change(cell["source"])
     where = {"metadata": {"path": str(folder)}}
     NotebookClient(
         notebook, timeout=SECONDS, kernel_name="python3", resources=where, record_timing=False
@@ -61,9 +86,9 @@ def execute(folder: Path) -> dict[str, Any]:
     return found
 
 
-def execute_plainly(folder: Path) -> None:
+def execute_plainly(folder: Path, change: Callable[[str], str] = str) -> None:
     """The code of all cells in one process, as a kernel would, without what it shows."""
-    code = "\n\n".join(code_of(read()))
+    code = "\n\n".join(map(change, code_of(read())))
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,

@@ -45,11 +45,13 @@ def test_the_examples_of_the_page(tmp_path: Path) -> None:
 
 @pytest.mark.process  # of the kernel
 def test_the_notebook(tmp_path: Path) -> None:
+    whole = "".join(notebook.code_of(notebook.read()))
+    assert all(f'"{key}": ' in whole for key in notebook.SHORT)
     if notebook.HAS_KERNEL:
-        executed = notebook.execute(tmp_path)
+        executed = notebook.execute(tmp_path, notebook.shorten)
         assert notebook.kinds(executed) == notebook.kinds(notebook.read())
     else:
-        notebook.execute_plainly(tmp_path)
+        notebook.execute_plainly(tmp_path, notebook.shorten)
     assert (tmp_path / "runs" / "notebook" / "export" / "model.onnx").is_file()
 
 

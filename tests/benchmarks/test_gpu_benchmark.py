@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.budget import Budget, Pace
 from benchmarks.gpu.data import hold_images, pack, random_images, unpack
 from benchmarks.gpu.meter import Marks
@@ -38,7 +39,9 @@ def toy(*words: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_toy_measures_every_part_and_goes_on_where_it_ended(tmp_path: Path) -> None:
+def test_the_toy_measures_every_part_and_goes_on_where_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     toy("--out", str(tmp_path), "--seconds", "300")
     path = tmp_path / "gpu.json"
     rows: dict[str, Any] = json.loads(path.read_text())["rows"]
@@ -52,7 +55,9 @@ def test_the_toy_measures_every_part_and_goes_on_where_it_ended(tmp_path: Path) 
     seen = [rows[f"study | {arm.name} | seed 0"]["images"] for arm in ARMS]
     assert seen == [1000, 1000]
     assert json.loads(path.read_text())["command"].startswith("python -m benchmarks.gpu --toy")
-    toy("--out", str(tmp_path), "--continue-from", str(path))
+    words = ["--toy", "--out", str(tmp_path), "--continue-from", str(path)]
+    monkeypatch.setattr(sys, "argv", ["gpu", *words])
+    assert main() == 0
     assert json.loads(path.read_text())["rows"] == rows
 
 

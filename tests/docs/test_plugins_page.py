@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.process import succeed
+
 from .pages import DOCS, commands
 
 PAGE = DOCS / "plugins.md"
@@ -37,6 +39,11 @@ def run(folder: Path, *words: str) -> str:
     return done.stdout
 
 
+def import_from(folder: str) -> None:
+    """In a tool's process: what PYTHONPATH does."""
+    sys.path.insert(0, folder)
+
+
 def test_the_suites_pass(folder: Path) -> None:
     said = run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_climbing.py")
     assert int(re.findall(r"(\d+) passed", said)[0]) > 12
@@ -45,6 +52,8 @@ def test_the_suites_pass(folder: Path) -> None:
 def test_the_commands_choose_them(folder: Path) -> None:
     shown = []
     for name, words in commands(PAGE):
-        shown.append(run(folder, "-m", "fewshot_core", name, *words, "--print-recipe"))
+        asked = [*words, "--print-recipe"]
+        done = succeed(name, asked, folder, prepare=import_from, arguments=(str(folder),))
+        shown.append(done.out)
     assert "explore: 0.1" in shown[0]
     assert "by: climbing:Halves" in shown[1]

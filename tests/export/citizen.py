@@ -1,10 +1,11 @@
 """What anybody may do with a timm model, done with exported ones. Needs nothing but torch and timm.
 
-    python citizen.py HOW FOLDER
+    python citizen.py HOW... FOLDER
 
 ``FOLDER`` holds an exported folder for each kind, and beside it ``KIND.pt`` with what it should
 give. ``HOW`` is how the file that registers the model is run: ``runpy``, as the card says, or
-``import``. Prints a JSON object: for each kind and check nothing, or what went wrong.
+``import``; each in a process that has not seen the other, and begins with torch and timm imported.
+Prints a JSON object a line: for each kind and check nothing, or what went wrong.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import importlib
 import inspect
 import io
 import json
+import os
 import pickle
 import runpy
 import sys
@@ -377,7 +379,21 @@ BY_PATH = (
 
 
 def main() -> None:
-    how, where = sys.argv[1:]
+    *hows, where = sys.argv[1:]
+    for how in hows:
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            try_all(how, where)
+            sys.stdout.flush()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status:
+            raise SystemExit(f"{how}: ended with {os.waitstatus_to_exitcode(status)}")
+
+
+def try_all(how: str, where: str) -> None:
+    """Print what each check says of each kind."""
     only = BY_PATH if how == "runpy" else [name_of(check) for check in CHECKS]
     torch.set_num_threads(1)
     for name in ("fewshot_core", "fewshot_tasks"):

@@ -91,6 +91,20 @@ def test_recipes_of_the_current_folder_are_found(
     assert "mine" in dict(list_recipes())
 
 
+def test_what_a_folder_of_another_project_holds_is_no_recipe(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = write("elsewhere/mine", "extends: soup")
+    (tmp_path / "recipes").mkdir()
+    for name in ("soup", "digits"):
+        (tmp_path / "recipes" / f"{name}.yaml").write_text("ingredients: [leek, potato]\n")
+    monkeypatch.chdir(tmp_path)
+    for name, said in (("soup", "unknown recipe 'soup'"), (mine, "extends 'soup', which does not")):
+        with pytest.raises(RecipeError, match=said):
+            load_recipe([f"recipe={name}"])
+    assert load_recipe(["recipe=digits"]).recipe.network.channels == 8
+
+
 def test_unknown_recipe_names_the_known_and_the_nearest(write: Write, tmp_path: Path) -> None:
     write("cifar_small", "")
     write("digits", "")

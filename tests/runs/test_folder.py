@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
+import signal
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from fewshot_core.spaces.splitters import ByBands, ByDecision
 from fewshot_core.testing.toys import toy_space
 from fewshot_tasks.cifar10.space import nasbench201
 
+FORK = get_context("fork")
 Make = Callable[..., Recipe]
 
 
@@ -195,33 +196,43 @@ def test_a_second_opener_is_refused(path: Path, recipe: Make) -> None:
     start(path, recipe()).close()
 
 
+def _attach_and_say(path: Path, said: Path) -> None:
+    try:
+        RunFolder.attach(path)
+    except RunFolderError as error:
+        said.write_text(str(error))
+    else:
+        said.write_text("opened")
+
+
+def _attach_and_die(path: Path) -> None:
+    held = RunFolder.attach(path)
+    assert held
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def attach_elsewhere(path: Path) -> str:
+    """What another process says that attaches to the folder."""
+    said = path.with_name("said")
+    process = FORK.Process(target=_attach_and_say, args=(path, said))
+    process.start()
+    process.join()
+    return said.read_text()
+
+
 def test_another_process_is_refused(path: Path, recipe: Make) -> None:
-    code = (
-        "import sys, pathlib; from fewshot_core.runs.folder import RunFolder\n"
-        "try: RunFolder.attach(pathlib.Path(sys.argv[1]))\n"
-        "except Exception as error: print(error)\n"
-        "else: print('opened')"
-    )
-
-    def other() -> str:
-        command = [sys.executable, "-c", code, str(path)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
     folder = start(path, recipe())
-    assert "in use" in other()
+    assert "in use" in attach_elsewhere(path)
     folder.close()
-    assert "opened" in other()
+    assert "opened" in attach_elsewhere(path)
 
 
 def test_the_lock_ends_with_its_process(path: Path, recipe: Make) -> None:
     start(path, recipe()).close()
-    code = (
-        "import sys, pathlib, os, signal; from fewshot_core.runs.folder import RunFolder\n"
-        "held = RunFolder.attach(pathlib.Path(sys.argv[1]))\n"
-        "os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
-    assert done.returncode == -9
+    process = FORK.Process(target=_attach_and_die, args=(path,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     start(path, recipe()).close()
 
 

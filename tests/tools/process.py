@@ -8,6 +8,7 @@ once, as bad input does, runs in this process.
 
 from __future__ import annotations
 
+import gc
 import io
 import multiprocessing
 import os
@@ -31,6 +32,7 @@ from fewshot_core.commands.command import find_command
 from fewshot_core.errors import FewshotError
 from fewshot_core.recipe.cli import main
 from fewshot_core.recipe.load import load_recipe
+from tests.shared import flush_nothing
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 TIMEOUT = 120
@@ -231,6 +233,8 @@ def _run(
     arguments: Sequence[object],
     pictures: bool,
 ) -> None:
+    flush_nothing()
+    gc.freeze()  # every training ends with a collection, which would walk all that is imported
     os.chdir(cwd)
     for number, log in enumerate(logs, start=1):
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)

@@ -5,7 +5,7 @@ Most are refused in this process; that the line of a process is the same is show
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -123,16 +123,17 @@ def test_a_process_says_the_same(case: str, real: bool, tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
-def test_a_strategy_whose_package_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A package that cannot be imported stands for one that is not there."""
+def hide_smac(folder: str) -> None:
+    """In a tool's process: a package that cannot be imported stands for one that is not there."""
+    sys.path.insert(0, folder)
+
+
+def test_a_strategy_whose_package_is_missing(tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"
     (hidden / "smac").mkdir(parents=True)
     (hidden / "smac" / "__init__.py").write_text("raise ImportError(\"No module named 'smac'\")")
-    paths = [str(hidden), *filter(None, [os.environ.get("PYTHONPATH")])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-    done = run_tool("search", words_of(TINY, strategy="smac", run="run"), tmp_path, real=True)
+    words = words_of(TINY, strategy="smac", run="run")
+    done = run_tool("search", words, tmp_path, prepare=hide_smac, arguments=(str(hidden),))
     refused(done, "strategy=smac needs the package smac", "No module named 'smac'", "pip install")
     assert not (tmp_path / "run").exists()
 
@@ -142,7 +143,7 @@ def test_a_bad_run_is_refused_before_the_recipe_is_tried(tmp_path: Path) -> None
     (tmp_path / "run" / "thesis.tex").write_text("years of work")
     words = words_of(TINY, run="run")
     refused(
-        run_tool("search", words, tmp_path, real=True),
+        run_here("search", words, tmp_path),
         "run is not a run folder",
         "thesis.tex",
         "choose an empty or new run=DIR",

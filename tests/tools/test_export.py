@@ -115,7 +115,7 @@ def test_an_export_is_replaced_until_somebody_works_in_it(copy: Path) -> None:
 @pytest.mark.parametrize("name", ["100% of #1 [größe]?", "export.", "-out", ".hidden"])
 def test_paths_may_have_any_character(copy: Path, name: str) -> None:
     run = copy.rename(copy.with_name(f"run {name}"))
-    for _ in range(2):
+    for _ in range(2 if name == "-out" else 1):  # once more, over what is there
         succeed("export", [f"run={run}", f"out={name}"], run.parent)
     assert {path.name for path in run.parent.iterdir()} == {run.name, name}
     model = timm.create_model(f"local-dir:{run.parent / name}", pretrained=True)

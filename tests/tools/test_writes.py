@@ -77,7 +77,8 @@ def test_nothing_is_written_elsewhere(
     for tool in tools:
         given = words_of(settings, run="run") if tool == "search" else ["run=run"]
         arguments = (str(log), str(home))
-        done = run_tool(tool, given, work, prepare=watch, arguments=arguments, pictures=True)
+        drawn = settings is FOLDER
+        done = run_tool(tool, given, work, prepare=watch, arguments=arguments, pictures=drawn)
         assert done.code == 0, done.err
     written = [line.split(" ", 1) for line in log.read_text().splitlines()]
     assert any(path.startswith(f"{work}/run/checkpoints/") for _, path in written)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from .process import succeed
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "your_space.md"
 SHORT = ["search.trials=6", "supernet.epochs=1", "regions.epochs=0.5"]
@@ -29,11 +31,11 @@ class Package:
     """The package in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, site = folder, folder / "site"
+        self.folder, self.site = folder, folder / "site"
         self.names = write_files(folder)
         install = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-        self._run([sys.executable, "-m", "pip", *install, "--target", str(site), "."], {})
-        self.environ = {"PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+        self._run([sys.executable, "-m", "pip", *install, "--target", str(self.site), "."], {})
+        self.environ = {"PYTHONPATH": f"{self.site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
 
     def _run(self, command: list[str], environ: dict[str, str]) -> str:
         done = subprocess.run(
@@ -52,6 +54,11 @@ class Package:
         return self._run([sys.executable, "-m", *words], self.environ)
 
 
+def import_from(site: str) -> None:
+    """In a tool's process: what PYTHONPATH does."""
+    sys.path.insert(0, site)
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     return Package(tmp_path_factory.mktemp("your_space"))
@@ -67,8 +74,9 @@ def test_the_commands_of_the_page(package: Package) -> None:
     out = package.run("fewshot_core", "search", "recipe=kernels", *SHORT)
     assert "run folder: runs/kernels" in out
     assert "supernet kernel0=5: 81 architectures" in out
-    package.run("fewshot_core", "retrain", "run=runs/kernels")
-    package.run("fewshot_core", "export", "run=runs/kernels")
+    for tool in ("retrain", "export"):
+        site = (str(package.site),)
+        succeed(tool, ["run=runs/kernels"], package.folder, prepare=import_from, arguments=site)
     export = package.folder / "runs" / "kernels" / "export"
     assert (export / "model.onnx").is_file()
     assert (export / "kernel_row.py").is_file()

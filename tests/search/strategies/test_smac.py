@@ -110,7 +110,7 @@ def test_the_same_in_every_process() -> None:
         "from fewshot_core.testing.strategies import RecordingEvaluator, from_plugin, search\n"
         "from fewshot_core.testing.toys import total, toy_space\n"
         "root = Region.root(toy_space(5, 5, 5, 5))\n"
-        "done = search(from_plugin('smac'), root, RecordingEvaluator(total), 40)\n"
+        "done = search(from_plugin('smac'), root, RecordingEvaluator(total), 32)\n"
         "print([trial.architecture.choices for trial in done])\n"
     )
     printed = {

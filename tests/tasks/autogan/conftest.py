@@ -73,6 +73,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network = FeatureExtractorInceptionV3(
             "x", ["2048"], feature_extractor_weights_path=str(folder / "none.pth")
         )
+    # As torch makes them, all images would get the same features to many digits.
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            torch.nn.init.kaiming_normal_(module.weight)
+    with torch.no_grad():
+        network.fc.weight *= 50  # classes that images differ in
     path = folder / "random.pth"
     torch.save(network.state_dict(), path)
     return path

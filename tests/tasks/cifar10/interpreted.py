@@ -26,7 +26,7 @@ pytestmark = pytest.mark.process  # Triton asks the system for libraries
 
 ROOT = Region.root(nasbench201())
 CPU = torch.device("cpu")
-PARTS, EACH, CLASSES = 4, 2, 7
+PARTS, EACH, CLASSES = 3, 2, 7
 NO_OUTPUT = "|none~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|none~0|nor_conv_1x1~1|none~2|"
 DEAD = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|none~2|"
 """Its convolutions lead nowhere."""

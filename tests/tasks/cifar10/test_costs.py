@@ -67,14 +67,14 @@ def fvcore_counts(module: nn.Module, shape: ImageShape) -> dict[str, float]:
 
 
 def test_parameters_are_those_that_torch_counts(small_table: CostTable) -> None:
-    for cell in cells(200):
+    for cell in cells(100):
         genotype, costs = small_table.space.genotype(cell), small_table.costs(cell)
         assert costs["params"] == parameters(network(genotype, ODD, prune=False, **SMALL))
         assert costs["connected_params"] == parameters(network(genotype, ODD, prune=True, **SMALL))
 
 
 def test_flops_are_those_that_fvcore_counts(small_table: CostTable) -> None:
-    for cell in cells(200):
+    for cell in cells(60):
         genotype, costs = small_table.space.genotype(cell), small_table.costs(cell)
         counted = fvcore_counts(network(genotype, ODD, prune=True, **SMALL), ODD)
         assert {name: costs[name] for name in counted} == counted, genotype
