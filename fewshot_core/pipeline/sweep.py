@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import broadcast_object_list
 from rich.table import Table
 
@@ -20,7 +20,7 @@ from fewshot_core.pipeline.faults import LostProcessError
 from fewshot_core.pipeline.opening import prepare
 from fewshot_core.pipeline.processes import do_once, make_accelerator
 from fewshot_core.pipeline.retrain import retrain
-from fewshot_core.pipeline.search import search
+from fewshot_core.pipeline.search import search_one
 from fewshot_core.plugins import plugin_of
 from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import identity, load_recipe
@@ -32,7 +32,7 @@ from fewshot_core.runs.files import WriteError, read_json
 from fewshot_core.runs.folder import RunFolder, take_lock
 from fewshot_core.runs.launch import works_apart, world_size
 from fewshot_core.runs.origin import origin
-from fewshot_core.runs.sharing import share_checkpoints, sharer_of
+from fewshot_core.runs.reuse import share_checkpoints, sharer_of
 from fewshot_core.runs.sweeps import DONE, FAILED, SWEEP, Member, Sweep
 from fewshot_core.training.loop import DivergedError
 
@@ -67,11 +67,13 @@ def search_sweep(planned: PlannedSweep) -> None:
             if owners[place] is not None:
                 _share(sweep, member, sweep.members[owners[place] or 0], console, writes)
             words = [*member.words, f"run={sweep.run_of(member)}"]
-            _work(sweep, member, writes, console, partial(search, words))
+            _work(sweep, member, writes, console, partial(search_one, words))
             _leave_settings(recipe)
     finally:
         if lock is not None:
             lock.close()
+    if world_size() > 1:
+        PartialState().destroy_process_group()
     _tell(sweep, console)
     console.print(f"next: fewshot retrain run={sweep.folder}, fewshot compare {sweep.folder}")
     _raise_failed(sweep, sweep.members)

@@ -209,7 +209,7 @@ def _spent(facts: RunFacts) -> Tile:
     label = "Training images seen"
     spent = facts.spent
     lines = []
-    if facts.reused is not None:
+    if facts.shares:
         lines.append("Without the supernets, which another run has trained.")
     if not spent and facts.found is None:
         return Tile(label, "Nothing so far", known=False, lines=lines)
