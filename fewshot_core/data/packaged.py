@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 from timm.data import create_dataset
@@ -36,15 +38,25 @@ KNOWN_TORCH = (
 def list_digits() -> Listing:
     """scikit-learn's 1797 handwritten digits: 8x8, gray, its levels 0..16 stretched to 0..255."""
     digits = load_digits()
-    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    pixels = _Pixels(np.rint(digits.images * (255 / 16)).astype(np.uint8))
     return Listing(
         where="digits",
         classes=tuple(str(name) for name in digits.target_names),
         labels=torch.from_numpy(digits.target.astype(np.int64)),
-        read=lambda i: Image.fromarray(pixels[i]),
+        read=pixels.read,
         key=str,
-        name=lambda i: f"number {i} of digits",
+        name=partial(_number_of, "digits"),
     )
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """Pictures in one array."""
+
+    array: NDArray[np.uint8]
+
+    def read(self, i: int) -> Image.Image:
+        return Image.fromarray(self.array[i])
 
 
 def default_folder() -> Path:
@@ -79,10 +91,25 @@ def list_torch(settings: DataSettings, train: bool) -> Listing:
         where=where,
         classes=tuple(_class_name(name) for name in classes),
         labels=targets[:, 0] if targets.ndim == 2 else targets,  # QMNIST: the class comes first
-        read=_reader(dataset),
+        read=_Pictures(dataset).read,
         key=str,
-        name=lambda i: f"number {i} of {where}",
+        name=partial(_number_of, where),
     )
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Pictures of a torchvision data set."""
+
+    dataset: Any
+
+    def read(self, i: int) -> Image.Image:
+        image: Image.Image = self.dataset[i][0]
+        return image
+
+
+def _number_of(where: str, i: int) -> str:
+    return f"number {i} of {where}"
 
 
 def _torch_dataset(settings: DataSettings, root: Path, split: str) -> Any:
@@ -114,14 +141,6 @@ def _stl10(settings: DataSettings, root: Path, split: str) -> Any:
     """96x96; for generators the 100,000 unlabelled images belong to the training part."""
     part = {"train": "train" if settings.labelled else "train+unlabeled", "validation": "test"}
     return STL10(str(root), split=part[split], download=settings.download)
-
-
-def _reader(dataset: Any) -> Callable[[int], Image.Image]:
-    def read(i: int) -> Image.Image:
-        image: Image.Image = dataset[i][0]
-        return image
-
-    return read
 
 
 def _class_name(name: Any) -> str:
