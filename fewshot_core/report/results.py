@@ -8,11 +8,13 @@ from typing import Any
 
 from rich.table import Table
 
+from fewshot_core.recipe.places import is_local_model
 from fewshot_core.recipe.stock_names import PRETRAINED, stock_name
 from fewshot_core.runs.retrained import (
     TRIAL,
     base_label,
     how_trained,
+    in_folder,
     settings_of_label,
     starts_of,
     without_places,
@@ -31,19 +33,25 @@ LABELS = {
 
 def label_text(label: str) -> str:
     """A label for people: ``found by the search, retrain.epochs=40``."""
+    stock = stock_name(base_label(label))
     label = without_places(label)
     settings = settings_of_label(label)
-    stock = stock_name(base_label(label))
     if stock is not None:
-        name, start = stock
-        how = "from published weights" if start == PRETRAINED else "from scratch"
-        text = f"stock model {name}, {how}"
+        text = _stock_text(*stock)
         return f"{text}, {settings}" if settings else text
     kind, _, number = base_label(label).partition(" ")
     text = LABELS.get(kind, kind) + (f", {number}" if number else "")
     if kind == TRIAL:
         text = f"trial {number} of the search"
     return f"{text}, {settings}" if settings else text
+
+
+def _stock_text(name: str, start: str) -> str:
+    if is_local_model(name):
+        how = "with its weights" if start == PRETRAINED else "from scratch"
+        return f"model {in_folder(name)}, {how}"
+    how = "from published weights" if start == PRETRAINED else "from scratch"
+    return f"stock model {name}, {how}"
 
 
 def results_table(
