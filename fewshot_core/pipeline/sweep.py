@@ -13,7 +13,6 @@ from typing import IO, Any
 
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import broadcast_object_list
-from rich.table import Table
 
 from fewshot_core.errors import FewshotError, RunFolderError
 from fewshot_core.pipeline.faults import LostProcessError
@@ -26,7 +25,7 @@ from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import identity, load_recipe
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.sweep import PlannedSweep
-from fewshot_core.runs.console import Console
+from fewshot_core.runs.console import Console, FittedTable
 from fewshot_core.runs.farewell import is_main_process
 from fewshot_core.runs.files import WriteError, read_json
 from fewshot_core.runs.folder import RunFolder, take_lock
@@ -256,21 +255,22 @@ def _leave_settings(recipe: Recipe) -> None:
 
 def _tell(sweep: Sweep, console: Console) -> None:
     """A table of the members and what each has found."""
-    table = Table(title=f"sweep in {sweep.folder}")
-    for column in ("run", "search", "score", "FLOPs", "supernets"):
-        table.add_column(column, overflow="fold")
+    rows = []
     for member in sweep.members:
         found = _found(sweep.run_of(member))
         score = found.get("score")
         flops = found.get("costs", {}).get("connected_flops")
-        table.add_row(
-            member.name,
-            member.state if not member.why else f"{member.state}: {member.why}",
-            "" if score is None else f"{score:.4g}",
-            "" if flops is None else f"{flops:,.0f}",
-            f"of {member.supernets}" if member.supernets else "",
+        rows.append(
+            [
+                member.name,
+                member.state if not member.why else f"{member.state}: {member.why}",
+                "" if score is None else f"{score:.4g}",
+                "" if flops is None else f"{flops:,.0f}",
+                f"of {member.supernets}" if member.supernets else "",
+            ]
         )
-    console.print(table)
+    header = ("run", "search", "score", "FLOPs", "supernets")
+    console.print(FittedTable(f"sweep in {sweep.folder}", header, rows))
 
 
 def _found(run: Path) -> dict[str, Any]:

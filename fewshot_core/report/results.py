@@ -6,10 +6,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
-
 from fewshot_core.recipe.places import is_local_model
 from fewshot_core.recipe.stock_names import PRETRAINED, stock_name
+from fewshot_core.runs.console import FittedTable
 from fewshot_core.runs.retrained import (
     TRIAL,
     base_label,
@@ -56,29 +55,29 @@ def _stock_text(name: str, start: str) -> str:
 
 def results_table(
     results: Sequence[Mapping[str, Any]], metric: str, metric_text: str = ""
-) -> Table:
+) -> FittedTable:
     """Mean and spread over the seeds, a row per label; ``metric_text`` is the metric in words."""
     trained = how_trained(starts_of(results)).capitalize()
-    table = Table(title=f"{trained}, then measured on the test images")
-    for column in (
-        "architecture",
-        f"test {metric_text or metric}",
-        "seeds",
-        "parameters",
-        "FLOPs",
-        "genotype",
-    ):
-        table.add_column(column, overflow="fold")
-    for row in summarise(results, metric):
-        table.add_row(
+    rows = [
+        [
             label_text(row["label"]),
             format_spread(row["values"]),
             str(len(row["values"])),
             f"{row['params']:,}",
             f"{row['flops']:,}",
             row["genotype"],
-        )
-    return table
+        ]
+        for row in summarise(results, metric)
+    ]
+    header = (
+        "architecture",
+        f"test {metric_text or metric}",
+        "seeds",
+        "parameters",
+        "FLOPs",
+        "genotype",
+    )
+    return FittedTable(f"{trained}, then measured on the test images", header, rows)
 
 
 def summarise(results: Sequence[Mapping[str, Any]], metric: str) -> list[dict[str, Any]]:
