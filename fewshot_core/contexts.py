@@ -11,6 +11,7 @@ from fewshot_core.data import ImageShape
 from fewshot_core.export.published import Published
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.runs.checkpoint import StageCheckpoint
+from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import SearchSpace
 
 
@@ -83,3 +84,25 @@ class ExportContext:
     described: Mapping[str, Any]
     environment: Mapping[str, Any]
     published: Published = field(default_factory=Published)
+
+
+@dataclass(frozen=True)
+class InheritedFacts:
+    """What the card of a network with its supernet's weights says of it.
+
+    Attributes:
+        label: How the network was chosen, as in ``retrain.json``.
+        genotype: Its architecture as text.
+        region: The region whose supernet has the weights.
+        metrics: What it reaches on the validation images; never on test images.
+        calibrated: Inputs that batch norm was measured on, for this network alone: training images
+            of a classifier, noise vectors of a generator. 0: it was not.
+        costs: Its figures, as of :meth:`fewshot_core.costs.table.CostTable.costs`.
+    """
+
+    label: str
+    genotype: str
+    region: Region
+    metrics: Mapping[str, float]
+    calibrated: int
+    costs: Mapping[str, float]

@@ -32,7 +32,7 @@ from fewshot_core.training.objective import Objective, Scorer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fewshot_core.contexts import Moments, PictureContext
+    from fewshot_core.contexts import ExportContext, InheritedFacts, Moments, PictureContext
 
 
 class TaskDefaults:
@@ -174,6 +174,22 @@ class TaskDefaults:
 
     # -- trainings ---------------------------------------------------------------------------
 
+    def start_from_supernet(
+        self, network: nn.Module, inherited: nn.Module, supernet: Supernet
+    ) -> None:
+        """Fill a network that is to be fine-tuned, in place, with the weights of its supernet.
+
+        By default what :meth:`result` hands over gets them, and what serves the training alone
+        keeps its random ones.
+
+        Args:
+            network: One that :meth:`network` has made.
+            inherited: What :meth:`result` would hand over of such a network, with the weights of
+                the supernet and batch-norm statistics of its own.
+            supernet: The supernet of its region, for what else it has.
+        """
+        network.load_state_dict(inherited.state_dict(), strict=False)
+
     def watch(
         self, recipe: Recipe, data: ImageData, accelerator: Accelerator, folder: Path
     ) -> Watch | None:
@@ -210,7 +226,8 @@ class TaskDefaults:
     def result(self, network: nn.Module) -> nn.Module:
         """What of a trained network is handed over; by default all of it.
 
-        An auxiliary head, say, serves the training alone.
+        An auxiliary head, say, serves the training alone. Of :meth:`Supernet.extract` it has the
+        parts and their names.
         """
         return network
 
@@ -233,6 +250,31 @@ class TaskDefaults:
             RecipeError: The task says neither this nor :meth:`export_model`.
         """
         raise RecipeError("this task's networks cannot be exported")
+
+    def hand_over_inherited(
+        self,
+        context: ExportContext,
+        folder: Path,
+        network: nn.Module,
+        architecture: Architecture,
+        facts: InheritedFacts,
+    ) -> None:
+        """Write the export of a network that is no timm model and has its supernet's weights.
+
+        Args:
+            context: The run, with the sizes of its supernets.
+            folder: An empty folder, to be filled.
+            network: What :meth:`result` hands over, on the CPU.
+            architecture: What it is.
+            facts: What its card says.
+
+        Raises:
+            RecipeError: The task says neither this nor :meth:`export_model`.
+        """
+        raise RecipeError(
+            "this task's networks cannot be exported with their supernet's weights",
+            fix="retrain them, and export without weights=inherited",
+        )
 
 
 class Task(TaskDefaults, ABC):

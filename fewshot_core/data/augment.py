@@ -130,7 +130,9 @@ def seeded(seed: int, name: str) -> Iterator[None]:
         random.seed(number)
         np.random.seed(number)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(number)
+            # What is drawn here is drawn on the CPU, where these are the numbers that
+            # torch.manual_seed gives. That one would seed every device too, for each image.
+            torch.default_generator.manual_seed(number)
             yield
     finally:
         random.setstate(before)

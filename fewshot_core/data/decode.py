@@ -43,7 +43,8 @@ class Listing:
         classes: Class names.
         labels: int64 ``[N]``, indices into ``classes``.
         read: The bytes of the file that image i is stored as; a picture where it is stored as no
-            file. Nothing is left open.
+            file. Nothing is left open. Of sources, this and the next two can be pickled: workers
+            that make batches may be processes started from nothing (``spawn``, ``forkserver``).
         key: What image i is called within its source: no other has that name, and it stays when
             the source is moved. It can be written as UTF-8.
         name: What messages call image i.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from os.path import isdir
 from pathlib import Path
 
@@ -105,16 +105,33 @@ def tree_listing(
     tree: Tree, found: Found, classes: tuple[str, ...], labels: torch.Tensor
 ) -> Listing:
     """The images that were found in a tree."""
-    images = found.images
+    files = _Files(tree, found.images)
     return Listing(
         where=show_name(tree.where),
         classes=classes,
         labels=labels,
-        read=lambda i: tree.read(images[i]),
-        key=lambda i: rule.key_of(images[i]),
-        name=lambda i: show_name(f"{tree.where}/{images[i]}"),
+        read=files.read,
+        key=files.key,
+        name=files.name,
         left_out=found.left_out,
     )
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Files of a tree by number."""
+
+    tree: Tree
+    paths: Sequence[str]
+
+    def read(self, i: int) -> bytes:
+        return self.tree.read(self.paths[i])
+
+    def key(self, i: int) -> str:
+        return rule.key_of(self.paths[i])
+
+    def name(self, i: int) -> str:
+        return show_name(f"{self.tree.where}/{self.paths[i]}")
 
 
 def require_images(where: Path, found: Found, setting: str) -> None:

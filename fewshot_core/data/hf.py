@@ -213,15 +213,30 @@ def _listing(dataset: Any, where: str, columns: Columns) -> Listing:
         classes, labels = _labels(dataset, where, columns.label)
     else:
         classes, labels = one_class(len(dataset))
-    files = _files(dataset, image, where)
+    rows = _Rows(_files(dataset, image, where), image, show_name(where))
     return Listing(
         where=where,
         classes=classes,
         labels=labels,
-        read=lambda i: _read(files[i][image]),
+        read=rows.read,
         key=str,
-        name=lambda i: f"in row {i} of {show_name(where)}",
+        name=rows.name,
     )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Images of a data set, as the files that are stored in a column."""
+
+    files: Any
+    column: str
+    where: str
+
+    def read(self, i: int) -> bytes:
+        return _read(self.files[i][self.column])
+
+    def name(self, i: int) -> str:
+        return f"in row {i} of {self.where}"
 
 
 def _files(dataset: Any, image: str, where: str) -> Any:

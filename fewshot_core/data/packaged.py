@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def list_cluttered_digits() -> Listing:
     images are always the same.
     """
     digits = load_digits()
-    drawn = np.random.RandomState(0)  # whose numbers stay the same in every version of numpy
+    drawn = RandomState(0)  # whose numbers stay the same in every version of numpy
     images = np.zeros((len(digits.images), CANVAS, CANVAS))
     for image, digit in zip(images, digits.images, strict=True):
         for _ in range(PIECES):
@@ -80,10 +81,20 @@ def _list_pixels(where: str, digits: Any, pixels: NDArray[np.uint8]) -> Listing:
         where=where,
         classes=tuple(str(name) for name in digits.target_names),
         labels=torch.from_numpy(digits.target.astype(np.int64)),
-        read=lambda i: Image.fromarray(pixels[i]),
+        read=_Pixels(pixels).read,
         key=str,
-        name=lambda i: f"number {i} of {where}",
+        name=partial(_number_of, where),
     )
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """Pictures in one array."""
+
+    array: NDArray[np.uint8]
+
+    def read(self, i: int) -> Image.Image:
+        return Image.fromarray(self.array[i])
 
 
 def default_folder() -> Path:
@@ -118,10 +129,25 @@ def list_torch(settings: DataSettings, train: bool) -> Listing:
         where=where,
         classes=tuple(_class_name(name) for name in classes),
         labels=targets[:, 0] if targets.ndim == 2 else targets,  # QMNIST: the class comes first
-        read=_reader(dataset),
+        read=_Pictures(dataset).read,
         key=str,
-        name=lambda i: f"number {i} of {where}",
+        name=partial(_number_of, where),
     )
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Pictures of a torchvision data set."""
+
+    dataset: Any
+
+    def read(self, i: int) -> Image.Image:
+        image: Image.Image = self.dataset[i][0]
+        return image
+
+
+def _number_of(where: str, i: int) -> str:
+    return f"number {i} of {where}"
 
 
 def _torch_dataset(settings: DataSettings, root: Path, split: str) -> Any:
@@ -153,14 +179,6 @@ def _stl10(settings: DataSettings, root: Path, split: str) -> Any:
     """96x96; for generators the 100,000 unlabelled images belong to the training part."""
     part = {"train": "train" if settings.labelled else "train+unlabeled", "validation": "test"}
     return STL10(str(root), split=part[split], download=settings.download)
-
-
-def _reader(dataset: Any) -> Callable[[int], Image.Image]:
-    def read(i: int) -> Image.Image:
-        image: Image.Image = dataset[i][0]
-        return image
-
-    return read
 
 
 def _class_name(name: Any) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fewshot_core.data import rule
 from fewshot_core.data.decode import Listing
@@ -74,22 +75,44 @@ def list_shards(shards: Sequence[Path], where: str, keys: ShardKeys) -> Listing:
     classes, labels = one_class(len(names))
     if keys.labelled:
         classes, labels = number_classes(where, [sample.label for _, sample in samples])
-    below = _relative(shards)
-
-    def read(i: int) -> bytes:
-        number, start, size = places[i].tolist()
-        with shards[number].open("rb") as file:
-            return read_at(file, Place(start, size))
-
+    members = _Members(shards, _relative(shards), places, names)
     return Listing(
         where=where,
         classes=classes,
         labels=labels,
-        read=read,
-        key=lambda i: key_of(f"{below[places[i, 0]]}:{names[i]}"),
-        name=lambda i: show_name(f"{shards[places[i, 0]]}: {names[i]}"),
+        read=members.read,
+        key=members.key,
+        name=members.name,
         left_out=left_out,
     )
+
+
+@dataclass(frozen=True)
+class _Members:
+    """Images in shards by number.
+
+    Attributes:
+        shards: The tar files.
+        below: What each is called below the folder that holds them all.
+        places: Shard, first byte and number of bytes, int64 ``[N, 3]``.
+        names: Of the samples.
+    """
+
+    shards: Sequence[Path]
+    below: Sequence[str]
+    places: NDArray[np.int64]
+    names: Sequence[str]
+
+    def read(self, i: int) -> bytes:
+        number, start, size = self.places[i].tolist()
+        with self.shards[number].open("rb") as file:
+            return read_at(file, Place(start, size))
+
+    def key(self, i: int) -> str:
+        return key_of(f"{self.below[self.places[i, 0]]}:{self.names[i]}")
+
+    def name(self, i: int) -> str:
+        return show_name(f"{self.shards[self.places[i, 0]]}: {self.names[i]}")
 
 
 def _relative(shards: Sequence[Path]) -> list[str]:

@@ -17,9 +17,10 @@ from fewshot_core.report.account import Account, channels_text, classes_text, co
 from fewshot_core.runs.retrained import (
     GIVEN,
     TRIAL,
-    from_published,
     how_trained,
     kind_of_label,
+    license_of_start,
+    start_of_result,
     starts_of,
 )
 
@@ -82,8 +83,7 @@ def model_card(
     source = "The registering Python file is part of fewshot-nas (Apache-2.0)."
     if stock:
         source = f"The model is timm's own (`{model_name}`)."
-    if from_published(starts_of([result])):
-        source += " Its training began with published weights, whose license applies as well."
+    source = f"{source} {license_of_start(start_of_result(result))}".rstrip()
     return f"""{front}
 # {published.repository.rpartition("/")[2] or model_name}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fewshot_core.contexts import InheritedFacts
 from fewshot_core.export.card import images_text, name_classes
 from fewshot_core.export.front_matter import front_matter
 from fewshot_core.export.licenses import license_text
@@ -14,15 +15,10 @@ from fewshot_core.report.account import Account, channels_text
 
 
 def inherited_card(
+    facts: InheritedFacts,
     *,
     model_name: str,
     account: Account,
-    label: str,
-    genotype: str,
-    region: str,
-    metrics: Mapping[str, float],
-    calibrated: int,
-    costs: Mapping[str, float],
     data: Mapping[str, Any],
     classes: Sequence[str],
     differences: Mapping[str, float],
@@ -32,14 +28,9 @@ def inherited_card(
     """Markdown. It has no test result, because nobody has measured one.
 
     Args:
+        facts: What is known of the network.
         model_name: The name of the timm model.
         account: What the run did.
-        label: How the network was chosen, as in ``retrain.json``.
-        genotype: Its architecture as text.
-        region: The region whose supernet has the weights.
-        metrics: What it reaches on the validation images.
-        calibrated: Training images that batch norm was measured on.
-        costs: Its figures, as of :meth:`fewshot_core.costs.table.CostTable.costs`.
         data: What the run records of its images, ``image_size`` as supernets see them.
         classes: Their names.
         differences: Largest difference of the logits by check.
@@ -47,19 +38,15 @@ def inherited_card(
         published: License and the like.
     """
     size = data["image_size"]
-    params, flops = costs["connected_params"], costs["connected_flops"]
     shape = f"[batch, {data['channels']}, {size}, {size}]"
-    measured = "\n".join(f"| validation {name} | {value:.4g} |" for name, value in metrics.items())
-    norms = (
-        f"Batch norm was measured anew on {calibrated:,} training images, for this network alone."
-        if calibrated
-        else "Batch norm has the running statistics of the supernet, over all its networks."
+    measured = "\n".join(
+        f"| validation {name} | {value:.4g} |" for name, value in facts.metrics.items()
     )
     name = published.repository.rpartition("/")[2] or model_name
     front = front_matter(
         model_name=name,
         account=account,
-        labels=[label],
+        labels=[facts.label],
         license=published.license,
         task="image-classification",
         library="timm",
@@ -69,28 +56,22 @@ def inherited_card(
     return f"""{front}
 # {name}, with the weights of a supernet
 
-**These weights were not trained for this network alone.** {account.chosen(label)} It has the
-weights of the supernet of region `{region}`, which it shared in training with the other networks of
-that region. Trained from scratch it would have others. Its architecture:
+{origin_text(account, facts)} Its architecture:
 
-    {genotype}
+    {facts.genotype}
 
 | | |
 | --- | --- |
 {measured}
 | test result | not measured |
-| parameters | {params:,.0f} |
-| FLOPs: multiply-adds of convolutions and linear layers, one image | {flops:,.0f} |
+{costs_rows(facts)}
 | latency of one image, onnxruntime on the CPU that exported it | {latency:.2f} ms |
 | data | {images_text(account.recipe.data, data)} |
 | images | {size}x{size} pixels, {channels_text(data["channels"])} |
 
 ## How the numbers came about
 
-{account.scoring([label])}
-
-{norms} The validation images are those that the search compared networks by, so that the best of
-many has a flattered result on them. The test images were not read for this export.
+{numbers_text(account, facts, "training images")}
 
 ## Use
 
@@ -112,3 +93,43 @@ registering Python file is code; read it before you run it.
 
 {license_text(published.license)} The registering Python file is part of fewshot-nas (Apache-2.0).
 """
+
+
+def origin_text(account: Account, facts: InheritedFacts) -> str:
+    """How the network was chosen, and whose weights it has."""
+    return (
+        f"**These weights were not trained for this network alone.** {account.chosen(facts.label)} "
+        f"It has the weights of the supernet of region `{facts.region.id}`, which it shared in "
+        "training with the other networks of that region. Trained from scratch it would have "
+        "others."
+    )
+
+
+def costs_rows(facts: InheritedFacts) -> str:
+    """Parameters and FLOPs as rows of a table."""
+    params, flops = facts.costs["connected_params"], facts.costs["connected_flops"]
+    return (
+        f"| parameters | {params:,.0f} |\n"
+        "| FLOPs: multiply-adds of convolutions and linear layers, one image | "
+        f"{flops:,.0f} |"
+    )
+
+
+def numbers_text(account: Account, facts: InheritedFacts, inputs: str) -> str:
+    """How the numbers came about.
+
+    Args:
+        account: What the run did.
+        facts: What is known of the network.
+        inputs: What batch norm was measured on: ``training images``.
+    """
+    norms = (
+        f"Batch norm was measured anew on {facts.calibrated:,} {inputs}, for this network alone."
+        if facts.calibrated
+        else "Batch norm has the running statistics of the supernet, over all its networks."
+    )
+    return (
+        f"{account.scoring([facts.label])}\n\n{norms} The validation images are those that the "
+        "search compared networks by, so that the best of many has a flattered result on them. The "
+        "test images were not read for this export."
+    )

@@ -15,7 +15,7 @@ from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.supernets import new_supernet, regions_to_train, settings_of
 from fewshot_core.pipeline.training import build_network, make_stream
 from fewshot_core.recipe.trainings import TrainingSettings
-from fewshot_core.runs.reuse import read_reused
+from fewshot_core.runs.reuse import trainer_of
 from fewshot_core.search.ladder import plan_rungs
 from fewshot_core.search.loop import sample_feasible
 from fewshot_core.seeds import derive_seed
@@ -84,7 +84,7 @@ def estimate(run: Run) -> Estimate:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     supernet_steps, supernet_seconds = 0, 0.0
-    if run.evaluator.inherits and read_reused(run.folder.path) is None:
+    if run.evaluator.inherits and trainer_of(run.folder.path) is None:
         trained = regions_to_train(run)
         for region in trained:
             settings = settings_of(run, region)

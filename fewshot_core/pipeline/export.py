@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fewshot_core.contexts import ExportContext
+from fewshot_core.contexts import ExportContext, InheritedFacts
 from fewshot_core.data.inventory import IMAGES, read_inventory
 from fewshot_core.errors import RecipeError, RunFolderError
 from fewshot_core.export.card import model_card
@@ -222,15 +222,7 @@ def _fill(exported: _Exported, int8: bool) -> None:
     if model is not None:
         _fill_with_classifier(exported, data, model, int8)
         return
-    context = ExportContext(
-        recipe=run.recipe,
-        run=run.folder.path,
-        space=run.root.space,
-        shape=data.shape,
-        described=data.described,
-        environment=read_json(run.folder.file("environment.json")),
-        published=exported.published,
-    )
+    context = _context(run, data, exported.published)
     run.task.hand_over(
         context,
         folder,
@@ -238,6 +230,18 @@ def _fill(exported: _Exported, int8: bool) -> None:
         trained,
         exported.result,
         exported.results,
+    )
+
+
+def _context(run: KeptRun, data: ImageFacts, published: Published) -> ExportContext:
+    return ExportContext(
+        recipe=run.recipe,
+        run=run.folder.path,
+        space=run.root.space,
+        shape=data.shape,
+        described=data.described,
+        environment=read_json(run.folder.file("environment.json")),
+        published=published,
     )
 
 
@@ -341,21 +345,26 @@ def _fill_inherited(
     shape = run.images.search_data().shape
     write_json(folder / "architecture.json", run.root.space.to_json(architecture))
     write_text(folder / "recipe.yaml", recipe_yaml(run.recipe))
+    facts = InheritedFacts(
+        label=FOUND if chosen is None else chosen.label,
+        genotype=run.root.space.genotype(architecture),
+        region=inherited.region,
+        metrics=inherited.metrics,
+        calibrated=inherited.calibrated,
+        costs=run.task.costs(run.recipe, shape).costs(architecture),
+    )
     model = run.task.export_model(architecture, run.recipe, shape)
-    assert model is not None, "classifiers are timm models"
+    if model is None:
+        context = _context(run, data, published)
+        run.task.hand_over_inherited(context, folder, inherited.network, architecture, facts)
+        return
     written = _write_model(
         folder, inherited.network, model, data, shape.input_size, published.license
     )
-    costs = run.task.costs(run.recipe, shape).costs(architecture)
     card = inherited_card(
+        facts,
         model_name=written.name,
         account=read_account(run.folder.path, run.recipe, data.described),
-        label=FOUND if chosen is None else chosen.label,
-        genotype=run.root.space.genotype(architecture),
-        region=inherited.region.id,
-        metrics=inherited.metrics,
-        calibrated=inherited.calibrated,
-        costs=costs,
         data=data.described | {"image_size": shape.input_size[1]},
         classes=data.classes,
         differences=written.differences,

@@ -23,8 +23,8 @@ from fewshot_core.pipeline.training import build
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture
-from fewshot_core.supernet import keep_calibrated
-from fewshot_core.training.classifier_scores import ClassificationScorer
+from fewshot_core.supernet import Supernet, keep_calibrated
+from fewshot_core.training.objective import CalibratingScorer, Scorer
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,13 @@ class Inherited:
     """A network with inherited weights.
 
     Attributes:
-        network: On the CPU, in ``eval()`` mode.
+        network: What is handed over of it, on the CPU, in ``eval()`` mode.
         architecture: What it is: the canonical form of what was asked for, where equal networks
             share one score.
         region: The region whose supernet has its weights.
         metrics: What it reaches on the validation images; never on test images.
-        calibrated: Training images that batch norm was measured on; 0: it was not.
+        calibrated: Training images, or noise vectors, that batch norm was measured on; 0: it was
+            not.
     """
 
     network: nn.Module
@@ -51,7 +52,7 @@ def require_inheritable(run: Run) -> None:
     """Raise unless networks of a run can have the weights of its supernets.
 
     Raises:
-        RunFolderError: It trains no supernets, or its task hands over no classifiers.
+        RunFolderError: It trains no supernets.
     """
     _require_inheritable(
         run, f"run fewshot retrain run={run.folder.path}, and export without weights=inherited"
@@ -62,7 +63,7 @@ def require_inherited_start(run: Run) -> None:
     """Raise unless networks can be fine-tuned from the weights of the run's supernets.
 
     Raises:
-        RunFolderError: It trains no supernets, or its task hands over no classifiers.
+        RunFolderError: It trains no supernets.
         RecipeError: Its supernets have other sizes than the networks that are trained.
     """
     fix = "retrain.start=scratch"
@@ -91,11 +92,6 @@ def _require_inheritable(run: Run, fix: str) -> None:
             found=f"evaluator={run.recipe.evaluator.name}",
             fix=fix,
         )
-    if run.task.generates:
-        raise RunFolderError(
-            f"inherited weights are for classifiers, and task={run.recipe.task} has generators",
-            fix=fix,
-        )
 
 
 def inherit_network(run: Run, architecture: Architecture) -> Inherited:
@@ -112,11 +108,10 @@ def inherit_network(run: Run, architecture: Architecture) -> Inherited:
     require_inheritable(run)
     if run.shares_equal:
         architecture = representative(run.root, architecture)
-    network, scorer = _calibrated(run, architecture)
-    metrics = scorer.score(network, None)
-    images = sum(len(batch) for batch in scorer.calibration)
-    region = run.tree.locate(architecture)
-    return Inherited(network.cpu().eval(), architecture, region, metrics, images)
+    made = _calibrated(run, architecture)
+    metrics = made.scorer.score(made.network, None)
+    region = made.supernet.region
+    return Inherited(made.network.cpu().eval(), architecture, region, metrics, made.count)
 
 
 def start_from_supernet(run: Run, architecture: Architecture, network: nn.Module) -> None:
@@ -132,29 +127,44 @@ def start_from_supernet(run: Run, architecture: Architecture, network: nn.Module
         RegionError: Networks of this supernet have other parts than those trained from scratch.
     """
     require_inherited_start(run)
-    calibrated, _ = _calibrated(run, architecture)
-    network.load_state_dict(calibrated.state_dict())
+    made = _calibrated(run, architecture)
+    run.task.start_from_supernet(network, made.network, made.supernet)
 
 
-def _calibrated(run: Run, architecture: Architecture) -> tuple[nn.Module, ClassificationScorer]:
-    """A network with its supernet's weights and statistics of its own; what measures it."""
+@dataclass(frozen=True)
+class _Calibrated:
+    """A network with its supernet's weights and batch-norm statistics of its own.
+
+    Attributes:
+        network: On the device, in ``eval()`` mode.
+        supernet: That of its region.
+        scorer: Measures it on validation images.
+        count: Inputs that the statistics were measured on.
+    """
+
+    network: nn.Module
+    supernet: Supernet
+    scorer: Scorer
+    count: int
+
+
+def _calibrated(run: Run, architecture: Architecture) -> _Calibrated:
     supernet = load_supernet(run, run.tree.locate(architecture))
     network = as_trained_alone(run, architecture, supernet.extract(architecture))
     network = network.to(run.worker.device).eval()
     scorer = make_scorer(run, run.recipe, run.images.search_data(), "validation")
-    if not isinstance(scorer, ClassificationScorer):
-        raise RegionError(f"networks of task={run.recipe.task} cannot have a supernet's weights")
+    batches = scorer.calibration if isinstance(scorer, CalibratingScorer) else ()
 
-    def forward(images: Tensor) -> object:
+    def forward(inputs: Tensor) -> object:
         with run.worker.autocast():
-            return network(images)
+            return network(inputs)
 
-    keep_calibrated(network, scorer.calibration, forward)
-    return network, scorer
+    keep_calibrated(network, batches, forward)
+    return _Calibrated(network, supernet, scorer, sum(map(len, batches)))
 
 
 def as_trained_alone(run: Run, architecture: Architecture, extracted: nn.Module) -> nn.Module:
-    """The network as it is built to be trained from scratch, with the weights of an extracted one.
+    """What is handed over of a network trained from scratch, with the weights of an extracted one.
 
     A supernet's batch norm may have no weights of its own; here they are 1 and 0, which is the
     same function.
@@ -164,7 +174,8 @@ def as_trained_alone(run: Run, architecture: Architecture, extracted: nn.Module)
     """
     recipe = as_searched(run.recipe, run)
     shape = run.images.search_data().shape
-    network = build(run, lambda: run.task.network(architecture, recipe, shape), 0)
+    whole = build(run, lambda: run.task.network(architecture, recipe, shape), 0)
+    network = run.task.result(whole)
     found = network.load_state_dict(extracted.state_dict(), strict=False)
     norms = {name: m for name, m in network.named_modules() if isinstance(m, _BatchNorm)}
     others = [key for key in found.missing_keys if key.rpartition(".")[0] not in norms]

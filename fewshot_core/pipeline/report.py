@@ -46,10 +46,10 @@ from fewshot_core.runs.files import read_json, write_text
 from fewshot_core.runs.retrained import (
     FOUND,
     GIVEN,
-    SCRATCH,
     base_label,
     kind_of_label,
     settings_of_label,
+    start_of_result,
     without_places,
 )
 from fewshot_core.training.validation import CURVE
@@ -341,7 +341,7 @@ def _sum_up_retrained(
             row["genotype"],
             {text: spreads[row["label"]] for text, spreads in others.items()},
             len(row["ids"]),
-            row.get("start", SCRATCH),
+            start_of_result(row),
         )
         for row in summarise(results["results"], metric.name)
     ]

@@ -35,18 +35,26 @@ from fewshot_core.trust.scores import write_table
 def search(words: Sequence[str]) -> Run:
     """Run the search that ``recipe=NAME key=value ...`` describes, or continue it.
 
+    It is the last work of its processes, which know nothing of each other any more.
+
     Returns:
         The run. Others may use its folder again.
 
     Raises:
         FewshotError: Something is wrong with the recipe, the data or the run folder.
     """
+    run = search_one(words)
+    run.accelerator.end_training()
+    return run
+
+
+def search_one(words: Sequence[str]) -> Run:
+    """The same of processes that go on together afterwards, with another search."""
     fitted = fit_to_images(words)
     run = start(fitted.loaded)
     with at_work(run), tracking(run), reporting(run):
         keep_survey(run, fitted)
         _search(run)
-    run.accelerator.end_training()
     return run
 
 

@@ -26,6 +26,7 @@ from fewshot_core.recipe.stock_names import (
 )
 from fewshot_core.runs.retrained import NEAR, base_label, read_retrained
 from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.training.timm_models import create_pretrained
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Stock:
 
     Attributes:
         name: As for ``timm.create_model``.
-        start: What its training starts from: weights that are published, or random ones.
+        start: What its training starts from: weights that somebody has trained, or random ones.
         near: Id of the architecture that it was chosen for by its FLOPs; empty: it was named.
     """
 
@@ -128,7 +129,7 @@ def _require_classifiers(run: Run, word: str) -> None:
 
 
 def build_stock(run: KeptRun, stock: Stock, seed: int) -> nn.Module:
-    """A stock model with its published weights, if it has them, and a new classifier.
+    """A stock model with its weights, if it starts from them, and a new classifier.
 
     Raises:
         RecipeError: timm has no such model, its weights cannot be had, or it does not take images
@@ -181,7 +182,7 @@ def _create(stock: Stock, shape: ImageShape) -> nn.Module:
 
 
 def create_stock(stock: Stock, key: str, **arguments: int) -> nn.Module:
-    """A stock model, with its published weights where it starts from them.
+    """A stock model, with its weights where it starts from them.
 
     Args:
         stock: Which.
@@ -193,7 +194,9 @@ def create_stock(stock: Stock, key: str, **arguments: int) -> nn.Module:
     """
     pretrained = stock.start == PRETRAINED
     try:
-        model: nn.Module = timm.create_model(stock.name, pretrained=pretrained, **arguments)
+        if pretrained:
+            return create_pretrained(stock.name, **arguments)
+        model: nn.Module = timm.create_model(stock.name, **arguments)
     except Exception as error:  # timm, the hub and the file system all have their own
         weights = " with its weights" if pretrained else ""
         without = f"scratch:{stock.name}" if key == "retrain.compare" else f"{key}=scratch"

@@ -19,7 +19,7 @@ from fewshot_core.pipeline.training import build, fit
 from fewshot_core.recipe.trainings import SupernetSettings
 from fewshot_core.runs.checkpoint import StageState
 from fewshot_core.runs.origin import origin, write_origin
-from fewshot_core.runs.reuse import read_reused
+from fewshot_core.runs.reuse import trainer_of
 from fewshot_core.search.differentiable import find_method
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.paths import make_paths
@@ -111,7 +111,7 @@ def train_supernets(run: Run) -> Run:
         _, state = train_supernet(run, region, parent)
         inherited = state.notes.get("inherited")
         # What another run has trained was paid there.
-        where = ", trained in another run" if read_reused(run.folder.path) else ""
+        where = ", trained in another run" if trainer_of(run.folder.path) else ""
         run.console.print(
             f"supernet {region.id}: {region.size() or 'many'} architectures, "
             f"{state.images:,} images seen, {state.seconds:.0f} s{where}"

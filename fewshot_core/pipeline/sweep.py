@@ -11,28 +11,27 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import broadcast_object_list
-from rich.table import Table
 
 from fewshot_core.errors import FewshotError, RunFolderError
 from fewshot_core.pipeline.faults import LostProcessError
 from fewshot_core.pipeline.opening import prepare
 from fewshot_core.pipeline.processes import do_once, make_accelerator
 from fewshot_core.pipeline.retrain import retrain
-from fewshot_core.pipeline.search import search
+from fewshot_core.pipeline.search import search_one
 from fewshot_core.plugins import plugin_of
 from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import identity, load_recipe
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.sweep import PlannedSweep
-from fewshot_core.runs.console import Console
+from fewshot_core.runs.console import Console, FittedTable
 from fewshot_core.runs.farewell import is_main_process
 from fewshot_core.runs.files import WriteError, read_json
 from fewshot_core.runs.folder import RunFolder, take_lock
 from fewshot_core.runs.launch import works_apart, world_size
 from fewshot_core.runs.origin import origin
-from fewshot_core.runs.sharing import share_checkpoints, sharer_of
+from fewshot_core.runs.reuse import share_checkpoints, sharer_of
 from fewshot_core.runs.sweeps import DONE, FAILED, SWEEP, Member, Sweep
 from fewshot_core.training.loop import DivergedError
 
@@ -67,11 +66,13 @@ def search_sweep(planned: PlannedSweep) -> None:
             if owners[place] is not None:
                 _share(sweep, member, sweep.members[owners[place] or 0], console, writes)
             words = [*member.words, f"run={sweep.run_of(member)}"]
-            _work(sweep, member, writes, console, partial(search, words))
+            _work(sweep, member, writes, console, partial(search_one, words))
             _leave_settings(recipe)
     finally:
         if lock is not None:
             lock.close()
+    if world_size() > 1:
+        PartialState().destroy_process_group()
     _tell(sweep, console)
     console.print(f"next: fewshot retrain run={sweep.folder}, fewshot compare {sweep.folder}")
     _raise_failed(sweep, sweep.members)
@@ -254,21 +255,22 @@ def _leave_settings(recipe: Recipe) -> None:
 
 def _tell(sweep: Sweep, console: Console) -> None:
     """A table of the members and what each has found."""
-    table = Table(title=f"sweep in {sweep.folder}")
-    for column in ("run", "search", "score", "FLOPs", "supernets"):
-        table.add_column(column, overflow="fold")
+    rows = []
     for member in sweep.members:
         found = _found(sweep.run_of(member))
         score = found.get("score")
         flops = found.get("costs", {}).get("connected_flops")
-        table.add_row(
-            member.name,
-            member.state if not member.why else f"{member.state}: {member.why}",
-            "" if score is None else f"{score:.4g}",
-            "" if flops is None else f"{flops:,.0f}",
-            f"of {member.supernets}" if member.supernets else "",
+        rows.append(
+            [
+                member.name,
+                member.state if not member.why else f"{member.state}: {member.why}",
+                "" if score is None else f"{score:.4g}",
+                "" if flops is None else f"{flops:,.0f}",
+                f"of {member.supernets}" if member.supernets else "",
+            ]
         )
-    console.print(table)
+    header = ("run", "search", "score", "FLOPs", "supernets")
+    console.print(FittedTable(f"sweep in {sweep.folder}", header, rows))
 
 
 def _found(run: Path) -> dict[str, Any]:

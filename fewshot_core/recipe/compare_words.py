@@ -74,11 +74,11 @@ def read_comparison(words: Sequence[str]) -> Asked:
             "which runs?", allowed='folders and patterns: fewshot compare runs/a "runs/b*"'
         )
     found: dict[Path, Path] = {}
-    unfinished: list[str] = []
+    unfinished: dict[Path, str] = {}
     for path in paths:
         for one in _expand(path, unfinished):
             found.setdefault(one.resolve(), one)
-    return Asked(tuple(found.values()), files, tuple(unfinished))
+    return Asked(tuple(found.values()), files, tuple(unfinished.values()))
 
 
 def _is_path(word: str) -> bool:
@@ -96,8 +96,13 @@ def _wrong_file(key: str, path: Path) -> str | None:
     return None
 
 
-def _expand(text: str, unfinished: list[str]) -> list[Path]:
-    """The folders of runs that a word names."""
+def _expand(text: str, unfinished: dict[Path, str]) -> list[Path]:
+    """The folders of runs that a word names, whatever they are called.
+
+    Args:
+        text: The word.
+        unfinished: Gets a line for each run of a sweep that has no folder yet, by that folder.
+    """
     plain_path("runs", text)
     named = [Path(text)] if Path(text).exists() else [Path(p) for p in sorted(glob.glob(text))]
     pattern = len(named) != 1 or named[0] != Path(text)
@@ -111,7 +116,7 @@ def _expand(text: str, unfinished: list[str]) -> list[Path]:
                     found.append(run)
                 else:
                     why = f": {member.why}" if member.why else ", it has not begun"
-                    unfinished.append(f"{run}{why}")
+                    unfinished.setdefault(run.resolve(), f"{run}{why}")
         elif (path / "recipe.yaml").is_file():
             found.append(path)
         elif not pattern:

@@ -8,11 +8,10 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
-from rich.table import Table
-
 from fewshot_core.report.account import with_unit
 from fewshot_core.report.comparison import Comparison, Group, Row
 from fewshot_core.report.results_of_run import PARTS, Kind
+from fewshot_core.runs.console import FittedTable
 from fewshot_core.trust.paired import FEW, Paired
 
 TEST_NAME = "paired t-test, two-sided, over common seeds"
@@ -113,15 +112,9 @@ def decisive(row: Row, comparison: Comparison) -> tuple[Paired | None, float]:
     return row.of_score, row.p_score
 
 
-def terminal_table(title: str, cells: Cells) -> Table:
+def terminal_table(title: str, cells: Cells) -> FittedTable:
     """The cells for a terminal; what does not fit is folded and never cut."""
-    table = Table(title=title)
-    header, rows = cells
-    for place, name in enumerate(header):
-        table.add_column(name, overflow="fold", justify="right" if place else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    return FittedTable(title, *cells, numbers=True)
 
 
 def csv_text(comparison: Comparison) -> str:

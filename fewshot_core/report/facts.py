@@ -17,7 +17,7 @@ from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json
 from fewshot_core.runs.folder import file_name
 from fewshot_core.runs.retrained import SCRATCH
-from fewshot_core.runs.reuse import Reused, read_reused
+from fewshot_core.runs.reuse import Reused, read_reused, trainer_of
 from fewshot_core.search.preferences.naming import DERIVED
 from fewshot_core.spaces.split_rule import SPLITTING, read_splitting
 from fewshot_core.trust.csv_text import check_width, decode_text, read_content, records_of
@@ -169,6 +169,7 @@ class RunFacts:
     derived: list[DerivedFacts] = field(default_factory=list)
     predictor: Mapping[str, Any] | None = None
     reused: Reused | None = None  # whose supernets these are, where another run has trained them
+    shares: bool = False  # whether any other run has, another one of a sweep included
     splitting: str = ""  # the decision of split.when in words; empty: nothing was decided
     ranking: RankingFacts | None = None
     retrained: list[Retrained] = field(default_factory=list)
@@ -234,6 +235,7 @@ def read_history(run: Path) -> RunFacts:
         predictor=predictor if isinstance(predictor, dict) else None,
         ladder=_ladder(run),
         reused=read_reused(run),
+        shares=trainer_of(run) is not None,
     )
 
 

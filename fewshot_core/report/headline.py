@@ -10,6 +10,7 @@ from matplotlib.ticker import EngFormatter
 from fewshot_core.costs.table import Limits
 from fewshot_core.evaluators.words import find_words
 from fewshot_core.metrics import Metric
+from fewshot_core.recipe.places import is_local_model
 from fewshot_core.recipe.stock_names import PRETRAINED, stock_name
 from fewshot_core.report.account import account_of, count_in_words
 from fewshot_core.report.facts import Retrained, RunFacts
@@ -18,9 +19,9 @@ from fewshot_core.report.words import gap_between
 from fewshot_core.runs.retrained import (
     FOUND,
     base_label,
+    in_folder,
     kind_of_label,
     settings_of_label,
-    without_places,
 )
 from fewshot_core.trust.verdict import judge
 
@@ -108,10 +109,13 @@ def _rival(row: Retrained) -> str:
 
     Of a stock model its cost is said too: without a limit on it a larger one is no rival.
     """
-    stock = stock_name(base_label(without_places(row.label)))
+    stock = stock_name(base_label(row.label))
     if stock is None:
         return RIVALS.get(kind_of_label(row.label), "")
     name, start = stock
+    if is_local_model(name):
+        weights = " with its weights" if start == PRETRAINED else ""
+        return f"the model {in_folder(name)}{weights}, {engineering(row.flops)} FLOPs"
     weights = ", published weights" if start == PRETRAINED else ""
     return f"timm's {name}{weights}, {engineering(row.flops)} FLOPs"
 
@@ -209,7 +213,7 @@ def _spent(facts: RunFacts) -> Tile:
     label = "Training images seen"
     spent = facts.spent
     lines = []
-    if facts.reused is not None:
+    if facts.shares:
         lines.append("Without the supernets, which another run has trained.")
     if not spent and facts.found is None:
         return Tile(label, "Nothing so far", known=False, lines=lines)

@@ -17,7 +17,15 @@ from fewshot_core.report.data import data_section
 from fewshot_core.report.explore import explore, explored
 from fewshot_core.report.facts import front_of, top_trials
 from fewshot_core.report.headline import Tile, tiles
-from fewshot_core.report.markup import Cell, facts_table, figure, from_rich, hint, section, table
+from fewshot_core.report.markup import (
+    Cell,
+    facts_table,
+    figure,
+    from_terminal,
+    hint,
+    section,
+    table,
+)
 from fewshot_core.report.moments import slides_section
 from fewshot_core.report.page import Page, Picture
 from fewshot_core.report.ranking_table import ranking_table
@@ -242,7 +250,7 @@ def _ranking(page: Page) -> str:
         "Ranking",
         f"<p>Scores against column <code>{escape(ranking.column)}</code> of "
         f"<code>{escape(ranking.truth)}</code>, beside costs and random scores.</p>",
-        from_rich(ranking_table(ranking.figures, ranking.equality)),
+        from_terminal(ranking_table(ranking.figures, ranking.equality)),
     )
 
 

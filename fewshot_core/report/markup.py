@@ -6,10 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from rich.table import Table
-from rich.text import Text
-
 from fewshot_core.report.canvas import BLUE, INK
+from fewshot_core.runs.console import FittedTable
 
 LONG = 40
 """Code with more characters than this is folded."""
@@ -106,16 +104,9 @@ def facts_table(pairs: Iterable[tuple[str, Cell]]) -> str:
     return f'<div class="wide facts"><table><tbody>{rows}</tbody></table></div>'
 
 
-def from_rich(source: Table) -> str:
+def from_terminal(source: FittedTable) -> str:
     """A table made for the terminal."""
-    columns = [[_plain(cell) for cell in column.cells] for column in source.columns]
-    header = [_plain(column.header) for column in source.columns]
-    caption = _plain(source.caption) if source.caption else ""
-    return table(header, list(zip(*columns, strict=True)), caption=caption)
-
-
-def _plain(cell: object) -> str:
-    return cell.plain if isinstance(cell, Text) else Text.from_markup(str(cell)).plain
+    return table(source.header, source.rows, caption=source.caption)
 
 
 def _text(cell: Cell) -> str:

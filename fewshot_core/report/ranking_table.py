@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
 
-from rich.markup import escape
-from rich.table import Table
-
+from fewshot_core.runs.console import FittedTable
 from fewshot_core.trust.ranking import RankFigures
 
 _COLUMNS = (
@@ -25,21 +22,16 @@ _COLUMNS = (
 )
 
 
-def ranking_table(rows: Mapping[str, RankFigures], equality: str) -> Table:
+def ranking_table(rows: Mapping[str, RankFigures], equality: str) -> FittedTable:
     """One row per predictor (name -> figures), in the given order.
 
     Args:
         rows: Figures by the name of the predictor.
         equality: What the groups of equal cost are, in words, for the caption.
     """
-    table = Table(caption=_caption(rows, equality) or None)
-    for index, column in enumerate(_COLUMNS):
-        # A narrow terminal folds the names: cut short, the baselines could not be told apart.
-        justify: Literal["left", "right"] = "right" if index else "left"
-        table.add_column(column, justify=justify, overflow="fold", min_width=None if index else 14)
-    for name, figures in rows.items():
-        table.add_row(escape(name), *_cells(figures))
-    return table
+    cells = [[name, *_cells(figures)] for name, figures in rows.items()]
+    header = [column.replace("\n", " ") for column in _COLUMNS]
+    return FittedTable("", header, cells, numbers=True, caption=_caption(rows, equality))
 
 
 def ranking_markdown(rows: Mapping[str, RankFigures], equality: str) -> str:

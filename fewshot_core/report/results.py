@@ -6,13 +6,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
-
+from fewshot_core.recipe.places import is_local_model
 from fewshot_core.recipe.stock_names import PRETRAINED, stock_name
+from fewshot_core.runs.console import FittedTable
 from fewshot_core.runs.retrained import (
     TRIAL,
     base_label,
     how_trained,
+    in_folder,
     settings_of_label,
     starts_of,
     without_places,
@@ -31,13 +32,11 @@ LABELS = {
 
 def label_text(label: str) -> str:
     """A label for people: ``found by the search, retrain.epochs=40``."""
+    stock = stock_name(base_label(label))
     label = without_places(label)
     settings = settings_of_label(label)
-    stock = stock_name(base_label(label))
     if stock is not None:
-        name, start = stock
-        how = "from published weights" if start == PRETRAINED else "from scratch"
-        text = f"stock model {name}, {how}"
+        text = _stock_text(*stock)
         return f"{text}, {settings}" if settings else text
     kind, _, number = base_label(label).partition(" ")
     text = LABELS.get(kind, kind) + (f", {number}" if number else "")
@@ -46,31 +45,39 @@ def label_text(label: str) -> str:
     return f"{text}, {settings}" if settings else text
 
 
+def _stock_text(name: str, start: str) -> str:
+    if is_local_model(name):
+        how = "with its weights" if start == PRETRAINED else "from scratch"
+        return f"model {in_folder(name)}, {how}"
+    how = "from published weights" if start == PRETRAINED else "from scratch"
+    return f"stock model {name}, {how}"
+
+
 def results_table(
     results: Sequence[Mapping[str, Any]], metric: str, metric_text: str = ""
-) -> Table:
+) -> FittedTable:
     """Mean and spread over the seeds, a row per label; ``metric_text`` is the metric in words."""
     trained = how_trained(starts_of(results)).capitalize()
-    table = Table(title=f"{trained}, then measured on the test images")
-    for column in (
-        "architecture",
-        f"test {metric_text or metric}",
-        "seeds",
-        "parameters",
-        "FLOPs",
-        "genotype",
-    ):
-        table.add_column(column, overflow="fold")
-    for row in summarise(results, metric):
-        table.add_row(
+    rows = [
+        [
             label_text(row["label"]),
             format_spread(row["values"]),
             str(len(row["values"])),
             f"{row['params']:,}",
             f"{row['flops']:,}",
             row["genotype"],
-        )
-    return table
+        ]
+        for row in summarise(results, metric)
+    ]
+    header = (
+        "architecture",
+        f"test {metric_text or metric}",
+        "seeds",
+        "parameters",
+        "FLOPs",
+        "genotype",
+    )
+    return FittedTable(f"{trained}, then measured on the test images", header, rows)
 
 
 def summarise(results: Sequence[Mapping[str, Any]], metric: str) -> list[dict[str, Any]]:

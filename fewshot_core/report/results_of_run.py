@@ -19,7 +19,7 @@ from fewshot_core.report.words import score_name
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import read_json
 from fewshot_core.runs.places import require_run
-from fewshot_core.runs.sharing import sharer_of
+from fewshot_core.runs.reuse import trainer_of
 from fewshot_core.tasks import load_task
 
 SEARCHED, CLIMBED, AUDITED, RETRAINED = PARTS = ("supernets", "trainings", "audit", "retraining")
@@ -115,7 +115,7 @@ def read_result(run: Path) -> RunResult:
             flops=float(found["costs"]["connected_flops"]),
             images=images,
             seconds=seconds,
-            shared=sharer_of(run),
+            shared=trainer_of(run),
             retrain_seeds=seeds,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -164,7 +164,7 @@ def read_spent(run: Path, recipe: Recipe) -> dict[str, tuple[int, float]]:
     """
     spent: dict[str, tuple[int, float]] = {}
     for part, state in trainings_of(run, recipe):
-        if state.images and not (part == SEARCHED and sharer_of(run)):
+        if state.images and not (part == SEARCHED and trainer_of(run)):
             images, seconds = spent.get(part, (0, 0.0))
             spent[part] = images + state.images, seconds + state.seconds
     return spent

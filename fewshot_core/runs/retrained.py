@@ -37,6 +37,9 @@ _HOW = {
     PRETRAINED: "fine-tuned from published weights",
 }
 
+_OF_FOLDER = "weights of "
+"""What a start begins with that is a folder with a model of timm."""
+
 FOUND, EARLIER, GIVEN, TRIAL = "found", "earlier", "given", "trial"
 """Labels: what the search found, what it had found before it went on, what was given by hand, and a
 trial of the search by its number."""
@@ -111,9 +114,21 @@ def kind_of_label(label: str) -> str:
     return base_label(label).partition(" ")[0]
 
 
+def start_of_result(result: Mapping[str, Any]) -> str:
+    """What a training started from, as :func:`how_trained` takes it.
+
+    Those of earlier versions started from scratch. Of a model in a folder nobody knows whether its
+    weights are published, so its start is that folder.
+    """
+    start, stock = str(result.get("start", SCRATCH)), stock_name(str(result["genotype"]))
+    if start == PRETRAINED and stock is not None and is_local_model(stock[0]):
+        return f"{_OF_FOLDER}{stock[0]}"
+    return start
+
+
 def starts_of(results: Iterable[Mapping[str, Any]]) -> set[str]:
-    """What trainings started from; those of earlier versions, from scratch."""
-    return {str(result.get("start", SCRATCH)) for result in results}
+    """What trainings started from; see :func:`start_of_result`."""
+    return {start_of_result(result) for result in results}
 
 
 def how_trained(starts: Iterable[str]) -> str:
@@ -121,16 +136,23 @@ def how_trained(starts: Iterable[str]) -> str:
     starts = set(starts)
     texts = [text for start, text in _HOW.items() if start in starts]
     tuned = [text for text in texts if text != _HOW[SCRATCH]]
-    tuned += [_from_stock(start) for start in sorted(starts - _HOW.keys())]
+    tuned += [f"fine-tuned from {_weights(start)}" for start in sorted(starts - _HOW.keys())]
     joined = " or ".join(tuned).replace(" or fine-tuned", " or")
     return ", or ".join([*(t for t in texts if t not in tuned), *([joined] if joined else [])])
 
 
-def _from_stock(start: str) -> str:
-    """In words: a folder by its name, since its place says nothing elsewhere."""
+def _weights(start: str) -> str:
+    """What is neither a supernet nor published, in words."""
+    if start.startswith(_OF_FOLDER):
+        return f"the weights {in_folder(start.removeprefix(_OF_FOLDER))}"
     name, _ = stock_name(start) or (start, "")
-    of = f"in the folder {PurePath(name).name}" if is_local_model(name) else name
-    return f"fine-tuned from the weights of the stock model {of} where blocks agree"
+    of = in_folder(name) if is_local_model(name) else name
+    return f"the weights of the stock model {of} where blocks agree"
+
+
+def in_folder(name: str) -> str:
+    """A model of timm in a folder, by the folder's name: its place says nothing elsewhere."""
+    return f"in the folder {PurePath(name).name}"
 
 
 def without_places(label: str) -> str:
@@ -138,9 +160,25 @@ def without_places(label: str) -> str:
     return re.sub(r"local-dir:[^\s,]*/([^/\s,]+)", r"\1", label)
 
 
-def from_published(starts: Iterable[str]) -> bool:
-    """Whether weights that somebody else has trained are in networks that started so."""
-    return any(start == PRETRAINED or stock_name(start) for start in starts)
+def license_of_start(start: str) -> str:
+    """A sentence about the license of weights that a training started from; empty: they are its
+    own.
+
+    Args:
+        start: See :func:`start_of_result`.
+    """
+    stock = stock_name(start)
+    folder = start.removeprefix(_OF_FOLDER) if start.startswith(_OF_FOLDER) else ""
+    if stock is not None and is_local_model(stock[0]):
+        folder = stock[0]
+    if folder:
+        return (
+            f"Its training began with the weights {in_folder(folder)}; where they have a license, "
+            "it applies as well."
+        )
+    if start == PRETRAINED or stock is not None:
+        return "Its training began with published weights, whose license applies as well."
+    return ""
 
 
 def settings_of_label(label: str) -> str:

@@ -1,8 +1,23 @@
-"""Supernets of another run: taken over whole, so that the new run lives on without the other."""
+"""Supernets that another run has trained: its checkpoints, without a second copy of the bytes.
+
+Two kinds of runs have them, and both live on without the other run. Files are hard links where the
+file system has them, and copies elsewhere: files of checkpoints are replaced and never changed, so
+neither run sees what the other one does.
+
+- A search ``from=DIR`` takes those of its own regions from a run anywhere that has trained them to
+  their end (:func:`require_trained`, :func:`take_over`). ``reused.json`` says where they are from.
+- A run of a sweep begins with all checkpoints of the run beside it, however far they are
+  (:func:`share_checkpoints`). Whether they are of its own supernets it asks when it starts, as of
+  any that it finds (:func:`fewshot_core.runs.origin.check_origin`). ``shared.json`` among them has
+  the way to that run, which stays right when the sweep is moved.
+
+:func:`trainer_of` answers for both who has trained them.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +30,9 @@ from fewshot_core.runs.folder import CHECKPOINTS, RunFolder
 from fewshot_core.runs.origin import ORIGIN, require_origin
 from fewshot_core.runs.places import REUSED
 from fewshot_core.spaces.region import Region
+
+SHARED = "shared.json"
+"""The file among the checkpoints of a sweep's run that says whose they were."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +118,6 @@ def require_trained(folder: RunFolder, regions: list[Region], mine: dict[str, An
 def take_over(folder: RunFolder, regions: list[Region], recipe: str) -> Reused:
     """Bring the supernets of ``folder.source`` into ``folder``; what is there already stays.
 
-    Weights become hard links where the file system has them: no file of a run is ever changed in
-    place, so that neither run can change the other's. Elsewhere they are copied.
-
     Args:
         folder: The folder of the new run.
         regions: Those whose supernets it uses.
@@ -131,6 +146,70 @@ def take_over(folder: RunFolder, regions: list[Region], recipe: str) -> Reused:
     )
     write_json(folder.file(REUSED), asdict(reused))
     return reused
+
+
+def share_checkpoints(source: Path, target: Path) -> bool:
+    """Give a run that has none yet the checkpoints of another one: all of them, or none.
+
+    Args:
+        source: The folder of the run that trained the supernets.
+        target: The folder of the run that is to have them.
+
+    Returns:
+        Whether they were taken over: not where the target has begun, or the source has none.
+
+    Raises:
+        RunFolderError: They cannot be read or written.
+    """
+    theirs, mine = source / CHECKPOINTS, target / CHECKPOINTS
+    if (target / "recipe.yaml").exists() or mine.exists() or not (theirs / ORIGIN).is_file():
+        return False
+    beside = target / f".{CHECKPOINTS}.part"
+    try:
+        shutil.rmtree(beside, ignore_errors=True)  # of a process that was killed
+        target.mkdir(parents=True, exist_ok=True)
+        skipped = shutil.ignore_patterns(".*", SHARED)
+        shutil.copytree(theirs, beside, copy_function=_link, ignore=skipped)
+        write_json(beside / SHARED, {"from": os.path.relpath(source, target)})
+        os.replace(beside, mine)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise RunFolderError(
+            f"the supernets of {source} cannot be taken over into {target}",
+            found=error.strerror or str(error)[:120],
+        ) from None
+    return True
+
+
+def sharer_of(run: Path) -> Path | None:
+    """The run of the same sweep that trained the supernets of a run; None: no other one did.
+
+    Raises:
+        RunFolderError: The file is damaged.
+    """
+    path = run / CHECKPOINTS / SHARED
+    if not path.is_file():
+        return None
+    found = read_json(path, "delete it: it only says where the supernets are from")
+    if not isinstance(found, dict) or not isinstance(found.get("from"), str):
+        raise RunFolderError(f"{path} is damaged", fix="delete it")
+    return run / str(found["from"])
+
+
+def trainer_of(run: Path) -> Path | None:
+    """The folder of the run that trained the supernets of a run; None: it did so itself.
+
+    Of a search ``from=DIR`` it is the folder as it was then.
+
+    Raises:
+        RunFolderError: A file is damaged.
+    """
+    reused = read_reused(run)
+    return sharer_of(run) if reused is None else Path(reused.trained)
+
+
+def _link(source: str, target: str) -> None:
+    link_or_copy(Path(source), Path(target))
 
 
 def _checkpoint(source: Path, folder: RunFolder, region: Region) -> StageCheckpoint:

@@ -94,6 +94,17 @@ class Scorer(Protocol):
         """Metrics of many architectures of one supernet; at once where it can run several."""
 
 
+@runtime_checkable
+class CalibratingScorer(Scorer, Protocol):
+    """A scorer that measures batch norm again for each architecture of a supernet.
+
+    Attributes:
+        calibration: Batches of what networks take, on the device; empty: running statistics stay.
+    """
+
+    calibration: Sequence[Tensor]
+
+
 def learning_rate(
     settings: TrainingSettings, step: int, steps: int, warmup: int, exponent: float | None = None
 ) -> float:

@@ -6,13 +6,13 @@ Vinyals and Dean, *Distilling the Knowledge in a Neural Network*, 2015).
 
 from __future__ import annotations
 
-import timm
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.trainings import TrainingSettings
+from fewshot_core.training.timm_models import create_pretrained
 
 
 class Teacher:
@@ -83,14 +83,13 @@ def load_teacher(settings: TrainingSettings) -> nn.Module:
         RecipeError: It cannot be had.
     """
     try:
-        teacher: nn.Module = timm.create_model(settings.teacher or "", pretrained=True)
+        return create_pretrained(settings.teacher or "")
     except Exception as error:  # timm, the hub and the file system all have their own
         raise RecipeError(
             f"{teacher_said(settings)} cannot be loaded by timm",
             found=_first_line(error),
             allowed="a timm model with weights, such as local-dir:FOLDER",
         ) from None
-    return teacher
 
 
 def _first_line(error: Exception) -> str:

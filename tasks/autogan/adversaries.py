@@ -166,6 +166,17 @@ class AdversarialNetwork(nn.Module):
             return images
         return hinge(role, self.discriminator, lambda: self.generator(x), real)
 
+    def start_from(self, generator: nn.Module, discriminator: Discriminator) -> None:
+        """Take over a generator and the discriminator that it was trained against, in place.
+
+        Args:
+            generator: One of the same cells; the average begins with its weights, too.
+            discriminator: One of the same width; see :meth:`Discriminator.start_from`.
+        """
+        self.generator.load_state_dict(generator.state_dict())
+        self.result.load_state_dict(generator.state_dict())
+        self.discriminator.start_from(discriminator)
+
     @torch.no_grad()
     def update_average(self, updates: int) -> None:
         """Move the average towards the generator; ``updates`` were made before.

@@ -89,6 +89,23 @@ class Discriminator(nn.Module):
         features: Tensor = F.relu(self.blocks[-1](x, beside)).sum((2, 3))
         return self.head(features)[:, 0]
 
+    @torch.no_grad()
+    def start_from(self, other: Discriminator) -> None:
+        """Take over the weights of another of the same width, in place.
+
+        What the last block of the other has for the deviation of a batch is left out where this
+        one does not see it; the vectors of spectral norm are cut and scaled to length 1, and go on
+        from there.
+        """
+        theirs = other.state_dict()
+        for name, mine in self.state_dict().items():
+            tensor = theirs[name]
+            if tensor.shape != mine.shape:
+                # The deviation is the last channel that the convolution reads.
+                tensor = tensor[:, : mine.shape[1]] if mine.dim() > 1 else tensor[: len(mine)]
+                tensor = tensor if mine.dim() > 1 else F.normalize(tensor, dim=0)
+            mine.copy_(tensor)
+
 
 def deviations(x: Tensor, batches: Sequence[int]) -> Tensor:
     """How much the features of each batch differ, ``[B, C, H, W]`` to ``[B, 1, H, W]``.

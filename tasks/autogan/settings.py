@@ -12,6 +12,7 @@ from fewshot_core.plugins import find_plugin
 from fewshot_core.recipe.declare import setting
 from fewshot_core.recipe.places import absolute
 from fewshot_core.recipe.schema import Recipe
+from fewshot_core.recipe.trainings import FINE_TUNING
 from fewshot_core.recipe.unread import Unread, by_choice, of_supernets
 from fewshot_tasks.autogan.metrics import METRICS
 from fewshot_tasks.autogan.space import MOST_CELLS
@@ -139,7 +140,7 @@ _OF_CLASSIFIERS = (
         for name in ("momentum", "eps", "label_smoothing", "teacher", "teacher_weight")
     ),
     *(f"{part}.paths.{n}" for part in ("supernet", "regions") for n in ("distill", "together")),
-    *(f"retrain.{name}" for name in ("mixup", "cutmix", "ema")),
+    *(f"retrain.{name}" for name in ("mixup", "cutmix", "ema", *FINE_TUNING)),
     "evaluator.images",
 )
 _MEANT = {

@@ -23,6 +23,7 @@ from fewshot_core.recipe.unread import Unread
 from fewshot_core.seeds import derive_seed
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Architecture, SearchSpace
+from fewshot_core.supernet import Supernet
 from fewshot_core.task import Task
 from fewshot_core.training.loop import Watch
 from fewshot_core.training.objective import Objective, Scorer
@@ -37,6 +38,7 @@ from fewshot_tasks.autogan.costs import generator_costs
 from fewshot_tasks.autogan.draw import generator_svg
 from fewshot_tasks.autogan.extractors import inception_file
 from fewshot_tasks.autogan.metrics import name_metric
+from fewshot_tasks.autogan.network import Generator
 from fewshot_tasks.autogan.objective import GanObjective
 from fewshot_tasks.autogan.pictures import (
     ROWS,
@@ -181,8 +183,23 @@ class GanTask(Task):
     def moments(self, context: PictureContext) -> Moments | None:
         return find_moments(context)
 
+    def result(self, network: nn.Module) -> Generator:
+        assert isinstance(network, AdversarialNetwork)
+        return network.result
+
+    def start_from_supernet(
+        self, network: nn.Module, inherited: nn.Module, supernet: Supernet
+    ) -> None:
+        """The discriminator goes on where the supernet's stands, and the average begins anew."""
+        assert isinstance(network, AdversarialNetwork)
+        assert isinstance(supernet, AdversarialSupernet)
+        network.start_from(inherited, supernet.discriminator)
+
     def hand_over(self, *arguments: Any) -> None:
         export.hand_over(*arguments)
+
+    def hand_over_inherited(self, *arguments: Any) -> None:
+        export.hand_over_inherited(*arguments)
 
 
 def _draw_real(recipe: Recipe, data: ImageData) -> Tensor:

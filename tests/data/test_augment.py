@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fewshot_core.data.augment import Augment
+from fewshot_core.data.augment import Augment, seeded
 from fewshot_core.data.files import ImageFiles
 from fewshot_core.data.folders import list_images
 from fewshot_core.data.images import ImageArray
@@ -163,3 +163,19 @@ def test_images_of_different_files_are_not_joined(folder: str) -> None:
     one, other = (ImageFiles(list_images(folder), torch.arange(4), 8, 3) for _ in range(2))
     with pytest.raises(DataError, match="different files"):
         one.concat(other)
+
+
+def test_an_image_seeds_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers are those of torch.manual_seed all the same, by which runs began."""
+    number = random.Random("7 erase").getrandbits(32)
+    expected = torch.Generator().manual_seed(number)
+
+    def refuse(seed: int) -> None:
+        raise AssertionError("a device was seeded")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", refuse)
+    before = torch.get_rng_state()
+    with seeded(7, "erase"):
+        assert torch.equal(torch.randn(9), torch.randn(9, generator=expected))
+        assert torch.equal(torch.randperm(9), torch.randperm(9, generator=expected))
+    assert torch.equal(torch.get_rng_state(), before)

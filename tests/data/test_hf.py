@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,6 +86,13 @@ def test_what_is_read_at_every_use_is_the_same(tmp_path: Path) -> None:
     assert torch.equal(held.train.pixels(index), read.train.pixels(index))
     assert torch.equal(held.test().labels, read.test().labels)
     assert held.test_count == 6
+
+
+def test_rows_can_be_sent_to_processes_that_know_nothing(tmp_path: Path) -> None:
+    train = load(saved(tmp_path / "set", made(images(10))), memory=False).train
+    sent, index = pickle.loads(pickle.dumps(train)), torch.tensor([7, 0])
+    assert torch.equal(sent.pixels(index), train.pixels(index))
+    assert sent.listing.name(3) == train.listing.name(3)
 
 
 @pytest.mark.process

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+import zipfile
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import pytest
@@ -15,17 +19,23 @@ import torch
 from torch import Tensor
 
 from fewshot_core.data import prefetch
+from fewshot_core.data.augment import Augment
+from fewshot_core.data.files import ImageFiles
 from fewshot_core.data.images import ImageArray
 from fewshot_core.data.prefetch import PrefetchedStream, affordable, free_shared_memory
+from fewshot_core.data.sources import load_images
 from fewshot_core.data.stream import Batch, BatchStream
 from fewshot_core.errors import DataError
+from fewshot_core.recipe.schema import DataSettings
+
+from .forms import CLASSES, images, write_folder, write_shards, write_tar
 
 MB = 2**20
 
 
 def stream(kind: type[BatchStream] = BatchStream) -> BatchStream:
-    images = torch.randint(256, (12, 3, 8, 8), dtype=torch.uint8)
-    array = ImageArray(images, torch.arange(12) % 3, ("a", "b", "c"))
+    pixels = torch.randint(256, (12, 3, 8, 8), dtype=torch.uint8)
+    array = ImageArray(pixels, torch.arange(12) % 3, ("a", "b", "c"))
     return kind(array, batch_size=5, seed=1, mean=(0.5,) * 3, std=(0.2,) * 3, flip=True)
 
 
@@ -196,3 +206,66 @@ def test_a_small_shared_memory_for_real() -> None:
         pytest.skip("mounting is not allowed here")
     assert done.stdout.splitlines()[-1:] == ["True 0"], done.stderr
     assert "shared memory is full" in done.stdout
+
+
+def sources(folder: Path) -> dict[str, DataSettings]:
+    """The same images in every form that is read at every use."""
+    rows = images(6)
+    write_folder(folder / "plain", rows)
+    members = [(f"{CLASSES[label]}/{i}.png", data) for i, (label, data) in enumerate(rows)]
+    write_tar(folder / "images.tar", members)
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    packed = gzip.compress((folder / "images.tar").read_bytes())
+    (folder / "images.tar.gz").write_bytes(packed)
+    write_shards(f"{folder}/shards/{{}}.tar", rows)
+    roots = {
+        **{name: ("images", name) for name in ("plain", "images.tar", "images.zip")},
+        "images.tar.gz": ("images", "images.tar.gz"),
+        "unlabelled": ("images", "plain"),
+        "shards": ("wds", "shards"),
+    }
+    return {
+        name: DataSettings(
+            source=source, root=str(folder / root), memory=False, labelled=name != "unlabelled"
+        )
+        for name, (source, root) in roots.items()
+    } | {"digits": DataSettings(memory=False, limit=60)}
+
+
+def test_streams_can_be_sent_to_processes_that_know_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the start methods spawn and forkserver send them; the latter is Python 3.14's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name, settings in sources(tmp_path).items():
+        data = load_images(settings, 0)
+        augment = Augment(scale=0.5, jitter=0.3, policy="rand-m9-mstd0.5", erase=0.5)
+        source = BatchStream(
+            data.train, batch_size=4, seed=1, mean=data.mean, std=data.std, augment=augment
+        )
+        sent = pickle.loads(ForkingPickler.dumps(source))
+        assert equal(sent.batch(3), source.batch(3)), name
+        assert isinstance(data.train, ImageFiles), name
+        listing = data.train.listing
+        again = pickle.loads(pickle.dumps(listing))
+        assert (again.key(0), again.name(0)) == (listing.key(0), listing.name(0))
+
+
+@pytest.mark.process
+def test_workers_that_are_started_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path, images(6))
+    data = load_images(DataSettings(source="images", root=str(tmp_path), memory=False), 0)
+    source = BatchStream(data.train, batch_size=4, seed=1, mean=data.mean, std=data.std)
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        ahead = PrefetchedStream(source, workers=1)
+        assert all(equal(ahead.batch(step), source.batch(step)) for step in range(2))
+        assert ahead.workers == 1
+        ahead.close()
+    finally:
+        multiprocessing.set_start_method(before, force=True)

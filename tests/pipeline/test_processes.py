@@ -225,3 +225,42 @@ def test_the_setting_is_checked() -> None:
 
     with pytest.raises(RecipeError, match="processes=region is none of data, regions"):
         load_recipe(["recipe=digits", "processes=region"])
+
+
+# --- sweeps, and searches on supernets of another run
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def costs_of(run: Path) -> list[int]:
+    with (run / "trials.csv").open(newline="") as file:
+        return [int(row["connected_flops"]) for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("processes", ["data", "regions"])
+def test_a_sweep_and_another_search_on_its_supernets(processes: str, tmp_path: Path) -> None:
+    """Two processes agree on who trains, who shares, and what another search takes over."""
+    settings = SMALL | {"audit.networks": 0, "search.trials": 4, "strategy": "random"}
+    words = words_of(settings, run="sweep", processes=processes)
+    together(2, "search", [*words, "strategy=random,tpe"], tmp_path)
+    members = read(tmp_path / "sweep" / "sweep.json")["members"]
+    names = ["strategy=random", "strategy=tpe"]
+    assert [(one["name"], one["state"]) for one in members] == [(n, "done") for n in names]
+    assert [one["supernets"] for one in members] == ["", names[0]]
+    source, other = (tmp_path / "sweep" / name for name in names)
+    assert processes_of(source) == processes_of(other) == 2
+    assert weights(source) == weights(other)
+    limit = sorted(costs_of(source))[2]
+    words = [f"from=sweep/{names[0]}", "run=new", f"constraint.flops={limit}"]
+    said = together(2, "search", words, tmp_path)[0].out
+    new = tmp_path / "new"
+    assert weights(new) == weights(source)
+    # What is said is said by the first process, of supernets that are its own.
+    there = len(weights(source))
+    assert said.count("trained in another run") == (there if processes == "data" else there - 1)
+    assert not any(line.startswith("supernet") and "loss" in line for line in said.split("\n"))
+    assert read(new / "found.json")["supernets"]["source"] == str(source)
+    assert max(costs_of(new)) <= limit
+    assert processes_of(new) == 2

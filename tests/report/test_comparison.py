@@ -20,10 +20,19 @@ from fewshot_core.recipe.schema import Recipe
 from fewshot_core.report import comparison_tables as tables
 from fewshot_core.report.canvas import INK, themed_svg
 from fewshot_core.report.comparison import Comparison, NotComparableError, compare
-from fewshot_core.report.results_of_run import RunResult, UnfinishedError, read_result
+from fewshot_core.report.facts import read_facts
+from fewshot_core.report.results_of_run import (
+    SEARCHED,
+    RunResult,
+    UnfinishedError,
+    read_result,
+    read_spent,
+)
 from fewshot_core.runs.checkpoint import StageCheckpoint, StageState
 from fewshot_core.runs.files import write_json
-from fewshot_core.runs.sharing import share_checkpoints
+from fewshot_core.runs.places import REUSED
+from fewshot_core.runs.reuse import share_checkpoints
+from fewshot_core.runs.sweeps import Member, Sweep
 from fewshot_tasks.cifar10.space import nasbench201
 
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
@@ -249,6 +258,19 @@ def test_shared_supernets_cost_once(tmp_path: Path) -> None:
         tables.notes(comparison)
     )
     assert of([other]).trained_images == 5000
+    assert read_spent(other, loaded(["strategy=random"])) == {}
+    assert read_facts(other, []).shares
+    assert not read_facts(one, []).shares
+
+
+def test_supernets_of_a_search_on_them_cost_once(tmp_path: Path) -> None:
+    one, other = make(tmp_path / "one"), make(tmp_path / "other", "strategy=random")
+    before = read_spent(other, loaded(["strategy=random"]))
+    facts = {"recipe": "digits", "date": "", "supernets": 1, "images": 5000}
+    write_json(other / REUSED, {"source": str(one), "trained": str(one), **facts})
+    assert of([one, other]).trained_images == 5000
+    assert {part: images for part, (images, _) in before.items()} == {SEARCHED: 5000}
+    assert read_spent(other, loaded(["strategy=random"])) == {}  # it was paid by the other run
 
 
 def test_the_picture_has_every_seed_and_fits_dark_pages(groups: list[RunResult]) -> None:
@@ -273,6 +295,26 @@ def test_words_name_runs_patterns_and_files(
         Path("runs/b"),
         Path("runs/seed=0+strategy=rea"),
     )
+
+
+def test_a_run_by_several_names_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(Path("runs/a"), "seed=1")
+    make(Path("sweep/seed=0"))
+    words = ["recipe=digits", "seed=0,2"]
+    members = [Member(name, [*words[:1], name], [name]) for name in ("seed=0", "seed=2")]
+    Sweep(Path("sweep"), words, members).save()
+    Path("link").symlink_to("runs/a")
+    Path("linked").symlink_to("sweep")
+    Path("runs/b").symlink_to("../sweep/seed=0")
+    names = ["runs/a", "runs/a/", "runs/../runs/a", str(tmp_path / "runs/a"), "link", "link/"]
+    asked = read_comparison([*names, "runs/*", "sweep", "linked", "s*", "sweep/", "linked/seed=0"])
+    assert asked.runs == (Path("runs/a"), Path("runs/b"))
+    assert asked.unfinished == ("sweep/seed=2, it has not begun",)
+    assert [run.resolve().name for run in asked.runs] == ["a", "seed=0"]
+    assert len(of(asked.runs).rows) == 1  # one group of two seeds
 
 
 @pytest.mark.parametrize(

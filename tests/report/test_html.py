@@ -25,9 +25,9 @@ from fewshot_core.report.facts import (
     top_trials,
 )
 from fewshot_core.report.html import render
-from fewshot_core.report.markup import figure, from_rich, inline_svg, table
+from fewshot_core.report.markup import figure, from_terminal, inline_svg, table
 from fewshot_core.report.page import Page, Picture
-from fewshot_core.report.ranking_table import ranking_table
+from fewshot_core.runs.console import FittedTable
 from fewshot_core.runs.files import read_json, write_json, write_text
 from fewshot_core.search.differentiable.setn import SetnSettings
 from fewshot_core.search.strategies.nsga2 import Nsga2Settings
@@ -323,9 +323,10 @@ def test_numbers_stand_to_the_right() -> None:
 
 
 def test_terminal_tables_keep_their_brackets() -> None:
-    rich = ranking_table({}, "equal cost")
-    rich.add_row(r"\[bold] <x>", *["1.0"] * (len(rich.columns) - 1))
-    assert "<td>[bold] &lt;x&gt;</td>" in from_rich(rich)
+    shown = FittedTable("", ["predictor", "tau"], [["[bold] <x>", "1.0"]], caption="of [two]")
+    text = from_terminal(shown)
+    assert "<td>[bold] &lt;x&gt;</td>" in text
+    assert "of [two]" in text
 
 
 def test_equal_networks_are_listed_once_and_the_earliest_of_equals_first() -> None:

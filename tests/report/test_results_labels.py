@@ -26,4 +26,5 @@ def test_a_folder_is_called_by_its_name(label: str, shown: str) -> None:
 
 def test_a_stock_model_of_a_folder_is_no_path() -> None:
     text = label_text("timm:local-dir:/home/me/models/mine")
-    assert text == "stock model mine, from published weights"
+    assert text == "model in the folder mine, with its weights"
+    assert label_text("timm:resnet18") == "stock model resnet18, from published weights"

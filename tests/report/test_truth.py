@@ -369,6 +369,8 @@ def test_a_stock_model_is_a_rival_with_its_cost() -> None:
         "\u00a0", " "
     )
     assert tile("timm:resnet18").state == "good"
+    local = tile("timm:local-dir:/a/mine").lines[0].replace("\u00a0", " ")
+    assert "than the model in the folder mine with its weights, 1.82 M FLOPs" in local
 
 
 def test_a_cost_is_told_against_its_limit() -> None:

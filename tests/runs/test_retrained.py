@@ -14,11 +14,15 @@ from fewshot_core.runs.folder import RunFolder
 from fewshot_core.runs.retrained import (
     RETRAIN,
     base_label,
+    how_trained,
     kind_of_label,
     label_for,
+    license_of_start,
     merge_results,
     read_retrained,
     relabel_found,
+    start_of_result,
+    starts_of,
     with_settings,
 )
 
@@ -77,3 +81,29 @@ def test_a_damaged_file(tmp_path: Path) -> None:
     write_json(tmp_path / RETRAIN, {"results": [{"label": "found"}]})
     with pytest.raises(RunFolderError, match="is damaged"):
         read_retrained(RunFolder(tmp_path))
+
+
+def test_whose_weights_a_training_began_with() -> None:
+    def made(genotype: str, start: str) -> dict[str, Any]:
+        return {"label": genotype, "genotype": genotype, "start": start}
+
+    folder = made("timm:local-dir:/home/me/mine", "pretrained")
+    stock = made("timm:resnet18", "pretrained")
+    blocks = made("|none~0|", "timm:local-dir:/home/me/mine")
+    for one, how, license in (
+        (folder, "fine-tuned from the weights in the folder mine", "where they have a license"),
+        (stock, "fine-tuned from published weights", "began with published weights"),
+        (
+            blocks,
+            "fine-tuned from the weights of the stock model in the folder mine where blocks agree",
+            "where they have a license",
+        ),
+        (made("scratch:local-dir:/home/me/mine", "scratch"), "trained from scratch", ""),
+    ):
+        assert how_trained(starts_of([one])) == how
+        said = license_of_start(start_of_result(one))
+        assert license in said
+        assert bool(said) == bool(license)
+        assert "/home" not in said
+    both = how_trained(starts_of([folder, stock]))
+    assert both == "fine-tuned from published weights or from the weights in the folder mine"

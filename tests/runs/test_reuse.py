@@ -19,7 +19,9 @@ from fewshot_core.runs.places import REUSED
 from fewshot_core.runs.reuse import (
     read_reused,
     require_trained,
+    share_checkpoints,
     take_over,
+    trainer_of,
 )
 from fewshot_core.spaces.region import Region
 from fewshot_core.spaces.space import Decision
@@ -135,3 +137,30 @@ def test_a_damaged_note(tmp_path: Path) -> None:
     (tmp_path / REUSED).write_text('{"source": "a"}')
     with pytest.raises(RunFolderError, match="is damaged"):
         read_reused(tmp_path)
+
+
+def test_a_run_of_a_sweep_begins_with_the_checkpoints_beside_it(
+    source: Path, tmp_path: Path
+) -> None:
+    assert share_checkpoints(source, tmp_path / "b")
+    assert not share_checkpoints(source, tmp_path / "b")  # it has begun
+    assert share_checkpoints(tmp_path / "b", tmp_path / "c")
+    assert trainer_of(source) is None
+    for name, trainer in (("b", "a"), ("c", "b")):
+        found = trainer_of(tmp_path / name)
+        assert found is not None
+        assert found.resolve() == tmp_path / trainer
+    (tmp_path / "moved").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    moved = trainer_of(tmp_path / "moved" / "b")
+    assert moved is not None
+    assert moved.resolve() == tmp_path / "moved" / "a"
+    root = RunFolder(tmp_path / "moved" / "b").checkpoint(regions()[0])
+    assert root.load_finished()["w"].tolist() == [0.0, 0.0]
+
+
+def test_who_has_trained_what_a_search_took_over(source: Path, tmp_path: Path) -> None:
+    take_over(RunFolder(tmp_path / "b", source=source), regions(), "digits")
+    take_over(RunFolder(tmp_path / "c", source=tmp_path / "b"), regions(), "digits")
+    assert trainer_of(tmp_path / "b") == trainer_of(tmp_path / "c") == source

@@ -38,6 +38,13 @@ def copy(finished: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    """``tmp_path/run``, a copy of ``run`` in the folder of ``made``, which is a module's own."""
+    shutil.copytree(made / "run", tmp_path / "run")
+    return tmp_path / "run"
+
+
 def write_truth(folder: Path) -> None:
     """``truth.csv`` in the folder: 50 cells with made-up accuracies."""
     from fewshot_tasks.cifar10.space import nasbench201

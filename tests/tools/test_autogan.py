@@ -193,3 +193,72 @@ def test_two_processes_retrain_together(finished: Path, tmp_path: Path) -> None:
     results = read(tmp_path / "run" / "retrain.json")["results"]
     assert [row["label"] for row in results] == ["found", "one-shot", "random"]
     assert all(row["test"]["fid"] > 0 for row in results)
+
+
+def test_a_generator_with_the_weights_of_its_supernet(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    row = table(finished / "trials.csv")[-1]
+    number = row["number"]
+    words = ["run=run", "weights=inherited", f"trial={number}", "out=out", "license=mit"]
+    done = succeed("export", words, tmp_path)
+    assert f"exported trial {number} of the search, with the supernet's weights: out" in done.out
+    card = (tmp_path / "out" / "README.md").read_text()
+    for name, metric in (("fid", "FID"), ("is", "IS")):
+        text = f"| validation {metric} (classifier, 60 images) | {float(row[name]):.4g} |"
+        assert text in card
+    assert f"the supernet of region `{row['region']}`" in card
+    assert "on 64 noise vectors, for this network alone" in card
+    assert "| test result | not measured |" in card
+    assert "80 images" not in card  # those of a test
+    assert ModelCard(card).data.pipeline_tag == "unconditional-image-generation"
+    assert not ModelCard(card).data.eval_results
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {path.name for path in (finished / "export").iterdir()}
+    assert (tmp_path / "run" / "retrain.json").read_bytes() == (
+        finished / "retrain.json"
+    ).read_bytes()
+
+
+def test_fine_tuning_begins_with_generator_and_discriminator(
+    finished: Path, tmp_path: Path
+) -> None:
+    """Steps too small to change anything leave what the supernet has."""
+    from safetensors.torch import load_file
+
+    shutil.copytree(finished, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "retrain")
+    (tmp_path / "run" / "retrain.json").unlink()
+    still = ["retrain.start=inherited", "retrain.lr=1e-30", "retrain.compare=[]"]
+    succeed("retrain", ["run=run", *still, "retrain.epochs=0.1"], tmp_path)
+    (result,) = read(tmp_path / "run" / "retrain.json")["results"]
+    assert result["start"] == "inherited"
+    succeed("export", ["run=run", "weights=inherited", "out=inherited"], tmp_path)
+    words = ["run=run", f"label={result['label']}", "out=tuned"]
+    succeed("export", words, tmp_path)
+    one, other = (
+        load_file(tmp_path / name / "generator.safetensors") for name in ("tuned", "inherited")
+    )
+    assert set(one) == set(other)
+    for name, tensor in one.items():
+        if "running" not in name and "tracked" not in name:  # statistics follow the steps
+            torch.testing.assert_close(tensor, other[name], rtol=0, atol=1e-20)
+    (weights,) = (tmp_path / "run" / "retrain").glob("*/weights.safetensors")
+    folder = tmp_path / "run" / "checkpoints" / found_region(tmp_path / "run")
+    theirs = load_file(folder / "weights.safetensors")
+    kernels = 0
+    for name, tensor in load_file(weights).items():
+        if name.startswith("discriminator") and name.endswith("original"):
+            inherited = theirs[name][:, : tensor.shape[1]]  # without the deviation of a batch
+            torch.testing.assert_close(tensor, inherited, rtol=0, atol=1e-20)
+            kernels += 1
+    assert kernels > 4
+    card = (tmp_path / "tuned" / "README.md").read_text()
+    assert "then fine-tuned from the weights of the supernet" in card
+    refused = run_tool("retrain", ["run=run", *still, "retrain.freeze_norm=true"], tmp_path)
+    assert (refused.code, refused.err.count("\n")) == (2, 1), refused
+    assert "retrain.freeze_norm" in refused.err
+
+
+def found_region(run: Path) -> str:
+    found = read(run / "found.json")["genotype"]
+    return next(r["region"] for r in table(run / "trials.csv") if r["architecture"] == found)

@@ -209,6 +209,7 @@ def test_stock_models_are_trained_beside_the_found_network(copy: Path, stock: Pa
     rivals = f"retrain.compare=[timm:local-dir:{stock},scratch:test_resnet]"
     done = succeed("retrain", ["run=run", rivals], above)
     assert "stock model test_resnet, from scratch" in done.out
+    assert "model in the folder resnet" in done.out
     rows = {row["label"]: row for row in read(copy / "retrain.json")["results"]}
     tuned, scratch = rows[f"timm:local-dir:{stock}"], rows["scratch:test_resnet"]
     assert (tuned["start"], scratch["start"]) == ("pretrained", "scratch")
@@ -224,13 +225,15 @@ def test_stock_models_are_trained_beside_the_found_network(copy: Path, stock: Pa
         (above / "weights").rename(published)
     exported = timm.create_model(f"local-dir:{above / 'tuned'}", pretrained=True)
     assert exported.conv1[0].weight.shape[1] == 1
-    assert "fine-tuned from published weights" in (above / "tuned" / "README.md").read_text()
+    said = "fine-tuned from the weights in the folder resnet"
+    assert said in (above / "tuned" / "README.md").read_text()
     assert not (above / "tuned" / "architecture.json").exists()
     card = (above / "tuned" / "README.md").read_text()
     assert not list((above / "tuned").glob("*.py"))  # timm has the model
     assert "runpy" not in card
     assert "registering" not in card
-    assert "published weights, whose license applies as well" in " ".join(card.split())
+    assert "with the weights in the folder resnet; where they have" in " ".join(card.split())
+    assert "published weights" not in card
     assert stamps(copy) == before
     succeed("report", ["run=run"], above)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
+from huggingface_hub import constants
 from timm.models import save_for_hf
 
 from fewshot_core.recipe import stock_names
@@ -35,19 +35,13 @@ SETTINGS: dict[str, object] = {
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of images that are large enough for stock models."""
 
     def make(folder: Path) -> None:
         succeed("search", words_of(SETTINGS, run="run"), folder)
 
     return once(tmp_path_factory, "with-stock", make)
-
-
-@pytest.fixture
-def run(searched: Path, tmp_path: Path) -> Path:
-    shutil.copytree(searched / "run", tmp_path / "run")
-    return tmp_path / "run"
 
 
 def results(run: Path) -> dict[str, dict[str, Any]]:
@@ -79,9 +73,7 @@ def test_the_nearest_is_trained_from_scratch_and_stays(
     assert again == first
 
 
-def test_the_nearest_begins_with_its_published_weights(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_nearest_begins_with_its_weights(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = folder(run.parent / "published")
     monkeypatch.setattr(stock_names, "FLOPS", {name: 1e6})
     words = ["run=run", "retrain.compare=[stock]", "retrain.head_epochs=0.1"]
@@ -90,6 +82,11 @@ def test_the_nearest_begins_with_its_published_weights(
     rival = results(run)[f"timm:{name}, retrain.head_epochs=0.1"]
     assert rival["start"] == "pretrained"
     assert "nearest_to" in rival
+    said = "fine-tuned from the weights in the folder published"
+    assert said in " ".join(done.out.split())
+    page = (run / "report.html").read_text()
+    assert said in page
+    assert "from published weights" not in page
 
 
 def test_weights_that_cannot_be_had_are_a_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +96,16 @@ def test_weights_that_cannot_be_had_are_a_line(run: Path, monkeypatch: pytest.Mo
     refused(done, f"timm:{gone} cannot be had from timm with its weights", "fix: scratch:")
     assert not (run / "retrain").exists()
     assert not (run / "retrain.json").exists()
+
+
+def test_a_hub_that_does_not_answer_is_a_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it, and nothing is said of every try."""
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(run.parent / "empty"))
+    for key in ("retrain.compare=[timm:test_resnet]", "retrain.teacher=test_resnet"):
+        done = run_here("retrain", ["run=run", key], run.parent)
+        refused(done, "no answer from http://127.0.0.1:1, and no copy in its cache")
+        assert "Retrying" not in done.out
 
 
 @pytest.mark.parametrize(

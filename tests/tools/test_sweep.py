@@ -46,6 +46,7 @@ def make_sweep(folder: Path) -> None:
     assert found.stat().st_mtime_ns == before
     assert f"run 1 of 4: {NAMES[0]}: done before" in done.out
     assert f"with the supernets of {NAMES[0]}" in done.out
+    assert done.out.count("trained in another run") == 2 * 3  # root and two regions, of each seed
     succeed("retrain", ["sweep=sweep"], folder)
 
 

@@ -407,6 +407,14 @@ def test_terminal_table_shows_names_as_they_are() -> None:
     assert "198 (197 to 199)" in text
 
 
+def test_terminal_table_has_every_column_at_80() -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(ranking_table(rows(), "equal cost"))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert {"tau", "distinct", "rho", "predicted", "ties"} <= set(text.split())
+
+
 @pytest.mark.parametrize("decimals", [0, 1, 9])
 @pytest.mark.parametrize("size", [2, 3, 10, 60])
 def test_taus_resampled_at_once_are_those_of_each(

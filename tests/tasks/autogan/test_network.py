@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -230,3 +231,43 @@ def test_every_kind_of_generator_can_be_exported(tmp_path: Path) -> None:
         ).eval()
         noise = torch.randn(3, 5)
         assert write_onnx(tmp_path / "model.onnx", generator, noise, ("noise", "images")) < 1e-4
+
+
+def test_a_discriminator_goes_on_where_that_of_a_supernet_stands() -> None:
+    """What the other has for the deviation of a batch is left out, and norms still hold."""
+    torch.manual_seed(0)
+    shape = {"channels": 3, "cells": 1, "image_channels": 1}
+    theirs = Discriminator(**shape, batch_deviation=True)
+    alike, mine = (Discriminator(**shape) for _ in range(2))
+    images = torch.randn(4, 1, 8, 8)
+    for _ in range(50):
+        theirs(images)  # the vectors of spectral norm settle
+    mine.start_from(theirs)
+    kernel = mine.blocks[-1].conv1.parametrizations.weight.original
+    other = theirs.blocks[-1].conv1.parametrizations.weight.original
+    assert other.shape[1] == kernel.shape[1] + 1
+    assert torch.equal(kernel, other[:, :3])
+    assert torch.equal(mine.head.weight, theirs.eval().head.weight)
+    for _ in range(50):
+        mine(images)
+    norm = torch.linalg.matrix_norm(mine.blocks[-1].conv1.weight.detach().flatten(1), 2)
+    assert float(norm) == pytest.approx(1, abs=1e-3)
+    alike.start_from(mine)
+    assert torch.equal(alike.eval()(images), mine.eval()(images))
+
+
+def test_a_generator_is_taken_over_with_its_average() -> None:
+    shape = {"channels": 2, "latent": 3, "image_size": 8}
+    make = partial(
+        AdversarialNetwork,
+        [(1, 1, 1, 1)],
+        generator=shape,
+        discriminator={"channels": 2, "cells": 1},
+    )
+    source = make().eval()
+    for ema in (0.9, 0.0):
+        pair = make(rules=GanSettings(ema=ema)).eval()
+        pair.start_from(source.generator, source.discriminator)
+        z = torch.randn(5, 3)
+        assert torch.equal(pair.result(z), source.generator(z))
+        assert torch.equal(pair.generator(z), source.generator(z))

@@ -292,6 +292,14 @@ def test_an_auxiliary_head_is_there_in_training_and_gone_in_the_end(images: Tens
     logits = network.eval()(images)
     assert torch.equal(TASK.result(network)(images), logits)
     assert not [name for name in network.state_dict() if "auxiliary" in name]
+    again = TASK.network(SPACE.sample(random.Random(0)), settings, shape)
+    head = {n: t.clone() for n, t in again.state_dict().items() if "auxiliary" in n}
+    supernet = TASK.supernet(Region.root(SPACE), settings, shape)
+    TASK.start_from_supernet(again, network, supernet)
+    weights = again.state_dict()
+    assert head
+    assert all(torch.equal(weights[name], tensor) for name, tensor in head.items())
+    assert all(torch.equal(weights[name], t) for name, t in network.state_dict().items())
     large = TASK.network(SPACE.sample(random.Random(0)), settings, ImageShape(3, 32, 10))
     assert large.train()(torch.randn(2, 3, 32, 32))[1].shape == (2, 10)
 
