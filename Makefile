@@ -9,7 +9,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
-RUN ?= runs/digits
+RUN ?= runs/cluttered_digits
 WORKERS ?= logical
 
 BIN := $(VENV)/bin
@@ -19,7 +19,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 .PHONY: demo check test test-lowest lint docs bench-quick clean
 
 demo: $(VENV)/.installed
-	$(BIN)/fewshot search recipe=digits run=$(RUN)
+	$(BIN)/fewshot search recipe=cluttered_digits run=$(RUN)
 	$(BIN)/fewshot retrain run=$(RUN)
 	$(BIN)/fewshot export run=$(RUN)
 	$(BIN)/fewshot report run=$(RUN)

@@ -73,6 +73,9 @@ RETRAINED = (Change.RETRAINING,)
 CLIMBS = 20
 """Feasible architectures that are enlarged to find the largest, where there are too many to try."""
 
+SIZES = {"largest": "connected_params", "most-flops": "connected_flops"}
+"""What the largest rivals have most of, by label."""
+
 
 def retrain(options: Mapping[str, Any]) -> Path:
     """Train the candidates of the run that ``options`` names, or continue.
@@ -195,19 +198,16 @@ def _choose_rival(run: Run, label: str, seed: int) -> Architecture:
     rng = random.Random(derive_seed(run.recipe.seed, label, seed))
     if label == "random":
         return sample_feasible(run.root, accepts, rng)
+    cost = SIZES[label]
     if run.root.box_size() <= ENUMERABLE:
         pool = [a for a in run.root.enumerate() if accepts(a)]
-        return max(pool, key=lambda a: _params(run, a))
+        return max(pool, key=lambda a: run.costs.costs(a)[cost])
     starts = [sample_feasible(run.root, accepts, rng) for _ in range(CLIMBS)]
 
     def size(architecture: Architecture) -> float:
-        return _params(run, architecture) if accepts(architecture) else 0.0
+        return run.costs.costs(architecture)[cost] if accepts(architecture) else 0.0
 
     return max((extreme(run.root, size, start) for start in starts), key=size)
-
-
-def _params(run: Run, architecture: Architecture) -> float:
-    return run.costs.costs(architecture)["connected_params"]
 
 
 def _one_shot(run: Run) -> Architecture:

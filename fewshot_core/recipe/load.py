@@ -296,7 +296,7 @@ def _merge(
     own = _own_plugins(layers, words)
     loose = loose_type(sections, own)
     # Recipes that people write do not name themselves.
-    files = [
+    files: list[tuple[Path, Mapping[str, Any], bool]] = [
         (layer.path, layer.content, "recipe" in file.content)
         for layer, file in zip(layers, chain, strict=True)
     ]

@@ -14,7 +14,7 @@ from fewshot_core.recipe.declare import check_choice
 PRETRAINED, SCRATCH = "pretrained", "scratch"
 """What the training of a stock model starts from."""
 
-RIVALS = ("random", "largest", "one-shot")
+RIVALS = ("random", "largest", "most-flops", "one-shot")
 """Architectures of the space that may be trained beside the one found."""
 
 FLOPS = {

@@ -208,9 +208,10 @@ class RetrainSettings(TrainingSettings):
     seeds: int = setting(1, low=1)
     compare: list[str] = setting(
         ["random", "largest"],
-        "what is trained beside the found network: random | largest | one-shot | timm:NAME, a "
-        "stock model fine-tuned from its published weights | scratch:NAME, the same from scratch | "
-        "stock | stock-scratch: the stock model nearest in FLOPs to the found network",
+        "what is trained beside the found network: random | largest, by parameters | most-flops | "
+        "one-shot | timm:NAME, a stock model fine-tuned from its published weights | "
+        "scratch:NAME, the same from scratch | stock | stock-scratch: the "
+        "stock model nearest in FLOPs to the found network",
     )
     use_validation: bool = setting(True, "train on the training and validation images together")
 

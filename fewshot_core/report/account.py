@@ -168,6 +168,8 @@ class Account:
             "random": f"Drawn at random{limits}, another for each seed, and not found by a search",
             "largest": f"The largest architecture, by parameters, that could be made{limits}; not "
             "found by a search",
+            "most-flops": f"The architecture with the most FLOPs that could be made{limits}; not "
+            "found by a search",
             "one-shot": "The choice of the one supernet of the whole space among the architectures "
             "that a search had scored otherwise",
             "trial": f"Met by {search}, as its {label}, and chosen by hand among its trials",

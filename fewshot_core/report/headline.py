@@ -28,7 +28,11 @@ from fewshot_core.trust.verdict import judge
 GOOD, BAD, OPEN = "good", "bad", "open"
 """How a number is marked, beside its words: colour alone says nothing."""
 
-RIVALS = {"random": "random architectures", "largest": "the largest"}
+RIVALS = {
+    "random": "random architectures",
+    "largest": "the largest",
+    "most-flops": "the one with the most FLOPs",
+}
 MEASURES = {"flops": "FLOPs", "params": "parameters", "latency": "latency"}
 VERDICTS = {
     "trusted": ("May be trusted", GOOD),

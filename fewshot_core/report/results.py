@@ -23,6 +23,7 @@ LABELS = {
     "found": "found by the search",
     "random": "random architecture",
     "largest": "most parameters",
+    "most-flops": "most FLOPs",
     "one-shot": "choice of the one-shot supernet",
     "given": "given by hand",
     "earlier": "found before the search went on",

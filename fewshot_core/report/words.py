@@ -12,6 +12,7 @@ from scipy.stats import ttest_ind
 from fewshot_core.evaluators.words import find_words
 from fewshot_core.metrics import Metric
 from fewshot_core.plugins import plugin_of
+from fewshot_core.recipe.planning import tell_plan
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.stock_names import stock_name
 from fewshot_core.report.account import (
@@ -86,6 +87,9 @@ def summary(recipe: Recipe, facts: RunFacts, metric: Metric) -> list[str]:
             sentences += _describe_ladder(account, facts, f"{what}{scored}")
         else:
             sentences.append(f"{_describe_search(account, facts)} {what}{scored}.")
+        planned = tell_plan(recipe)
+        if planned is not None:
+            sentences.append(f"{planned[:1].upper()}{planned[1:]}.")
         if facts.reused is not None:
             sentences.append(facts.reused.sentence.replace("`", ""))
     rows = _found_first(facts.retrained)
@@ -204,6 +208,7 @@ def _subject(row: Retrained) -> tuple[str, str]:
     name = {
         "random": "A random architecture",
         "largest": "The architecture with the most parameters",
+        "most-flops": "The architecture with the most FLOPs",
         "one-shot": "The choice of the one-shot supernet",
         "given": "The architecture given by hand",
         "found": "The found one",

@@ -27,7 +27,7 @@ from fewshot_tasks.autogan.metric import Judge
 from fewshot_tasks.autogan.scorer import generate
 
 ROWS = 8
-SHOWN = ("found", "given", "one-shot", "random", "largest")
+SHOWN = ("found", "given", "one-shot", "random", "largest", "most-flops")
 """Labels in the order of the grids; three are shown."""
 
 PANELS = 4

@@ -10,9 +10,11 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
 from fewshot_core.data import decode, packaged
+from fewshot_core.data.packaged import list_cluttered_digits, list_digits
 from fewshot_core.data.sources import load_images
 from fewshot_core.errors import DataError
 from fewshot_core.recipe.schema import DataSettings
@@ -72,6 +74,29 @@ def test_digits_are_divided_per_class():
         )
     assert data.train.images.max() == 255
     assert data.test() is data.test()
+
+
+def test_cluttered_digits_hold_the_digits():
+    plain, cluttered = list_digits(), list_cluttered_digits()
+    assert cluttered.labels.equal(plain.labels)
+    for i in range(0, len(plain.labels), 100):
+        digit, image = np.asarray(plain.read(i)), np.asarray(cluttered.read(i))
+        assert image.shape == (12, 12)
+        places = sliding_window_view(image, digit.shape).reshape(-1, *digit.shape)
+        inside = [place for place in places if (place >= digit).all()]
+        assert inside, f"number {i} is hidden"
+    assert np.array_equal(cluttered.read(7), list_cluttered_digits().read(7))
+
+
+def test_cluttered_digits_are_cluttered():
+    plain, cluttered = list_digits(), list_cluttered_digits()
+    light = [
+        np.asarray(cluttered.read(i)).sum(dtype=int) - np.asarray(plain.read(i)).sum(dtype=int)
+        for i in range(200)
+    ]
+    assert np.mean([one > 0 for one in light]) > 0.8  # a piece may be black, or behind the digit
+    data = load_images(DataSettings("cluttered_digits"), seed=0)
+    assert data.describe()["image_size"] == 12
 
 
 def test_statistics_are_of_the_training_part():

@@ -57,7 +57,10 @@ def test_combinations_that_go_together(load: Load, words: list[str]) -> None:
         ("evaluator=sinflow", "(did you mean 'synflow'?)"),
         ("evaluator.score=auc", "evaluator.score=auc is none of accuracy, loss"),
         ("strategy=hyprband", "(did you mean 'hyperband'?)"),
-        ("data=cifar", "data.source=cifar is none of digits, cluttered_digits, images, wds, hfds, torch/NAME"),
+        (
+            "data=cifar",
+            "data.source=cifar is none of digits, cluttered_digits, images, wds, hfds, torch/NAME",
+        ),
         ("data=torch/", "data.source=torch/ is none of"),
         ("precision=fp32", "precision=fp32 is none of no, bf16, fp16, auto"),
         ("retrain.compare=[best]", "retrain.compare has 'best'; allowed: random, largest"),

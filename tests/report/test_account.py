@@ -10,6 +10,7 @@ import pytest
 from fewshot_core.metrics import ACCURACY, LOSS
 from fewshot_core.pipeline.report import training_caption
 from fewshot_core.plugins import plugin
+from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import (
     AuditSettings,
     ConstraintSettings,
@@ -335,6 +336,13 @@ def test_a_lower_distance_is_called_better() -> None:
 def test_trials_without_a_number_are_told() -> None:
     said = summary(Recipe(), RunFacts(found=FOUND, failed=4), ACCURACY)[0]
     assert said.startswith("In 0 trials (0 different architectures; 4 more gave no number)")
+
+
+def test_the_plan_of_a_budget_is_told() -> None:
+    planned = load_recipe(["recipe=nasbench201", "params=170K", "budget=6.7"]).recipe
+    said = summary(planned, RunFacts(found=FOUND), ACCURACY)
+    assert any(line.startswith("Budget of 6.7 passes: the 25 of 250 random") for line in said)
+    assert not any("udget" in line for line in summary(Recipe(), RunFacts(found=FOUND), ACCURACY))
 
 
 def test_one_supernet_names_one_architecture() -> None:

@@ -29,7 +29,8 @@ from .tiny import MOBILE
 
 def finished_run(folder: Path) -> None:
     """``run`` in the folder: a run after search, retrain and export."""
-    succeed("search", words_of(MOBILE, run="run"), folder)
+    rivals = {"retrain.compare": "[random,largest,most-flops]"}
+    succeed("search", words_of({**MOBILE, **rivals}, run="run"), folder)
     for tool in ("retrain", "export"):
         succeed(tool, ["run=run"], folder, pictures=True)
 
@@ -53,7 +54,10 @@ def test_every_trial_respects_the_limit(run: Path) -> None:
     assert found["costs"]["connected_flops"] <= 60_000
     assert "#" not in found["genotype"]
     retrained = json.loads((run / "retrain.json").read_text())["results"]
-    assert {result["label"] for result in retrained} == {"found", "random", "largest"}
+    assert {result["label"] for result in retrained} == {"found", "random", "largest", "most-flops"}
+    [most] = [result["flops"] for result in retrained if result["label"] == "most-flops"]
+    assert most == max(result["flops"] for result in retrained)
+    assert most >= max(float(trial["connected_flops"]) for trial in trials)
     assert all(result["flops"] <= 60_000 for result in retrained)
 
 
