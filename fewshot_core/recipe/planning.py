@@ -31,6 +31,12 @@ MEASURED = (
 One supernet of as many images, halving of random networks, a ladder from the largest, the largest
 network alone and a random one lost more. Larger budgets were not compared."""
 
+UNLIMITED = (
+    "there is no limit on cost, and without one the largest network came closer still, which "
+    "evaluator=counting ladder.networks=0 looks for"
+)
+"""What is said where there is nothing to keep a search from the largest network."""
+
 ONE_SHOT = "one-shot"
 """What `retrain.compare` calls the choice of a supernet."""
 
@@ -48,12 +54,14 @@ class Plan:
     sentence: str
 
 
-def plan_search(budget: float, scored: bool) -> Plan:
+def plan_search(budget: float, scored: bool, limited: bool) -> Plan:
     """Choose how a budget is spent.
 
     Args:
         budget: Passes over the training images that everything a search trains may take.
         scored: Whether networks can be scored without training, as those that tell classes can.
+        limited: Whether there is a limit on cost. Without one the plan is the same, and the
+            sentence names what was better.
     """
     settings = {
         "split.by": "none",
@@ -68,7 +76,7 @@ def plan_search(budget: float, scored: bool) -> Plan:
     passes = f"budget of {budget:g} {'pass' if budget == 1 else 'passes'}"
     if scored:
         chosen = f"the {NETWORKS} of {SCORED} random networks with the best NASWOT scores"
-        why = MEASURED
+        why = MEASURED if limited else f"{MEASURED}; {UNLIMITED}"
     else:
         chosen = f"{NETWORKS} random networks"
         why = "without scores that need no training; this was not compared with other ways"
@@ -86,7 +94,9 @@ def plan_of(recipe: Any) -> Plan | None:
         return None
     if plugin_of("strategy", recipe.strategy).differentiable:
         return None
-    plan = plan_search(budget, LOSS.name in load_description(recipe.task).scores)
+    limits = (recipe.constraint.flops, recipe.constraint.params, recipe.constraint.latency)
+    scored = LOSS.name in load_description(recipe.task).scores
+    plan = plan_search(budget, scored, limited=any(limit is not None for limit in limits))
     if ONE_SHOT not in recipe.retrain.compare:
         return plan
     # It is the weights of a supernet, which is not trained.

@@ -22,7 +22,16 @@ def test_the_best_untrained_scores_are_trained_shortly() -> None:
     assert (recipe.ladder.networks, recipe.ladder.rungs) == (NETWORKS, 2)
     assert (recipe.evaluator.name, recipe.strategy.name) == ("naswot", "random")
     assert (recipe.search.trials, recipe.audit.networks) == (SCORED, 0)
-    assert tell_plan(recipe) == plan_search(6.7, scored=True).sentence
+    assert tell_plan(recipe) == plan_search(6.7, scored=True, limited=True).sentence
+
+
+def test_without_a_limit_the_largest_is_named() -> None:
+    told = tell_plan(load("recipe=nasbench201", "budget=6.7"))
+    assert told is not None
+    assert told.endswith("which evaluator=counting ladder.networks=0 looks for")
+    limited = tell_plan(load("recipe=nasbench201", "budget=6.7", "params=170K"))
+    assert limited is not None
+    assert "largest" not in limited
 
 
 def test_networks_that_no_score_orders_are_drawn_at_random() -> None:
