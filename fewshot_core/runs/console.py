@@ -27,7 +27,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-PLAIN_WIDTH = 140
+PLAIN_WIDTH = 200
 """Columns of a line where the output is no terminal."""
 
 COMMAND = "fewshot "

@@ -27,6 +27,7 @@ def without_torch() -> None:
         setattr(sys.modules[f"fewshot_core.data.{name}"], known, ())
     for name, function in (
         ("stream", "BatchStream"),
+        ("packaged", "list_cluttered_digits"),
         ("packaged", "list_digits"),
         ("packaged", "list_torch"),
     ):
