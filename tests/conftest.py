@@ -34,6 +34,9 @@ SLOW = Path(__file__).with_name("slow.txt")
 def pytest_configure() -> None:
     """Before anything is collected."""
     flush_nothing()
+    # Readline, which pytest imports, tells workers of pytest-xdist 80 columns, and tools that run
+    # in this process would fold their tables to it.
+    os.environ.pop("COLUMNS", None)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

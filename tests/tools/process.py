@@ -234,6 +234,8 @@ def _run(
     pictures: bool,
 ) -> None:
     flush_nothing()
+    # As in tests/conftest.py: without pytest-xdist it is forks that readline tells.
+    os.environ.pop("COLUMNS", None)
     gc.freeze()  # every training ends with a collection, which would walk all that is imported
     os.chdir(cwd)
     for number, log in enumerate(logs, start=1):
