@@ -16,7 +16,7 @@ from fewshot_core.costs.latency import NetworkParts
 from fewshot_core.costs.table import CostTable
 from fewshot_core.data import Batch, ImageData, ImageShape
 from fewshot_core.description import Description
-from fewshot_core.errors import RecipeError
+from fewshot_core.errors import RecipeError, RegionError
 from fewshot_core.metrics import Metric
 from fewshot_core.recipe.fitting import Fitting
 from fewshot_core.recipe.schema import Recipe
@@ -187,8 +187,17 @@ class TaskDefaults:
             inherited: What :meth:`result` would hand over of such a network, with the weights of
                 the supernet and batch-norm statistics of its own.
             supernet: The supernet of its region, for what else it has.
+
+        Raises:
+            RegionError: The network lacks parts that have weights.
         """
-        network.load_state_dict(inherited.state_dict(), strict=False)
+        found = network.load_state_dict(inherited.state_dict(), strict=False)
+        if found.unexpected_keys:
+            raise RegionError(
+                "the network that is trained has other parts than its supernet's",
+                found=found.unexpected_keys[0],
+                fix="retrain.start=scratch",
+            )
 
     def watch(
         self, recipe: Recipe, data: ImageData, accelerator: Accelerator, folder: Path

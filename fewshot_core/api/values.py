@@ -88,7 +88,8 @@ class Training:
     """A network that was trained from scratch and measured on the test images.
 
     Attributes:
-        label: ``found``, ``random``, ``largest``, ``one-shot``, or ``given`` by hand.
+        label: ``found``, ``random``, ``largest``, ``most-flops``, ``one-shot``, or ``given`` by
+            hand.
         seed: Which of the trainings of its label, from 0.
         genotype: Its architecture as text.
         id: A short name of the architecture.

@@ -18,6 +18,7 @@ from fewshot_core.pipeline.survey_words import bad_lines, choice_table, concerns
 from fewshot_core.recipe.fitting import Facts, FittedSetting, Fitting
 from fewshot_core.recipe.keys import flatten
 from fewshot_core.recipe.load import KEPT, LoadedRecipe, load_recipe
+from fewshot_core.recipe.readers import unread_keys
 from fewshot_core.runs.console import Console
 from fewshot_core.runs.farewell import is_main_process
 from fewshot_core.runs.files import read_json, write_json
@@ -71,9 +72,9 @@ def fit_to_images(words: Sequence[str]) -> Fitted:
     fitted = load_recipe(words, chosen=chosen)
     if found[0] is None:
         return Fitted(fitted, None)
-    # What nothing reads, such as the length of a supernet that is not trained, has its default.
-    used = flatten(dataclasses.asdict(fitted.recipe))
-    choices = [choice for choice in choices if used.get(choice.key) == choice.value]
+    # Of no interest is what nothing reads, such as the length of a supernet that is not trained.
+    unread = unread_keys(fitted.recipe, load_task(fitted.recipe.task))
+    choices = [choice for choice in choices if choice.key not in unread]
     chosen = {choice.key: choice.value for choice in choices}
     _tell(found[0], fitted, choices, console)
     reasons = {choice.key: choice.reason for choice in choices}

@@ -259,7 +259,8 @@ def _fit_scores(fitting: Fitting, scale: Scale, train: int, validation: int) -> 
 
 
 def _fit_retraining(fitting: Fitting, scale: Scale, train: int, side: int) -> None:
-    batch = fitting.choose("retrain.batch_size", _batch(scale, train), "as the supernet's")
+    many = f"{scale.name} of training images: {train:,}"
+    batch = fitting.choose("retrain.batch_size", _batch(scale, train), many)
     passes = "passes of each network that is trained from scratch"
     epochs = fitting.choose("retrain.epochs", scale.retrain_epochs, passes)
     fitting.choose("retrain.lr", _rate(0.1 * batch / 128), "0.1 for each 128 images of a batch")

@@ -15,6 +15,7 @@ from typing import Any
 from fewshot_core.metrics import LOSS
 from fewshot_core.plugins import plugin_of, plugins
 from fewshot_core.recipe.keys import flatten
+from fewshot_core.recipe.readers import unread_keys
 from fewshot_core.recipe.schema import Recipe
 from fewshot_core.recipe.yamltext import write_value
 from fewshot_core.tasks import load_description
@@ -109,9 +110,10 @@ def tell_plan(recipe: Recipe) -> str | None:
     plan = plan_of(recipe)
     if plan is None:
         return None
-    values = flatten(dataclasses.asdict(recipe))
-    other = [key for key, value in plan.settings.items() if values[key] != value]
+    values, unread = flatten(dataclasses.asdict(recipe)), unread_keys(recipe)
+    given = [key for key in plan.settings if key not in unread]
+    other = [key for key in given if values[key] != plan.settings[key]]
     if not other:
         return plan.sentence
-    given = " ".join(f"{key}={write_value(values[key])}" for key in other)
-    return f"{plan.sentence}; but you gave {given}"
+    words = " ".join(f"{key}={write_value(values[key])}" for key in other)
+    return f"{plan.sentence}; but you gave {words}"

@@ -8,12 +8,14 @@ images holds, nothing is said.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 from dataclasses import fields
 from itertools import product
 from typing import Any
 
 from fewshot_core.plugins import find_plugin, names_with, plugin_of
+from fewshot_core.recipe.keys import flatten
 from fewshot_core.recipe.loose import check_choices
 from fewshot_core.recipe.schema import BUNDLED, KEYED, ROOTED, MeasuringSettings, Recipe
 from fewshot_core.recipe.unread import Unread, Unreads, by_choice, of_supernets, readers_of
@@ -32,6 +34,20 @@ def unread_settings(recipe: Recipe, task: Any = None) -> list[Unread]:
         found += [*_supernets(recipe), *_strategy(recipe), *_search(recipe)]
     found += _teachers(recipe, {one.key for one in found})
     return found if task is None else [*found, *task.find_unread(recipe)]
+
+
+def unread_keys(recipe: Recipe, task: Any = None) -> frozenset[str]:
+    """The keys of all settings that a run of this recipe would not read.
+
+    Args:
+        recipe: A recipe whose choices there are.
+        task: As for :func:`unread_settings`.
+    """
+    unread = {one.key for one in unread_settings(recipe, task)}
+    every = flatten(dataclasses.asdict(recipe))
+    return frozenset(
+        key for key in every if key in unread or any(key.startswith(f"{u}.") for u in unread)
+    )
 
 
 def _data(recipe: Recipe) -> Unreads:

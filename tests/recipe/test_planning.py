@@ -9,6 +9,7 @@ import pytest
 from fewshot_core.errors import RecipeError
 from fewshot_core.recipe.load import load_recipe, recipe_yaml
 from fewshot_core.recipe.planning import NETWORKS, SCORED, plan_search, tell_plan
+from fewshot_core.recipe.readers import unread_keys
 from fewshot_core.recipe.schema import Recipe
 
 
@@ -62,6 +63,19 @@ def test_words_count_before_the_plan_wherever_they_stand() -> None:
     told = tell_plan(recipe)
     assert told is not None
     assert told.endswith("; but you gave evaluator.name=counting ladder.networks=12")
+
+
+def test_what_nothing_reads_was_not_given() -> None:
+    told = tell_plan(load("recipe=nasbench201", "budget=6.7", "ladder.networks=0"))
+    assert told is not None
+    assert told.endswith("; but you gave ladder.networks=0")  # and no other length of its rungs
+
+
+def test_nothing_reads_the_supernets_that_are_not_trained() -> None:
+    """Also where the default happens to be what was chosen for the images."""
+    unread = unread_keys(load("images=x", "flops=30M", "budget=100"))
+    assert {"supernet.batch_size", "regions.epochs", "split.when"} <= unread
+    assert not {"retrain.epochs", "ladder.epochs", "data.validation"} & unread
 
 
 def test_a_recipe_may_have_a_budget(tmp_path: Path) -> None:
