@@ -3,6 +3,7 @@
 #   make check                      lint, types and the tests that start no process and train nothing long
 #   make docs                       the documentation site, in build/site
 #   make PYTHON=python3.12 demo     another interpreter (3.11 or newer)
+#   make PROCESSES=4 demo           more processes than two; the results are the same
 #   make test-lowest                the tests of every dependency, each at its lower bound
 #   make CONSTRAINTS= demo          without the tested torch pair of constraints.txt
 
@@ -10,6 +11,7 @@ PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 RUN ?= runs/cluttered_digits
+PROCESSES ?= 2
 WORKERS ?= logical
 
 BIN := $(VENV)/bin
@@ -18,9 +20,12 @@ PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: demo check test test-lowest lint docs bench-quick clean
 
+# On CPUs alone: as many processes as one likes, and the figures of the documentation.
+demo: export ACCELERATE_USE_CPU = true
+demo: export OMP_NUM_THREADS = 1
 demo: $(VENV)/.installed
-	$(BIN)/fewshot search recipe=cluttered_digits run=$(RUN)
-	$(BIN)/fewshot retrain run=$(RUN)
+	$(BIN)/fewshot search recipe=cluttered_digits run=$(RUN) processes=$(PROCESSES)
+	$(BIN)/fewshot retrain run=$(RUN) processes=$(PROCESSES)
 	$(BIN)/fewshot export run=$(RUN)
 	$(BIN)/fewshot report run=$(RUN)
 

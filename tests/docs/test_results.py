@@ -6,10 +6,12 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
+from statistics import mean, stdev
 from typing import Any
 
 import pytest
 import torch  # noqa: F401 (a process is started by its import, which studies need)
+from scipy.stats import ttest_ind
 
 from .pages import DOCS, ROOT, name_of, site_module
 
@@ -81,6 +83,31 @@ def test_the_page_on_budgets_has_the_values_of_its_file() -> None:
     shown = {number for line in rows for number in re.findall(r"-?\d+\.\d{2,3}\b", line)}
     assert len(shown) >= 80
     assert shown - known == set()
+
+
+def test_the_page_of_the_demo_is_computed_from_its_file() -> None:
+    """Its table, and the p values of Welch's test: of every search, then of all nine trainings."""
+    text = (DOCS / "results" / "demo.md").read_text(encoding="utf-8")
+    figures = json.loads((RESULTS / "demo.json").read_text(encoding="utf-8"))["figures"]
+    columns: dict[str, list[list[float]]] = {}
+    for search in figures["searches"]:
+        of_search: dict[str, list[float]] = {}
+        for row in search["results"]:
+            of_search.setdefault(row["label"], []).append(row["test"]["accuracy"])
+        for label, values in of_search.items():
+            columns.setdefault(label, []).append(values)
+    for of_searches in columns.values():
+        of_searches.append([value for values in of_searches for value in values])
+    rows = [list(cells(line)) for line in text.splitlines() if line.startswith("| ")]
+    names = {"found": "found", "random": "random", "most-flops": "most FL", "largest": "most par"}
+    for label, name in names.items():
+        shown = next(row[1:] for row in rows if row[0].startswith(name))
+        made = [f"{mean(values):.2f} ± {stdev(values):.2f}" for values in columns[label]]
+        assert shown == made, label
+    for label, digits in (("most-flops", (3, 3, 5)), ("random", (3, 2, 3, 3))):
+        for found, other, places in zip(columns["found"], columns[label], digits, strict=False):
+            value = ttest_ind(found, other, equal_var=False).pvalue
+            assert re.search(rf"\b{value:.{places}f}\b", text), (label, value)
 
 
 def numbers_in(figures: Any) -> Iterator[float]:
