@@ -86,6 +86,8 @@ class Plugin:
         direct: An evaluator whose score of an architecture is that of its supernet, no prediction.
         trains: An evaluator that trains each network it scores, for ``evaluator.epochs``.
         untrained: An evaluator that looks at networks as they are before any training.
+        beforehand: Of an evaluator that needs trainings: makes, like ``make``, what it asks of
+            networks before any; not every network can be asked.
         only_with_budgets: Settings of a strategy that it reads if the evaluator knows budgets.
         differentiable: A strategy that learns preferences together with the supernets.
         fronts: A strategy that weighs the score against a cost, so that it finds a front.
@@ -110,6 +112,7 @@ class Plugin:
     direct: bool = False
     trains: bool = False
     untrained: bool = False
+    beforehand: Callable[..., Any] | None = None
     only_with_budgets: tuple[str, ...] = ()
     differentiable: bool = False
     fronts: bool = False

@@ -33,9 +33,6 @@ HELD_OUT = 0.2
 LEAST = 10
 """Scores without which there is nothing to learn."""
 
-TRIES = 20
-"""Draws for each architecture that is wanted, so that small spaces end, too."""
-
 
 @dataclass(frozen=True)
 class PredictorSettings(InheritingSettings):
@@ -75,22 +72,16 @@ def make_predictor(settings: PredictorSettings, context: EvaluatorContext) -> Pr
     The scores are kept in ``predictor-scores.csv``; how well they are learnt stands in
     ``predictor.json``, measured on the fifth of them that was held out.
     """
-    from fewshot_core.search.loop import sample_feasible  # which imports evaluators
+    from fewshot_core.evaluators._samples import draw_samples  # it imports evaluators
 
     seed = derive_seed(context.seed, "predictor")
-    rng, space = random.Random(seed), context.root.space
-    drawn: dict[Architecture, None] = {}
-    for _ in range(TRIES * settings.samples):
-        if len(drawn) >= settings.samples:
-            break
-        drawn.setdefault(space.plain(sample_feasible(context.root, context.accepts, rng)))
     scores = context.score_and_keep(
         lambda: make_inherited(settings, context),
-        list(drawn),
+        draw_samples(context, settings.samples, seed),
         "predictor-scores.csv",
         "scores to learn from",
     )
-    learnt = PredictorEvaluator(space, scores, seed % 2**32)
+    learnt = PredictorEvaluator(context.root.space, scores, seed % 2**32)
     figures = learnt.figures
     context.keep("predictor.json", figures.to_json())
     context.tell(

@@ -23,7 +23,7 @@ from fewshot_core.pipeline.asking import new_strategy
 from fewshot_core.pipeline.batches import check_batches
 from fewshot_core.pipeline.pretrained import check_weights
 from fewshot_core.pipeline.run import Run
-from fewshot_core.pipeline.scoring import make_evaluator
+from fewshot_core.pipeline.scoring import RunContext, make_evaluator
 from fewshot_core.pipeline.starting import require_start
 from fewshot_core.pipeline.stock import require_stock, rival_stocks
 from fewshot_core.pipeline.study_name import study_name
@@ -131,6 +131,10 @@ def _check_evaluator(run: Run, architecture: Architecture) -> None:
             evaluator.evaluate(architecture)
         if isinstance(evaluator, RequiringEvaluator):
             evaluator.require(run.root, run.accepts())
+    if run.evaluator.beforehand is not None:
+        asked_before = run.evaluator.beforehand(run.recipe.evaluator, RunContext(run, run.tree))
+        if asked_before is not None:
+            asked_before.evaluate(architecture)
     if run.strategy.differentiable:
         share = run.recipe.preferences.share
         train = run.images.search_data().train

@@ -18,9 +18,10 @@ from fewshot_core.evaluators import InheritedEvaluator
 from fewshot_core.metrics import CLASSIFICATION, HIGHER, LOWER, Metric, direction_of
 from fewshot_core.pipeline.faults import at_work
 from fewshot_core.pipeline.inputs import check_inputs
+from fewshot_core.pipeline.kept_scores import score_and_keep
 from fewshot_core.pipeline.opening import attach, keep_changes
 from fewshot_core.pipeline.run import Run
-from fewshot_core.pipeline.scoring import make_inherited
+from fewshot_core.pipeline.scoring import make_agreed, make_inherited
 from fewshot_core.plugins import names_with
 from fewshot_core.recipe.load import load_recipe
 from fewshot_core.recipe.schema import Recipe
@@ -334,11 +335,26 @@ def _rank_supernets(run: Run, options: Mapping[str, Any]) -> dict[str, RankFigur
             rows[f"{name}, by {kind.name}"] = truth.figures(values)
             key = f"{ENSEMBLE} {name}, by {kind.name}"
             ensembles[key] = truth.figures(truth.ensemble(values))
+    if not run.evaluator.direct:
+        rows[f"{run.evaluator.name}, the scores of the search"] = truth.figures(
+            own_scores(run, truth)
+        )
     rows |= ensembles | truth.baselines()
     run.console.print(ranking_table(rows, truth.equality))
     if run.writes:
         write_ranking(run.folder, rows, truth.equality, options)
     return rows
+
+
+def own_scores(run: Run, truth: Truth) -> NDArray[np.float64]:
+    """What the evaluator of the recipe says of the architectures, ``[n]``; kept in the run."""
+    name = f"scores/{run.evaluator.name}.csv"
+    run.folder.file(name).parent.mkdir(parents=True, exist_ok=True)
+    architectures = list(truth.architectures)
+    scores = score_and_keep(
+        run, lambda: make_agreed(run), architectures, name, "scoring as searched"
+    )
+    return np.array([scores[a] for a in architectures])
 
 
 def score_all(

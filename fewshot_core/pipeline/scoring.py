@@ -153,7 +153,7 @@ def agree(run: Run, evaluator: Evaluator) -> AgreedEvaluator:
     owners, size = run.team.owners(run.tree), run.team.size
 
     def owner(architecture: Architecture) -> int:
-        if isinstance(evaluator, InheritedEvaluator):
+        if run.evaluator.inherits:
             return owners[scoring_region(run, architecture)]
         return derive_seed(0, "owner", architecture.id) % size
 

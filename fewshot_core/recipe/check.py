@@ -27,6 +27,9 @@ def check(recipe: Recipe, scores: Sequence[str] = (ACCURACY.name, LOSS.name)) ->
     found = [*check_choices(recipe), *check_values(recipe)]
     if isinstance(recipe.evaluator, MeasuringSettings):
         found += check_choice("evaluator.score", recipe.evaluator.score, scores)
+    proxy = vars(recipe.evaluator).get("proxy")
+    if proxy is not None:
+        found += check_choice("evaluator.proxy", proxy, names_with("evaluator", "untrained"))
     if not any(check_choices(recipe)):  # else there is nothing to combine
         found += [
             *_check_splits(recipe),

@@ -28,6 +28,16 @@ class TestPredictor(EvaluatorSuite):
     settings: ClassVar = {"samples": 60}
 
 
+class TestEnsemble(EvaluatorSuite):
+    plugin = "ensemble"
+    settings: ClassVar = {"samples": 40, "size": "params"}
+
+
+class TestEnsembleWithoutProxy(EvaluatorSuite):
+    plugin = "ensemble"
+    settings: ClassVar = {"samples": 40, "proxy": None}
+
+
 class TestStandalone(EvaluatorSuite):
     plugin = "standalone"
 

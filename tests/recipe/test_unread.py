@@ -64,7 +64,7 @@ def words_refused(words: list[str]) -> str:
         (["strategy=darts", "supernet.paths=fair"], ("supernet.paths.policy=fair",)),
         (["strategy=darts", "supernet.schedule=complexity"], ("darts has a schedule of its own",)),
         (["evaluator.epochs=3"], ("evaluator.epochs=3 has", "did you mean supernet.epochs?")),
-        (["evaluator.samples=50"], ("evaluator.name=predictor reads it",)),
+        (["evaluator.samples=50"], ("evaluator.name=ensemble or predictor read it",)),
         (["evaluator.column=x"], ("evaluator.name=table reads it",)),
         (["evaluator=synflow", "supernet.epochs=3"], ("inherited or predictor read it",)),
         (["evaluator=synflow", "evaluator.score=loss"], ("inherited, predictor or standalone",)),

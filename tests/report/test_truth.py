@@ -246,9 +246,7 @@ def require_truth(text: str, case: Case, subject: str = "") -> None:
     said = account_of(case.recipe(), facts(case)).score_meaning()
     assert (said in text) == case.searched
     assert ("trained from scratch" in said) == (case.evaluator == "standalone")
-    assert ("validation images" in said) == (
-        case.evaluator in ("inherited", "predictor", "standalone")
-    )
+    assert ("validation images" in said) == plugin("evaluator", case.evaluator).measures
     assert ("40 training images" in said) == (case.evaluator == "naswot")
     assert ("supernet" in said) == case.supernets
     assert ("predicted" in said) == (case.evaluator == "predictor")

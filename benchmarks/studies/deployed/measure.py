@@ -6,15 +6,16 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmarks.studies.cifar10 import costs_of, places_of, read_networks
 from benchmarks.studies.deployed.show import make_tables, summarise
-from benchmarks.studies.deployed.ways import FULL, PLACES, QUICK, WAYS, Place
+from benchmarks.studies.deployed.ways import COST, FULL, PLACES, QUICK, WAYS, Place
 from benchmarks.studies.jobs import Job, Rows, make_slug
 from benchmarks.studies.record import ROOT
 from benchmarks.studies.study import Study
@@ -29,6 +30,18 @@ VALIDATION = 0.1
 """Share of the training images that the recipes hold out."""
 
 
+class Shared(NamedTuple):
+    """Searches whose supernets others score with.
+
+    Attributes:
+        folder: Their run folders, one for each limit.
+        words: Their settings.
+    """
+
+    folder: Path
+    words: Sequence[str]
+
+
 class Deployed(Study):
     """Whole searches under limits, at equal images."""
 
@@ -39,8 +52,13 @@ class Deployed(Study):
     name = "deployed"
     tables = staticmethod(make_tables)
 
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--ways", nargs="+", choices=[*WAYS], help="by default all")
+
     def __init__(self, options: argparse.Namespace, work: Path) -> None:
-        self.size = QUICK if options.quick else FULL
+        size = QUICK if options.quick else FULL
+        self.size = replace(size, ways=tuple(options.ways)) if options.ways else size
         self.seeds, self.data, self.work = self.size.seeds, options.data, work
 
     def jobs(self, stage: str, rows: Rows) -> Sequence[Job]:
@@ -54,9 +72,17 @@ class Deployed(Study):
         chosen = {q: limits[q] for q in self.size.quantiles or place.quantiles}
         for seed in range(self.seeds):
             for way in self.size.ways:
+                if way in place.left_out:
+                    continue
                 words = self._words(place, way, seed)
                 key, slug = f"{stage} | {way} | seed {seed}", make_slug(stage, way, seed)
-                measure = partial(self._search_all, place, words, chosen, self.work / slug)
+                owner = WAYS[way].supernets
+                shared = None
+                if owner is not None:
+                    there = self.work / make_slug(stage, owner, seed)
+                    shared = Shared(there, self._words(place, owner, seed))
+                folder = self.work / slug
+                measure = partial(self._search_all, place, words, chosen, folder, shared)
                 bounds = f"{place.limit}={','.join(map(_bound, chosen.values()))}"
                 jobs.append(Job(key, slug, [*words, bounds], measure))
         return jobs
@@ -68,9 +94,12 @@ class Deployed(Study):
         """The settings of a search; of those given twice the last counts."""
         way = WAYS[name]
         epochs = self.size.images / self.size.limit / (1 - VALIDATION)
-        every = [*place.words, *way.words, f"{way.epochs}={epochs:.2f}", f"seed={seed}"]
+        spent = (f"{setting}={epochs * share:.2f}" for setting, share in way.spends.items())
+        every = [*place.words, *way.words, *spent, f"seed={seed}"]
         named = dict(word.split("=", 1) for word in (*every, *self.size.words))
-        return [f"{key}={value}" for key, value in named.items()]
+        if named.get("evaluator") != "ensemble":  # the sizes have it for all ways
+            named.pop("evaluator.samples", None)
+        return [f"{key}={value.replace(COST, place.cost)}" for key, value in named.items()]
 
     def _search_all(
         self,
@@ -78,6 +107,7 @@ class Deployed(Study):
         words: Sequence[str],
         limits: Mapping[float, float | None],
         folder: Path,
+        shared: Shared | None,
     ) -> dict[str, Any]:
         """Search under one limit after the other; supernets are trained for the first alone."""
         found: dict[str, Any] = {}
@@ -85,10 +115,16 @@ class Deployed(Study):
         for quantile, limit in limits.items():
             run = folder / make_slug(quantile)
             bound = [f"{place.limit}={_bound(limit)}", f"run={run}"]
+            images = ["data.source=images", *places_of(self.data)]
+            if shared is not None and first is None:
+                first = shared.folder / make_slug(quantile)
+                there = f"run={first}"
+                self._search([*shared.words, *images, bound[0], there])  # unless it is done
             if first is not None and (first / "checkpoints").exists():
-                self._search([f"from={first}", *bound])
+                others = [] if shared is None else [w for w in words if w not in shared.words]
+                self._search([f"from={first}", *others, *bound])
             else:
-                self._search([*words, "data.source=images", *places_of(self.data), *bound])
+                self._search([*words, *images, *bound])
                 first = first or run
             found[title_of(quantile)] = self._look_up(place, run)
         return {"limits": found}
