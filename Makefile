@@ -61,7 +61,7 @@ docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "build/site/index.html is the documentation; to search it: $(BIN)/python -m http.server -d build/site"
 
-STUDIES := ranking strategies generators differentiable mobile deployed
+STUDIES := ranking strategies generators differentiable mobile deployed ensemble
 BENCHMARKS := speed scaling $(STUDIES:%=studies.%)
 
 bench-quick: $(BENCHMARKS:%=bench-%)  # with -j2 two at a time; gpu --toy is among the tests

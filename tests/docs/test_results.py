@@ -25,6 +25,7 @@ STUDIES = {
     "mobile": ("make_tables", ["mobile"]),
     "differentiable": ("make_tables", ["differentiable"]),
     "pretrained": ("make_tables", ["pretrained"]),
+    "ensemble": ("make_tables", ["ensemble"]),
     "strategies": (
         "make_docs_tables",
         [
@@ -51,7 +52,9 @@ def values(text: str) -> set[str]:
 
 def made_values(study: str) -> set[str]:
     function, names = STUDIES[study]
-    make = getattr(importlib.import_module(f"benchmarks.studies.{study}.show"), function)
+    module = f"benchmarks.studies.{study}"
+    package = (ROOT / "benchmarks" / "studies" / study).is_dir()
+    make = getattr(importlib.import_module(f"{module}.show" if package else module), function)
     figures = [json.loads((RESULTS / f"{name}.json").read_text())["figures"] for name in names]
     made = values("\n".join(table.markdown() for one in figures for table in make(one)))
     return made | {text for one in figures for text in spreads(one)}
