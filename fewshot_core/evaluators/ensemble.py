@@ -50,7 +50,8 @@ class EnsembleWords(InheritedWords):
     """The mean rank by several scores."""
 
     def label(self, settings: Any, told: Told) -> str:
-        return f"mean rank by {'; '.join(['supernet', *_labels(settings, told)])}"
+        count = 1 + len(_others(settings))
+        return f"mean rank by {count} scores" if count > 1 else "rank by the supernet's score"
 
     def meaning(self, settings: Any, told: Told) -> str:
         by = "; ".join([self.weights(told), *_labels(settings, told)])

@@ -315,7 +315,7 @@ def _rank_supernets(run: Run, options: Mapping[str, Any]) -> dict[str, RankFigur
         raise DataError(
             "only scores of supernets can be ranked",
             found=f"evaluator={run.evaluator.name}",
-            allowed=f"a run with evaluator={' or '.join(names_with('evaluator', 'inherits'))}",
+            allowed=f"a run with evaluator={', '.join(names_with('evaluator', 'inherits'))}",
         )
     rows: dict[str, RankFigures] = {}
     ensembles: dict[str, RankFigures] = {}

@@ -384,7 +384,7 @@ def test_search_in_a_table(every_cell: Path, tmp_path: Path) -> None:
     rank = run_here("rank", ["run=run", f"truth={every_cell}", "column=value"], tmp_path)
     assert rank.code == 2
     assert "only scores of supernets can be ranked | found: evaluator=table" in rank.err
-    assert "evaluator=inherited or predictor" in rank.err
+    assert "evaluator=ensemble, inherited, predictor" in rank.err
     # A table knows one budget.
     more = words_of(NO_AUDIT | changes | {"strategy": "hyperband"}, run="hyperband")
     assert "evaluator=table knows one budget" in succeed("search", more, tmp_path).out
