@@ -52,7 +52,7 @@ def test_combinations_that_go_together(load: Load, words: list[str]) -> None:
         ("split.then=[bnads]", "split.then[0].by=bnads is none of"),
         (
             "evaluator=tables",
-            "evaluator.name=tables is none of counting, ensemble, inherited, naswot, predictor, standalone",
+            "evaluator.name=tables is none of counting, ensemble, inherited, naswot, predictor, ",
         ),
         ("evaluator=sinflow", "(did you mean 'synflow'?)"),
         ("evaluator.score=auc", "evaluator.score=auc is none of accuracy, loss"),
