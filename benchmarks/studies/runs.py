@@ -20,7 +20,7 @@ from torch import nn
 
 from benchmarks.studies.jobs import Job, lock_file
 from fewshot_core.data import ImageData, load_images
-from fewshot_core.evaluators import Evaluator, InheritedEvaluator
+from fewshot_core.evaluators import Evaluator, InheritedEvaluator, making
 from fewshot_core.pipeline.asking import ask_and_tell
 from fewshot_core.pipeline.derive import derive
 from fewshot_core.pipeline.faults import at_work
@@ -29,11 +29,12 @@ from fewshot_core.pipeline.rank import Truth, score_all
 from fewshot_core.pipeline.retrain import test_candidate
 from fewshot_core.pipeline.run import Run
 from fewshot_core.pipeline.scorers import make_scorer
-from fewshot_core.pipeline.scoring import make_evaluator, make_inherited
+from fewshot_core.pipeline.scoring import RunContext, make_evaluator, make_inherited
 from fewshot_core.pipeline.search import record
 from fewshot_core.pipeline.standalone import train_standalone
 from fewshot_core.pipeline.supernets import load_supernet, train_supernets
 from fewshot_core.pipeline.training import build, fit
+from fewshot_core.plugins import plugin
 from fewshot_core.recipe.declare import with_values
 from fewshot_core.recipe.load import LoadedRecipe, load_recipe
 from fewshot_core.recipe.schema import Recipe
@@ -183,6 +184,11 @@ class StudyRun:
     def evaluator(self) -> Evaluator:
         """The evaluator of the recipe."""
         return make_evaluator(self.run)
+
+    def evaluator_named(self, name: str) -> Evaluator:
+        """Another evaluator, with its default settings."""
+        settings = plugin("evaluator", name).default()
+        return making.make_evaluator(settings, RunContext(self.run, self.run.tree))
 
     def inherited(self) -> InheritedEvaluator:
         """The evaluator of inherited weights, with the scorer of a search."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.studies.ensemble import NASWOT, SIZE, Ensemble, join, make_tables, read_losses
+from benchmarks.studies.ensemble import GPU, NASWOT, SIZE, Ensemble, join, make_tables, read_losses
 from fewshot_core.trust.ranking import kendall
 from tests.benchmarks.shared import options
 
@@ -31,8 +31,9 @@ def test_every_supernet_has_scored_the_cells_that_are_compared(
     genotype = study.costs.space.genotype
     scores = {genotype(a): float(i) for i, a in enumerate(cells)}
     figures = study.summarise({"NASWOT | seed 0": {"scores": scores}})
-    assert figures["cells"] == len(cells)
-    ways = figures["ways"]
+    assert set(figures) == {GPU}
+    assert figures[GPU]["networks"] == len(cells)
+    ways = figures[GPU]["ways"]
     assert ways[SIZE][0]["iso_cost_tau"] == 0
     assert abs(ways[NASWOT][0]["tau"]) < 0.1, "an order that means nothing"
     losses = read_losses("one-shot", 0)

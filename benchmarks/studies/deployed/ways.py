@@ -52,6 +52,14 @@ WAYS: Mapping[str, Way] = {
     "supernet and NASWOT": replace(
         SUPERNET, words=(*SUPERNET.words, "evaluator=ensemble"), supernets="one supernet"
     ),
+    "supernet and size": replace(
+        SUPERNET,
+        words=(
+            *SUPERNET.words,
+            *("evaluator=ensemble", "evaluator.proxy=none", f"evaluator.size={COST}"),
+        ),
+        supernets="one supernet",
+    ),
     "supernet, NASWOT and size": replace(
         SUPERNET,
         words=(*SUPERNET.words, "evaluator=ensemble", f"evaluator.size={COST}"),

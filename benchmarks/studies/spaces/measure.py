@@ -49,7 +49,7 @@ class Spaces(Study):
             name: Bench((*place.words, *size.words), places_of(options.data), work)
             for name, place in PLACES.items()
         }
-        self.places = {name: _shrink(place, size.share) for name, place in PLACES.items()}
+        self.places = {name: shrink(place, size.share) for name, place in PLACES.items()}
 
     def jobs(self, stage: str, rows: Rows) -> Sequence[Job]:
         place, bench = self.places[stage], self.benches[stage]
@@ -99,7 +99,8 @@ class Spaces(Study):
         }
 
 
-def _shrink(place: Place, share: float) -> Place:
+def shrink(place: Place, share: float) -> Place:
+    """A place with a share of its networks and images."""
     networks, trained = (max(3, round(n * share)) for n in (place.networks, place.trained))
     return dataclasses.replace(
         place, epochs=place.epochs * share, networks=networks, trained=min(trained, networks)
