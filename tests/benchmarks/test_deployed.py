@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks.studies.deployed.measure import Deployed, describe, find_limits
 from benchmarks.studies.deployed.show import make_tables, mean_by_seed, regrets, summarise
-from benchmarks.studies.deployed.ways import PLACES, WAYS
+from benchmarks.studies.deployed.ways import COST, PLACES, RULE, WAYS
+from fewshot_core.recipe.planning import plan_search
 from tests.benchmarks.shared import options
 
 ABOUT = {
@@ -48,11 +49,33 @@ def test_a_regret_is_to_the_best_within_the_limit_and_means_are_of_whole_seeds()
         "20% meet it": {"0": 1.0, "1": 0.5, "2": 3.0},
         "no limit": {"0": 1.0, "1": 0.0},
     }
-    assert mean_by_seed(found, list(found)) == [1.0, 0.25]  # seed 2 lacks a limit
+    assert mean_by_seed(found, list(found)) == {0: 1.0, 1: 0.25}  # seed 2 lacks a limit
     table = make_tables(figures)[0]
     assert table.lines[0][0] == f"{way} (3)"
-    assert table.lines[0][-2:] == ["0.62 ± 0.53", "93.50 ± 0.71"]
-    assert table.lines[-2] == ["largest", "1.00", "1.00", "1.00", "93.00"]
+    assert table.lines[0][-3:] == ["0.62 ± 0.53", "–", "93.50 ± 0.71"]
+    assert table.lines[-2] == ["largest", "1.00", "1.00", "1.00", "–", "93.00"]
+
+
+def test_ways_are_held_against_the_rule_seed_by_seed() -> None:
+    way = next(iter(WAYS))
+    rows = {"nasbench201 | table": ABOUT}
+    for seed, (rule, other) in enumerate(((0.2, 1.0), (0.4, 1.4), (0.3, 1.2))):
+        rows[f"nasbench201 | {RULE} | seed {seed}"] = handed(91 - rule, 94 - rule)
+        rows[f"nasbench201 | {way} | seed {seed}"] = handed(91 - other, 94 - other)
+    lines = {line[0]: line for line in make_tables(summarise(rows, PLACES))[0].lines}
+    assert lines[f"{RULE} (3)"][-2] == "–"
+    assert lines[f"{way} (3)"][-2] == "0.90 [0.65, 1.15]"
+    assert lines["largest"][-2] == "0.70 [0.45, 0.95]"
+
+
+def test_the_rule_of_the_study_is_that_of_a_budget() -> None:
+    plan = plan_search(6.67, scored=True, limited="params").settings
+    words = dict(word.split("=", 1) for word in WAYS[RULE].words)
+    names = {"evaluator": "evaluator.name", "strategy": "strategy.name", "split": "split.by"}
+    for key, value in words.items():
+        wanted = value.replace(COST, "params")
+        assert str(plan[names.get(key, key)]) == wanted, key
+    assert plan["supernet.epochs"] == 6.67
 
 
 def test_a_limit_lets_its_share_of_the_table_through(shared_data: Path) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.studies.deployed.ways import WAYS
+from benchmarks.studies.deployed.ways import RULE, WAYS
 from benchmarks.studies.jobs import Rows
 from benchmarks.studies.tables import Table, spread, spread_text
+from fewshot_core.trust.paired import compare_paired
 
 FREE = ("largest", "random")
 """What is known without a search: the largest network within a limit, and the mean of all."""
@@ -60,26 +61,33 @@ def regrets(place: Mapping[str, Any], column: str, way: str) -> dict[str, dict[s
     }
 
 
-def mean_by_seed(found: Mapping[str, Mapping[str, float]], limits: Sequence[str]) -> list[float]:
+def mean_by_seed(
+    found: Mapping[str, Mapping[str, float]], limits: Sequence[str]
+) -> dict[int, float]:
     """The mean over the limits, of each seed that has them all."""
     seeds = [set(found.get(limit, {})) for limit in limits]
     every = sorted(set.intersection(*seeds)) if seeds else []
-    return [float(np.mean([found[limit][seed] for limit in limits])) for seed in every]
+    return {int(s): float(np.mean([found[limit][s] for limit in limits])) for s in every}
 
 
 def _make_table(name: str, column: str, place: Mapping[str, Any]) -> Table:
     limits = list(place["limits"])
-    header = ("way (seeds)", *limits, "mean", "handed over without a limit")
+    header = ("way (seeds)", *limits, "mean", "more than the rule", "handed over without a limit")
+    rule: dict[int, float] = {}
+    if RULE in place["ways"]:
+        rule = mean_by_seed(regrets(place, column, RULE), limits)
     lines = []
     for way in place["ways"]:
         found = regrets(place, column, way)
         seeds = max(len(of_limit) for of_limit in found.values())
         free = [row["true"][column] for row in place["ways"][way][limits[-1]].values()]
+        means = mean_by_seed(found, limits)
         lines.append(
             [
                 f"{way} ({seeds})",
                 *(_text(found.get(limit, {}).values()) for limit in limits),
-                _text(mean_by_seed(found, limits)),
+                _text(means.values()),
+                "–" if way == RULE else _more(rule, means),
                 _text(free),
             ]
         )
@@ -87,8 +95,17 @@ def _make_table(name: str, column: str, place: Mapping[str, Any]) -> Table:
         of = [place["limits"][limit]["columns"][column] for limit in limits]
         costs = [about["best"] - about[title] for about in of]
         mean = float(np.mean(costs))
-        lines.append([title, *(f"{v:.2f}" for v in (*costs, mean, of[-1][title]))])
+        more = _more(rule, dict.fromkeys(rule, mean))
+        lines.append([title, *(f"{v:.2f}" for v in (*costs, mean)), more, f"{of[-1][title]:.2f}"])
     return Table(f"{name}, {column}: regret, in points", header, lines)
+
+
+def _more(rule: Mapping[int, float], means: Mapping[int, float]) -> str:
+    """By how much more than the rule a way loses, seed by seed, with its 95 % interval."""
+    found = compare_paired(rule, means)
+    if not found.seeds:
+        return "–"
+    return f"{found.mean:.2f}" + (f" [{found.low:.2f}, {found.high:.2f}]" if found.tested else "")
 
 
 def _text(values: Iterable[float]) -> str:

@@ -72,6 +72,10 @@ WAYS: Mapping[str, Way] = {
 }
 
 
+RULE = "supernet, NASWOT and size"
+"""What ``budget=`` does: :mod:`fewshot_core.recipe.planning`."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A space whose true values are known.
