@@ -80,7 +80,7 @@ def check_proxy(settings: EnsembleSettings, context: EvaluatorContext) -> Evalua
 def make_ensemble(settings: EnsembleSettings, context: EvaluatorContext) -> EnsembleEvaluator:
     """Score ``settings.samples`` random architectures by every part: they are what ranks are among.
 
-    The scores are kept in ``ensemble-PART.csv``.
+    The scores are kept in ``ensemble-scores/PART.csv``.
     """
     from fewshot_core.evaluators._samples import draw_samples  # it imports evaluators
 
@@ -93,7 +93,7 @@ def make_ensemble(settings: EnsembleSettings, context: EvaluatorContext) -> Ense
     parts = []
     for name, make in makers.items():
         scores = context.score_and_keep(
-            make, samples, f"ensemble-{name}.csv", f"scores to rank among, {name}"
+            make, samples, f"ensemble-scores/{name}.csv", f"scores to rank among, {name}"
         )
         parts.append(Part(name, make(), RankScale(scores.values())))
     return EnsembleEvaluator(parts)

@@ -51,10 +51,10 @@ RETRAINED, INHERITED = "retrained", "inherited"
 
 OF_A_RUN = (
     *("recipe", "overrides", "environment", "data", "costs", "latency", "regions", "splitting"),
-    *("checkpoints", "study", "trials", "found", "pareto", "derived", "predictor", "estimate"),
+    *("checkpoints", "study", "trials", "found", "pareto", "derived", "estimate"),
     *("standalone", "ladder", "audit", "audit-scores", "scores", "ranking", "retrain", "metric"),
     *("pictures", "report", "images", "classes", "inputs", "study-name", "reused", "survey"),
-    *("one-shot",),
+    *("one-shot", "predictor", "predictor-scores", "ensemble-scores"),
 )
 """Names, without their endings, of what runs keep in their folder."""
 

@@ -29,10 +29,12 @@ def score_and_keep(
         make_evaluator: What scores them; those that the file has are not scored again, and where
             it has all nothing is made.
         architectures: Alike on every process.
-        name: The name of the file in the run folder, a table of genotypes and scores.
+        name: The file in the run folder, a table of genotypes and scores; its folder is made.
         title: What the progress is called.
     """
     space, path = run.root.space, run.folder.file(name)
+    if run.writes:
+        path.parent.mkdir(exist_ok=True)
     with ExitStack() as stack:
         log = stack.enter_context(ScoreLog(path, COLUMNS)) if run.writes else None
         kept = {row["architecture"]: float(row["score"]) for row in log.rows} if log else {}

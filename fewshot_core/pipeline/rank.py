@@ -349,7 +349,6 @@ def _rank_supernets(run: Run, options: Mapping[str, Any]) -> dict[str, RankFigur
 def own_scores(run: Run, truth: Truth) -> NDArray[np.float64]:
     """What the evaluator of the recipe says of the architectures, ``[n]``; kept in the run."""
     name = f"scores/{run.evaluator.name}.csv"
-    run.folder.file(name).parent.mkdir(parents=True, exist_ok=True)
     architectures = list(truth.architectures)
     scores = score_and_keep(
         run, lambda: make_agreed(run), architectures, name, "scoring as searched"

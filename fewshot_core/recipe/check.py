@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fewshot_core.metrics import ACCURACY, LOSS
-from fewshot_core.plugins import names_with, plugin_of
+from fewshot_core.plugins import find_plugin, names_with, plugin_of
 from fewshot_core.recipe.declare import check_choice, check_values
 from fewshot_core.recipe.loose import check_choices
 from fewshot_core.recipe.schema import MeasuringSettings, Recipe, SplitLevel
@@ -28,7 +28,7 @@ def check(recipe: Recipe, scores: Sequence[str] = (ACCURACY.name, LOSS.name)) ->
     if isinstance(recipe.evaluator, MeasuringSettings):
         found += check_choice("evaluator.score", recipe.evaluator.score, scores)
     proxy = vars(recipe.evaluator).get("proxy")
-    if proxy is not None:
+    if proxy is not None and not getattr(find_plugin("evaluator", proxy), "untrained", False):
         found += check_choice("evaluator.proxy", proxy, names_with("evaluator", "untrained"))
     if not any(check_choices(recipe)):  # else there is nothing to combine
         found += [

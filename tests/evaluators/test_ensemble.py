@@ -94,7 +94,7 @@ def test_the_samples_are_within_the_limits_and_kept() -> None:
     context = ToyContext()
     make_ensemble(EnsembleSettings(samples=25, size="flops"), context)
     assert set(context.kept) == {
-        f"ensemble-{part}.csv" for part in ("supernet", "naswot", "counting")
+        f"ensemble-scores/{part}.csv" for part in ("supernet", "naswot", "counting")
     }
     first, *others = (list(scores) for scores in context.kept.values())
     assert all(other == first for other in others)

@@ -314,21 +314,23 @@ def test_joined_scores_are_within_the_limit_and_resume_to_the_same(tmp_path: Pat
     done = succeed("search", words, tmp_path)
     run = tmp_path / "run"
     assert "the mean rank (0.5 is the middle) among 20 random networks" in done.out
-    kept = {part: run / f"ensemble-{part}.csv" for part in ("supernet", "naswot", "counting")}
+    kept = {
+        part: run / "ensemble-scores" / f"{part}.csv" for part in ("supernet", "naswot", "counting")
+    }
     tables = {part: list(csv.DictReader(path.open(newline=""))) for part, path in kept.items()}
     assert len({tuple(row["architecture"] for row in rows) for rows in tables.values()}) == 1
     limit = json.loads((run / "found.json").read_text())["costs"]["connected_flops"]
     assert all(float(row["score"]) <= 1.2 * limit for row in tables["counting"])
     trials = (run / "trials.csv").read_bytes()
     # Killed while the second part was scored.
-    for name in ("ensemble-counting.csv", "trials.csv", "study.log", "found.json"):
+    for name in ("ensemble-scores/counting.csv", "trials.csv", "study.log", "found.json"):
         (run / name).unlink()
     lines = kept["naswot"].read_bytes().splitlines(keepends=True)
     kept["naswot"].write_bytes(b"".join(lines[:9]) + lines[9][:4])
     succeed("search", words, tmp_path)
     assert (run / "trials.csv").read_bytes() == trials
     # Of the runs that a search of supernets has, the ranking shows what it searched by, too.
-    succeed("rank", ["run=run", "truth=run/ensemble-counting.csv", "column=score"], tmp_path)
+    succeed("rank", ["run=run", "truth=run/ensemble-scores/counting.csv", "column=score"], tmp_path)
     ranking = json.loads((run / "ranking.json").read_text())["predictors"]
     own = ranking["ensemble, the scores of the search"]["tau"]
     assert own > ranking["one-shot, by loss"]["tau"], "size is a part of it, and the truth here"
