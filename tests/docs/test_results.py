@@ -26,6 +26,7 @@ STUDIES = {
     "differentiable": ("make_tables", ["differentiable"]),
     "pretrained": ("make_tables", ["pretrained"]),
     "ensemble": ("make_tables", ["ensemble"]),
+    "deployed": ("make_tables", ["deployed"]),
     "strategies": (
         "make_docs_tables",
         [
