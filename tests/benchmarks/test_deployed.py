@@ -43,7 +43,7 @@ def test_a_regret_is_to_the_best_within_the_limit_and_means_are_of_whole_seeds()
         f"nasbench201 | {way} | seed 1": handed(90.5, 94.0),
         f"nasbench201 | {way} | seed 2": handed(88.0),
     }
-    figures = summarise(rows, PLACES)
+    figures = summarise(rows)
     found = regrets(figures["nasbench201"], "cifar10", way)
     assert found == {
         "20% meet it": {"0": 1.0, "1": 0.5, "2": 3.0},
@@ -62,10 +62,26 @@ def test_ways_are_held_against_the_rule_seed_by_seed() -> None:
     for seed, (rule, other) in enumerate(((0.2, 1.0), (0.4, 1.4), (0.3, 1.2))):
         rows[f"nasbench201 | {RULE} | seed {seed}"] = handed(91 - rule, 94 - rule)
         rows[f"nasbench201 | {way} | seed {seed}"] = handed(91 - other, 94 - other)
-    lines = {line[0]: line for line in make_tables(summarise(rows, PLACES))[0].lines}
+    lines = {line[0]: line for line in make_tables(summarise(rows))[0].lines}
     assert lines[f"{RULE} (3)"][-2] == "–"
     assert lines[f"{way} (3)"][-2] == "0.90 [0.65, 1.15]"
     assert lines["largest"][-2] == "0.70 [0.45, 0.95]"
+
+
+def test_another_budget_has_rows_of_its_own(shared_data: Path, tmp_path: Path) -> None:
+    words = ("--data", str(shared_data), "--images", "1000000", "--ways", RULE)
+    jobs = Deployed(options(Deployed, *words), tmp_path).jobs("nasbench201", {})
+    names = [job.key.partition(" | ")[0] for job in jobs]
+    assert set(names) == {"nasbench201, 1,000,000 images"}
+    assert all("supernet.epochs=22.22" in job.recipe for job in jobs[1:])
+    rows = {
+        "nasbench201 | table": ABOUT,
+        f"nasbench201 | {RULE} | seed 0": handed(90.0, 93.0),
+        f"{names[0]} | table": ABOUT,
+        f"{names[0]} | {RULE} | seed 0": handed(90.5, 93.5),
+    }
+    titles = [table.title for table in make_tables(summarise(rows))]
+    assert titles == [f"{name}, cifar10: regret, in points" for name in ("nasbench201", names[0])]
 
 
 def test_the_rule_of_the_study_is_that_of_a_budget() -> None:

@@ -55,19 +55,23 @@ class Deployed(Study):
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--ways", nargs="+", choices=[*WAYS], help="by default all")
+        parser.add_argument("--images", type=int, metavar="N", help="by default 300,000")
 
     def __init__(self, options: argparse.Namespace, work: Path) -> None:
         size = QUICK if options.quick else FULL
+        size = replace(size, images=options.images or size.images)
         self.size = replace(size, ways=tuple(options.ways)) if options.ways else size
+        # Rows of the usual number are called by their place alone.
+        self.budget = f", {options.images:,} images" if options.images else ""
         self.seeds, self.data, self.work = self.size.seeds, options.data, work
 
     def jobs(self, stage: str, rows: Rows) -> Sequence[Job]:
-        place, jobs = PLACES[stage], []
+        place, jobs, name = PLACES[stage], [], f"{stage}{self.budget}"
         if self.data.exists() and not (self.data / place.table).exists():
             print(f"stage {stage}: {self.data} holds no {place.table}")
             return []
         about = partial(describe, place, self.data)
-        jobs.append(Job(f"{stage} | table", make_slug(stage, "table"), [*place.words], about))
+        jobs.append(Job(f"{name} | table", make_slug(name, "table"), [*place.words], about))
         limits = find_limits(place, self.data)
         chosen = {q: limits[q] for q in self.size.quantiles or place.quantiles}
         for seed in range(self.seeds):
@@ -75,11 +79,11 @@ class Deployed(Study):
                 if way in place.left_out:
                     continue
                 words = self._words(place, way, seed)
-                key, slug = f"{stage} | {way} | seed {seed}", make_slug(stage, way, seed)
+                key, slug = f"{name} | {way} | seed {seed}", make_slug(name, way, seed)
                 owner = WAYS[way].supernets
                 shared = None
                 if owner is not None:
-                    there = self.work / make_slug(stage, owner, seed)
+                    there = self.work / make_slug(name, owner, seed)
                     shared = Shared(there, self._words(place, owner, seed))
                 folder = self.work / slug
                 measure = partial(self._search_all, place, words, chosen, folder, shared)
@@ -88,7 +92,7 @@ class Deployed(Study):
         return jobs
 
     def summarise(self, rows: Rows) -> dict[str, Any]:
-        return summarise(rows, PLACES)
+        return summarise(rows)
 
     def _words(self, place: Place, name: str, seed: int) -> list[str]:
         """The settings of a search; of those given twice the last counts."""

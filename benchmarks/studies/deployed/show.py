@@ -16,12 +16,12 @@ FREE = ("largest", "random")
 """What is known without a search: the largest network within a limit, and the mean of all."""
 
 
-def summarise(rows: Rows, places: Iterable[str]) -> dict[str, Any]:
+def summarise(rows: Rows) -> dict[str, Any]:
     """What every way hands over by limit and seed, and what needs no search."""
     found = {}
-    for name in places:
-        about = rows.get(f"{name} | table")
-        if about is None:
+    for key, about in rows.items():
+        name, _, what = key.partition(" | ")
+        if what != "table":
             continue
         ways: dict[str, Any] = {}
         for way in WAYS:
