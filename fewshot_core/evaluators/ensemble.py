@@ -55,7 +55,9 @@ class EnsembleWords(InheritedWords):
 
     def meaning(self, settings: Any, told: Told) -> str:
         by = "; ".join([self.weights(told), *_labels(settings, told)])
-        return f"the mean rank (0.5 is the middle) among {settings.samples} random networks by {by}"
+        # A small space may have fewer.
+        among = f"among up to {settings.samples} random networks"
+        return f"the mean rank (0.5 is the middle) {among} by {by}"
 
     def method(self, told: Told) -> str:
         return f"{self.kind(told)} ({told.supernets}, and ranks by other scores)"
